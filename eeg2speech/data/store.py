@@ -1,0 +1,187 @@
+"""The prepared store: a folder that training maps into memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.audio import RATE, Waveform, read_audio
+from eeg2speech.data.tables import read_table
+from eeg2speech.errors import DataError
+from eeg2speech.types import Channel, Recording, Segment
+
+VERSION = 1
+"""Layout of the store; a reader refuses any other."""
+
+
+@dataclass(frozen=True)
+class StoredChannel(Channel):
+    """One row of ``channels.tsv``: a channel and the recording it belongs to."""
+
+    recording: str = ""
+
+
+@dataclass
+class Description:
+    """``dataset.json``: where a store came from and what was done to it.
+
+    Attributes:
+        name: Dataset, e.g. ``FEIS``.
+        source: Where the raw data can be had.
+        license: Licence of the raw data.
+        citation: What to cite.
+        simulated: True where the EEG was simulated; results must then say so.
+        rate: EEG samples per second.
+        audio_rate: Audio samples per second.
+        settings: Every setting of the reader and of the preprocessing.
+        inputs: sha256 of every input file, by its path relative to the raw folder.
+        version: Layout of the store.
+    """
+
+    name: str
+    source: str
+    license: str
+    citation: str
+    simulated: bool
+    rate: float
+    audio_rate: int = RATE
+    settings: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    version: int = VERSION
+
+
+def check_id(name: str, what: str) -> str:
+    """Return an id that is safe as a file name.
+
+    Raises:
+        DataError: It holds a path separator, a control character, or starts with a dot.
+    """
+    if not name or name.startswith(".") or re.search(r"[/\\:\x00-\x1f]", name):
+        raise DataError(f"{what} {name!r} cannot be a file name; use letters, digits, '-', '_' and '.'")
+    return name
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON beside the file and then rename."""
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, file)
+
+
+class Store:
+    """Reader of a prepared store.
+
+    Args:
+        root: The store's folder.
+
+    Raises:
+        DataError: The folder is no store, or one of another version.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser()
+        if not self.root.is_dir():
+            raise DataError(
+                f"{self.root}: no such folder (data.store); make a store with `eeg2speech prepare NAME ROOT OUT`"
+            )
+        self.description = read_description(self.root)
+        self.recordings = read_table(self.root / "recordings.tsv", Recording)
+        known = {recording.recording for recording in self.recordings}
+        rows = read_table(self.root / "segments.tsv", Segment)
+        self.segments = [segment for segment in rows if segment.recording in known]
+        self._channels: dict[str, list[StoredChannel]] = {name: [] for name in known}
+        for channel in read_table(self.root / "channels.tsv", StoredChannel):
+            if channel.recording in known:
+                self._channels[channel.recording].append(channel)
+
+    @property
+    def rate(self) -> float:
+        """EEG samples per second."""
+        return self.description.rate
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subject labels, sorted."""
+        return sorted({recording.subject for recording in self.recordings})
+
+    @property
+    def stimuli(self) -> list[str]:
+        """Stimulus ids, sorted."""
+        return sorted({segment.stimulus for segment in self.segments})
+
+    @property
+    def labels(self) -> list[str]:
+        """Segment labels, sorted."""
+        return sorted({segment.label for segment in self.segments if segment.label})
+
+    def channels(self, recording: str) -> list[StoredChannel]:
+        """Channels of a recording in the order of its rows."""
+        return self._channels[recording]
+
+    def eeg(self, recording: Recording) -> NDArray[np.float32]:
+        """Signal of a recording in microvolts, (channels, samples), mapped into memory.
+
+        Raises:
+            DataError: The file is missing, cut short, of another shape, or outside the store.
+        """
+        file = self._inside(recording.file)
+        try:
+            eeg = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: cannot be mapped ({error}); prepare the store again") from error
+        if eeg.shape != (recording.channels, recording.samples) or eeg.dtype != np.float32:
+            raise DataError(
+                f"{file}: {eeg.dtype} {eeg.shape}, but recordings.tsv says float32 "
+                f"({recording.channels}, {recording.samples}); prepare the store again"
+            )
+        return eeg
+
+    def audio_file(self, stimulus: str) -> Path:
+        """Path of a stimulus inside the store."""
+        return self._inside(f"audio/{stimulus}.flac")
+
+    def audio(self, stimulus: str, start: int = 0, samples: int = -1) -> Waveform:
+        """Waveform of a stimulus at 16 kHz in [-1, 1], (samples,), from sample ``start`` on."""
+        return read_audio(self.audio_file(stimulus), start, samples)[0]
+
+    def _inside(self, path: str) -> Path:
+        file = (self.root / path).resolve()
+        if not file.is_relative_to(self.root.resolve()):
+            raise DataError(f"{self.root}: {path!r} leads out of the store; the store was tampered with")
+        return file
+
+
+def read_description(root: Path) -> Description:
+    """Read a store's ``dataset.json``.
+
+    Raises:
+        DataError: It is missing, no JSON, or of another version.
+    """
+    file = root / "dataset.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content["version"]
+    except FileNotFoundError:
+        raise DataError(
+            f"{root}: not a prepared store (no dataset.json); make one with `eeg2speech prepare NAME ROOT OUT`"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: damaged ({error!r}); prepare the store again") from error
+    if version != VERSION:
+        raise DataError(f"{file}: store version {version}, this eeg2speech reads {VERSION}; prepare the store again")
+    try:
+        return Description(**content)
+    except TypeError as error:
+        raise DataError(f"{file}: damaged ({error}); prepare the store again") from error
+
+
+def write_description(root: Path, description: Description) -> None:
+    """Write a store's ``dataset.json``."""
+    write_json(root / "dataset.json", asdict(description))

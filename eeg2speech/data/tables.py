@@ -1,0 +1,68 @@
+"""Tab-separated tables in the manner of BIDS, read into and written from dataclasses."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eeg2speech.errors import DataError
+
+Row = TypeVar("Row")
+MISSING = "n/a"
+
+
+def write_table(file: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
+    """Write dataclass rows, one column per field, beside the file and then rename."""
+    columns = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
+    partial = file.with_name(file.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
+    os.replace(partial, file)
+
+
+def read_table(file: Path, row_type: type[Row]) -> list[Row]:
+    """Read a table into dataclass rows; columns that the type does not know are passed over.
+
+    Raises:
+        DataError: The file is missing, lacks a column or holds a cell of the wrong type.
+    """
+    if not file.is_file():
+        raise DataError(f"{file}: missing; the store is damaged, prepare it again")
+    types: dict[str, str] = {f.name: str(f.type) for f in fields(row_type)}  # type: ignore[arg-type]
+    with file.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream, delimiter="\t")
+        missing = types.keys() - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(f"{file}: no column {', '.join(sorted(missing))}; prepare the store again")
+        rows = []
+        for line, row in enumerate(reader, start=2):
+            try:
+                rows.append(row_type(**{name: _value(row[name], kind) for name, kind in types.items()}))
+            except (TypeError, ValueError) as error:
+                raise DataError(f"{file}: line {line}: {error}; prepare the store again") from error
+    return rows
+
+
+def _cell(value: Any) -> str:
+    if value == "" or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return " ".join(str(value).split())
+
+
+def _value(cell: str | None, kind: str) -> Any:
+    if cell is None:
+        raise ValueError("too few cells")
+    if kind == "int":
+        return int(cell)
+    if kind == "float":
+        return float("nan") if cell == MISSING else float(cell)
+    return "" if cell == MISSING else cell

@@ -1,0 +1,10 @@
+class Eeg2SpeechError(Exception):
+    """Something a user can put right. The message is one line: what is wrong, where, the value, and what to do."""
+
+
+class ConfigError(Eeg2SpeechError, ValueError):
+    """A setting that does not fit the others or the data."""
+
+
+class DataError(Eeg2SpeechError, ValueError):
+    """A file or folder that does not hold what its format promises."""

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # `eeg2speech prepare` does without torch
+    from torch import Tensor
+
+Condition = Literal["listening", "overt", "imagined", "rest"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One electrode of a recording.
+
+    Attributes:
+        name: As in the source, e.g. ``FC5``.
+        type: ``eeg`` (only these are decoded from).
+        x: Position in metres, head coordinates (x right, y front, z up); NaN where unknown.
+        y: See ``x``.
+        z: See ``x``.
+        status: ``good``, or ``bad`` for a channel that was interpolated or could not be used.
+    """
+
+    name: str
+    type: str = "eeg"
+    x: float = float("nan")
+    y: float = float("nan")
+    z: float = float("nan")
+    status: Literal["good", "bad"] = "good"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording that belongs to a sound.
+
+    Attributes:
+        recording: Recording it lies in.
+        onset: Start in seconds of EEG.
+        duration: Length in seconds.
+        stimulus: Id of the sound; the same sound has the same id for every subject.
+        offset: Where in the sound the segment starts, in seconds.
+        condition: What the subject did: ``listening``, ``overt``, ``imagined`` or ``rest``.
+        label: Class of the segment where the dataset has one (a phoneme, a word), else empty.
+        text: What was said where known, else empty.
+    """
+
+    recording: str
+    onset: float
+    duration: float
+    stimulus: str
+    offset: float
+    condition: Condition
+    label: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One row of a store's ``recordings.tsv``: a continuous run of prepared EEG.
+
+    Attributes:
+        recording: Id, also the stem of its file.
+        subject: Who was recorded.
+        session: Session label or empty.
+        run: Run label or empty.
+        channels: Number of electrodes.
+        samples: Length in samples at the store's rate.
+        file: Path of the signal inside the store.
+    """
+
+    recording: str
+    subject: str
+    session: str
+    run: str
+    channels: int
+    samples: int
+    file: str
+
+
+@dataclass
+class RawRecording:
+    """What a reader has read of one recording, before preprocessing.
+
+    Attributes:
+        eeg: Signal in volts, (channels, samples).
+        rate: Samples per second.
+        channels: One per row of ``eeg``.
+        segments: In seconds of this recording.
+        breaks: First sample of each later contiguous piece: filters and resampling never cross one.
+        stimuli: Where the sound of each stimulus is read from: a file, or a function that returns the waveform
+            in [-1, 1], (samples,), and its rate.
+    """
+
+    eeg: NDArray[np.floating]
+    rate: float
+    channels: list[Channel]
+    segments: list[Segment]
+    breaks: list[int] = field(default_factory=list)
+    stimuli: Mapping[str, Path | Callable[[], tuple[NDArray[np.float32], float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader yields: a recording that has not been read yet, so that finished ones can be skipped.
+
+    Attributes:
+        recording: Id, unique in the dataset.
+        subject: Who was recorded.
+        session: Session label or empty.
+        run: Run label or empty.
+        inputs: Files it is read from (their sha256 goes into ``dataset.json``).
+        load: Reads it.
+    """
+
+    recording: str
+    subject: str
+    session: str
+    run: str
+    inputs: tuple[Path, ...]
+    load: Callable[[], RawRecording]
+
+
+class Batch(TypedDict):
+    """What the data module hands to every stage. B windows, C electrodes, T EEG samples, S audio samples.
+
+    Attributes:
+        eeg: Robustly scaled EEG clamped to +-20, (B, C, T); zero where ``channel_mask`` is False.
+        positions: Electrode positions in metres, (B, C, 3); zero where unknown or masked.
+        channel_mask: True where a channel exists, (B, C).
+        audio: Waveform in [-1, 1] at 16 kHz, (B, S); S is 0 when the stage asks for no audio.
+        subject: Index into the data module's ``subjects``, (B,).
+        stimulus: Index into the data module's ``stimuli``, (B,).
+        label: Index into the data module's ``labels``, -1 for none, (B,).
+        recording: Index into the data module's ``recordings``, (B,).
+        start: Start of the window in its recording, in seconds, (B,).
+        index: Index of the window in its dataset, (B,).
+        seed: Seed of the window's random numbers in this epoch, (B,).
+    """
+
+    eeg: Tensor
+    positions: Tensor
+    channel_mask: Tensor
+    audio: Tensor
+    subject: Tensor
+    stimulus: Tensor
+    label: Tensor
+    recording: Tensor
+    start: Tensor
+    index: Tensor
+    seed: Tensor
