@@ -127,7 +127,7 @@ class StoreWriter:
             recordings = {row.recording: row for row in read_table(self.root / "recordings.tsv", Recording)}
             channels = read_table(self.root / "channels.tsv", StoredChannel)
             segments = read_table(self.root / "segments.tsv", Segment)
-            inputs = self._inputs_before
+            inputs = dict(self.description.inputs)
         for file in sorted(self._finished.glob("*.json")):
             content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             row = Recording(**content["recording"])
@@ -169,7 +169,7 @@ class StoreWriter:
                 f"{root}: was prepared with {key}={old.get(key)!r}, asked for {new.get(key)!r}; "
                 "choose another OUT or remove that folder"
             )
-        self._inputs_before = before.inputs
+        self.description.inputs = before.inputs
 
 
 class _disk:  # noqa: N801
