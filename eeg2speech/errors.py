@@ -1,5 +1,5 @@
 class Eeg2SpeechError(Exception):
-    """Something a user can put right. The message is one line: what is wrong, where, the value, and what to do."""
+    """Something a user can put right: one line that says what is wrong, where, the value, and what to do."""
 
 
 class ConfigError(Eeg2SpeechError, ValueError):
@@ -8,3 +8,7 @@ class ConfigError(Eeg2SpeechError, ValueError):
 
 class DataError(Eeg2SpeechError, ValueError):
     """A file or folder that does not hold what its format promises."""
+
+
+class DiskError(DataError):
+    """A disk that is full or cannot be written: nothing that follows could be kept either."""

@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # `eeg2speech prepare` does without torch
     from torch import Tensor
 
 Condition = Literal["listening", "overt", "imagined", "rest"]
+Part = Literal["train", "val", "unseen_stimulus", "unseen_subject", "unseen_both"]
+"""A list of windows: trained on, validated on, or one of the three test lists."""
+TEST_PARTS: tuple[Part, ...] = ("unseen_stimulus", "unseen_subject", "unseen_both")
 
 
 @dataclass(frozen=True)

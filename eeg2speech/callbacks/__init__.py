@@ -1,0 +1,20 @@
+from eeg2speech.callbacks.baselines import CompareBaselines
+from eeg2speech.callbacks.export import ExportEncoder
+from eeg2speech.callbacks.interrupt import GracefulInterrupt
+from eeg2speech.callbacks.probes import ProbeEncoder
+from eeg2speech.callbacks.progress import LogThroughput, ThroughputBar
+from eeg2speech.callbacks.reconstruction import LogReconstruction
+from eeg2speech.callbacks.results import WriteResults
+from eeg2speech.callbacks.seeding import StepSeed
+
+__all__ = [
+    "CompareBaselines",
+    "ExportEncoder",
+    "GracefulInterrupt",
+    "LogReconstruction",
+    "LogThroughput",
+    "ProbeEncoder",
+    "StepSeed",
+    "ThroughputBar",
+    "WriteResults",
+]

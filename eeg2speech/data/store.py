@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from eeg2speech.audio import RATE, Waveform, read_audio
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
+from eeg2speech.files import write_json
 from eeg2speech.types import Channel, Recording, Segment
 
 VERSION = 1
@@ -68,13 +68,6 @@ def check_id(name: str, what: str) -> str:
     return name
 
 
-def write_json(file: Path, content: Any) -> None:
-    """Write JSON beside the file and then rename."""
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, file)
-
-
 class Store:
     """Reader of a prepared store.
 
@@ -89,7 +82,7 @@ class Store:
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
             raise DataError(
-                f"{self.root}: no such folder (data.store); make a store with `eeg2speech prepare NAME ROOT OUT`"
+                f"{self.root}: no such folder (data.store); make one with `eeg2speech prepare NAME ROOT OUT`"
             )
         self.description = read_description(self.root)
         self.recordings = read_table(self.root / "recordings.tsv", Recording)
@@ -133,7 +126,7 @@ class Store:
         """
         file = self._inside(recording.file)
         try:
-            eeg = np.load(file, mmap_mode="r", allow_pickle=False)
+            eeg: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"{file}: cannot be mapped ({error}); prepare the store again") from error
         if eeg.shape != (recording.channels, recording.samples) or eeg.dtype != np.float32:
@@ -175,7 +168,7 @@ def read_description(root: Path) -> Description:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: damaged ({error!r}); prepare the store again") from error
     if version != VERSION:
-        raise DataError(f"{file}: store version {version}, this eeg2speech reads {VERSION}; prepare the store again")
+        raise DataError(f"{file}: store version {version}, this eeg2speech reads {VERSION}; prepare it again")
     try:
         return Description(**content)
     except TypeError as error:

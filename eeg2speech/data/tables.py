@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from eeg2speech.errors import DataError
+from eeg2speech.files import written_beside
 
 Row = TypeVar("Row")
 MISSING = "n/a"
@@ -19,12 +19,10 @@ MISSING = "n/a"
 def write_table(file: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
     """Write dataclass rows, one column per field, beside the file and then rename."""
     columns = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
-    partial = file.with_name(file.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as stream:
+    with written_beside(file) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
-    os.replace(partial, file)
 
 
 def read_table(file: Path, row_type: type[Row]) -> list[Row]:
@@ -36,17 +34,20 @@ def read_table(file: Path, row_type: type[Row]) -> list[Row]:
     if not file.is_file():
         raise DataError(f"{file}: missing; the store is damaged, prepare it again")
     types: dict[str, str] = {f.name: str(f.type) for f in fields(row_type)}  # type: ignore[arg-type]
+    rows = []
+    line = 1
     with file.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream, delimiter="\t")
-        missing = types.keys() - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{file}: no column {', '.join(sorted(missing))}; prepare the store again")
-        rows = []
-        for line, row in enumerate(reader, start=2):
-            try:
+        try:
+            missing = types.keys() - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{file}: no column {', '.join(sorted(missing))}; prepare the store again")
+            for line, row in enumerate(reader, start=2):  # noqa: B007  (named in the error)
                 rows.append(row_type(**{name: _value(row[name], kind) for name, kind in types.items()}))
-            except (TypeError, ValueError) as error:
-                raise DataError(f"{file}: line {line}: {error}; prepare the store again") from error
+        except DataError:
+            raise
+        except (TypeError, ValueError, csv.Error) as error:  # a binary file among them: UnicodeDecodeError
+            raise DataError(f"{file}: line {line}: {error}; prepare the store again") from error
     return rows
 
 

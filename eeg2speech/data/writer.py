@@ -19,18 +19,18 @@ from eeg2speech.data.store import (
     check_id,
     read_description,
     write_description,
-    write_json,
 )
 from eeg2speech.data.tables import read_table, write_table
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.errors import ConfigError, DataError, DiskError
+from eeg2speech.files import write_json, written_beside
 from eeg2speech.types import Channel, Recording, Segment
 
 
 class StoreWriter:
     """Fills a store recording by recording; what is finished stays finished.
 
-    A new store grows in ``OUT.partial`` and is renamed when it is complete. One that exists is added to: signals
-    first, tables last, so that a reader never sees a recording that is not all there.
+    A new store grows in ``OUT.partial`` and is renamed when it is complete. One that exists is added to:
+    signals first, tables last, so that a reader never sees a recording that is not all there.
 
     Args:
         out: The store's folder.
@@ -41,7 +41,9 @@ class StoreWriter:
     """
 
     def __init__(self, out: Path, description: Description) -> None:
+        out = Path(os.path.abspath(out.expanduser()))  # noqa: PTH100  (resolve() would follow a link at OUT)
         self.out, self.description = out, description
+        self._sounds: dict[bytes, str] | None = None
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             self._check_same(out)
             self.root = out
@@ -51,9 +53,10 @@ class StoreWriter:
                 self._check_same(self.root)
         self._finished = self.root / ".finished"
         with _disk(self.root):
-            for folder in (self.root / "eeg", self.root / "audio", self._finished):
+            for folder in (self.root / "eeg", self.root / "audio"):
                 folder.mkdir(parents=True, exist_ok=True)
-            write_description(self.root, description)
+            if not (self.root / "dataset.json").is_file():
+                write_description(self.root, description)
 
     @property
     def recordings(self) -> set[str]:
@@ -67,13 +70,27 @@ class StoreWriter:
         """Whether a stimulus is already in the store."""
         return (self.root / "audio" / f"{check_id(stimulus, 'stimulus')}.flac").is_file()
 
-    def add_audio(self, stimulus: str, wave: Waveform) -> None:
-        """Add a stimulus: waveform at 16 kHz in [-1, 1], (samples,)."""
+    def add_audio(self, stimulus: str, wave: Waveform) -> str:
+        """Add a stimulus, unless the same sound is there under another name.
+
+        Args:
+            stimulus: Its id.
+            wave: Waveform at 16 kHz in [-1, 1], (samples,).
+
+        Returns:
+            The id under which the sound is kept: that of the first stimulus with the same 16-bit samples.
+        """
+        if self._sounds is None:
+            files = sorted((self.root / "audio").glob("*.flac"))
+            self._sounds = {audio_hash(file): file.stem for file in files}
         file = self.root / "audio" / f"{check_id(stimulus, 'stimulus')}.flac"
         with _disk(file):
-            partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-            write_audio(partial, wave)
-            os.replace(partial, file)
+            with written_beside(file) as partial:
+                write_audio(partial, wave)
+                kept = self._sounds.setdefault(audio_hash(partial), stimulus)
+            if kept != stimulus:
+                file.unlink()
+        return kept
 
     def add(
         self,
@@ -98,20 +115,36 @@ class StoreWriter:
             segments: In seconds of the recording; their stimuli are already in the store.
             inputs: sha256 of the files it was read from.
         """
+        file = self.write_signal(recording, eeg)
+        self.add_row(
+            Recording(recording, subject, session, run, eeg.shape[0], eeg.shape[1], file),
+            channels,
+            segments,
+            inputs,
+        )
+
+    def write_signal(self, recording: str, eeg: NDArray[np.float32]) -> str:
+        """Write a recording's signal in microvolts, (channels, samples), from any process.
+
+        Returns:
+            Its path inside the store. The recording is finished once ``add_row`` has been called.
+        """
         file = f"eeg/{check_id(recording, 'recording')}.npy"
-        row = Recording(recording, subject, session, run, *eeg.shape, file)
-        with _disk(self.root / file):
-            partial = self.root / f"{file}.partial"
-            with partial.open("wb") as stream:
-                np.save(stream, np.ascontiguousarray(eeg, np.float32), allow_pickle=False)
-            os.replace(partial, self.root / file)
+        with _disk(self.root / file), written_beside(self.root / file) as partial, partial.open("wb") as stream:
+            np.save(stream, np.ascontiguousarray(eeg, np.float32), allow_pickle=False)
+        return file
+
+    def add_row(self, row: Recording, channels: list[Channel], segments: list[Segment], inputs: dict[str, str]) -> None:
+        """Note that a recording is finished: its signal and its stimuli are in the store."""
+        with _disk(self.root / row.file):
+            self._finished.mkdir(exist_ok=True)
             content = {
                 "recording": asdict(row),
                 "channels": [asdict(channel) for channel in channels],
                 "segments": [asdict(segment) for segment in segments],
                 "inputs": inputs,
             }
-            write_json(self._finished / f"{recording}.json", content)
+            write_json(self._finished / f"{row.recording}.json", content)
 
     def finish(self) -> Path:
         """Write the tables and put the store in its place.
@@ -141,18 +174,29 @@ class StoreWriter:
             raise DataError(f"{self.out}: no recording could be prepared; see the lines above")
         self.description.inputs = dict(sorted(inputs.items()))
         with _disk(self.root):
-            write_table(self.root / "channels.tsv", StoredChannel, channels)
-            write_table(self.root / "segments.tsv", Segment, segments)
-            write_description(self.root, self.description)
-            write_table(self.root / "recordings.tsv", Recording, (recordings[k] for k in sorted(recordings)))
-            for file in self._finished.glob("*.json"):
-                file.unlink()
-            self._finished.rmdir()
+            if self._finished.is_dir():  # else nothing was added
+                write_table(self.root / "channels.tsv", StoredChannel, channels)
+                write_table(self.root / "segments.tsv", Segment, segments)
+                write_description(self.root, self.description)
+                write_table(self.root / "recordings.tsv", Recording, (recordings[k] for k in sorted(recordings)))
+            self._sweep({row.file for row in recordings.values()})
             if self.root != self.out:
                 if self.out.is_dir():
                     self.out.rmdir()  # empty: checked when the writer was made
-                os.replace(self.root, self.out)
+                self.root.replace(self.out)
         return self.out
+
+    def _sweep(self, signals: set[str]) -> None:
+        """Remove what a killed or failed run has left, and the notes that are in the tables now."""
+        for file in self.root.rglob("*.partial"):
+            file.unlink()
+        for file in (self.root / "eeg").glob("*.npy"):
+            if f"eeg/{file.name}" not in signals:
+                file.unlink()
+        if self._finished.is_dir():
+            for file in self._finished.glob("*.json"):
+                file.unlink()
+            self._finished.rmdir()
 
     def _check_same(self, root: Path) -> None:
         try:
@@ -172,6 +216,19 @@ class StoreWriter:
         self.description.inputs = before.inputs
 
 
+def audio_hash(file: Path) -> bytes:
+    """Hash of a FLAC file's samples: the MD5 that its header holds, so that nothing need be decoded.
+
+    Raises:
+        DataError: It is no FLAC file.
+    """
+    with file.open("rb") as stream:
+        header = stream.read(42)  # "fLaC", block header (4), STREAMINFO (34) ending in the MD5 (16)
+    if len(header) < 42 or header[:4] != b"fLaC":
+        raise DataError(f"{file}: no FLAC file; remove it and prepare the store again")
+    return header[26:42]
+
+
 class _disk:  # noqa: N801
     """Turns a full or read-only disk into one line that says what is kept."""
 
@@ -184,9 +241,9 @@ class _disk:  # noqa: N801
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         # libsndfile reports a full disk as an error of its own
         if full or type(error).__name__ == "LibsndfileError":
-            raise DataError(
+            raise DiskError(
                 f"{self.path}: the disk is full ({error}); free some space and run the same command again: "
                 "finished recordings are kept"
             ) from error
-        if isinstance(error, PermissionError):
-            raise DataError(f"{self.path}: cannot be written ({error.strerror}); choose another OUT") from error
+        if isinstance(error, OSError):
+            raise DiskError(f"{self.path}: cannot be written ({error.strerror}); choose another OUT") from error

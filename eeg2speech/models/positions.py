@@ -48,14 +48,11 @@ class SinCosCode(nn.Module):
 
     def forward(self, positions: Tensor | None, channel_mask: Tensor | None, groups: int, steps: int) -> Tensor:
         """Code of every patch, (1, G, L, D); its place on the head is ignored."""
-        device = self.device_of(positions)
+        device = None if positions is None else positions.device
         rows = sincos(torch.arange(groups, device=device).float(), self.width // 2)
         columns = sincos(torch.arange(steps, device=device).float(), self.width // 2)
         grid = torch.cat([rows[:, None].expand(-1, steps, -1), columns[None].expand(groups, -1, -1)], dim=-1)
         return self.amplitude * grid[None]
-
-    def device_of(self, positions: Tensor | None) -> torch.device | None:
-        return None if positions is None else positions.device
 
 
 class ElectrodeCode(nn.Module):

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-
 layer_norm = partial(nn.LayerNorm, eps=1e-6)
 """Layer norm with the small epsilon of vision transformers."""
 

@@ -1,0 +1,64 @@
+# Everything runs in a virtual environment in .venv; nothing but Python 3.11 or newer and its pip is assumed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    ?= runs/maeeg
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo maeeg tensorboard test test-all format lint types benchmark clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "eeg2speech needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
+
+install: $(VENV)/.installed ## Install into .venv
+install-dev: $(VENV)/.installed-dev ## Install with everything a developer needs
+
+demo: maeeg ## Install, then run stage 1 on the embedded data: train, test, show the table
+
+maeeg: $(VENV)/.installed ## Stage 1: train MAEEG and test it (ARGS="--data.store STORE" for your own data)
+	$(BIN)/eeg2speech fit --config configs/maeeg.yaml $(ARGS)
+	$(BIN)/eeg2speech test --config configs/maeeg.yaml --ckpt_path best $(ARGS)
+
+tensorboard: $(VENV)/.installed ## Watch the runs in a browser
+	$(BIN)/tensorboard --logdir runs
+
+test: $(VENV)/.installed-test ## Install, then run the tests
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
+
+test-all: $(VENV)/.installed-test ## Run the slow tests, too
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+format: $(VENV)/.installed-dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+lint: $(VENV)/.installed-dev ## Check style, and who imports whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.installed-dev ## Check types
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.installed-dev ## Time the model and the data module against their alternatives
+	$(BIN)/python -m tests.benchmarks.model
+	$(BIN)/python -m tests.benchmarks.loader
+
+clean: ## Remove what was built, but no runs
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov

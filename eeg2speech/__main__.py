@@ -1,0 +1,3 @@
+from eeg2speech.cli import run
+
+run()

@@ -1,0 +1,85 @@
+"""The `eeg2speech` command. Nothing heavy is imported before it is known which command was asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+STAGES = {
+    "fit": "Train a stage.",
+    "validate": "Validate a checkpoint.",
+    "test": "Test a checkpoint and write test.json.",
+    "predict": "Represent windows with a trained model.",
+}
+TOOLS = {
+    "prepare": ("eeg2speech.cli.prepare", "Turn raw recordings into a prepared store."),
+    "doctor": ("eeg2speech.cli.doctor", "Check a prepared store and show what is in it."),
+    "export": ("eeg2speech.cli.export", "Write a checkpoint's encoder as safetensors and config.json."),
+}
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        argv: Words after ``eeg2speech``.
+
+    Returns:
+        Exit status: 0 done, 1 a problem that the message explains, 2 a mistake on the command line, 130 interrupted.
+    """
+    argv = list(argv)
+    from eeg2speech.errors import Eeg2SpeechError
+
+    try:
+        if argv and argv[0] in STAGES:
+            from eeg2speech.cli.lightning import run_stage
+
+            return run_stage(argv)
+        if argv and argv[0] in TOOLS:
+            return _run_tool(argv[0], argv[1:])
+        _root_parser().parse_args(argv or ["--help"])
+    except Eeg2SpeechError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `eeg2speech doctor ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _run_tool(name: str, argv: list[str]) -> int:
+    import jsonargparse
+
+    module = importlib.import_module(TOOLS[name][0])
+    command: Callable[..., int] | dict[str, Any] = module.COMMAND
+    status = jsonargparse.auto_cli(
+        command, args=argv, prog=f"eeg2speech {name}", as_positional=True, allow_abbrev=False
+    )
+    return int(status or 0)
+
+
+def _root_parser() -> Any:
+    import jsonargparse
+
+    from eeg2speech import __version__
+
+    parser = jsonargparse.ArgumentParser(
+        prog="eeg2speech",
+        description="Decode speech from EEG: masked autoencoding, EEG-speech alignment, diffusion.",
+        version=__version__,
+    )
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    for name, text in {**STAGES, **{name: text for name, (_, text) in TOOLS.items()}}.items():
+        commands.add_subcommand(name, jsonargparse.ArgumentParser(description=text), help=text)
+    return parser

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class Augment:
+    """Changes to training windows; all off by default.
+
+    Attributes:
+        channel_dropout: Probability that a channel of a window is set to zero.
+        amplitude: Windows are scaled by exp(u), u uniform in +- this.
+        time_shift: Windows start up to this many seconds earlier or later, inside their segment.
+        flip: Probability that the polarity of a window is reversed.
+    """
+
+    channel_dropout: float = 0.0
+    amplitude: float = 0.0
+    time_shift: float = 0.0
+    flip: float = 0.0
+
+    def gains(self, generator: np.random.Generator, channels: int) -> NDArray[np.float32] | None:
+        """Factor per channel for one window, (channels, 1); None if nothing changes."""
+        if not (self.channel_dropout or self.amplitude or self.flip):
+            return None
+        gains = np.full((channels, 1), np.exp(generator.uniform(-self.amplitude, self.amplitude)), np.float32)
+        if generator.random() < self.flip:
+            gains = -gains
+        gains[generator.random(channels) < self.channel_dropout] = 0
+        return gains

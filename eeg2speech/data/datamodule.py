@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from eeg2speech.data.augment import Augment
+from eeg2speech.data.embedded import embedded_store
+from eeg2speech.data.sampler import KeyedBatchSampler, ResumableLoader
+from eeg2speech.data.scaling import Scaling, fit_scalings
+from eeg2speech.data.simulator import Simulation
+from eeg2speech.data.splits import Split, assign_parts
+from eeg2speech.data.store import Description, Store
+from eeg2speech.data.windows import WindowDataset, cut_windows, read_montage
+from eeg2speech.errors import ConfigError
+from eeg2speech.types import TEST_PARTS, Batch, Condition, Part, Segment
+
+RATE = 100
+"""EEG samples per second that every stage works at: one sample is one hop of both mel front ends."""
+
+
+class EEGAudioDataModule(pl.LightningDataModule):
+    """Windows of EEG and the speech that goes with them, for all three stages.
+
+    Args:
+        store: Folder of a prepared store; unset: the embedded dataset of simulated EEG.
+        window: Length of a window in seconds.
+        hop: From one training window to the next, in seconds; unset: half a window. Evaluation windows never overlap.
+        batch_size: Windows per step and device.
+        split: What is held out for validation and test.
+        conditions: Use only segments of these conditions (``listening``, ``overt``, ``imagined``, ``rest``).
+        scaling: ``train`` fits the scale of every channel on training stretches; subjects without any get the median
+            over the others. ``recording`` fits on each whole recording, test stretches included.
+        clamp: Scaled EEG is limited to +- this many robust standard deviations.
+        audio: Also load the sound of each window.
+        augment: Changes to training windows, all off by default.
+        simulation: Settings of the embedded dataset.
+        workers: Processes that read windows; 0 reads in the main process, which is fast from a memory map.
+        pin_memory: Page-locked batches, for transfer to a GPU.
+        seed: Of the order of training windows and of augmentation.
+
+    Raises:
+        ConfigError: A setting is out of its range or does not fit the data.
+    """
+
+    def __init__(
+        self,
+        store: Path | None = None,
+        window: float = 3.2,
+        hop: float | None = None,
+        batch_size: int = 64,
+        split: Split = Split(),  # noqa: B008
+        conditions: list[Condition] | None = None,
+        scaling: Literal["train", "recording"] = "train",
+        clamp: float = 20.0,
+        audio: bool = False,
+        augment: Augment = Augment(),  # noqa: B008
+        simulation: Simulation = Simulation(),  # noqa: B008
+        workers: int = 0,
+        pin_memory: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.samples = round(window * RATE)
+        self.hop = max(1, round((window / 2 if hop is None else hop) * RATE))
+        for key, value in (("window", window), ("batch_size", batch_size), ("clamp", clamp)):
+            if value <= 0:
+                raise ConfigError(f"{key}={value} must be above 0 (data.{key})")
+        if abs(self.samples / RATE - window) > 1e-9:
+            raise ConfigError(f"window={window} s is not a whole number of {1000 // RATE} ms samples (data.window)")
+        self.store_path, self.window, self.batch_size, self.split = store, window, batch_size, split
+        self.conditions, self.scaling, self.clamp, self.audio = conditions, scaling, clamp, audio
+        self.augment, self.simulation, self.workers = augment, simulation, workers
+        self.pin_memory, self.seed = pin_memory, seed
+        self.datasets: dict[Part, WindowDataset] = {}
+
+    def prepare_data(self) -> None:
+        """Simulate the embedded dataset if it is asked for and not there yet."""
+        if self.store_path is None:
+            embedded_store(self.simulation)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the store, split it, fit the scaling and cut windows."""
+        if self.datasets:
+            return
+        self.store = Store(self.store_path or embedded_store(self.simulation))
+        if self.store.rate != RATE:
+            raise ConfigError(
+                f"{self.store.root}: EEG at {self.store.rate:g} Hz, the models work at {RATE} Hz; "
+                f"prepare it with --preprocessing.rate {RATE}"
+            )
+        segments = self._segments()
+        subject_of = {recording.recording: recording.subject for recording in self.store.recordings}
+        parts = assign_parts(self.split, segments, subject_of)
+        by_part: dict[Part, list[Segment]] = defaultdict(list)
+        for segment, part in zip(segments, parts, strict=True):
+            if part is not None:
+                by_part[part].append(segment)
+        self.scalings = self._fit_scalings(by_part["train"])
+        for part in ("train", "val", *TEST_PARTS):
+            if by_part[part]:
+                self.datasets[part] = self._dataset(part, by_part[part])
+
+    @property
+    def description(self) -> Description:
+        """Where the data came from."""
+        return self.store.description
+
+    @property
+    def test_parts(self) -> list[Part]:
+        """Names of the test lists, in the order of ``test_dataloader``."""
+        return [part for part in TEST_PARTS if part in self.datasets]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled windows; the order depends on the seed and the epoch alone."""
+        return self._loader(self.datasets["train"], shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Windows of held-out stimuli (or of the validation subjects)."""
+        return self._loader(self.datasets["val"])
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        """One loader per test list; see ``test_parts``."""
+        return [self._loader(self.datasets[part]) for part in self.test_parts]
+
+    def predict_dataloader(self) -> list[DataLoader[Batch]]:
+        """The test lists."""
+        return self.test_dataloader()
+
+    def batches(self, part: Part, most: int | None = None) -> Iterable[Batch]:
+        """Read windows of a part outside of training: all, or ``most`` of them evenly spread, without augmentation."""
+        dataset = self.datasets[part]
+        plain = WindowDataset(self.store, dataset.windows, self.scalings, self.samples, self.clamp, self.audio)
+        count = len(plain) if most is None else min(most, len(plain))
+        chosen = [i * len(plain) // count for i in range(count)]
+        for start in range(0, count, self.batch_size):
+            yield plain.__getitems__([(i, 0) for i in chosen[start : start + self.batch_size]])
+
+    def _segments(self) -> list[Segment]:
+        segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]
+        if not segments:
+            there = sorted({segment.condition for segment in self.store.segments})
+            raise ConfigError(
+                f"{self.store.root}: no segment with conditions={self.conditions}, it has {there} (data.conditions)"
+            )
+        longest = max(segment.duration for segment in segments)
+        if self.window > longest + 0.5 / RATE:
+            raise ConfigError(
+                f"window={self.window} s is longer than the longest segment of {self.store.root}, {longest:g} s "
+                "(data.window)"
+            )
+        return segments
+
+    def _fit_scalings(self, train: list[Segment]) -> dict[str, Scaling]:
+        fit_on: dict[str, list[Segment]] = defaultdict(list)
+        if self.scaling == "train":
+            for segment in train:
+                fit_on[segment.recording].append(segment)
+        else:
+            for recording in self.store.recordings:
+                whole = Segment(recording.recording, 0, recording.samples / RATE, "", 0, "rest")
+                fit_on[recording.recording].append(whole)
+        return fit_scalings(self.store, fit_on)
+
+    def _dataset(self, part: Part, segments: list[Segment]) -> WindowDataset:
+        hop = self.hop if part == "train" else self.samples
+        windows = cut_windows(segments, self.store.recordings, RATE, self.samples, hop)
+        if not windows:
+            raise ConfigError(
+                f"{part} has no segment as long as window={self.window} s; choose a shorter one (data.window) or "
+                "another data.split"
+            )
+        augment = self.augment if part == "train" and self.augment != Augment() else None
+        return WindowDataset(
+            self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment
+        )
+
+    def _loader(self, dataset: WindowDataset, shuffle: bool = False) -> ResumableLoader:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world)
+        if not len(sampler):
+            raise ConfigError(
+                f"{len(dataset)} training windows do not fill a batch of {self.batch_size} on each of {world} "
+                "devices (data.batch_size, data.hop)"
+            )
+        return ResumableLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=_as_is,
+            num_workers=self.workers,
+            pin_memory=self.pin_memory and torch.cuda.is_available(),
+            persistent_workers=self.workers > 0,
+        )
+
+    def channel_names(self, recording: int) -> list[str]:
+        """Names of a recording's channels in the order of the batch, by its index."""
+        row = self.store.recordings[recording]
+        montage = read_montage(self.store, row, self.scalings[row.recording])
+        channels = self.store.channels(row.recording)
+        return [channels[index].name for index in montage.order]
+
+    def summary(self) -> dict[str, object]:
+        """What is in each part, for the log."""
+        return {
+            "data": asdict(self.description)["name"],
+            "simulated": self.description.simulated,
+            "windows": {part: len(dataset) for part, dataset in self.datasets.items()},
+        }
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,108 @@
+"""The embedded dataset: simulated on first use, then found in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.data.preprocess import Preprocessing
+from eeg2speech.data.simulator import SIMULATOR_VERSION, Simulation, demo_sources
+from eeg2speech.data.speech import packaged_speech_hash, read_speech
+from eeg2speech.data.store import VERSION, Description
+from eeg2speech.data.tables import read_table
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.types import Recording
+
+DEFAULT = Simulation()
+
+logger = logging.getLogger(__name__)
+
+
+def embedded_store(simulation: Simulation = DEFAULT) -> Path:
+    """Folder of the prepared store of a simulation over the packaged speech, made now if it is not there yet.
+
+    Stores lie side by side in ``$EEG2SPEECH_CACHE``, or else in the system's cache folder; each is named by what it
+    was made from. A second process waits for the first, and a killed simulation is taken up by the next call.
+
+    Raises:
+        ConfigError: The cache cannot be written, or the settings do not fit the speech.
+        DataError: A recording could not be prepared.
+    """
+    preprocessing = Preprocessing(notch=simulation.line_frequency)
+    cache = _cache()
+    folder = cache / f"demo-{_digest(simulation, preprocessing)}"
+    if _is_complete(folder, simulation):
+        return folder
+    with _lock(cache, folder):
+        if not _is_complete(folder, simulation):  # the process that was waited for may have made it
+            sources = demo_sources(read_speech(), simulation)
+            errors = prepare_sources(
+                sources, folder, describe(simulation), preprocessing, label="Simulating listeners"
+            )
+            if errors:
+                raise DataError(errors[0])
+    return folder
+
+
+def describe(simulation: Simulation) -> Description:
+    """Description of a store that is prepared from simulated recordings."""
+    return Description(
+        name="demo",
+        source="simulated by eeg2speech over its own rendered speech",
+        license="Apache-2.0",
+        citation="eeg2speech, embedded dataset: simulated EEG over synthesised speech",
+        simulated=True,
+        rate=Preprocessing().rate,
+        settings={f"simulation.{key}": value for key, value in _made_from(simulation).items()},
+    )
+
+
+def _made_from(simulation: Simulation) -> dict[str, Any]:
+    """What the recordings are a function of."""
+    return simulation.settings() | {"version": SIMULATOR_VERSION, "speech": packaged_speech_hash()}
+
+
+def _digest(simulation: Simulation, preprocessing: Preprocessing) -> str:
+    content = [VERSION, _made_from(simulation), asdict(preprocessing)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def _is_complete(folder: Path, simulation: Simulation) -> bool:
+    table = folder / "recordings.tsv"
+    return table.is_file() and len(read_table(table, Recording)) == simulation.subjects
+
+
+def _cache() -> Path:
+    chosen = os.environ.get("EEG2SPEECH_CACHE")
+    cache = Path(chosen).expanduser() if chosen else user_cache_path("eeg2speech")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{cache}: cannot be made ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
+        ) from error
+    return cache
+
+
+def _lock(cache: Path, folder: Path) -> FileLock:
+    """Take the lock of a store, waiting as long as another process holds it."""
+    lock = FileLock(cache / f"{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("another process is simulating %s; waiting for it", folder)
+        lock.acquire()
+    except OSError as error:
+        raise ConfigError(
+            f"{cache}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
+        ) from error
+    return lock

@@ -1,0 +1,118 @@
+"""What the simulated auditory cortex responds to: envelope, onsets, tonotopic bands and phonetic classes of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct, rfft
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import lfilter
+
+from eeg2speech.audio import RATE, Waveform
+
+FRAME_RATE = 100
+"""Features per second."""
+HOP = RATE // FRAME_RATE
+BANDS = 8
+"""Tonotopic bands, from low to high."""
+CLASSES = 8
+"""Phonetic classes, told apart by the signs of three cepstral coefficients."""
+FEATURES: tuple[tuple[str, int], ...] = (
+    ("envelope", 0),
+    ("onset", 0),
+    *(("band", band) for band in range(BANDS)),
+    *(("class", kind) for kind in range(CLASSES)),
+)
+"""Kind and number of each row of a feature array."""
+
+_FFT = 512
+_MELS = 64
+_ADAPTATION = 0.3  # seconds over which a loud stretch quietens what follows
+_ACTIVE = 0.35  # of the mean envelope: quieter frames are pauses and have no phonetic class
+
+Features = NDArray[np.float32]
+
+
+def speech_features(waves: Mapping[str, Waveform]) -> dict[str, Features]:
+    """Features of sounds, each row with unit variance over all sounds together and zero in silence.
+
+    Args:
+        waves: Waveforms at 16 kHz, (samples,), by stimulus.
+
+    Returns:
+        Features at 100 Hz by stimulus, (len(FEATURES), frames); frame k is centred on 10 k ms.
+    """
+    power = {name: mel_power(wave) for name, wave in waves.items()}
+    loudness = {name: mel**0.3 for name, mel in power.items()}
+    level = float(np.concatenate([mel.mean(axis=0) for mel in loudness.values()]).mean())
+    shape = {name: _spectral_shape(mel) for name, mel in power.items()}
+    active = {name: mel.mean(axis=0) > _ACTIVE * level for name, mel in loudness.items()}
+    speaking = np.concatenate([shape[name][:, active[name]] for name in waves], axis=1)
+    centre = np.median(speaking, axis=1) if speaking.size else np.zeros(len(next(iter(shape.values()))))
+    raw = {
+        name: np.concatenate(
+            [_adapted(loudness[name], level), _class_onsets(shape[name] > centre[:, None], active[name])]
+        )
+        for name in waves
+    }
+    spread = np.concatenate(list(raw.values()), axis=1).std(axis=1, keepdims=True)
+    scale = np.where(spread > 0, spread, 1)
+    return {name: (rows / scale).astype(np.float32) for name, rows in raw.items()}
+
+
+def mel_power(wave: Waveform) -> Features:
+    """Power in 64 mel bands from 50 Hz to 8 kHz at 100 Hz, (64, frames), of a waveform at 16 kHz, (samples,)."""
+    frames = -(-len(wave) // HOP)
+    padded = np.pad(wave, (_FFT // 2, frames * HOP - len(wave) + _FFT // 2))
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP][:frames]
+    spectrum = rfft(pieces * np.hanning(_FFT).astype(np.float32), axis=1)
+    power: Features = (_mel_filters() @ np.square(np.abs(spectrum)).T).astype(np.float32)
+    return power
+
+
+def _adapted(loudness: Features, level: float) -> NDArray[np.floating]:
+    """Envelope, onset and bands under divisive adaptation, (2 + BANDS, frames).
+
+    Args:
+        loudness: Compressed mel power, (64, frames).
+        level: Mean loudness of all sounds, which sets how strong the adaptation is.
+    """
+    envelope = loudness.mean(axis=0)
+    keep = np.exp(-1 / (_ADAPTATION * FRAME_RATE))
+    recent = lfilter([1 - keep], [1, -keep], envelope)
+    gain = 1 / np.maximum(0.5 * level + recent, np.finfo(np.float32).tiny)
+    bands = loudness.reshape(BANDS, -1, loudness.shape[1]).mean(axis=1) * gain
+    adapted = envelope * gain
+    onset = np.maximum(np.diff(adapted, prepend=0), 0)
+    return np.concatenate([adapted[None], onset[None], bands])
+
+
+def _spectral_shape(power: Features) -> NDArray[np.floating]:
+    """Tilt and two finer cepstral coefficients, smoothed over 50 ms, (3, frames)."""
+    cepstrum = dct(np.log10(power + 1e-7), axis=0, norm="ortho")[1:4]
+    smooth: NDArray[np.floating] = uniform_filter1d(cepstrum, 5, axis=1)
+    return smooth
+
+
+def _class_onsets(signs: NDArray[np.bool_], active: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """One where a phonetic class begins, else zero, (CLASSES, frames).
+
+    Args:
+        signs: Whether each of three coefficients is above its median, (3, frames).
+        active: Where there is speech, (frames,).
+    """
+    kind = np.where(active, np.array([1, 2, 4]) @ signs, -1)
+    begins = kind != np.concatenate([[-1], kind[:-1]])
+    return (begins & (kind == np.arange(CLASSES)[:, None])).astype(np.float32)
+
+
+def _mel_filters() -> NDArray[np.float32]:
+    """Triangular filters, (64, bins)."""
+    lowest, highest = 2595 * np.log10(1 + np.array([50, RATE / 2]) / 700)
+    edges = 700 * (10 ** (np.linspace(lowest, highest, _MELS + 2) / 2595) - 1)
+    bins = np.linspace(0, RATE / 2, _FFT // 2 + 1)
+    low, middle, high = (edges[start : start + _MELS, None] for start in range(3))
+    filters = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
+    return np.maximum(filters, 0).astype(np.float32)

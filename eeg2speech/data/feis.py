@@ -1,0 +1,249 @@
+"""Reader of FEIS: 14-channel Emotiv EEG of people hearing, imagining and speaking phonemes.
+
+Reference: Wellington and Clayton 2019, Fourteen-channel EEG with Imagined Speech, doi 10.5281/zenodo.3369178.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TextIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.data.montage import electrode_positions, read_locs
+from eeg2speech.data.store import Description
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.types import Channel, Condition, RawRecording, Segment, Source
+
+CONDITIONS: dict[str, Condition] = {
+    "stimuli": "listening",
+    "articulators": "rest",
+    "thinking": "imagined",
+    "speaking": "overt",
+    "resting": "rest",
+}
+"""What the participant did in each phase."""
+ELECTRODES = ("F3", "FC5", "AF3", "F7", "T7", "P7", "O1", "O2", "P8", "T8", "F8", "AF4", "FC6", "F4")
+RATE = 256
+LARGEST = 2 * 10**9
+"""Bytes of an unpacked table beyond which a zip is taken for a bomb; the published ones have 10 to 60 MB."""
+
+Rows: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]
+
+logger = logging.getLogger(__name__)
+
+
+def feis_description() -> Description:
+    """What goes into ``dataset.json``."""
+    return Description(
+        name="FEIS",
+        source="https://doi.org/10.5281/zenodo.3369178",
+        license="ODC-BY 1.0",
+        citation="S. Wellington, J. Clayton, Fourteen-channel EEG with Imagined Speech (FEIS) dataset v1.0, "
+        "University of Edinburgh, 2019",
+        simulated=False,
+        rate=100.0,
+        settings={"reader": "feis"},
+    )
+
+
+def feis_sources(
+    root: Path, phases: Sequence[str] | None = None, subjects: Sequence[str] | None = None
+) -> list[Source]:
+    """Recordings of FEIS: one per participant and phase.
+
+    Every epoch is a segment whose stimulus is the participant's own recording of the phoneme, ``01_goose``.
+    Where a participant's sounds are missing the segments keep that stimulus, but the store will hold no sound
+    for it: such recordings serve whatever needs no audio, and reading their audio is an error.
+
+    Args:
+        root: Folder that holds ``data_eeg``, or whose only such subfolder does.
+        phases: Of stimuli, articulators, thinking, speaking and resting; None for those that are there.
+        subjects: Participants, ``05`` or ``5``; None for all.
+
+    Raises:
+        ConfigError: A phase is unknown.
+        DataError: The folder is not FEIS, or holds nothing of what was asked for.
+    """
+    unknown = [phase for phase in phases or () if phase not in CONDITIONS]
+    if unknown:
+        raise ConfigError(f"phases: {unknown[0]!r} is no phase of FEIS; choose from {', '.join(CONDITIONS)}")
+    root = _find_root(root.expanduser())
+    folders = {folder.name: folder for folder in sorted((root / "data_eeg").iterdir()) if folder.is_dir()}
+    chosen = [_participant(subject, folders, root) for subject in subjects] if subjects else list(folders)
+    locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
+
+    sources = []
+    for subject in dict.fromkeys(chosen):
+        wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
+        for phase in dict.fromkeys(phases or CONDITIONS):
+            table = next(
+                (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if f.is_file()),
+                None,
+            )
+            if table is None:
+                if phases:
+                    logger.warning("%s: no %s.zip or %s.csv; left out", folders[subject], phase, phase)
+                continue
+            recording = f"sub-{subject}_phase-{phase}"
+            inputs = (table, *([locs] if locs else []), *wavs.values())
+            load = partial(read_feis, table, recording, subject, phase, wavs, locs)
+            sources.append(Source(recording, subject, "", phase, inputs, load))
+    if not sources:
+        wanted = ", ".join(phases or CONDITIONS)
+        raise DataError(f"{root / 'data_eeg'}: no participant has {wanted} as .zip or .csv; download FEIS again")
+    return sources
+
+
+def read_feis(
+    table: Path, recording: str, subject: str, phase: str, wavs: dict[str, Path], locs: Path | None
+) -> RawRecording:
+    """Read one phase of one participant.
+
+    Args:
+        table: ``PHASE.csv``, or the zip that holds it.
+        recording: Id for the segments.
+        subject: Participant.
+        phase: Phase.
+        wavs: Sound file by phoneme; may be empty.
+        locs: Electrode positions; None for the standard ones.
+
+    Raises:
+        DataError: The table is damaged or not FEIS.
+    """
+    with _open_table(table, phase) as stream:
+        epochs, microvolts, labels = _read_rows(stream, table)
+    if locs is None:
+        places = electrode_positions(ELECTRODES, source=str(table)).tolist()
+    else:
+        known = read_locs(locs)
+        missing = [name for name in ELECTRODES if name not in known]
+        if missing:
+            raise DataError(f"{locs}: no position of electrode {missing[0]}; replace or remove the file")
+        places = [known[name] for name in ELECTRODES]
+
+    breaks = [int(sample) + 1 for sample in np.flatnonzero(np.diff(epochs))]
+    segments = []
+    for first, last in zip([0, *breaks], [*breaks, len(epochs)], strict=True):
+        label = str(labels[first])
+        stimulus = f"{subject}_{label}" if label else ""
+        segments.append(
+            Segment(recording, first / RATE, (last - first) / RATE, stimulus, 0.0, CONDITIONS[phase], label)
+        )
+    channels = [Channel(name, "eeg", *place) for name, place in zip(ELECTRODES, places, strict=True)]
+    stimuli = {f"{subject}_{label}": wavs[label] for label in set(labels.tolist()) if label in wavs}
+    return RawRecording(microvolts.T * 1e-6, RATE, channels, segments, breaks, stimuli)
+
+
+def _find_root(root: Path) -> Path:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the folder of FEIS that holds data_eeg")
+    if (root / "data_eeg").is_dir():
+        return root
+    below = sorted(folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir())
+    if len(below) != 1:
+        found = f"{len(below)} subfolders hold one" if below else "neither does a subfolder"
+        raise DataError(f"{root}: holds no data_eeg, and {found}; give the folder of FEIS that holds data_eeg")
+    return below[0]
+
+
+def _participant(subject: str, folders: dict[str, Path], root: Path) -> str:
+    for name in folders:
+        if name == subject or (name.isdigit() and subject.isdigit() and int(name) == int(subject)):
+            return name
+    raise DataError(f"{root / 'data_eeg'}: no participant {subject!r}; it holds {', '.join(folders) or 'none'}")
+
+
+@contextmanager
+def _open_table(table: Path, phase: str) -> Iterator[TextIO]:
+    """Open the CSV file, inside its zip or as it is."""
+    try:
+        if table.suffix == ".csv":
+            with table.open(encoding="utf-8-sig", newline="") as stream:
+                yield stream
+            return
+        with zipfile.ZipFile(table) as archive:
+            member = _member(archive, table, phase)
+            with (
+                archive.open(member) as binary,
+                io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream,
+            ):
+                yield stream
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{table}: cut short or damaged ({error}); download it again") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: is no text table ({error.reason}); download it again") from error
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read ({error.strerror}); check the file") from error
+
+
+def _member(archive: zipfile.ZipFile, table: Path, phase: str) -> zipfile.ZipInfo:
+    members = [
+        info
+        for info in archive.infolist()
+        if info.filename.rsplit("/", 1)[-1] == f"{phase}.csv" and "__MACOSX" not in info.filename
+    ]
+    if not members:
+        raise DataError(f"{table}: holds no {phase}.csv; download it again")
+    member = min(members, key=lambda info: info.filename.count("/"))
+    if member.file_size > LARGEST:
+        raise DataError(
+            f"{table}: {member.filename} unpacks to {member.file_size / 1e9:.1f} GB, more than "
+            f"{LARGEST / 1e9:.0f} GB; this is not FEIS"
+        )
+    return member
+
+
+def _read_rows(stream: TextIO, table: Path) -> Rows:
+    """Epoch number, (samples,), signal in microvolts, (samples, channels), and label, (samples,)."""
+    header = next(csv.reader([stream.readline()]), [])
+    columns = {name.strip(): index for index, name in enumerate(header)}
+    clock = re.match(r"Time:\s*([0-9.]+)\s*Hz", header[0]) if header else None
+    if clock is None:
+        raise DataError(f"{table}: first column is {''.join(header[:1])!r}, not Time:{RATE}Hz; download it again")
+    if float(clock[1]) != RATE:
+        raise DataError(f"{table}: sampled at {clock[1]} Hz, FEIS is at {RATE} Hz; leave this recording out")
+    missing = [name for name in ("Epoch", *ELECTRODES, "Label") if name not in columns]
+    if missing:
+        raise DataError(f"{table}: no column {missing[0]}; download it again")
+    row = np.dtype([("epoch", "f8"), ("eeg", "f8", (len(ELECTRODES),)), ("label", "U32")])
+    used = [columns["Epoch"], *(columns[name] for name in ELECTRODES), columns["Label"]]
+    try:
+        first_row = stream.readline()
+        if not first_row.strip():
+            raise DataError(f"{table}: holds no samples; download it again")
+        rows = np.loadtxt(
+            chain([first_row], stream),
+            row,
+            comments=None,
+            delimiter=",",
+            quotechar='"',
+            usecols=used,
+            ndmin=1,
+        )
+    except ValueError as error:
+        if isinstance(error, (DataError, UnicodeDecodeError)):
+            raise
+        raise DataError(f"{table}: {_at_line(error)}; download it again") from error
+    return rows["epoch"], rows["eeg"], rows["label"]
+
+
+def _at_line(error: ValueError) -> str:
+    """What loadtxt complains of, at the line of the file: it counts rows after the header from 0 or 1."""
+    text = str(error)
+    if match := re.match(r"could not convert string '(.*)' to \S+ at row (\d+)", text, re.DOTALL):
+        return f"line {int(match[2]) + 2}: {match[1]!r} is not a number"
+    if match := re.search(r"at row (\d+)", text):
+        return f"line {int(match[1]) + 1}: too few cells"
+    return text.splitlines()[0]

@@ -1,0 +1,128 @@
+"""The contiguous pieces of a recording: each is filtered and resampled by itself, never across a break."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from mne.filter import filter_data, notch_filter, resample
+from numpy.typing import NDArray
+from scipy.signal import detrend
+
+from eeg2speech.errors import DataError
+from eeg2speech.types import Segment
+
+NOTCH_WIDTH = 2.0
+"""Hertz around the line frequency that a notch takes out: wide enough to stop ringing after half a second."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Where the pieces of a recording lie before and after resampling.
+
+    Attributes:
+        starts: First raw sample of each piece, then the number of raw samples, (pieces + 1,).
+        new_starts: The same in resampled samples, (pieces + 1,).
+        rate: Raw samples per second.
+        new_rate: Resampled samples per second.
+    """
+
+    starts: tuple[int, ...]
+    new_starts: tuple[int, ...]
+    rate: float
+    new_rate: float
+
+    @classmethod
+    def of(cls, samples: int, breaks: Sequence[int], rate: float, new_rate: float) -> Pieces:
+        """Lay out a recording: a piece of n raw samples becomes round(n * new_rate / rate) samples.
+
+        Args:
+            samples: Raw samples of the recording.
+            breaks: First sample of each later piece.
+            rate: Raw samples per second.
+            new_rate: Samples per second after resampling.
+
+        Raises:
+            DataError: The breaks are not ascending or lie outside the recording.
+        """
+        starts = [0, *breaks, samples]
+        if any(second <= first for first, second in pairwise(starts)):
+            raise DataError(f"breaks {list(breaks)} do not ascend inside {samples} samples; check the reader")
+        lengths = [round(n * new_rate / rate) for n in np.diff(starts)]
+        return cls(tuple(starts), tuple(np.cumsum([0, *lengths]).tolist()), rate, new_rate)
+
+    def moved(self, segment: Segment) -> Segment:
+        """A segment of the raw recording, in seconds of the resampled one.
+
+        Raises:
+            DataError: It does not lie inside the recording.
+        """
+        first, last = segment.onset * self.rate, (segment.onset + segment.duration) * self.rate
+        tolerance = 0.5  # onsets are often rounded to milliseconds
+        if not (-tolerance <= first < last <= self.starts[-1] + tolerance):
+            raise DataError(
+                f"segment at {segment.onset:g} s of {segment.duration:g} s does not lie inside the recording "
+                f"of {self.starts[-1] / self.rate:g} s; correct its onset and duration"
+            )
+        onset = self._time(first, bisect_right(self.starts, first + tolerance) - 1)
+        # a segment that ends with a piece ends in it, not at the start of the next one
+        end = self._time(last, bisect_right(self.starts, last - tolerance) - 1)
+        return replace(segment, onset=onset, duration=end - onset)
+
+    def _time(self, sample: float, piece: int) -> float:
+        piece = min(max(piece, 0), len(self.starts) - 2)
+        inside = max(sample - self.starts[piece], 0.0) * self.new_rate / self.rate
+        return min(self.new_starts[piece] + inside, self.new_starts[piece + 1]) / self.new_rate
+
+
+def filter_piece(
+    eeg: NDArray[np.float64],
+    rate: float,
+    new_rate: float,
+    band: tuple[float | None, float | None],
+    notch: float | None,
+) -> NDArray[np.float64]:
+    """Detrend, filter and resample one piece without shifting it in time.
+
+    Butterworth filters of order 4 run forwards and backwards, so the band's edges lie at -6 dB. A piece
+    shorter than two periods of the lower edge is not high-passed: taking out its linear trend already removes
+    what is slower than the piece, while the filter would only add transients at both ends.
+
+    Args:
+        eeg: One contiguous piece, (channels, samples).
+        rate: Samples per second.
+        new_rate: Samples per second wanted, at most ``rate``.
+        band: Lower and upper edge in hertz; either may be None.
+        notch: Line frequency in hertz or None.
+
+    Returns:
+        The piece, (channels, round(samples * new_rate / rate)).
+    """
+    samples = eeg.shape[1]
+    length = round(samples * new_rate / rate)
+    if length == 0:
+        return eeg[:, :0]
+    low, high = band
+    if low is not None and samples < 2 * rate / low:
+        low = None
+    eeg = detrend(eeg, axis=1) if samples > 1 else eeg - eeg
+    if low is not None or high is not None:
+        order = {"order": 4, "ftype": "butter", "output": "sos"}
+        eeg = filter_data(eeg, rate, low, high, method="iir", iir_params=order, verbose="ERROR")
+    if notch is not None and notch + NOTCH_WIDTH < rate / 2 and notch < 1.5 * (high or math.inf):
+        eeg = notch_filter(
+            eeg,
+            rate,
+            [notch],
+            method="iir",
+            notch_widths=NOTCH_WIDTH,
+            iir_params={"order": 2, "ftype": "butter", "output": "sos"},
+            verbose="ERROR",
+        )
+    if length != samples:
+        eeg = resample(eeg, up=new_rate, down=rate, verbose="ERROR")[:, :length]
+    return np.asarray(eeg, np.float64)

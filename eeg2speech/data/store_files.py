@@ -1,0 +1,69 @@
+"""The files of a store: sounds that are damaged, clipped or doubled, and files that belong to nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import soundfile
+
+from eeg2speech.audio import RATE
+from eeg2speech.data.store import Store
+from eeg2speech.data.writer import audio_hash
+from eeg2speech.errors import DataError
+
+CLIPPED = 0.001
+"""Fraction of the samples at full scale from which a sound counts as clipped."""
+TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv")
+
+
+def check_audio(store: Store) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Read the sound of every stimulus.
+
+    Returns:
+        Samples of each sound at 16 kHz by stimulus, without those that are missing or damaged; and problems, each
+        with its severity.
+    """
+    lengths: dict[str, int] = {}
+    problems: list[tuple[str, str]] = []
+    names: dict[bytes, list[str]] = defaultdict(list)
+    for stimulus in store.stimuli:
+        if not stimulus:
+            continue
+        try:
+            file = store.audio_file(stimulus)
+            if not file.is_file():
+                continue
+            with soundfile.SoundFile(file) as sound:
+                if sound.samplerate != RATE or sound.channels != 1:
+                    text = f"{file}: {sound.samplerate} Hz, {sound.channels} channels, not {RATE} Hz mono"
+                    problems.append(("error", f"{text}; prepare the store again"))
+                    continue
+                read = clipped = 0
+                for block in sound.blocks(blocksize=RATE * 60, dtype="float32"):
+                    read += len(block)
+                    clipped += int((np.abs(block) > 0.999).sum())
+                if read < sound.frames or read == 0:
+                    text = f"{file}: {read} of {sound.frames} samples can be read"
+                    problems.append(("error", f"{text}; prepare the store again"))
+                    continue
+            names[audio_hash(file)].append(stimulus)
+        except (DataError, soundfile.LibsndfileError, OSError) as error:
+            text = str(error) if isinstance(error, DataError) else f"{stimulus}: sound cannot be read ({error})"
+            problems.append(("error", text))
+            continue
+        lengths[stimulus] = read
+        if clipped > CLIPPED * read:
+            problems.append(("warning", f"{stimulus}: {clipped / read:.1%} of the sound is clipped"))
+    for same in names.values():
+        if len(same) > 1:
+            text = f"{', '.join(same)} are the same sound: as separate stimuli they leak between splits"
+            problems.append(("error", f"{text}; prepare the store again"))
+    return lengths, problems
+
+
+def stray_files(store: Store) -> list[str]:
+    """Files that no table names, one line each."""
+    known = {*TABLES, *(r.file for r in store.recordings), *(f"audio/{s}.flac" for s in store.stimuli)}
+    found = (file.relative_to(store.root).as_posix() for file in sorted(store.root.rglob("*")) if file.is_file())
+    return [f"{file}: belongs to no recording or stimulus; remove it" for file in found if file not in known]

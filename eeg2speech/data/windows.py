@@ -1,0 +1,197 @@
+"""Windows of EEG and audio, read from the memory map batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from eeg2speech.audio import RATE, Waveform, read_audio
+from eeg2speech.data.augment import Augment
+from eeg2speech.data.montage import order_by_position
+from eeg2speech.data.sampler import Key
+from eeg2speech.data.scaling import Scaling
+from eeg2speech.data.store import Store
+from eeg2speech.errors import DataError
+from eeg2speech.types import Batch, Recording, Segment
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a window is cut: ``start`` in samples of its recording, which may move between ``first`` and ``last``."""
+
+    recording: int
+    segment: Segment
+    start: int
+    first: int
+    last: int
+
+
+def cut_windows(
+    segments: Sequence[Segment], recordings: Sequence[Recording], rate: float, samples: int, hop: int
+) -> list[Window]:
+    """Cut segments into windows that never leave them.
+
+    Args:
+        segments: To cut.
+        recordings: Of the store, in order.
+        rate: EEG samples per second.
+        samples: Length of a window.
+        hop: From one window's start to the next, in samples.
+    """
+    number = {recording.recording: index for index, recording in enumerate(recordings)}
+    windows = []
+    for segment in segments:
+        recording = number[segment.recording]
+        first = round(segment.onset * rate)
+        stop = min(round((segment.onset + segment.duration) * rate), recordings[recording].samples)
+        last = stop - samples
+        windows += [Window(recording, segment, start, first, last) for start in range(first, last + 1, hop)]
+    return windows
+
+
+@dataclass
+class Montage:
+    """What is constant over the windows of a recording, with channels ordered so that neighbours are adjacent."""
+
+    order: NDArray[np.intp]
+    positions: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+    gain: NDArray[np.float32]
+    centre: NDArray[np.float32]
+
+
+def read_montage(store: Store, recording: Recording, scaling: Scaling) -> Montage:
+    """Order a recording's channels by position, with their scaling."""
+    channels = store.channels(recording.recording)
+    positions = np.array([[c.x, c.y, c.z] for c in channels], np.float32).reshape(-1, 3)
+    order = np.asarray(order_by_position(positions))
+    usable = scaling.usable[order]
+    gain = np.where(usable, 1 / np.where(usable, scaling.spread[order], 1), 0).astype(np.float32)
+    return Montage(order, np.nan_to_num(positions[order]), usable, gain[:, None], scaling.centre[order][:, None])
+
+
+class WindowDataset(Dataset[Batch]):
+    """Reads whole batches: ``__getitems__`` takes (index, seed) pairs and returns a ``Batch``.
+
+    Args:
+        store: The prepared data.
+        windows: From ``cut_windows``.
+        scalings: By recording.
+        samples: EEG samples of a window.
+        clamp: Scaled EEG is limited to +- this.
+        audio: Also read the sound.
+        augment: Changes to the windows; None for evaluation.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        windows: Sequence[Window],
+        scalings: dict[str, Scaling],
+        samples: int,
+        clamp: float,
+        audio: bool,
+        augment: Augment | None = None,
+    ) -> None:
+        self.store, self.windows, self.samples, self.clamp = store, windows, samples, clamp
+        self.audio, self.augment = audio, augment
+        used = sorted({window.recording for window in windows})
+        recordings = [store.recordings[index] for index in used]
+        self._used = used
+        self._map()
+        self._montage = {
+            i: read_montage(store, r, scalings[r.recording]) for i, r in zip(used, recordings, strict=True)
+        }
+        self._subject = {name: i for i, name in enumerate(store.subjects)}
+        self._stimulus = {name: i for i, name in enumerate(store.stimuli)}
+        self._label = {name: i for i, name in enumerate(store.labels)} | {"": -1}
+
+    def _map(self) -> None:
+        self._eeg = {index: self.store.eeg(self.store.recordings[index]) for index in self._used}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker that is spawned maps the files itself instead of being sent their content
+        return {key: value for key, value in self.__dict__.items() if key != "_eeg"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._map()
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, key: Key) -> Batch:
+        return self.__getitems__([key])
+
+    def __getitems__(self, keys: Sequence[Key]) -> Batch:
+        """Read a batch; see ``eeg2speech.types.Batch``."""
+        windows = [self.windows[index] for index, _ in keys]
+        montages = [self._montage[window.recording] for window in windows]
+        channels = max(len(montage.order) for montage in montages)
+        eeg = np.zeros((len(keys), channels, self.samples), np.float32)
+        positions = np.zeros((len(keys), channels, 3), np.float32)
+        mask = np.zeros((len(keys), channels), bool)
+        starts = []
+        for i, ((_, seed), window, montage) in enumerate(zip(keys, windows, montages, strict=True)):
+            generator = np.random.default_rng(seed) if self.augment else None
+            start = self._shift(window, generator)
+            starts.append(start)
+            C = len(montage.order)
+            out = eeg[i, :C]
+            # scaled in place, window by window, while it is in the processor's cache
+            np.take(self._eeg[window.recording][:, start : start + self.samples], montage.order, axis=0, out=out)
+            out -= montage.centre
+            out *= montage.gain
+            np.clip(out, -self.clamp, self.clamp, out=out)
+            if self.augment and generator and (gains := self.augment.gains(generator, C)) is not None:
+                out *= gains
+            positions[i, :C], mask[i, :C] = montage.positions, montage.usable
+        return {
+            "eeg": torch.from_numpy(eeg),
+            "positions": torch.from_numpy(positions),
+            "channel_mask": torch.from_numpy(mask),
+            "audio": self._audio(windows, starts),
+            "subject": torch.tensor([self._subject[self.store.recordings[w.recording].subject] for w in windows]),
+            "stimulus": torch.tensor([self._stimulus[w.segment.stimulus] for w in windows]),
+            "label": torch.tensor([self._label[w.segment.label] for w in windows]),
+            "recording": torch.tensor([w.recording for w in windows]),
+            "start": torch.tensor(starts, dtype=torch.float64) / self.store.rate,
+            "index": torch.tensor([index for index, _ in keys]),
+            "seed": torch.tensor([seed for _, seed in keys]),
+        }
+
+    def _shift(self, window: Window, generator: np.random.Generator | None) -> int:
+        if generator is None or not self.augment or not self.augment.time_shift:
+            return window.start
+        reach = round(self.augment.time_shift * self.store.rate)
+        first, last = max(window.first, window.start - reach), min(window.last, window.start + reach)
+        return int(generator.integers(first, last + 1))
+
+    def _audio(self, windows: Sequence[Window], starts: Sequence[int]) -> torch.Tensor:
+        length = round(self.samples / self.store.rate * RATE) if self.audio else 0
+        audio = np.zeros((len(windows), length), np.float32)
+        for out, window, start in zip(audio, windows, starts, strict=True):
+            if length:
+                segment = window.segment
+                first = round((start / self.store.rate - segment.onset + segment.offset) * RATE)
+                piece = _waveform(self.store.audio_file(segment.stimulus))[first : first + length]
+                out[: len(piece)] = piece
+        return torch.from_numpy(audio)
+
+
+@lru_cache(maxsize=64)
+def _waveform(file: Path) -> Waveform:
+    if not file.is_file():
+        raise DataError(
+            f"{file}: missing; leave its segments out (data.conditions) or prepare the store from a folder that has "
+            "this sound"
+        )
+    return read_audio(file)[0]

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import lightning.pytorch as pl
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from eeg2speech.checkpoint import canonical, canonical_state, load_into, read_part
+from eeg2speech.errors import ConfigError
+from eeg2speech.models import ViTEncoder
+from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
+from eeg2speech.types import TEST_PARTS, Batch
+
+Stage = Literal["train", "val", "test"]
+
+
+class Task(pl.LightningModule):
+    """What the three stages share: steps, optimizer, schedule, and checkpoints that say how to rebuild their encoder.
+
+    Args:
+        optimizer: Makes the optimizer from parameter groups.
+        warmup: Share of the run's steps over which the learning rate rises.
+        reference_batch: The optimizer's learning rate is for this many windows per step; it is scaled linearly with
+            the effective batch (windows per device x devices x accumulated steps). 0 leaves it as it is.
+        encoder_weights: Checkpoint or exported folder whose encoder this run starts from.
+    """
+
+    def __init__(
+        self, optimizer: OptimizerCallable, warmup: float, reference_batch: int, encoder_weights: Path | None
+    ) -> None:
+        super().__init__()
+        self.optimizer_factory = optimizer
+        self.warmup, self.reference_batch, self.encoder_weights = warmup, reference_batch, encoder_weights
+        self.results: dict[str, Any] = {}
+        """What tests found, by section; callbacks add theirs, and the run folder's ``test.json`` holds it."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> ViTEncoder:
+        """What later stages take over."""
+
+    @abstractmethod
+    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+        """Compute the loss of a batch.
+
+        Args:
+            batch: Windows.
+            stage: What it is for.
+            part: Name of the list of windows: the stage, or the test list.
+
+        Returns:
+            ``loss`` and whatever callbacks may want to show.
+        """
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Train on a batch."""
+        outputs = self.step(batch, "train", "train")
+        self.log("train/loss", outputs["loss"], prog_bar=True, batch_size=len(batch["eeg"]))
+        return outputs
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Validate on a batch."""
+        outputs = self.step(batch, "val", "val")
+        self.log("val/loss", outputs["loss"], prog_bar=True, batch_size=len(batch["eeg"]), sync_dist=True)
+        return outputs
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Test on a batch of one of the test lists."""
+        part = self.test_part(dataloader_idx)
+        outputs = self.step(batch, "test", part)
+        name = f"test/{part}/loss"
+        size = len(batch["eeg"])
+        self.log(name, outputs["loss"], batch_size=size, sync_dist=True, add_dataloader_idx=False)
+        return outputs
+
+    def test_part(self, dataloader_idx: int) -> str:
+        """Name of a test list."""
+        parts = getattr(getattr(self.trainer, "datamodule", None), "test_parts", TEST_PARTS)
+        return str(parts[dataloader_idx])
+
+    def setup(self, stage: str) -> None:
+        """Take over an encoder. A resumed run overwrites it afterwards with its own."""
+        if stage == "fit" and self.encoder_weights is not None:
+            _, weights, _ = read_part(self.encoder_weights, "encoder")
+            load_into(self.encoder, weights, f"{self.encoder_weights} (model.encoder_weights)")
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimizer with a schedule per step; no weight decay on biases and norms."""
+        optimizer = self.optimizer_factory(cast(Any, decay_groups(self)))
+        trainer = self.trainer
+        per_device = getattr(getattr(trainer, "datamodule", None), "batch_size", self.reference_batch)
+        batch = per_device * trainer.world_size * trainer.accumulate_grad_batches
+        if self.reference_batch:
+            for group in optimizer.param_groups:
+                group["lr"] = scaled_rate(group["lr"], batch, self.reference_batch)
+        rate = optimizer.param_groups[0]["lr"]
+        rank_zero_info(
+            f"Learning rate {rate:.3g} at an effective batch of {batch}: {per_device} windows x {trainer.world_size} "
+            f"devices x {trainer.accumulate_grad_batches} accumulated steps"
+        )
+        total = trainer.estimated_stepping_batches
+        if math.isinf(total):
+            raise ConfigError("the run has no end: set trainer.max_steps or trainer.max_epochs for the cosine schedule")
+        schedule = WarmupCosine(optimizer, max(1, round(self.warmup * total)), int(total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
+
+    def remember_settings(self) -> None:
+        """Store the constructor's arguments in checkpoints, as plain values only.
+
+        From the command line these are the configuration. Modules and functions that a program passed in are left
+        out: a checkpoint must load without unpickling anything.
+        """
+        frame = inspect.currentframe()
+        assert frame is not None
+        assert frame.f_back is not None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`.*")
+            self.save_hyperparameters(ignore=["encoder_weights"], frame=frame.f_back, logger=False)
+        for name in [name for name, value in self.hparams.items() if not _plain(value)]:
+            del self.hparams[name]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say how to rebuild the encoder, and drop the prefixes that wrappers add to names."""
+        prefix = next(name for name, module in self.named_modules() if module is self.encoder)
+        described = {"class": type(self.encoder).__name__, "config": self.encoder.config}
+        checkpoint["parts"] = {"encoder": {"prefix": canonical(prefix + "."), **described}}
+        checkpoint["state_dict"] = canonical_state(checkpoint["state_dict"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give names the prefixes that this model's wrappers add."""
+        names = dict(zip(canonical_state(self.state_dict()), self.state_dict(), strict=True))
+        checkpoint["state_dict"] = {names.get(k, k): v for k, v in checkpoint["state_dict"].items()}
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Log the norm of the gradient before it is clipped."""
+        if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            squares = [p.grad.detach().square().sum() for p in self.parameters() if p.grad is not None]
+            self.log("train/grad_norm", cast(Tensor, sum(squares)).sqrt())
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_plain(v) for v in value.values())
+    if isinstance(value, list | tuple):
+        return all(_plain(v) for v in value)
+    return value is None or isinstance(value, str | int | float | bool)
