@@ -34,7 +34,7 @@ def psd_figure(
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    shown = (frequencies >= 0.5) & (frequencies > 0)
+    shown = frequencies >= 0.5
     hertz = frequencies[shown]
     for number, (subject, power) in enumerate(spectra.items()):
         colour = PALETTE[number % len(PALETTE)]
@@ -53,6 +53,9 @@ def psd_figure(
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 30, 40, 50, 100) if hertz.size and tick <= hertz[-1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
+    if spectra and hertz.size:
+        axes.set_xlim(float(hertz[0]), float(hertz[-1]))
+        axes.set_ylim(bottom=1e-5 * max(float(power[shown].max()) for power in spectra.values()))  # not the stop band
     axes.grid(color="0.92")
     if spectra:
         axes.legend(fontsize=7, ncols=1 + len(spectra) // 12, frameon=False)

@@ -22,8 +22,8 @@ from rich.progress import Progress
 
 from eeg2speech.audio import RATE, Waveform, resample
 from eeg2speech.data.speech import ASSETS, Sentence, TimedSentence
-from eeg2speech.data.store import write_json
 from eeg2speech.data.tables import read_table, write_table
+from eeg2speech.files import write_json
 from eeg2speech.seeding import mix
 
 GRID = RATE // 100
@@ -81,9 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def render_passage(
-    engine: Hibari, sentences: Sequence[Sentence], seed: int
-) -> tuple[Waveform, list[TimedSentence]]:
+def render_passage(engine: Hibari, sentences: Sequence[Sentence], seed: int) -> tuple[Waveform, list[TimedSentence]]:
     """Speak a passage with 0.25 to 0.45 s between sentences.
 
     Args:
@@ -107,9 +105,7 @@ def render_passage(
         delivery = Delivery(pace * rng.uniform(0.95, 1.06), pitch * rng.uniform(0.96, 1.05), formants)
         spoken = _level(_trim(speak(engine, sentence.text, delivery, mix(seed, number))))
         rows.append(
-            TimedSentence(
-                sentence.passage, sentence.sentence, position / RATE, len(spoken) / RATE, sentence.text
-            )
+            TimedSentence(sentence.passage, sentence.sentence, position / RATE, len(spoken) / RATE, sentence.text)
         )
         piece = np.pad(spoken, (0, -len(spoken) % GRID))
         pieces.append(piece)

@@ -13,9 +13,10 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from eeg2speech.data.doctor import Facts, Problem, Report, Tally, examine
+from eeg2speech.data.doctor import Facts, Report, Tally, examine
 from eeg2speech.data.spectrum import sparkline
 from eeg2speech.data.store import Store
+from eeg2speech.data.store_files import Problem
 from eeg2speech.errors import ConfigError
 
 SHOWN = 30
@@ -98,15 +99,19 @@ def _tallies(name: str, tallies: dict[str, Tally]) -> Table:
 
 
 def _spectra(facts: Facts) -> Table:
-    table = Table("Subject", "1 to 40 Hz, log power", "1/f slope", "Alpha", "µV", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("Subject", overflow="fold")
+    table.add_column("1 to 40 Hz, log power", min_width=40, no_wrap=True)
+    for column in ("1/f", "Alpha", "µV"):
+        table.add_column(column, no_wrap=True)
     frequencies = np.array(facts.frequencies)
     for subject, power in list(facts.spectra.items())[:SHOWN]:
         shape = facts.shapes[subject]
-        alpha = f"{shape.alpha_hertz:.1f} Hz {shape.alpha_decibels:+.1f} dB"
-        row = (Text(subject), sparkline(frequencies, np.array(power)), f"{shape.slope:.2f}", alpha)
+        alpha = f"{shape.alpha_hertz:.0f} Hz {shape.alpha_decibels:+.1f} dB"
+        row = (Text(subject), sparkline(frequencies, np.array(power)), f"{shape.slope:.1f}", alpha)
         table.add_row(*row, f"{facts.amplitude[subject]:.1f}")
     if len(facts.spectra) > SHOWN:
-        table.add_row(f"... {len(facts.spectra) - SHOWN} more", "", "", "", "")
+        table.add_row("...", f"{len(facts.spectra) - SHOWN} more", "", "", "")
     return table
 
 

@@ -24,7 +24,7 @@ def feis(
     root: Path,
     out: Path,
     phases: list[str] | None = None,
-    subjects: list[str] | None = None,
+    subjects: list[str | int] | None = None,
     preprocessing: Preprocessing = PREPROCESSING,
     jobs: int = 1,
 ) -> int:
@@ -38,7 +38,8 @@ def feis(
         preprocessing: What is done to every recording.
         jobs: Recordings prepared at once; -1 for one per core.
     """
-    sources = feis_sources(root, phases, subjects)
+    names = None if subjects is None else [str(subject) for subject in subjects]  # YAML reads 01 as a number
+    sources = feis_sources(root, phases, names)
     return _prepare(sources, out, feis_description(), preprocessing, jobs, root)
 
 

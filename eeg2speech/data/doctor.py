@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +13,16 @@ from numpy.typing import NDArray
 from eeg2speech.audio import RATE
 from eeg2speech.data.spectrum import Shape, describe, power_spectrum, window_length
 from eeg2speech.data.store import Store
-from eeg2speech.data.store_files import check_audio, stray_files
+from eeg2speech.data.store_files import Problem, check_audio, stray_files
 from eeg2speech.errors import DataError
 from eeg2speech.types import Condition, Recording, Segment
 
 FAR = 20.0
 """Robust standard deviations beyond which training clamps the signal."""
+HUM = 15.0
+"""Decibels over the 1/f part from which a peak outside the alpha band is reported."""
 TOLERANCE = 0.02
 """Seconds by which the end of a segment may miss that of its recording or sound: two samples of 10 ms."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong with a store, in one line.
-
-    Attributes:
-        severity: ``error`` where training would fail or learn something false, else ``warning``.
-        text: What and where.
-    """
-
-    severity: Literal["error", "warning"]
-    text: str
 
 
 @dataclass
@@ -183,10 +172,15 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         facts.spectra[subject] = power.tolist()
         facts.shapes[subject] = describe(frequencies, power, edge)
 
+        shape = facts.shapes[subject]
+        if shape.peak_decibels > HUM:
+            text = f"subject {subject}: peak of {shape.peak_decibels:.0f} dB at {shape.peak_hertz:g} Hz, perhaps a hum"
+            problems.append(Problem("warning", f"{text}; consider preprocessing.notch={shape.peak_hertz:g}"))
+
     facts.stimuli = len({segment.stimulus for segment in store.segments if segment.stimulus})
     lengths, found_audio = check_audio(store)
     facts.sounds, facts.audio_hours = len(lengths), sum(lengths.values()) / RATE / 3600
-    problems += [Problem(severity, text) for severity, text in found_audio]
+    problems += found_audio
     problems += _check_sounds(segments, lengths)
     problems += [Problem("warning", text) for text in stray_files(store)]
     return Report(facts, sorted(problems, key=lambda problem: problem.severity))
@@ -264,7 +258,8 @@ def _check_sounds(segments: dict[str, list[Segment]], lengths: dict[str, int]) -
         if silent:
             # a participant whose sounds were never published lacks all of them; a lost file is one among others
             whole = all(s.stimulus in silent for s in own if s.stimulus)
-            text = f"{recording}: no sound for {len(silent)} stimuli ({', '.join(silent[:3])}{', ...' * (len(silent) > 3)})"
+            named = ", ".join(silent[:3]) + ", ..." * (len(silent) > 3)
+            text = f"{recording}: no sound for {len(silent)} stimuli ({named})"
             remedy = "it serves stage 1 only" if whole else "prepare the store again"
             problems.append(Problem("warning" if whole else "error", f"{text}; {remedy}"))
         short = [s for s in own if s.offset + s.duration > lengths.get(s.stimulus, RATE * 10**6) / RATE + TOLERANCE]

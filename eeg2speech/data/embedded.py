@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,16 +40,13 @@ def embedded_store(simulation: Simulation = DEFAULT) -> Path:
         DataError: A recording could not be prepared.
     """
     preprocessing = Preprocessing(notch=simulation.line_frequency)
-    cache = _cache()
-    folder = cache / f"demo-{_digest(simulation, preprocessing)}"
+    folder = _cache() / f"demo-{_digest(simulation, preprocessing)}"
     if _is_complete(folder, simulation):
         return folder
-    with _lock(cache, folder):
+    with _alone(folder):
         if not _is_complete(folder, simulation):  # the process that was waited for may have made it
-            sources = demo_sources(read_speech(), simulation)
-            errors = prepare_sources(
-                sources, folder, describe(simulation), preprocessing, label="Simulating listeners"
-            )
+            sources = demo_sources(read_speech(first=simulation.passages), simulation)
+            errors = prepare_sources(sources, folder, describe(simulation), preprocessing, label="Simulating listeners")
             if errors:
                 raise DataError(errors[0])
     return folder
@@ -93,16 +92,21 @@ def _cache() -> Path:
     return cache
 
 
-def _lock(cache: Path, folder: Path) -> FileLock:
-    """Take the lock of a store, waiting as long as another process holds it."""
-    lock = FileLock(cache / f"{folder.name}.lock")
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a store, after waiting as long as another process does."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.warning("another process is simulating %s; waiting for it", folder)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.warning("another process is simulating %s; waiting for it", folder)
+            lock.acquire()
     except OSError as error:
         raise ConfigError(
-            f"{cache}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
+            f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
         ) from error
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()

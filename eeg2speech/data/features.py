@@ -105,7 +105,7 @@ def _class_onsets(signs: NDArray[np.bool_], active: NDArray[np.bool_]) -> NDArra
     """
     kind = np.where(active, np.array([1, 2, 4]) @ signs, -1)
     begins = kind != np.concatenate([[-1], kind[:-1]])
-    return (begins & (kind == np.arange(CLASSES)[:, None])).astype(np.float32)
+    return np.asarray(begins & (kind == np.arange(CLASSES)[:, None]), np.float32)
 
 
 def _mel_filters() -> NDArray[np.float32]:

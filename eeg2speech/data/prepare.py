@@ -128,6 +128,8 @@ def _prepare(source: Source, preprocessing: Preprocessing, writer: StoreWriter, 
         inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
         raw: RawRecording = source.load()
         eeg, channels, segments = preprocess(raw, preprocessing, source.recording)
+    except DiskError:
+        raise
     except (Eeg2SpeechError, OSError, MemoryError) as error:
         text = str(error) or "not enough memory; lower jobs"
         return Outcome(None, error=text if source.recording in text else f"{source.recording}: {text}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import deviating_channels, fill_gaps, flat_channels, replace_bad
-from eeg2speech.data.pieces import Pieces, filter_piece
+from eeg2speech.data.pieces import Pieces, filter_pieces
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Channel, RawRecording, Segment
 
@@ -110,14 +110,8 @@ def preprocess(
         missing[block] = fill_gaps(signal, starts)
         if settings.flat is not None:
             bad[block] |= flat_channels(signal, starts, raw.rate, settings.flat)
-        for piece in range(len(starts) - 1):
-            eeg[block, pieces.new_starts[piece] : pieces.new_starts[piece + 1]] = filter_piece(
-                signal[:, starts[piece] : starts[piece + 1]],
-                raw.rate,
-                settings.rate,
-                settings.band,
-                settings.notch,
-            )
+        for old, new in pieces.by_length():
+            eeg[block, new] = filter_pieces(signal[:, old], raw.rate, settings.rate, settings.band, settings.notch)
     bad |= missing > MAX_MISSING
     if missing.any():
         logger.info("%s: %d missing samples interpolated", source_name, round(missing.sum() * raw.eeg.shape[1]))

@@ -44,7 +44,8 @@ def ongoing(head: Head, rng: np.random.Generator, samples: int, rate: float) -> 
         scalp = (gains[:, block] @ spectra.view(np.float32)).view(np.complex64)
         mixed = scalp if mixed is None else mixed + scalp
     signal: Signal = irfft(mixed, length, axis=1)[:, :samples]
-    return signal / signal.std()
+    signal /= signal.std()
+    return signal
 
 
 def alpha(head: Head, rng: np.random.Generator, samples: int, rate: float) -> Signal:
@@ -61,7 +62,8 @@ def alpha(head: Head, rng: np.random.Generator, samples: int, rate: float) -> Si
     drift = irfft(_white(rng, 1, length) * ((frequency > 0) & (frequency < 0.3)), length, axis=1)[0, :samples]
     bursts = np.exp(0.8 * drift / max(drift.std(), np.finfo(np.float32).tiny))
     signal: Signal = gains @ (rhythm * (bursts / bursts.mean()))
-    return signal / signal.std() * np.float32(strength)
+    signal *= np.float32(strength / signal.std())
+    return signal
 
 
 def blinks(head: Head, rng: np.random.Generator, samples: int, rate: float) -> Signal:
@@ -73,14 +75,14 @@ def blinks(head: Head, rng: np.random.Generator, samples: int, rate: float) -> S
     course = np.zeros(samples + len(lid))
     for start in rng.integers(0, samples, rng.poisson(rng.uniform(8, 20) * samples / rate / 60)):
         course[start : start + len(lid)] += lid * np.exp(rng.normal(0, 0.25))
-    return topography[:, None] * course[:samples].astype(np.float32)
+    return np.outer(topography, course[:samples].astype(np.float32))
 
 
 def line_noise(channels: int, rng: np.random.Generator, samples: int, rate: float, frequency: float) -> Signal:
     """Mains hum of ``frequency`` hertz, of other strength in every channel, (channels, samples)."""
     gains = np.abs(rng.normal(0, 1, channels)).astype(np.float32)
     phase = 2 * np.pi * (frequency * np.arange(samples) / rate + rng.uniform())
-    return gains[:, None] * np.sin(phase).astype(np.float32)
+    return np.outer(gains, np.sin(phase).astype(np.float32))
 
 
 def sensor_noise(channels: int, rng: np.random.Generator, samples: int) -> Signal:

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from eeg2speech.errors import ConfigError
 
-SPREAD_ORDER = tuple(
-    "Cz Fz Pz Oz C3 C4 T7 T8 F3 F4 P3 P4 F7 F8 O1 O2 P7 P8 Fp1 Fp2 FC1 FC2 CP1 CP2 FC5 FC6 CP5 CP6 TP9 TP10 "
-    "PO9 PO10 AF3 AF4 AF7 AF8 F1 F2 F5 F6 FT7 FT8 FC3 FC4 C1 C2 C5 C6 TP7 TP8 CP3 CP4 P1 P2 P5 P6 PO3 PO4 "
-    "PO7 PO8 FCz CPz POz AFz".split()
+# fmt: off
+SPREAD_ORDER = (
+    "Cz", "Fz", "Pz", "Oz", "C3", "C4", "T7", "T8", "F3", "F4", "P3", "P4", "F7", "F8", "O1", "O2",
+    "P7", "P8", "Fp1", "Fp2", "FC1", "FC2", "CP1", "CP2", "FC5", "FC6", "CP5", "CP6", "TP9", "TP10", "PO9", "PO10",
+    "AF3", "AF4", "AF7", "AF8", "F1", "F2", "F5", "F6", "FT7", "FT8", "FC3", "FC4", "C1", "C2", "C5", "C6",
+    "TP7", "TP8", "CP3", "CP4", "P1", "P2", "P5", "P6", "PO3", "PO4", "PO7", "PO8", "FCz", "CPz", "POz", "AFz",
 )
+# fmt: on
 """Electrodes such that the first few of them always cover the head."""
 FEWEST = 8
 """Below this an average reference is no longer near zero."""
@@ -62,11 +65,16 @@ class Head:
         count = len(inside)
         # the times only number the dipoles; mne wants evenly spaced ones
         dipole = mne.Dipole(
-            np.arange(count) / 1000, inside, np.full(count, 1e-8), unit(directions), np.full(count, 100.0), verbose=False
+            np.arange(count) / 1000,
+            inside,
+            np.full(count, 1e-8),
+            unit(directions),
+            np.full(count, 100.0),
+            verbose=False,
         )
         forward, _ = mne.make_forward_dipole(dipole, self._sphere, self._info, verbose=False)
         gains = np.asarray(forward["sol"]["data"], np.float64)
-        return (gains - gains.mean(axis=0)).astype(np.float32)
+        return np.asarray(gains - gains.mean(axis=0), np.float32)
 
 
 @cache
@@ -118,7 +126,7 @@ def montage_names() -> tuple[str, ...]:
 
 def unit(vectors: Points) -> Points:
     """Scale vectors, (..., 3), to length one."""
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 @cache

@@ -127,9 +127,7 @@ class _Heard:
         return -(-len(self.wave) // HOP)
 
 
-def demo_sources(
-    speech: Mapping[str, Sound], simulation: Simulation, inputs: tuple[Path, ...] = ()
-) -> list[Source]:
+def demo_sources(speech: Mapping[str, Sound], simulation: Simulation, inputs: tuple[Path, ...] = ()) -> list[Source]:
     """Simulated recordings of people who listen to sounds, one of every subject, as a reader yields them.
 
     Args:
@@ -234,9 +232,7 @@ def _add_artefacts(microvolts: NDArray[np.float32], simulation: Simulation, subj
     lids = blinks(head, _rng(simulation, _Stream.BLINKS, subject), samples, rate)
     microvolts += np.float32(simulation.blinks) * lids
     hum = _rng(simulation, _Stream.LINE, subject)
-    microvolts += np.float32(simulation.line) * line_noise(
-        channels, hum, samples, rate, simulation.line_frequency
-    )
+    microvolts += np.float32(simulation.line) * line_noise(channels, hum, samples, rate, simulation.line_frequency)
     noise = sensor_noise(channels, _rng(simulation, _Stream.SENSOR, subject), samples)
     microvolts += np.float32(simulation.sensor) * noise
 

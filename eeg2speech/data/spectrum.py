@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import welch
+from scipy.stats import theilslopes
 
 from eeg2speech.types import Segment
 
@@ -26,12 +27,16 @@ class Shape(NamedTuple):
         intercept: log10 of its power at 1 Hz.
         alpha_hertz: Frequency of the highest point over the 1/f part within the alpha band.
         alpha_decibels: Its height over the 1/f part.
+        peak_hertz: Frequency of the highest point outside the alpha band.
+        peak_decibels: Its height over the 1/f part.
     """
 
     slope: float
     intercept: float
     alpha_hertz: float
     alpha_decibels: float
+    peak_hertz: float
+    peak_decibels: float
 
 
 def window_length(segments: list[Segment], rate: float) -> int:
@@ -84,11 +89,19 @@ def describe(frequencies: NDArray[np.floating], power: NDArray[np.floating], edg
     inside = (frequencies >= ALPHA[0]) & (frequencies <= ALPHA[1]) & (power > 0)
     background = usable & ~inside
     if background.sum() < 3 or not inside.any():
-        return Shape(float("nan"), float("nan"), float("nan"), float("nan"))
-    slope, intercept = np.polyfit(np.log10(frequencies[background]), np.log10(power[background]), 1)
-    over = 10 * (np.log10(power[inside]) - intercept - slope * np.log10(frequencies[inside]))
-    peak = int(np.argmax(over))
-    return Shape(float(slope), float(intercept), float(frequencies[inside][peak]), float(over[peak]))
+        return Shape(*[float("nan")] * 6)
+    # evenly spaced octaves, or the many bins at the upper end decide; and the median of all slopes between two
+    # points, which a hum does not tilt
+    octaves = np.geomspace(2.0, 0.8 * edge, 40)
+    octaves = octaves[(octaves < ALPHA[0]) | (octaves > ALPHA[1])]
+    level = np.interp(octaves, frequencies[background], np.log10(power[background]))
+    slope, intercept, *_ = theilslopes(level, np.log10(octaves))
+    with np.errstate(divide="ignore"):  # 0 Hz and empty bins lie in neither part
+        over = 10 * (np.log10(power) - intercept - slope * np.log10(frequencies))
+    alpha = int(np.argmax(np.where(inside, over, -np.inf)))
+    peak = int(np.argmax(np.where(background, over, -np.inf)))
+    heights = (float(frequencies[alpha]), float(over[alpha]), float(frequencies[peak]), float(over[peak]))
+    return Shape(float(slope), float(intercept), *heights)
 
 
 def sparkline(frequencies: NDArray[np.floating], power: NDArray[np.floating]) -> str:

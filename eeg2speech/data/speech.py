@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,27 +64,29 @@ class Sound(NamedTuple):
     text: str
 
 
-def read_speech(root: Path | None = None) -> dict[str, Sound]:
+def read_speech(root: Path | None = None, first: int = 0) -> dict[str, Sound]:
     """Read sounds by stimulus id.
 
     Args:
         root: Folder whose sound files are read, each with the text of the same-named ``.txt`` where there is one;
             none for the passages that come with the package.
+        first: How many are read, in the order of their ids; 0 for all.
 
     Returns:
-        Sounds at 16 kHz, by the file's stem, sorted.
+        Sounds by the file's stem, sorted.
 
     Raises:
         DataError: The folder holds no sound, two sounds of one name, an empty one, or one that cannot be read.
     """
+    texts: dict[str, str] = {}
     if root is None:
-        texts = {
-            passage: " ".join(sentence.text for sentence in group)
-            for passage, group in groupby(timed_sentences(), key=lambda sentence: sentence.passage)
-        }
-        return {name: Sound(read_sound(packaged_file(name)), text) for name, text in sorted(texts.items())}
-    files = sound_files(root)
-    return {name: Sound(read_sound(file), _text(file)) for name, file in files.items()}
+        for sentence in timed_sentences():
+            texts[sentence.passage] = " ".join(filter(None, [texts.get(sentence.passage), sentence.text]))
+        files = {passage: packaged_file(passage) for passage in texts}
+    else:
+        files = sound_files(root)
+    names = sorted(files)[: first or None]
+    return {name: Sound(read_sound(files[name]), texts.get(name) or _text(files[name])) for name in names}
 
 
 def timed_sentences() -> list[TimedSentence]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -17,15 +18,26 @@ CLIPPED = 0.001
 TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv")
 
 
-def check_audio(store: Store) -> tuple[dict[str, int], list[tuple[str, str]]]:
+class Problem(NamedTuple):
+    """Something wrong with a store, in one line.
+
+    Attributes:
+        severity: ``error`` where training would fail or learn something false, else ``warning``.
+        text: What and where.
+    """
+
+    severity: Literal["error", "warning"]
+    text: str
+
+
+def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
     """Read the sound of every stimulus.
 
     Returns:
-        Samples of each sound at 16 kHz by stimulus, without those that are missing or damaged; and problems, each
-        with its severity.
+        Samples of each sound at 16 kHz by stimulus, without those that are missing or damaged; and problems.
     """
     lengths: dict[str, int] = {}
-    problems: list[tuple[str, str]] = []
+    problems: list[Problem] = []
     names: dict[bytes, list[str]] = defaultdict(list)
     for stimulus in store.stimuli:
         if not stimulus:
@@ -37,7 +49,7 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[tuple[str, str]]]:
             with soundfile.SoundFile(file) as sound:
                 if sound.samplerate != RATE or sound.channels != 1:
                     text = f"{file}: {sound.samplerate} Hz, {sound.channels} channels, not {RATE} Hz mono"
-                    problems.append(("error", f"{text}; prepare the store again"))
+                    problems.append(Problem("error", f"{text}; prepare the store again"))
                     continue
                 read = clipped = 0
                 for block in sound.blocks(blocksize=RATE * 60, dtype="float32"):
@@ -45,20 +57,20 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[tuple[str, str]]]:
                     clipped += int((np.abs(block) > 0.999).sum())
                 if read < sound.frames or read == 0:
                     text = f"{file}: {read} of {sound.frames} samples can be read"
-                    problems.append(("error", f"{text}; prepare the store again"))
+                    problems.append(Problem("error", f"{text}; prepare the store again"))
                     continue
             names[audio_hash(file)].append(stimulus)
         except (DataError, soundfile.LibsndfileError, OSError) as error:
             text = str(error) if isinstance(error, DataError) else f"{stimulus}: sound cannot be read ({error})"
-            problems.append(("error", text))
+            problems.append(Problem("error", text))
             continue
         lengths[stimulus] = read
         if clipped > CLIPPED * read:
-            problems.append(("warning", f"{stimulus}: {clipped / read:.1%} of the sound is clipped"))
+            problems.append(Problem("warning", f"{stimulus}: {clipped / read:.1%} of the sound is clipped"))
     for same in names.values():
         if len(same) > 1:
             text = f"{', '.join(same)} are the same sound: as separate stimuli they leak between splits"
-            problems.append(("error", f"{text}; prepare the store again"))
+            problems.append(Problem("error", f"{text}; prepare the store again"))
     return lengths, problems
 
 
