@@ -2,11 +2,11 @@ class Eeg2SpeechError(Exception):
     """Something a user can put right: one line that says what is wrong, where, the value, and what to do."""
 
 
-class ConfigError(Eeg2SpeechError, ValueError):
+class ConfigError(Eeg2SpeechError):
     """A setting that does not fit the others or the data."""
 
 
-class DataError(Eeg2SpeechError, ValueError):
+class DataError(Eeg2SpeechError):
     """A file or folder that does not hold what its format promises."""
 
 

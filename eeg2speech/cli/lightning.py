@@ -61,8 +61,13 @@ class StageParser(LightningArgumentParser):
     """Says in a few lines what is wrong, and what was probably meant."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Add a suggestion to an unknown key."""
+        """Add a suggestion to an unknown key; of nested messages keep the one that tells."""
         text = str(message)
+        refused = re.search(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", text)
+        if refused:
+            text = f"{refused[1]} does not accept option '{refused[2]}' (class_path '{refused[1]}')"
+        if "required: " in text and ".model" in text:
+            text = "no stage: give its configuration, e.g. --config configs/maeeg.yaml"
         found = re.search(
             r"[Oo]ption '([\w.]+)' is not accepted|does not accept option '([\w.]+)'|"
             r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected",

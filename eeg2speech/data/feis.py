@@ -232,9 +232,9 @@ def _read_rows(stream: TextIO, table: Path) -> Rows:
             usecols=used,
             ndmin=1,
         )
+    except UnicodeDecodeError:
+        raise
     except ValueError as error:
-        if isinstance(error, (DataError, UnicodeDecodeError)):
-            raise
         raise DataError(f"{table}: {_at_line(error)}; download it again") from error
     return rows["epoch"], rows["eeg"], rows["label"]
 

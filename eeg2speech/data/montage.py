@@ -89,8 +89,6 @@ def read_locs(file: Path) -> dict[str, Position]:
         if not file.read_text(encoding="utf-8", errors="replace").strip():
             raise DataError(f"{file}: is empty; replace or remove it")
         montage = mne.channels.read_custom_montage(file)
-    except DataError:
-        raise
     except (OSError, ValueError, IndexError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file}: no electrode positions can be read ({reason}); replace or remove it") from error

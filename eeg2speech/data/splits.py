@@ -31,8 +31,8 @@ class Split:
     by: Literal["stimulus", "subject", "both"] = "both"
     test: float = 0.2
     val: float = 0.1
-    test_subjects: list[str] | int = 1
-    val_subjects: list[str] | int = field(default_factory=list)
+    test_subjects: list[str | int] | int = 1
+    val_subjects: list[str | int] | int = field(default_factory=list)
     seed: int = 0
 
 
@@ -98,12 +98,13 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
                 raise ConfigError(f"{key}={wanted}, but the data has {len(subjects)} subjects (data.split.{key})")
             held.append({str(s) for s in free[:wanted]})
         else:
-            unknown = sorted(set(wanted) - set(subjects))
+            names = {str(name) for name in wanted}  # YAML reads 10 as a number and 08 as text
+            unknown = sorted(names - set(subjects))
             if unknown:
                 raise ConfigError(
                     f"subject {unknown[0]!r} is not in the data, which has {', '.join(subjects)} (data.split.{key})"
                 )
-            held.append(set(wanted))
+            held.append(names)
     both = held[0] & held[1]
     if both:
         raise ConfigError(
@@ -114,7 +115,7 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
 
 def _named(split: Split) -> Iterable[str]:
     lists = (split.test_subjects, split.val_subjects)
-    return {name for names in lists if not isinstance(names, int) for name in names}
+    return {str(name) for names in lists if not isinstance(names, int) for name in names}
 
 
 def _hold_out_stimuli(stimuli: list[str], test: float, val: float, seed: int) -> tuple[set[str], set[str]]:

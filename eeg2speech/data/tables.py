@@ -44,8 +44,6 @@ def read_table(file: Path, row_type: type[Row]) -> list[Row]:
                 raise DataError(f"{file}: no column {', '.join(sorted(missing))}; prepare the store again")
             for line, row in enumerate(reader, start=2):  # noqa: B007  (named in the error)
                 rows.append(row_type(**{name: _value(row[name], kind) for name, kind in types.items()}))
-        except DataError:
-            raise
         except (TypeError, ValueError, csv.Error) as error:  # a binary file among them: UnicodeDecodeError
             raise DataError(f"{file}: line {line}: {error}; prepare the store again") from error
     return rows

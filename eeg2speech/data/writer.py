@@ -238,7 +238,8 @@ class _disk:  # noqa: N801
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        # None: numpy reports a short write without a number
+        full = isinstance(error, OSError) and error.errno in (None, errno.ENOSPC, errno.EDQUOT)
         # libsndfile reports a full disk as an error of its own
         if full or type(error).__name__ == "LibsndfileError":
             raise DiskError(

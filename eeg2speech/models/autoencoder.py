@@ -110,9 +110,7 @@ class MaskedAutoencoder(nn.Module):
         painted, where = images
         return painted, where > 0
 
-    def _weight(
-        self, channel_mask: Tensor | None, masked: Masked, groups: int, steps: int, target: Tensor
-    ) -> Tensor:
+    def _weight(self, channel_mask: Tensor | None, masked: Masked, groups: int, steps: int, target: Tensor) -> Tensor:
         electrodes, samples = self.encoder.patch
         if channel_mask is None:
             return torch.ones_like(target)

@@ -78,10 +78,18 @@ class ViTEncoder(nn.Module):
         Returns:
             Tokens with their position codes, (B, N, D); the codes alone, (B or 1, N, D); and which patches have an
             electrode, (B, N), or None if all do.
+
+        Raises:
+            ValueError: There are not as many positions as channels.
         """
+        if positions is not None and positions.shape[:2] != eeg.shape[:2]:  # others might broadcast
+            raise ValueError(f"positions {tuple(positions.shape)} do not go with EEG {tuple(eeg.shape)}")
+        if channel_mask is not None:  # whatever stands there
+            eeg = eeg.masked_fill(~channel_mask[..., None], 0)
         patches = patchify(eeg, self.patch)
         groups, steps = patches.shape[1:3]
         code = self.code(positions, channel_mask, groups, steps)
+        code = code.to(eeg.device, self.embedding.weight.dtype)  # a fixed code knows neither
         tokens = rearrange(self.embedding(patches) + code, "b g l d -> b (g l) d")
         exists = None
         if channel_mask is not None:
@@ -90,9 +98,7 @@ class ViTEncoder(nn.Module):
             exists = exists.repeat_interleave(steps, dim=1)
         return tokens, rearrange(code, "b g l d -> b (g l) d"), exists
 
-    def forward(
-        self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Tensor:
         """Represent windows of EEG with any montage.
 
         Args:
@@ -123,4 +129,4 @@ class ViTEncoder(nn.Module):
             return tokens.mean((1, 2))
         grouped = pad_channels(channel_mask.float(), self.patch[0])
         groups = rearrange(grouped, "b (g e) -> b g e", e=self.patch[0]).any(-1).sum(1)
-        return tokens.sum((1, 2)) / (groups * tokens.shape[1])[:, None]
+        return tokens.sum((1, 2)) / (groups * tokens.shape[1]).clamp(min=1)[:, None]

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from eeg2speech.seeding import mix
+
 MaskKind = Literal["random", "electrodes", "time"]
 
 
@@ -39,7 +41,8 @@ def draw_noise(shape: tuple[int, int, int], kind: MaskKind, seeds: list[int] | N
 
     Args:
         shape: B, G electrode groups, L time steps.
-        kind: ``random`` scores every patch by itself, ``electrodes`` whole electrode groups, ``time`` whole steps.
+        kind: ``random`` scores every patch by itself, ``electrodes`` whole electrode groups, ``time`` whole steps: at
+            most one of them, in which the exact share is reached, is hidden in part.
         seeds: One per window, which makes its mask a function of the seed alone; None draws from the global
             generator.
         device: Where the scores are needed.
@@ -49,15 +52,23 @@ def draw_noise(shape: tuple[int, int, int], kind: MaskKind, seeds: list[int] | N
     """
     B, G, L = shape
     block = {"random": (G, L), "electrodes": (G, 1), "time": (1, L)}[kind]
+    noise = _uniform(B, block, seeds, device)
+    if kind == "random":
+        return noise.flatten(1)
+    within = None if seeds is None else [mix(seed) for seed in seeds]
+    order = _uniform(B, (G, L), within, device).flatten(1).argsort(1)
+    noise = noise.expand(B, G, L).flatten(1)
+    order = order.gather(1, noise.gather(1, order).argsort(1, stable=True))
+    return order.argsort(1).to(noise.dtype)
+
+
+def _uniform(batch: int, shape: tuple[int, int], seeds: list[int] | None, device: torch.device) -> Tensor:
+    """Numbers in [0, 1), (batch, *shape). The first rows of a window do not depend on how many follow."""
     if seeds is None:
-        noise, ties = torch.rand(B, *block, device=device), torch.rand(B, G, L, device=device)
-    else:
-        drawn = []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            drawn.append((torch.rand(block, generator=generator), torch.rand(G, L, generator=generator)))
-        noise, ties = (torch.stack(part).to(device) for part in zip(*drawn, strict=True))
-    return (noise + 1e-4 * ties).flatten(1)
+        return torch.rand(batch, *shape, device=device)
+    generator = torch.Generator()
+    drawn = [torch.rand(shape, generator=generator.manual_seed(seed)) for seed in seeds]
+    return torch.stack(drawn).to(device)
 
 
 def choose(noise: Tensor, ratio: float, exists: Tensor | None) -> Masked:
@@ -65,19 +76,22 @@ def choose(noise: Tensor, ratio: float, exists: Tensor | None) -> Masked:
 
     Args:
         noise: Scores, (B, N).
-        ratio: Share of the existing patches to hide, in (0, 1); at least one is hidden and one stays visible.
+        ratio: Share of the existing patches to hide, in (0, 1); at least one is hidden and, of two or more, one stays
+            visible.
         exists: False for patches without an electrode, (B, N); None if all exist.
     """
     N = noise.shape[1]
     if exists is None:
-        order = noise.argsort(1)
+        order = noise.argsort(1, stable=True)
         visible = min(N - 1, max(1, round(N * (1 - ratio))))
         return Masked(order[:, :visible], None, order[:, visible:], None)
-    order = noise.masked_fill(~exists, float("inf")).argsort(1)
+    order = noise.masked_fill(~exists, float("inf")).argsort(1, stable=True)
     counts = exists.sum(1)
-    kept = (counts * (1 - ratio)).round().long().clamp(min=1).minimum(counts - 1)
-    most, least = int(kept.max()), int(kept.min())
+    # in double precision: as many as without `exists`
+    kept = (counts.double() * (1 - ratio)).round().long().clamp(min=1).minimum(counts - 1).clamp(min=0)
+    gone = counts - kept
     place = torch.arange(N, device=noise.device)
-    shown = place[:most] < kept[:, None]
-    masked = (place[least:] >= kept[:, None]) & (place[least:] < counts[:, None])
-    return Masked(order[:, :most], shown, order[:, least:], masked)
+    shown, hidden = place[: int(kept.max())], place[: int(gone.max())]
+    # every window's hidden patches come first, so that a part of them is a part of each window's
+    behind = (kept[:, None] + hidden) % N
+    return Masked(order[:, : len(shown)], shown < kept[:, None], order.gather(1, behind), hidden < gone[:, None])

@@ -102,7 +102,7 @@ class ElectrodeCode(nn.Module):
         angles = F.normalize(positions - centre, dim=-1) @ self.fourier
         features = torch.cat([angles.sin(), angles.cos()], dim=-1)
         if channel_mask is not None:
-            features = features * channel_mask[..., None]
+            features = features.masked_fill(~channel_mask[..., None], 0)
         features = rearrange(pad_channels(features, self.electrodes), "b (g e) d -> b g (e d)", e=self.electrodes)
         place = features @ self.places
         time = self.amplitude * sincos(torch.arange(steps, device=place.device).float(), self.width, period=200.0)

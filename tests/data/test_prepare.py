@@ -157,38 +157,35 @@ def test_mistakes_are_found_before_anything_is_read(tmp_path):
 
 def test_a_second_run_on_the_same_store_is_refused_while_the_first_runs(tmp_path):
     def nested():
-        with pytest.raises(ConfigError, match="another run is preparing it"):
+        with pytest.raises(ConfigError, match="another run is preparing this store"):
             prepare_sources([source("sub-02")], tmp_path / "store", description())
         return load("sub-01", 0, {})
 
     assert prepare_sources([Source("sub-01", "01", "", "", (), nested)], tmp_path / "store", description()) == []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_full_disk_stops_at_once_and_a_rerun_goes_on(tmp_path, monkeypatch, jobs):
-    loaded = tmp_path / "loaded"
-    sources = [Source(f"sub-{n:02d}", f"{n:02d}", "", "", (), partial(full_at, f"sub-{n:02d}", loaded)) for n in range(4)]
-    monkeypatch.setenv("TEST_DISK_FULL", "1")
-    with pytest.raises(DiskError, match="disk is full"):
-        prepare_sources(sources, tmp_path / "store", description(), jobs=jobs)
-    assert not (tmp_path / "store").exists()
-    monkeypatch.delenv("TEST_DISK_FULL")
-    prepare_sources(sources, tmp_path / "store", description(), jobs=1)
-    assert len(Store(tmp_path / "store").recordings) == 4
-    if jobs == 1:  # the first was finished and is not read again, the last was never reached
-        assert loaded.read_text().split() == ["sub-00", "sub-01", "sub-01", "sub-02", "sub-03"]
-
-
-def full_at(name, loaded):
-    with loaded.open("a") as stream:
+def full_at(name, folder):
+    with (folder / "loaded").open("a") as stream:
         stream.write(f"{name}\n")
-    if name == "sub-01" and os.environ.get("TEST_DISK_FULL"):
-        raise_full("np.save")
+    if name == "sub-01" and (folder / "full").exists():
+        raise DiskError("store: the disk is full")
     return load(name, 0, {"s1": 300})
 
 
-def raise_full(_what):
-    raise DiskError("store: the disk is full")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_stops_at_once_and_a_rerun_goes_on(tmp_path, jobs):
+    names = [f"sub-{n:02d}" for n in range(4)]
+    sources = [Source(name, name, "", "", (), partial(full_at, name, tmp_path)) for name in names]
+    (tmp_path / "full").touch()
+    with pytest.raises(DiskError, match="disk is full"):
+        prepare_sources(sources, tmp_path / "store", description(), jobs=jobs)
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "full").unlink()
+    prepare_sources(sources, tmp_path / "store", description(), jobs=1)
+    assert len(Store(tmp_path / "store").recordings) == 4
+    if jobs == 1:  # the first was finished and is not read again, the last was never reached
+        loaded = (tmp_path / "loaded").read_text().split()
+        assert loaded == ["sub-00", "sub-01", "sub-01", "sub-02", "sub-03"]
 
 
 def test_a_full_disk_while_writing_is_told_from_a_bad_recording(tmp_path, monkeypatch):
@@ -313,5 +310,3 @@ def test_published_feis_is_prepared(tmp_path):
     power = np.median(np.abs(eeg.reshape(28, 160, 100)), axis=(0, 1)) ** 2
     # a linear trend taken out of one second leaves more at its ends: 1.5 in 1/f noise without any filter
     assert power[[0, 1, -2, -1]].mean() < 2 * power[30:70].mean()
-
-

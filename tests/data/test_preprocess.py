@@ -25,7 +25,7 @@ def recording(eeg, rate=256.0, segments=(), breaks=(), names=NAMES):
     return RawRecording(np.asarray(eeg) * 1e-6, rate, channels, list(segments), list(breaks))
 
 
-def noise(seconds=20, rate=256.0, channels=len(NAMES), seed=0):
+def noise(seconds=20, rate=256.0, channels=10, seed=0):
     """Sources that spread over the scalp and a little noise of each sensor, in microvolts."""
     rng = np.random.default_rng(seed)
     places = electrode_positions(NAMES[:channels])

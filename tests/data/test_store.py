@@ -141,16 +141,17 @@ def test_the_hash_in_a_flac_header_tells_sounds_apart(tmp_path):
         audio_hash(tmp_path / "d.flac")
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_is_finished(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), OSError("5280 requested and 0 written")])
+def test_a_full_disk_is_one_line_and_keeps_what_is_finished(tmp_path, monkeypatch, error):
     writer = StoreWriter(tmp_path / "store", description())
     add(writer)
 
     def full(*_args, **_kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "save", full)
-        with pytest.raises(DiskError, match="disk is full.*finished recordings are kept"):
+        with pytest.raises(DiskError, match=r"disk is full.*finished recordings are kept"):
             add(writer, "b")
     again = StoreWriter(tmp_path / "store", description())
     assert again.recordings == {"a"}

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from eeg2speech.cli import main
+from eeg2speech.data.doctor import examine
+from eeg2speech.data.spectrum import describe, power_spectrum, sparkline
+from eeg2speech.data.store import Description, Store, StoredChannel
+from eeg2speech.data.tables import read_table, write_table
+from eeg2speech.data.writer import StoreWriter
+from eeg2speech.types import Channel, Recording, Segment
+
+RATE, SECONDS = 100.0, 60
+
+
+def eeg(seed, channels=4, alpha=10.0):
+    """1/f noise with an alpha rhythm of 10 Hz, in microvolts."""
+    rng = np.random.default_rng(seed)
+    hertz = np.fft.rfftfreq(int(SECONDS * RATE), 1 / RATE)
+    shape = 1 / np.maximum(hertz, 0.5)
+    noise = np.fft.irfft(shape * np.exp(2j * np.pi * rng.random((channels, hertz.size))))
+    rhythm = np.sin(2 * np.pi * 10 * np.arange(noise.shape[1]) / RATE)
+    return (10 * noise / noise.std() + alpha * rhythm).astype(np.float32)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two subjects, two sounds of 5 s, listening."""
+    writer = StoreWriter(tmp_path / "store", Description("FEIS", "here", "ODC-BY 1.0", "nobody", False, RATE))
+    rng = np.random.default_rng(0)
+    for stimulus in ("s1", "s2"):
+        writer.add_audio(stimulus, rng.uniform(-0.5, 0.5, 5 * 16000).astype(np.float32))
+    for number, subject in enumerate(("01", "02")):
+        name = f"sub-{subject}"
+        segments = [
+            Segment(name, 1.0, 5.0, "s1", 0.0, "listening", "a"),
+            Segment(name, 10.0, 5.0, "s2", 0.0, "imagined", "b"),
+            Segment(name, 50.0, 5.0, "s2", 0.0, "imagined", "b"),
+        ]
+        channels = [Channel(c, "eeg", 0.01 * i, 0.0, 0.1) for i, c in enumerate(("Fz", "Cz", "Pz", "Oz"))]
+        writer.add(name, subject, "", "", eeg(number), channels, segments, {})
+    return writer.finish()
+
+
+def edit(store, table, row_type, change):
+    """Rewrite one of a store's tables."""
+    rows = read_table(store / table, row_type)
+    write_table(store / table, row_type, change(rows))
+
+
+def problems(store, severity):
+    return [problem.text for problem in examine(Store(store)).problems if problem.severity == severity]
+
+
+def test_a_sound_store_has_no_problems_and_its_facts_are_counted(store):
+    report = examine(Store(store))
+    assert report.problems == []
+    assert not report.failed
+    facts = report.facts
+    assert facts.subjects == ["01", "02"]
+    assert facts.hours == pytest.approx(120 / 3600)
+    assert facts.segment_hours == pytest.approx(30 / 3600)
+    assert facts.channels == {4: 2}
+    assert facts.montages == 1
+    assert (facts.conditions["imagined"].segments, facts.labels["a"].segments) == (4, 2)
+    assert (facts.stimuli, facts.sounds) == (2, 2)
+    assert facts.audio_hours == pytest.approx(10 / 3600)
+    assert facts.shapes["01"].alpha_hertz == pytest.approx(10, abs=0.3)
+    assert facts.shapes["01"].alpha_decibels > 10
+    assert facts.shapes["01"].slope == pytest.approx(-2, abs=0.4)
+    assert facts.amplitude["01"] == pytest.approx(np.median(np.abs(eeg(0))), rel=0.2)
+
+
+def test_segments_are_checked(store):
+    def change(rows):
+        rows[0] = replace(rows[0], duration=600.0)
+        rows[1] = replace(rows[1], condition="asleep")
+        rows[2] = replace(rows[2], onset=12.0)
+        rows[3] = replace(rows[3], duration=7.0)
+        return rows
+
+    edit(store, "segments.tsv", Segment, change)
+    errors, warnings = problems(store, "error"), problems(store, "warning")
+    assert any("sub-01: segment at 1 s of 600 s lies outside the recording of 60 s" in text for text in errors)
+    assert any("condition 'asleep' is none of listening" in text for text in errors)
+    assert any("segment at 12 s overlaps the one at 10 s" in text for text in warnings)
+    assert any("sub-02: 1 segments are longer than their sound; the first, at 1 s, by 2.00 s" in w for w in warnings)
+
+
+def test_signals_are_checked(store):
+    signal = eeg(0)
+    signal[1, 100:103] = np.nan
+    signal[2] = 7.0
+    np.save(store / "eeg" / "sub-01.npy", signal)
+    (store / "eeg" / "sub-02.npy").unlink()
+    errors = problems(store, "error")
+    assert "sub-01: row 1 holds 3 NaN or infinite samples" in errors
+    assert any("sub-02.npy: cannot be mapped" in text for text in errors)
+    assert "sub-01: row 2 is flat" in problems(store, "warning")
+
+
+def test_a_signal_of_another_shape_is_an_error(store):
+    np.save(store / "eeg" / "sub-01.npy", eeg(0)[:, :-1])
+    assert any("recordings.tsv says float32 (4, 6000)" in text for text in problems(store, "error"))
+
+
+def test_channels_are_checked(store):
+    def change(rows):
+        rows[0] = replace(rows[0], x=float("nan"))
+        rows[1] = replace(rows[1], status="bad")
+        return rows[:-1]
+
+    edit(store, "channels.tsv", StoredChannel, change)
+    assert "sub-01: no position of Fz" in problems(store, "warning")
+    assert any("sub-02: channels.tsv names 3 channels" in text for text in problems(store, "error"))
+    assert examine(Store(store)).facts.bad == {"sub-01": ["Cz"]}
+    assert examine(Store(store)).facts.montages == 2
+
+
+def test_a_lost_sound_is_an_error_but_a_subject_without_any_is_a_warning(store):
+    (store / "audio" / "s1.flac").unlink()
+    assert any("sub-01: no sound for 1 stimuli (s1)" in text for text in problems(store, "error"))
+    (store / "audio" / "s2.flac").unlink()
+    assert problems(store, "error") == []
+    assert any("sub-01: no sound for 2 stimuli (s1, s2); it serves stage 1" in t for t in problems(store, "warning"))
+
+
+def test_sounds_are_checked(store):
+    file = store / "audio" / "s1.flac"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert any("s1" in text for text in problems(store, "error"))
+    soundfile.write(file, np.clip(np.random.default_rng(0).normal(0, 1, 80000), -1, 1), 16000)
+    assert any(text.startswith("s1: ") and "clipped" in text for text in problems(store, "warning"))
+    soundfile.write(file, np.zeros(44100), 44100)
+    assert any("44100 Hz, 1 channels, not 16000 Hz mono" in text for text in problems(store, "error"))
+    file.write_bytes((store / "audio" / "s2.flac").read_bytes())
+    assert any("s1, s2 are the same sound" in text for text in problems(store, "error"))
+
+
+def test_files_that_belong_to_nothing_are_named(store):
+    (store / "eeg" / "sub-03.npy").touch()
+    (store / "notes.txt").touch()
+    edit(store, "recordings.tsv", Recording, lambda rows: rows[:1])
+    warnings = problems(store, "warning")
+    for name in ("eeg/sub-02.npy", "eeg/sub-03.npy", "notes.txt"):
+        assert f"{name}: belongs to no recording or stimulus; remove it" in warnings
+
+
+def test_a_hum_is_reported_with_its_frequency(store):
+    hum = 20 * np.sin(2 * np.pi * 28 * np.arange(SECONDS * RATE) / RATE)
+    np.save(store / "eeg" / "sub-01.npy", (eeg(0) + hum).astype(np.float32))
+    assert any("subject 01: peak of" in w and "at 28 Hz" in w for w in problems(store, "warning"))
+
+
+def test_spectra_of_joined_epochs_do_not_see_the_joints():
+    rng = np.random.default_rng(0)
+    white = rng.normal(size=(3, 6000)).astype(np.float32)
+    steps = np.repeat(rng.normal(0, 100, 60), 100).astype(np.float32)
+    segments = [Segment("r", float(onset), 1.0, "s", 0.0, "rest") for onset in range(60)]
+    power = power_spectrum(white + steps, RATE, 100, segments)
+    assert power is not None
+    np.testing.assert_allclose(power[3:-1], 0.02, rtol=0.5)  # unit variance over 50 Hz
+    assert power_spectrum(white[:, :50], RATE, 100, []) is None
+
+
+def test_a_spectrum_is_described_despite_a_hum():
+    hertz = np.arange(0, 50.5, 0.5)
+    power = 100 * np.maximum(hertz, 0.5) ** -1.5
+    power[hertz == 11] *= 100
+    power[hertz == 28] *= 1000
+    shape = describe(hertz, power, 40.0)
+    assert shape.slope == pytest.approx(-1.5, abs=0.05)
+    assert (shape.alpha_hertz, shape.peak_hertz) == (11, 28)
+    assert shape.alpha_decibels == pytest.approx(20, abs=0.5)
+    assert np.isnan(describe(hertz, np.zeros_like(hertz), 40.0).slope)
+    line = sparkline(hertz, power)
+    assert len(line) == 40
+    assert line[27] == "█"
+
+
+def test_the_command_prints_tables_saves_a_picture_and_tells_errors_by_its_status(store, tmp_path, capsys):
+    assert main(["doctor", str(store), "--psd", str(tmp_path / "new" / "psd.png")]) == 0
+    printed = capsys.readouterr().out
+    for text in ("FEIS", "ODC-BY 1.0", "4 (2 recordings), one montage", "listening", "10 Hz", "No problems found"):
+        assert text in printed
+    assert "SIMULATED" not in printed
+    assert (tmp_path / "new" / "psd.png").read_bytes().startswith(b"\x89PNG")
+    (store / "eeg" / "sub-02.npy").unlink()
+    assert main(["doctor", str(store)]) == 1
+    assert "1 errors, 0 warnings" in capsys.readouterr().out
+
+
+def test_the_command_says_simulated_and_speaks_json(store, capsys):
+    content = json.loads((store / "dataset.json").read_text())
+    (store / "dataset.json").write_text(json.dumps(content | {"simulated": True}))
+    assert main(["doctor", str(store)]) == 0
+    assert "SIMULATED" in capsys.readouterr().out
+    assert main(["doctor", str(store), "--json", "true"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["facts"]["simulated"] is True
+    assert report["problems"] == []
+
+
+def test_a_store_of_tiny_recordings_is_examined(tmp_path):
+    writer = StoreWriter(tmp_path / "store", Description("tiny", "here", "CC0", "nobody", False, RATE))
+    writer.add("r", "01", "", "", np.zeros((1, 3), np.float32), [Channel("Cz")], [], {})
+    assert main(["doctor", str(writer.finish()), "--psd", str(tmp_path / "psd.pdf")]) == 0
+
+
+def test_wrong_arguments_are_one_line(store, tmp_path, capsys):
+    assert main(["doctor", str(tmp_path)]) == 1
+    assert "not a prepared store" in capsys.readouterr().err
+    assert main(["doctor", str(store), "--psd", "picture.bmp"]) == 1
+    assert "psd=picture.bmp" in capsys.readouterr().err
