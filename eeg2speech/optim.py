@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
     """Parameter groups of what is trained: weight decay for matrices, none for biases, norms and single vectors."""
     trained = [p for p in module.parameters() if p.requires_grad]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1]},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]

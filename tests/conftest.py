@@ -4,16 +4,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 uses what jsonargparse will rename
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from eeg2speech.data.store import Description
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.types import Channel, Segment
 
 RATE = 100
+
+settings.register_profile("here", deadline=None, database=None)  # slow machines; nothing written into the work tree
+settings.load_profile("here")
 
 
 def head_channels(count: int) -> list[Channel]:

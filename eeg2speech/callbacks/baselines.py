@@ -97,12 +97,10 @@ class CompareBaselines(Callback):
 
     def _data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> EEGAudioDataModule | None:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        fits = isinstance(pl_module, MAEEGTask) and isinstance(data, EEGAudioDataModule)
-        if not trainer.is_global_zero or not fits:
+        if not isinstance(pl_module, MAEEGTask) or not isinstance(data, EEGAudioDataModule):
             return None
-        if pl_module.autoencoder.normalize_target:  # type: ignore[union-attr]
-            return None  # errors of normalised patches have another unit
-        return data  # type: ignore[no-any-return]
+        # errors of normalised patches have another unit
+        return data if trainer.is_global_zero and not pl_module.autoencoder.normalize_target else None
 
     def _compare(
         self, task: MAEEGTask, data: EEGAudioDataModule, part: Part, kriging: bool

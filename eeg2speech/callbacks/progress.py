@@ -11,16 +11,22 @@ class LogThroughput(Callback):
     """Logs ``train/samples_per_s``: windows per second over all devices, validation not counted."""
 
     def __init__(self) -> None:
-        self._windows, self._seconds, self._started = 0, 0.0, 0.0
+        self._windows, self._seconds = 0, 0.0
+        self._started = self._ended = 0.0
+        self._validated = False
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Start the clock."""
         now = time.perf_counter()
-        if self._windows and self._started:  # the time since the last step ended is the loader's: it counts
-            self._seconds += min(now - self._ended, 1.0)
-        self._started = now
+        if self._windows and not self._validated:  # the time since the last step is the loader's: it counts
+            self._seconds += now - self._ended
+        self._started, self._validated = now, False
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that the time until the next step was not spent on training."""
+        self._validated = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

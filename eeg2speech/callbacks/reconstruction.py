@@ -34,12 +34,13 @@ class LogReconstruction(Callback):
     ) -> None:
         """Draw the first batch."""
         data, logger = trainer.datamodule, trainer.logger  # type: ignore[attr-defined]
-        ready = isinstance(pl_module, MAEEGTask) and isinstance(logger, TensorBoardLogger) and batch_idx == 0
-        if not ready or trainer.sanity_checking or not isinstance(data, EEGAudioDataModule):
+        if batch_idx or trainer.sanity_checking or not isinstance(logger, TensorBoardLogger):
             return
-        if pl_module.autoencoder.normalize_target:  # type: ignore[union-attr]
+        if not isinstance(pl_module, MAEEGTask) or not isinstance(data, EEGAudioDataModule):
+            return
+        if pl_module.autoencoder.normalize_target:
             return  # predictions are of patches without their level: there is no picture to put them into
-        painted, hidden = pl_module.autoencoder.paint(batch["eeg"], outputs["result"])  # type: ignore[operator, union-attr]
+        painted, hidden = pl_module.autoencoder.paint(batch["eeg"], outputs["result"])
         pick = min(self.window, len(batch["eeg"]) - 1)
         names = data.channel_names(int(batch["recording"][pick]))
         true, made, gone = (x[pick, : len(names)].float().cpu().numpy() for x in (batch["eeg"], painted, hidden))

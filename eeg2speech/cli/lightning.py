@@ -13,17 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
+from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError
+from eeg2speech.errors import ConfigError, Eeg2SpeechError
 from eeg2speech.tasks import Task
 
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--{{data,model,trainer}}.KEY VALUE ...]"
-RUN_FILES = ("checkpoints", "config.yaml", "test.json")
+_UNKNOWN = re.compile(r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected")
+_REFUSED = re.compile(
+    r"class_path '((?:eeg2speech|lightning|torch)\.[\w.]+)':\s+Option '([\w.]+)' is not accepted"
+    r"|((?:eeg2speech|lightning|torch)\.[\w.]+) does not accept option '([\w.]+)'"
+)
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -61,38 +66,30 @@ class StageParser(LightningArgumentParser):
     """Says in a few lines what is wrong, and what was probably meant."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Add a suggestion to an unknown key; of nested messages keep the one that tells."""
+        """Of messages nested in one another keep the one that tells, and suggest what was meant."""
         text = str(message)
-        refused = re.search(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", text)
-        if refused:
-            text = f"{refused[1]} does not accept option '{refused[2]}' (class_path '{refused[1]}')"
-        if "required: " in text and ".model" in text:
+        if found := _REFUSED.search(text):  # parsers of nested classes report to one another
+            path, option = (group for group in found.groups() if group)
+            module, _, name = path.rpartition(".")
+            parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+            text = f"{path} does not accept option '{option}'" + _suggestion(option, {p: p for p in parameters})
+        elif found := _UNKNOWN.search(text):
+            word = found[1] or found[2]
+            text += _suggestion(word, {a.dest.rsplit(".", 1)[-1]: a.dest for p in self._parts() for a in p._actions})
+        elif "required: " in text and ".model" in text:
             text = "no stage: give its configuration, e.g. --config configs/maeeg.yaml"
-        found = re.search(
-            r"[Oo]ption '([\w.]+)' is not accepted|does not accept option '([\w.]+)'|"
-            r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected",
-            text,
-        )
-        if found:
-            word = next(group for group in found.groups() if group)
-            near = difflib.get_close_matches(word.rsplit(".", 1)[-1], self._known(text), n=1, cutoff=0.6)
-            if near:
-                text += f"\nDid you mean {self._known(text)[near[0]]!r} instead of {word!r}?"
         super().error(text, ex)
 
-    def _known(self, message: str) -> dict[str, str]:
-        classes = re.findall(r"class_path '?([\w.]+)'?", message)
-        if classes:
-            module, _, name = classes[-1].rpartition(".")
-            if module.startswith(("eeg2speech.", "lightning.", "torch.")):
-                parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-                return {parameter: parameter for parameter in parameters}
-        return {action.dest.rsplit(".", 1)[-1]: action.dest for p in (self, *self._parts()) for action in p._actions}
-
     def _parts(self) -> Iterator[Any]:
+        yield self
         for action in self._actions:
             if isinstance(action.choices, dict):
                 yield from (part for part in action.choices.values() if hasattr(part, "_actions"))
+
+
+def _suggestion(word: str, known: dict[str, str]) -> str:
+    near = difflib.get_close_matches(word.rsplit(".", 1)[-1], known, n=1, cutoff=0.6)
+    return f"\nDid you mean {known[near[0]]!r} instead of {word!r}?" if near else ""
 
 
 class StageCLI(LightningCLI):
@@ -103,16 +100,19 @@ class StageCLI(LightningCLI):
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Folder that everything goes into.")
         parser.link_arguments("data.samples", "model.init_args.samples", apply_on="instantiate")
 
-    def before_instantiate_classes(self) -> None:
-        """Put the logger, and with it checkpoints, into the run folder."""
-        config: Namespace = self.config[self.subcommand]
-        run = Path(config.run)
-        if config.trainer.logger is None or config.trainer.logger is True:
-            config.trainer.logger = Namespace(
-                class_path="lightning.pytorch.loggers.TensorBoardLogger",
-                init_args=Namespace(save_dir=str(run.parent), name=run.name, version="", default_hp_metric=False),
-            )
-        config.trainer.default_root_dir = str(run)
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "test":
+            parser.set_defaults({"verbose": False})  # callbacks print tables that can be read
+        return parser
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Put the logger, and with it checkpoints, into the run folder, unless the config names a logger."""
+        run = Path(self._get(self.config_init, "run"))
+        logger = self._get(self.config_init, "trainer").get("logger")
+        if logger is None or logger is True:
+            kwargs["logger"] = TensorBoardLogger(str(run.parent), run.name, version="", default_hp_metric=False)
+        return super().instantiate_trainer(default_root_dir=str(run), **kwargs)
 
     def _parse_ckpt_path(self) -> None:
         config = self.config[self.config.subcommand]
@@ -127,6 +127,8 @@ class StageCLI(LightningCLI):
             config.ckpt_path = str(file)
         elif name is not None and not Path(name).is_file():
             raise ConfigError(f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`")
+        if name is not None:
+            read_checkpoint(Path(config.ckpt_path))  # a damaged file is named here, before anything is built
         # When fitting, the command line decides; a checkpoint's own settings would silently override it.
         if self.config.subcommand != "fit":
             super()._parse_ckpt_path()
@@ -165,9 +167,21 @@ def run_stage(argv: Sequence[str]) -> int:
             parser_kwargs=parser_kwargs,
             args=None if from_console else list(argv),
         )
+    except ValueError as error:
+        raise _first_cause(error) from error
     finally:
         sys.argv = kept
     return 0
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The message for the user inside what jsonargparse wraps around an error of a class that it builds."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, Eeg2SpeechError):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    return error
 
 
 def _quieten() -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -67,11 +67,11 @@ class EEGAudioDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.samples = round(window * RATE)
-        self.hop = max(1, round((window / 2 if hop is None else hop) * RATE))
-        for key, value in (("window", window), ("batch_size", batch_size), ("clamp", clamp)):
-            if value <= 0:
+        hop = window / 2 if hop is None else hop
+        for key, value in (("window", window), ("hop", hop), ("batch_size", batch_size), ("clamp", clamp)):
+            if not value > 0:  # nan among them
                 raise ConfigError(f"{key}={value} must be above 0 (data.{key})")
+        self.samples, self.hop = round(window * RATE), max(1, round(hop * RATE))
         if abs(self.samples / RATE - window) > 1e-9:
             raise ConfigError(f"window={window} s is not a whole number of {1000 // RATE} ms samples (data.window)")
         self.store_path, self.window, self.batch_size, self.split = store, window, batch_size, split
@@ -119,15 +119,15 @@ class EEGAudioDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled windows; the order depends on the seed and the epoch alone."""
-        return self._loader(self.datasets["train"], shuffle=True)
+        return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Windows of held-out stimuli (or of the validation subjects)."""
-        return self._loader(self.datasets["val"])
+        return self._loader("val")
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader per test list; see ``test_parts``."""
-        return [self._loader(self.datasets[part]) for part in self.test_parts]
+        return [self._loader(part) for part in self.test_parts]
 
     def predict_dataloader(self) -> list[DataLoader[Batch]]:
         """The test lists."""
@@ -177,13 +177,17 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 "another data.split"
             )
         augment = self.augment if part == "train" and self.augment != Augment() else None
-        return WindowDataset(
-            self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment
-        )
+        return WindowDataset(self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment)
 
-    def _loader(self, dataset: WindowDataset, shuffle: bool = False) -> ResumableLoader:
+    def _loader(self, part: Part, shuffle: bool = False) -> ResumableLoader:
+        dataset = self.datasets[part]
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world)
+        if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
+            raise ConfigError(
+                f"{part} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or another "
+                "data.split"
+            )
         if not len(sampler):
             raise ConfigError(
                 f"{len(dataset)} training windows do not fill a batch of {self.batch_size} on each of {world} "
@@ -214,5 +218,5 @@ class EEGAudioDataModule(pl.LightningDataModule):
         }
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
     return batch

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.store import Store
+from eeg2speech.errors import DataError
 from eeg2speech.types import Segment
 
 FLAT = 1e-3
@@ -45,7 +46,11 @@ def fit_scalings(store: Store, fit_on: Mapping[str, Sequence[Segment]]) -> dict[
 
     Returns:
         A scaling for every recording of the store. A recording without stretches (a held-out subject) gets, for each
-        channel name, the median over the fitted recordings, so that none of its samples is looked at.
+        channel name, the median over the fitted recordings in which it is not flat, so that none of its samples is
+        looked at; for a name that none of them has, the median over all channels.
+
+    Raises:
+        DataError: No channel varies anywhere.
     """
     fitted: dict[str, Scaling] = {}
     by_name: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -61,12 +66,17 @@ def fit_scalings(store: Store, fit_on: Mapping[str, Sequence[Segment]]) -> dict[
         spread = 1.4826 * np.median(np.abs(samples - centre[:, None]), axis=1)
         fitted[recording.recording] = Scaling(centre.astype(np.float32), spread.astype(np.float32))
         for channel, c, s in zip(store.channels(recording.recording), centre, spread, strict=True):
-            by_name[channel.name.lower()].append((float(c), float(s)))
-    medians = {name: np.median(np.array(pairs), axis=0) for name, pairs in by_name.items()}
-    overall = np.median(np.array(list(medians.values())), axis=0)
+            pairs = by_name[channel.name.lower()]  # stays empty for a channel that is flat in all of them
+            if s > FLAT:
+                pairs.append((float(c), float(s)))
+    medians = {name: np.median(pairs, axis=0) if pairs else np.zeros(2) for name, pairs in by_name.items()}
+    alive = [median for name, median in medians.items() if by_name[name]]
+    if not alive:
+        raise DataError(f"{store.root}: every channel is flat where it is trained on; prepare the store again")
+    overall = np.median(alive, axis=0)
     for recording in store.recordings:
         if recording.recording not in fitted:
             names = [channel.name.lower() for channel in store.channels(recording.recording)]
-            pairs = np.array([medians.get(name, overall) for name in names], np.float32)
-            fitted[recording.recording] = Scaling(pairs[:, 0], pairs[:, 1])
+            borrowed = np.array([medians.get(name, overall) for name in names], np.float32)
+            fitted[recording.recording] = Scaling(borrowed[:, 0], borrowed[:, 1])
     return fitted

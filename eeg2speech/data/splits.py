@@ -94,7 +94,7 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
             continue
         if isinstance(wanted, int):
             free = [s for s in order if not any(s in h for h in held) and s not in _named(split)]
-            if wanted > len(free):
+            if not 0 <= wanted <= len(free):
                 raise ConfigError(f"{key}={wanted}, but the data has {len(subjects)} subjects (data.split.{key})")
             held.append({str(s) for s in free[:wanted]})
         else:
@@ -107,9 +107,7 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
             held.append(names)
     both = held[0] & held[1]
     if both:
-        raise ConfigError(
-            f"subject {min(both)!r} is in both (data.split.test_subjects, data.split.val_subjects)"
-        )
+        raise ConfigError(f"subject {min(both)!r} is in both (data.split.test_subjects, data.split.val_subjects)")
     return held[0], held[1]
 
 

@@ -50,7 +50,7 @@ def cut_windows(
     windows = []
     for segment in segments:
         recording = number[segment.recording]
-        first = round(segment.onset * rate)
+        first = max(0, round(segment.onset * rate))
         stop = min(round((segment.onset + segment.duration) * rate), recordings[recording].samples)
         last = stop - samples
         windows += [Window(recording, segment, start, first, last) for start in range(first, last + 1, hop)]
@@ -69,13 +69,15 @@ class Montage:
 
 
 def read_montage(store: Store, recording: Recording, scaling: Scaling) -> Montage:
-    """Order a recording's channels by position, with their scaling."""
+    """Order a recording's channels by position, with their scaling; channels that cannot be used become zeros."""
     channels = store.channels(recording.recording)
     positions = np.array([[c.x, c.y, c.z] for c in channels], np.float32).reshape(-1, 3)
     order = np.asarray(order_by_position(positions))
     usable = scaling.usable[order]
     gain = np.where(usable, 1 / np.where(usable, scaling.spread[order], 1), 0).astype(np.float32)
-    return Montage(order, np.nan_to_num(positions[order]), usable, gain[:, None], scaling.centre[order][:, None])
+    centre = np.where(usable, scaling.centre[order], 0).astype(np.float32)
+    places = np.where(usable[:, None], np.nan_to_num(positions[order]), 0)
+    return Montage(order, places, usable, gain[:, None], centre[:, None])
 
 
 class WindowDataset(Dataset[Batch]):
@@ -148,11 +150,13 @@ class WindowDataset(Dataset[Batch]):
             out = eeg[i, :C]
             # scaled in place, window by window, while it is in the processor's cache
             np.take(self._eeg[window.recording][:, start : start + self.samples], montage.order, axis=0, out=out)
+            if not montage.usable.all():
+                out[~montage.usable] = 0  # they may hold anything
             out -= montage.centre
             out *= montage.gain
-            np.clip(out, -self.clamp, self.clamp, out=out)
             if self.augment and generator and (gains := self.augment.gains(generator, C)) is not None:
                 out *= gains
+            np.clip(out, -self.clamp, self.clamp, out=out)
             positions[i, :C], mask[i, :C] = montage.positions, montage.usable
         return {
             "eeg": torch.from_numpy(eeg),
@@ -182,8 +186,9 @@ class WindowDataset(Dataset[Batch]):
             if length:
                 segment = window.segment
                 first = round((start / self.store.rate - segment.onset + segment.offset) * RATE)
-                piece = _waveform(self.store.audio_file(segment.stimulus))[first : first + length]
-                out[: len(piece)] = piece
+                silence = max(0, -first)  # a window starts up to half a sample before its segment
+                piece = _waveform(self.store.audio_file(segment.stimulus))[first + silence : first + length]
+                out[silence : silence + len(piece)] = piece
         return torch.from_numpy(audio)
 
 

@@ -72,13 +72,16 @@ class MaskedAutoencoder(nn.Module):
         if channel_mask is None and eeg.shape[1] % self.encoder.patch[0]:
             channel_mask = eeg.new_ones(eeg.shape[:2], dtype=torch.bool)  # the filling is not to be predicted
         patches = patchify(eeg, self.encoder.patch)
-        B, groups, steps = patches.shape[:3]
-        tokens, codes, exists = self.encoder.embed(eeg, positions, channel_mask)
-        masked = choose(draw_noise((B, groups, steps), kind, seeds, eeg.device), ratio, exists)
+        embedded = self.encoder.embed(eeg, positions, channel_mask)
+        groups, steps = embedded.grid
+        noise = draw_noise((len(eeg), groups, steps), kind, seeds, eeg.device)
+        masked = choose(noise, ratio, embedded.exists)
         if self.training:
             masked = masked.first_hidden(self.as_decoder.predicted)
-        encoded = self.encoder.blocks(gather_tokens(tokens, masked.visible), masked.visible_exists)
-        prediction = self.as_decoder(encoded, codes, masked, exists, (groups, steps)).float()
+        places = None if embedded.places is None else gather_tokens(embedded.places, masked.visible)
+        visible = gather_tokens(embedded.tokens, masked.visible)
+        encoded = self.encoder.transform(visible, places, masked.visible_exists)
+        prediction = self.as_decoder(encoded, embedded, masked).float()
         target = gather_tokens(rearrange(patches, "b g l p -> b (g l) p"), masked.hidden).float()
         weight = self._weight(channel_mask, masked, groups, steps, target)
         if self.normalize_target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Protocol
 
 import torch
@@ -9,8 +10,10 @@ from einops import rearrange
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 
+from eeg2speech.models.encoder import Embedded
 from eeg2speech.models.masking import Masked
-from eeg2speech.models.transformer import Blocks, CrossBlock, layer_norm, start_as_similarity
+from eeg2speech.models.positions import DistanceBias
+from eeg2speech.models.transformer import Blocks, CrossBlock, LayerNorm, attention_mask, start_as_similarity
 
 
 def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
@@ -26,9 +29,7 @@ class Decoder(Protocol):
     def build(self, width: int, outputs: int) -> None:
         """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
 
-    def __call__(
-        self, tokens: Tensor, codes: Tensor, masked: Masked, exists: Tensor | None, grid: tuple[int, int]
-    ) -> Tensor:
+    def __call__(self, encoded: Tensor, embedded: Embedded, masked: Masked) -> Tensor:
         """Predict the hidden patches, (B, M, P)."""
 
 
@@ -51,38 +52,37 @@ class _GridDecoder(nn.Module):
     def build(self, width: int, outputs: int) -> None:
         """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
         self.entry, self.code = nn.Linear(width, self.width), nn.Linear(width, self.width)
+        self.norm_tokens, self.norm = LayerNorm(width), LayerNorm(self.width)
         self.mask_token = nn.Parameter(torch.randn(self.width) * 0.02)
         self.make_body()
         self.head = nn.Linear(self.width, outputs)
 
+    @abstractmethod
     def make_body(self) -> None:
-        raise NotImplementedError
+        """Make the layers of the body."""
 
-    def body(self, grid_tokens: Tensor, exists: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def body(self, grid_tokens: Tensor, embedded: Embedded) -> Tensor:
+        """Transform the tokens of the whole grid, (B, N, D)."""
 
-    def forward(
-        self, tokens: Tensor, codes: Tensor, masked: Masked, exists: Tensor | None, grid: tuple[int, int]
-    ) -> Tensor:
+    def forward(self, encoded: Tensor, embedded: Embedded, masked: Masked) -> Tensor:
         """Predict the hidden patches.
 
         Args:
-            tokens: Encoded visible tokens, (B, K, D).
-            codes: Position codes of all patches, (B or 1, N, D).
+            encoded: Visible tokens from the encoder, (B, K, D).
+            embedded: All patches as the encoder embedded them; only their places and codes are used.
             masked: Which patches are visible and which hidden.
-            exists: Which patches have an electrode, (B, N); None if all do.
-            grid: Electrode groups and time steps, G * L = N.
 
         Returns:
             (B, M, P).
         """
-        entered = self.entry(tokens)
-        B, N = len(tokens), codes.shape[1]
+        entered = self.entry(self.norm_tokens(encoded))
+        B, N = len(encoded), embedded.codes.shape[1]
         index = masked.visible[..., None].expand(-1, -1, self.width)
         if masked.visible_exists is not None:
             entered = torch.where(masked.visible_exists[..., None], entered, self.mask_token.to(entered.dtype))
         everything = self.mask_token.to(entered.dtype).expand(B, N, -1).scatter(1, index, entered)
-        out = self.body(everything + self.code(codes), exists, grid)
+        out = self.norm(self.body(everything + self.code(embedded.codes), embedded))
         prediction: Tensor = self.head(gather_tokens(out, masked.hidden))
         return prediction
 
@@ -96,11 +96,14 @@ class FullDecoder(_GridDecoder):
     def make_body(self) -> None:
         """Make the transformer blocks."""
         self.blocks = Blocks(self.width, self.depth, self.heads, self.mlp_ratio)
+        self.distance = DistanceBias(self.heads)
         start_as_similarity(self.blocks)
 
-    def body(self, grid_tokens: Tensor, exists: Tensor | None, grid: tuple[int, int]) -> Tensor:
+    def body(self, grid_tokens: Tensor, embedded: Embedded) -> Tensor:
         """Transform the tokens of the whole grid, (B, N, D)."""
-        out: Tensor = self.blocks(grid_tokens, exists)
+        places = embedded.places
+        bias = None if places is None else self.distance(places, places)
+        out: Tensor = self.blocks(grid_tokens, attention_mask(bias, embedded.exists))
         return out
 
 
@@ -122,21 +125,20 @@ class LocalDecoder(_GridDecoder):
                 input_resolution=(self.WINDOW, self.WINDOW),
                 num_heads=self.heads,
                 window_size=self.WINDOW,
-                shift_size=(self.SHIFT if index % 2 else 0, 0),
+                shift_size=(self.SHIFT if index % 2 else 0, 0),  # type: ignore[arg-type]  # a pair is accepted
                 always_partition=True,
                 dynamic_mask=True,
                 mlp_ratio=self.mlp_ratio,
             )
             for index in range(self.depth)
         )
-        self.norm = layer_norm(self.width)
 
-    def body(self, grid_tokens: Tensor, exists: Tensor | None, grid: tuple[int, int]) -> Tensor:
+    def body(self, grid_tokens: Tensor, embedded: Embedded) -> Tensor:
         """Transform the tokens of the whole grid, (B, N, D)."""
-        image = rearrange(grid_tokens, "b (g l) d -> b l g d", g=grid[0])
+        image = rearrange(grid_tokens, "b (g l) d -> b l g d", g=embedded.grid[0])
         for block in self.blocks:
             image = block(image)
-        return rearrange(self.norm(image), "b l g d -> b (g l) d")
+        return rearrange(image, "b l g d -> b (g l) d")
 
 
 class CrossDecoder(nn.Module):
@@ -164,20 +166,25 @@ class CrossDecoder(nn.Module):
     def build(self, width: int, outputs: int) -> None:
         """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
         self.entry, self.code = nn.Linear(width, self.width), nn.Linear(width, self.width)
-        self.norm_tokens, self.norm = layer_norm(self.width), layer_norm(self.width)
+        self.norm_keys = LayerNorm(self.width)
         self.mask_token = nn.Parameter(torch.randn(self.width) * 0.02)
+        self.distance = DistanceBias(self.heads)
         self.blocks = nn.ModuleList(CrossBlock(self.width, self.heads, self.mlp_ratio) for _ in range(self.depth))
         start_as_similarity(self.blocks)
         self.head = nn.Linear(self.width, outputs)
 
-    def forward(
-        self, tokens: Tensor, codes: Tensor, masked: Masked, exists: Tensor | None, grid: tuple[int, int]
-    ) -> Tensor:
+    def forward(self, encoded: Tensor, embedded: Embedded, masked: Masked) -> Tensor:
         """Predict the hidden patches, (B, M, P), from encoded visible tokens, (B, K, D)."""
-        coded = self.code(codes).expand(len(tokens), -1, -1)
-        queries = self.mask_token + gather_tokens(coded, masked.hidden)
-        tokens = self.norm_tokens(self.entry(tokens) + gather_tokens(coded, masked.visible))
+        codes = embedded.codes.expand(len(encoded), -1, -1)
+        queries = self.mask_token + self.code(gather_tokens(codes, masked.hidden))
+        values = self.entry(encoded)
+        keys = self.norm_keys(values + self.code(gather_tokens(codes, masked.visible)))
+        bias = None
+        if embedded.places is not None:
+            where = (gather_tokens(embedded.places, index) for index in (masked.hidden, masked.visible))
+            bias = self.distance(*where)
+        mask = attention_mask(bias, masked.visible_exists)
         for block in self.blocks:
-            queries = block(queries, tokens, masked.visible_exists)
-        prediction: Tensor = self.head(self.norm(queries))
+            queries = block(queries, keys, values, mask)
+        prediction: Tensor = self.head(queries)  # no norm: the size of the signal is part of the prediction
         return prediction

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from einops import rearrange
@@ -7,10 +8,29 @@ from torch import Tensor, nn
 
 from eeg2speech.errors import ConfigError
 from eeg2speech.models.patches import Patch, pad_channels, patchify
-from eeg2speech.models.positions import ElectrodeCode, SinCosCode
-from eeg2speech.models.transformer import Blocks, start_as_similarity
+from eeg2speech.models.positions import DistanceBias, ElectrodeCode, SinCosCode, patch_places
+from eeg2speech.models.transformer import Blocks, LayerNorm, attention_mask, start_as_similarity
 
 CODES = {"electrode": ElectrodeCode, "sincos2d": SinCosCode}
+
+
+@dataclass
+class Embedded:
+    """Windows as tokens, electrode group by electrode group. N = G * L patches.
+
+    Attributes:
+        tokens: Patches with their position codes, (B, N, D).
+        codes: The codes alone, (B or 1, N, D).
+        places: Where and when the patches lie, (B, N, 4); None if the encoder is blind to it.
+        exists: Which patches have an electrode, (B, N); None if all do.
+        grid: G electrode groups, L time steps.
+    """
+
+    tokens: Tensor
+    codes: Tensor
+    places: Tensor | None
+    exists: Tensor | None
+    grid: tuple[int, int]
 
 
 class ViTEncoder(nn.Module):
@@ -28,6 +48,7 @@ class ViTEncoder(nn.Module):
         mlp_ratio: Hidden features of a block's MLP, as a multiple of the width.
         position: ``electrode`` codes 3-D position and time and serves any montage; ``sincos2d`` codes the place in
             the image, as AudioMAE does.
+        distance_bias: With ``electrode``, let attention fall with distance in time and over the head.
         similarity_start: Start attention as a similarity kernel, which shortens the plateau of stage 1.
         checkpointing: Recompute activations in the backward pass to save memory.
 
@@ -43,6 +64,7 @@ class ViTEncoder(nn.Module):
         heads: int = 4,
         mlp_ratio: float = 2.0,
         position: Literal["electrode", "sincos2d"] = "electrode",
+        distance_bias: bool = True,
         similarity_start: bool = True,
         checkpointing: bool = False,
     ) -> None:
@@ -55,29 +77,27 @@ class ViTEncoder(nn.Module):
             raise ConfigError(f"patch={list(patch)} needs at least one electrode and one sample (model.encoder.patch)")
         self.config: dict[str, Any] = {
             "patch": list(patch), "width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio,
-            "position": position, "similarity_start": similarity_start, "checkpointing": checkpointing,
+            "position": position, "distance_bias": distance_bias, "similarity_start": similarity_start,
+            "checkpointing": checkpointing,
         }  # fmt: skip
         self.patch: Patch = (patch[0], patch[1])
         self.width = width
         self.embedding = nn.Linear(patch[0] * patch[1], width)
         self.code: nn.Module = CODES[position](width, self.patch)
+        self.distance = DistanceBias(heads) if distance_bias and position == "electrode" else None
         self.blocks = Blocks(width, depth, heads, mlp_ratio, checkpointing)
+        # without weights of its own: stage 1 decodes from what comes before it
+        self.norm = LayerNorm(width, elementwise_affine=False)
         if similarity_start:
             start_as_similarity(self.blocks)
 
-    def embed(
-        self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Turn windows into tokens, electrode group by electrode group.
+    def embed(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Embedded:
+        """Turn windows into tokens.
 
         Args:
             eeg: Scaled EEG, (B, C, T).
             positions: Metres in head coordinates, (B, C, 3).
             channel_mask: True where a channel exists, (B, C); None if all do.
-
-        Returns:
-            Tokens with their position codes, (B, N, D); the codes alone, (B or 1, N, D); and which patches have an
-            electrode, (B, N), or None if all do.
 
         Raises:
             ValueError: There are not as many positions as channels.
@@ -96,7 +116,16 @@ class ViTEncoder(nn.Module):
             grouped = pad_channels(channel_mask.float(), self.patch[0]).bool()
             exists = rearrange(grouped, "b (g e) -> b g e", e=self.patch[0]).any(-1)
             exists = exists.repeat_interleave(steps, dim=1)
-        return tokens, rearrange(code, "b g l d -> b (g l) d"), exists
+        places = None
+        if self.distance is not None and positions is not None:
+            places = patch_places(positions, channel_mask, self.patch, steps)
+        return Embedded(tokens, rearrange(code, "b g l d -> b (g l) d"), places, exists, (groups, steps))
+
+    def transform(self, tokens: Tensor, places: Tensor | None, exists: Tensor | None) -> Tensor:
+        """Send tokens, (B, K, D), through the blocks; ``norm`` is still to come."""
+        bias = None if self.distance is None or places is None else self.distance(places, places)
+        out: Tensor = self.blocks(tokens, attention_mask(bias, exists))
+        return out
 
     def forward(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Tensor:
         """Represent windows of EEG with any montage.
@@ -109,11 +138,12 @@ class ViTEncoder(nn.Module):
         Returns:
             Tokens, (B, L, G, D): L time steps, G electrode groups; zero where a group has no electrode.
         """
-        tokens, _, exists = self.embed(eeg, positions, channel_mask)
-        tokens = self.blocks(tokens, exists)
-        if exists is not None:
-            tokens = tokens * exists[..., None]
-        return rearrange(tokens, "b (g l) d -> b l g d", l=eeg.shape[2] // self.patch[1])
+        embedded = self.embed(eeg, positions, channel_mask)
+        tokens = self.norm(self.transform(embedded.tokens, embedded.places, embedded.exists))
+        if embedded.exists is not None:
+            tokens = tokens * embedded.exists[..., None]
+        represented: Tensor = rearrange(tokens, "b (g l) d -> b l g d", l=embedded.grid[1])
+        return represented
 
     def pool(self, tokens: Tensor, channel_mask: Tensor | None = None) -> Tensor:
         """Mean of the tokens that exist.
@@ -126,7 +156,9 @@ class ViTEncoder(nn.Module):
             (B, D).
         """
         if channel_mask is None:
-            return tokens.mean((1, 2))
+            mean: Tensor = tokens.mean((1, 2))
+            return mean
         grouped = pad_channels(channel_mask.float(), self.patch[0])
         groups = rearrange(grouped, "b (g e) -> b g e", e=self.patch[0]).any(-1).sum(1)
-        return tokens.sum((1, 2)) / (groups * tokens.shape[1]).clamp(min=1)[:, None]
+        pooled: Tensor = tokens.sum((1, 2)) / (groups * tokens.shape[1]).clamp(min=1)[:, None]
+        return pooled

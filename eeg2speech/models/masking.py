@@ -58,7 +58,7 @@ def draw_noise(shape: tuple[int, int, int], kind: MaskKind, seeds: list[int] | N
     within = None if seeds is None else [mix(seed) for seed in seeds]
     order = _uniform(B, (G, L), within, device).flatten(1).argsort(1)
     noise = noise.expand(B, G, L).flatten(1)
-    order = order.gather(1, noise.gather(1, order).argsort(1, stable=True))
+    order = order.gather(1, noise.gather(1, order).argsort(dim=1, stable=True))
     return order.argsort(1).to(noise.dtype)
 
 
@@ -82,10 +82,10 @@ def choose(noise: Tensor, ratio: float, exists: Tensor | None) -> Masked:
     """
     N = noise.shape[1]
     if exists is None:
-        order = noise.argsort(1, stable=True)
+        order = noise.argsort(dim=1, stable=True)
         visible = min(N - 1, max(1, round(N * (1 - ratio))))
         return Masked(order[:, :visible], None, order[:, visible:], None)
-    order = noise.masked_fill(~exists, float("inf")).argsort(1, stable=True)
+    order = noise.masked_fill(~exists, float("inf")).argsort(dim=1, stable=True)
     counts = exists.sum(1)
     # in double precision: as many as without `exists`
     kept = (counts.double() * (1 - ratio)).round().long().clamp(min=1).minimum(counts - 1).clamp(min=0)

@@ -1,21 +1,39 @@
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import torch
 from einops import rearrange
-from timm.layers import Mlp
-from timm.models.vision_transformer import Attention, Block
+from timm.layers.attention import Attention
+from timm.layers.mlp import Mlp
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-layer_norm = partial(nn.LayerNorm, eps=1e-6)
-"""Layer norm with the small epsilon of vision transformers."""
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm with the small epsilon of vision transformers."""
+
+    def __init__(self, width: int, **options: Any) -> None:
+        super().__init__(width, eps=1e-6, **options)
+
+
+def attention_mask(bias: Tensor | None, exists: Tensor | None) -> Tensor | None:
+    """What is added to attention scores, or which of them count.
+
+    Args:
+        bias: Added to scores, (B, heads, M, K); None for nothing.
+        exists: False for keys that are only filling, (B, K); None if all exist.
+    """
+    if exists is None:
+        return bias
+    keys = exists[:, None, None, :]
+    return keys if bias is None else bias.masked_fill(~keys, float("-inf"))
 
 
 class Blocks(nn.Module):
-    """A stack of timm's transformer blocks with a norm behind it.
+    """A stack of timm's transformer blocks.
 
     Args:
         width: Features of a token, D.
@@ -29,24 +47,23 @@ class Blocks(nn.Module):
         super().__init__()
         self.checkpointing = checkpointing
         self.blocks = nn.ModuleList(
-            Block(width, heads, mlp_ratio, qkv_bias=True, norm_layer=layer_norm) for _ in range(depth)
+            Block(width, heads, mlp_ratio, qkv_bias=True, norm_layer=LayerNorm) for _ in range(depth)
         )
-        self.norm = layer_norm(width)
 
-    def forward(self, tokens: Tensor, exists: Tensor | None = None) -> Tensor:
-        """Transform tokens, (B, N, D); those that do not exist, (B, N), are never attended to."""
-        mask = None if exists is None else exists[:, None, None, :]
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Transform tokens, (B, N, D), with a mask from ``attention_mask``; the result is not normed."""
         for block in self.blocks:
             if self.checkpointing and self.training:
                 tokens = checkpoint(block, tokens, mask, use_reentrant=False)
             else:
                 tokens = block(tokens, mask)
-        out: Tensor = self.norm(tokens)
-        return out
+        return tokens
 
 
 class CrossBlock(nn.Module):
     """Queries that look at tokens, then an MLP; queries do not see one another.
+
+    Keys are normed, values are not: how large a signal is must get through to predict it.
 
     Args:
         width: Features of queries and tokens, D.
@@ -57,16 +74,17 @@ class CrossBlock(nn.Module):
     def __init__(self, width: int, heads: int, mlp_ratio: float) -> None:
         super().__init__()
         self.heads = heads
-        self.norm_query, self.norm_mlp = layer_norm(width), layer_norm(width)
-        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.norm_query, self.norm_mlp = LayerNorm(width), LayerNorm(width)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.proj = nn.Linear(width, width)
         self.mlp = Mlp(width, int(width * mlp_ratio))
 
-    def forward(self, queries: Tensor, tokens: Tensor, exists: Tensor | None = None) -> Tensor:
-        """Update queries, (B, M, D), from normed tokens, (B, K, D), where ``exists``, (B, K)."""
-        query = rearrange(self.query(self.norm_query(queries)), "b m (h d) -> b h m d", h=self.heads)
-        key, value = rearrange(self.key_value(tokens), "b k (two h d) -> two b h k d", two=2, h=self.heads)
-        mask = None if exists is None else exists[:, None, None, :]
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Update queries, (B, M, D), from normed keys and from values, (B, K, D)."""
+        query, key, value = (
+            rearrange(x, "b n (h d) -> b h n d", h=self.heads)
+            for x in (self.query(self.norm_query(queries)), self.key(keys), self.value(values))
+        )
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         queries = queries + self.proj(rearrange(seen, "b h m d -> b m (h d)"))
         out: Tensor = queries + self.mlp(self.norm_mlp(queries))
@@ -92,6 +110,6 @@ def start_as_similarity(module: nn.Module) -> None:
             width = part.query.weight.shape[1]
             query = torch.randn(width, width) / width**0.5
             part.query.weight.copy_(query)
-            part.key_value.weight[:width] = query
+            part.key.weight.copy_(query)
             part.query.bias.zero_()
-            part.key_value.bias.zero_()
+            part.key.bias.zero_()

@@ -15,7 +15,8 @@ from eeg2speech.errors import ConfigError
 
 POSITIONS = ("electrode", "sincos2d")
 NETWORKS = {f"ViTEncoder-{position}": (None, position) for position in POSITIONS} | {
-    f"{DECODERS[decoder].__name__}-{position}": (decoder, position) for decoder, position in product(DECODERS, POSITIONS)
+    f"{DECODERS[decoder].__name__}-{position}": (decoder, position)
+    for decoder, position in product(DECODERS, POSITIONS)
 }
 """Decoder (None for the encoder alone) and position code by name; a decoder is tested inside its autoencoder."""
 PATCHES = ((4, 16), (1, 16))
