@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 def written_beside(file: Path) -> Iterator[Path]:
     """Give a path beside ``file`` to write to, and rename it to ``file`` once that went well.
 
-    After an error nothing is left behind and an earlier ``file`` is as it was. Two processes never share a path.
+    After an error nothing is left behind and an earlier ``file`` is as it was. Two writers never share a path, be they
+    on two machines.
     """
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         partial.replace(file)

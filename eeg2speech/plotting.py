@@ -124,12 +124,12 @@ def error_topomap(error: Array, positions: Array, names: Sequence[str], title: s
         axes.set_axis_off()
         return figure
     plane = _from_above(positions[known])
-    radius = max(1.0, float(np.linalg.norm(plane, axis=1).max()))
     image, _ = plot_topomap(
-        error[known], plane, axes=axes, show=False, cmap="viridis", sphere=(0, 0, 0, 1.0), contours=0,
-        vlim=(0, max(1.0, float(error[known].max()))), names=[n for n, k in zip(names, known, strict=True) if k],
-        extrapolate="head" if radius < 1.2 else "local",
+        error[known], plane, axes=axes, show=False, cmap="viridis", sphere=(0, 0, 0, 1.0), contours=0, sensors=False,
+        vlim=(0, max(1.0, float(error[known].max()))), extrapolate="head",
     )  # fmt: skip
+    for (x, y), name in zip(plane, np.array(names)[known], strict=True):
+        axes.text(x, y, name, ha="center", va="center", fontsize=7, color="white")
     figure.colorbar(image, ax=axes, shrink=0.7, label="NMSE")
     figure.suptitle(title, fontsize=9)
     return figure

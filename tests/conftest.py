@@ -48,13 +48,11 @@ def write_store(
         sources = np.cumsum(rng.standard_normal((3, samples)), axis=1)
         sources -= np.stack([np.convolve(s, np.ones(200) / 200, "same") for s in sources])
         eeg = rng.standard_normal((count, 3)) @ sources + 0.3 * rng.standard_normal((count, samples))
+        name = f"sub-{subject:02d}"
         segments = [
-            Segment(
-                f"sub-{subject:02d}", k * (seconds + 1), seconds, f"s{k}", 0.0, "listening", "ab"[k % 2] if labels else ""
-            )
+            Segment(name, k * (seconds + 1), seconds, f"s{k}", 0.0, "listening", "ab"[k % 2] if labels else "")
             for k in range(stimuli)
         ]
-        name = f"sub-{subject:02d}"
         writer.add(name, f"{subject:02d}", "", "", (5 * eeg).astype(np.float32), head_channels(count), segments, {})
     return writer.finish()
 

@@ -185,8 +185,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
         sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world)
         if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
             raise ConfigError(
-                f"{part} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or another "
-                "data.split"
+                f"{part} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or "
+                "another data.split"
             )
         if not len(sampler):
             raise ConfigError(
