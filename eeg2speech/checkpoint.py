@@ -19,6 +19,10 @@ from eeg2speech import __version__
 from eeg2speech.errors import DataError
 from eeg2speech.files import write_json, written_beside
 
+_UNREADABLE = (
+    OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
+    LookupError, TypeError, AttributeError, AssertionError,  # what the restricted unpickler makes of flipped bytes
+)  # fmt: skip
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
 
@@ -42,12 +46,14 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise DataError(f"{file}: no such checkpoint") from None
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"{file}: not a readable checkpoint ({reason}); use another one, e.g. last.ckpt") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise DataError(f"{file}: not a Lightning checkpoint (no state_dict); use one that a run wrote")
-    return checkpoint
+    content: dict[str, Any] = checkpoint
+    return content
 
 
 def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
@@ -118,10 +124,13 @@ def export_part(source: Path, out: Path, part: str = "encoder") -> Path:
         ``out``.
 
     Raises:
-        DataError: The checkpoint does not hold this part.
+        DataError: The checkpoint does not hold this part, or ``out`` cannot be made.
     """
     described, weights, provenance = read_part(source, part)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be made a folder ({error.strerror}); choose another OUT") from error
     file = out / f"{part}.safetensors"
     with written_beside(file) as partial:
         save_file({name: value.clone().contiguous() for name, value in weights.items()}, partial, {"format": "pt"})
@@ -139,8 +148,11 @@ def export_part(source: Path, out: Path, part: str = "encoder") -> Path:
 def _read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
     try:
         description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / f"{part}.safetensors")
+        file = folder / f"{part}.safetensors"
+        weights = load_file(file)
         described = {"class": description["class"], "config": description["config"]}
+        if hashlib.sha256(file.read_bytes()).hexdigest() != description["sha256"]:
+            raise ValueError(f"{file.name} is not the one that config.json describes")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(
             f"{folder}: not an exported {part} ({error}); make one with `eeg2speech export CKPT OUT`"

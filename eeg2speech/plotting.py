@@ -109,7 +109,7 @@ def error_topomap(error: Array, positions: Array, names: Sequence[str], title: s
     """Normalised error of each electrode on the head, seen from above with the nose up.
 
     Args:
-        error: NMSE per channel, (C,); 1 is predicting the mean.
+        error: NMSE per channel, (C,); 1 is predicting the mean. NaN where nothing was hidden leaves a channel out.
         positions: Metres in head coordinates, (C, 3); zero where unknown, which leaves a channel out.
         names: Of the C channels.
         title: Above the figure.
@@ -118,7 +118,7 @@ def error_topomap(error: Array, positions: Array, names: Sequence[str], title: s
 
     figure = Figure(figsize=(5.5, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    known = np.abs(positions).sum(1) > 0
+    known = (np.abs(positions).sum(1) > 0) & np.isfinite(error)
     if known.sum() < 4:
         axes.text(0.5, 0.5, "fewer than four electrodes with a position", ha="center")
         axes.set_axis_off()

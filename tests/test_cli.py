@@ -122,7 +122,6 @@ def test_interrupt_and_resume_equal_the_uninterrupted_run(
 ):
     options = ["--data.workers", workers, "--data.augment.flip", "0.5"]
     assert stage("fit", *options, "--run", "runs/whole") == 0
-    monkeypatch.setattr("test_cli.SendInterrupt", SendInterrupt, raising=False)
     halt = [f"--trainer.callbacks+={{class_path: {SendInterrupt.__module__}.SendInterrupt, init_args: {{step: 5}}}}"]
     with pytest.raises(SystemExit):
         stage("fit", *options, *halt, "--run", "runs/cut")
@@ -177,9 +176,7 @@ def test_ragged_montages_train_and_test(stage: Run, ragged_store: Path, tmp_path
         (["--model.init_args.encoder_weights", "gone"], ["gone"]),
     ],
 )
-def test_mistakes_get_one_line(
-    stage: Run, options: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
-):
+def test_mistakes_get_one_line(stage: Run, options: list[str], words: list[str], capsys: pytest.CaptureFixture[str]):
     assert stage("fit", *options) == 1
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(error) == 1

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 
 import pytest
 
 from eeg2speech.files import write_json, written_beside
+
+
+def files(folder):
+    return [file.name for file in folder.iterdir()]
 
 
 def test_nothing_stands_there_until_it_is_whole(tmp_path):
@@ -17,24 +20,29 @@ def test_nothing_stands_there_until_it_is_whole(tmp_path):
         assert partial.parent == tmp_path
         assert partial.name.endswith(".partial")  # what a killed run leaves is found by this
     assert file.read_text() == "half"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert files(tmp_path) == ["a.txt"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_leaves_the_earlier_file_and_nothing_else(tmp_path, error):
     file = tmp_path / "a.txt"
     file.write_text("before")
-    with pytest.raises(error), written_beside(file) as partial:
-        partial.write_text("half")
-        raise error
+
+    def fail():
+        with written_beside(file) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert file.read_text() == "before"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert files(tmp_path) == ["a.txt"]
 
 
 def test_an_error_before_anything_was_written(tmp_path):
     with pytest.raises(RuntimeError), written_beside(tmp_path / "a.txt"):
         raise RuntimeError
-    assert not os.listdir(tmp_path)
+    assert not files(tmp_path)
 
 
 def test_writers_of_one_file_never_share_a_path(tmp_path):
@@ -55,7 +63,7 @@ def test_many_threads_write_one_file(tmp_path):
     for thread in threads:
         thread.join()
     assert json.loads(file.read_text()) == list(range(2000))
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert files(tmp_path) == ["a.json"]
 
 
 def test_json_is_readable_and_sorted(tmp_path):
@@ -66,4 +74,4 @@ def test_json_is_readable_and_sorted(tmp_path):
 def test_what_json_cannot_hold_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": object()})
-    assert not os.listdir(tmp_path)
+    assert not files(tmp_path)

@@ -8,7 +8,7 @@ from eeg2speech.losses import masked_mse
 
 def by_hand(prediction, target, weight):
     total = count = 0.0
-    for p, t, w in zip(prediction.flatten().tolist(), target.flatten().tolist(), weight.flatten().tolist(), strict=True):
+    for p, t, w in zip(*(x.flatten().tolist() for x in (prediction, target, weight)), strict=True):
         if w:
             total, count = total + (p - t) ** 2, count + 1
     return total / count if count else 0.0

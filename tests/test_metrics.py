@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_it_equals_numpy():
 def test_it_does_not_depend_on_the_batching(cuts):
     whole = arrays()
     edges = [0, *cuts, 12]
-    batches = [[x[a:b] for x in whole] for a, b in zip(edges, edges[1:], strict=False)]
+    batches = [[x[a:b] for x in whole] for a, b in pairwise(edges)]
     assert measure(*batches) == pytest.approx(measure(whole), rel=1e-12)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,8 @@ def test_every_key_and_their_order_count():
 
 
 def test_neighbouring_keys_collide_no_more_than_chance():
-    assert len({mix(seed, epoch, index) for seed in range(10) for epoch in range(10) for index in range(1000)}) == 100_000
+    keys = product(range(10), range(10), range(1000))
+    assert len({mix(*key) for key in keys}) == 100_000
 
 
 def test_bits_are_even():

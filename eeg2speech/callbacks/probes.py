@@ -98,9 +98,7 @@ def _pooled(encoder: ViTEncoder, batch: Batch) -> NDArray[Any]:
 def _probe(
     features: dict[str, NDArray[Any]], labels: NDArray[Any], groups: NDArray[Any]
 ) -> dict[str, dict[str, ProbeResult]]:
-    return {
-        name: {kind: probe(values, labels, groups, kind) for kind in KINDS} for name, values in features.items()
-    }
+    return {name: {kind: probe(values, labels, groups, kind) for kind in KINDS} for name, values in features.items()}
 
 
 def _print(results: dict[str, dict[str, dict[str, ProbeResult]]], simulated: bool) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
+from eeg2speech.callbacks import ThroughputBar
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
 from eeg2speech.data.datamodule import EEGAudioDataModule
@@ -113,6 +115,12 @@ class StageCLI(LightningCLI):
         if logger is None or logger is True:
             kwargs["logger"] = TensorBoardLogger(str(run.parent), run.name, version="", default_hp_metric=False)
         return super().instantiate_trainer(default_root_dir=str(run), **kwargs)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
+        if config.get("enable_progress_bar") is not False:  # one in the YAML could not be switched off
+            callbacks = [*callbacks, ThroughputBar()]
+        trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
+        return trainer
 
     def _parse_ckpt_path(self) -> None:
         config = self.config[self.config.subcommand]

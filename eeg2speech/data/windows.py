@@ -67,6 +67,9 @@ class Montage:
     gain: NDArray[np.float32]
     centre: NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        self.unusable = np.flatnonzero(~self.usable)
+
 
 def read_montage(store: Store, recording: Recording, scaling: Scaling) -> Montage:
     """Order a recording's channels by position, with their scaling; channels that cannot be used become zeros."""
@@ -117,7 +120,8 @@ class WindowDataset(Dataset[Batch]):
         self._label = {name: i for i, name in enumerate(store.labels)} | {"": -1}
 
     def _map(self) -> None:
-        self._eeg = {index: self.store.eeg(self.store.recordings[index]) for index in self._used}
+        # plain arrays over the same maps: slicing `np.memmap` itself costs more than reading a window
+        self._eeg = {index: np.asarray(self.store.eeg(self.store.recordings[index])) for index in self._used}
 
     def __getstate__(self) -> dict[str, Any]:
         # a worker that is spawned maps the files itself instead of being sent their content
@@ -149,14 +153,15 @@ class WindowDataset(Dataset[Batch]):
             C = len(montage.order)
             out = eeg[i, :C]
             # scaled in place, window by window, while it is in the processor's cache
-            np.take(self._eeg[window.recording][:, start : start + self.samples], montage.order, axis=0, out=out)
-            if not montage.usable.all():
-                out[~montage.usable] = 0  # they may hold anything
+            raw = self._eeg[window.recording][:, start : start + self.samples]
+            raw.take(montage.order, axis=0, out=out, mode="clip")  # the default mode would copy twice
+            if montage.unusable.size:
+                out[montage.unusable] = 0  # they may hold anything
             out -= montage.centre
             out *= montage.gain
             if self.augment and generator and (gains := self.augment.gains(generator, C)) is not None:
                 out *= gains
-            np.clip(out, -self.clamp, self.clamp, out=out)
+            out.clip(-self.clamp, self.clamp, out=out)
             positions[i, :C], mask[i, :C] = montage.positions, montage.usable
         return {
             "eeg": torch.from_numpy(eeg),

@@ -45,7 +45,7 @@ class _GridDecoder(nn.Module):
 
     predicted = 1.0
 
-    def __init__(self, width: int = 64, depth: int = 2, heads: int = 4, mlp_ratio: float = 2.0) -> None:
+    def __init__(self, width: int = 64, depth: int = 2, heads: int = 8, mlp_ratio: float = 2.0) -> None:
         super().__init__()
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
 
@@ -157,7 +157,7 @@ class CrossDecoder(nn.Module):
     """
 
     def __init__(
-        self, width: int = 64, depth: int = 2, heads: int = 4, mlp_ratio: float = 2.0, predicted: float = 0.5
+        self, width: int = 64, depth: int = 2, heads: int = 8, mlp_ratio: float = 2.0, predicted: float = 0.5
     ) -> None:
         super().__init__()
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio

@@ -61,7 +61,7 @@ class ViTEncoder(nn.Module):
         patch: Patch = (4, 16),
         width: int = 64,
         depth: int = 4,
-        heads: int = 4,
+        heads: int = 8,
         mlp_ratio: float = 2.0,
         position: Literal["electrode", "sincos2d"] = "electrode",
         distance_bias: bool = True,

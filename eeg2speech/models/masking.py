@@ -93,5 +93,5 @@ def choose(noise: Tensor, ratio: float, exists: Tensor | None) -> Masked:
     place = torch.arange(N, device=noise.device)
     shown, hidden = place[: int(kept.max())], place[: int(gone.max())]
     # every window's hidden patches come first, so that a part of them is a part of each window's
-    behind = (kept[:, None] + hidden) % N
+    behind = kept[:, None] + hidden
     return Masked(order[:, : len(shown)], shown < kept[:, None], order.gather(1, behind), hidden < gone[:, None])

@@ -134,10 +134,11 @@ def patch_places(positions: Tensor, channel_mask: Tensor | None, patch: Patch, s
 
 
 class DistanceBias(nn.Module):
-    """Lowers attention with distance in time and over the head, each head at its own pace; nothing is learned.
+    """Lowers attention with distance in time and over the head, each head in its own way; nothing is learned.
 
     What EEG is at a place follows from its neighbourhood, so that a model that starts out looking there leaves the
-    plateau of predicting the mean within a hundred steps instead of a thousand.
+    plateau of predicting the mean within a hundred steps instead of a thousand. Some heads look one step before or
+    after, since what follows from the past is not what follows from the future.
 
     Reference: Press et al. 2022, Train short, test long: attention with linear biases (arXiv 2108.12409).
 
@@ -145,14 +146,18 @@ class DistanceBias(nn.Module):
         heads: Attention heads. The first looks everywhere.
     """
 
-    PACES = ((0.0, 0.0), (1.0, 4.0), (1.0, 1.0), (0.25, 4.0), (2.0, 2.0), (0.25, 1.0), (1.0, 0.0), (0.0, 4.0))
-    """Per step of time, and per radius of the head; heads beyond the eighth repeat them."""
-    paces: Tensor
+    GAZES = (
+        (0, 0.0, 0.0), (0, 4.0, 1.0), (-1, 4.0, 4.0), (1, 4.0, 4.0),
+        (-1, 4.0, 0.0), (1, 4.0, 0.0), (0, 1.0, 8.0), (0, 1.0, 1.0),
+    )  # fmt: skip
+    """Of a head: steps later at which it looks, fall per step from there, fall per radius of the head. Heads beyond
+    the eighth repeat them."""
+    gazes: Tensor
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        chosen = [self.PACES[head % len(self.PACES)] for head in range(heads)]
-        self.register_buffer("paces", torch.tensor(chosen), persistent=False)
+        chosen = [self.GAZES[head % len(self.GAZES)] for head in range(heads)]
+        self.register_buffer("gazes", torch.tensor(chosen), persistent=False)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Bias of attention scores.
@@ -164,8 +169,8 @@ class DistanceBias(nn.Module):
         Returns:
             (B, heads, M, K), at most 0.
         """
+        ahead, per_step, per_radius = self.gazes[:, :, None, None].unbind(1)
         apart = torch.linalg.vector_norm(queries[:, None, :, None, :3] - keys[:, None, None, :, :3], dim=-1)
-        late = (queries[:, None, :, None, 3] - keys[:, None, None, :, 3]).abs()
-        time, space = self.paces[:, 0, None, None], self.paces[:, 1, None, None]
-        bias: Tensor = -(time * late + space * apart)
+        later = keys[:, None, None, :, 3] - queries[:, None, :, None, 3]
+        bias: Tensor = -(per_step * (later - ahead).abs() + per_radius * apart)
         return bias

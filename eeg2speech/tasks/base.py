@@ -150,4 +150,5 @@ def _plain(value: Any) -> bool:
         return all(_plain(v) for v in value.values())
     if isinstance(value, list | tuple):
         return all(_plain(v) for v in value)
-    return value is None or isinstance(value, str | int | float | bool)
+    # not `isinstance`: numpy's float is a float, and is pickled as an object of numpy
+    return value is None or type(value) in (str, int, float, bool)

@@ -58,7 +58,7 @@ class MAEEGTask(Task):
         compile: Compile encoder blocks and decoder with torch.compile: worth it on a GPU and for long runs.
 
     Raises:
-        ConfigError: The patch does not divide the window, or the mask ratio is out of range.
+        ConfigError: The patch does not divide the window, or the masking is out of range.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class MAEEGTask(Task):
         decoder: nn.Module | None = None,
         masking: Masking = Masking(),  # noqa: B008
         normalize_target: bool = False,
-        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
+        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.05),
         warmup: float = 0.05,
-        reference_batch: int = 64,
+        reference_batch: int = 32,
         encoder_weights: Path | None = None,
         compile: bool = False,
     ) -> None:
@@ -80,11 +80,13 @@ class MAEEGTask(Task):
         if samples % length:
             raise ConfigError(
                 f"a window of samples={samples} is not a multiple of patch={list(encoder.patch)}'s {length} samples "
-                f"(data.window, model.encoder.patch); the next that fits: {samples // length * length / 100:g} s"
+                f"(data.window, model.encoder.patch); one that fits: {max(1, samples // length) * length / 100:g} s"
             )
         for key, value in (("ratio", masking.ratio), ("start", masking.start)):
             if value is not None and not 0 < value < 1:
                 raise ConfigError(f"{key}={value} is not between 0 and 1 (model.masking.{key})")
+        if not 0 <= masking.ramp <= 1:
+            raise ConfigError(f"ramp={masking.ramp} is not a share of the run from 0 to 1 (model.masking.ramp)")
         self.autoencoder = MaskedAutoencoder(encoder, decoder or CrossDecoder(), normalize_target)
         self.masking = masking
         self.nmse = nn.ModuleDict({part: NormalizedMSE() for part in ("val", *TEST_PARTS)})
@@ -112,9 +114,7 @@ class MAEEGTask(Task):
         training = stage == "train"
         seeds = None if training else [mix(MASKS, index) for index in batch["index"].tolist()]
         ratio = self.mask_ratio() if training else self.masking.ratio
-        result = self.autoencoder(
-            batch["eeg"], batch["positions"], channel_mask, ratio, self.masking.kind, seeds
-        )
+        result = self.autoencoder(batch["eeg"], batch["positions"], channel_mask, ratio, self.masking.kind, seeds)
         loss = masked_mse(result.prediction, result.target, result.weight)
         if training:
             return {"loss": loss}

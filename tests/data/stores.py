@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from conftest import RATE, head_channels
 
 from eeg2speech.data.store import Description, Store
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.types import Segment
+from tests.conftest import RATE, head_channels
 
 
 def make_store(root, recordings, audio=(), rate=RATE):

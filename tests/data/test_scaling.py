@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import head_channels
 from stores import make_store, noise, segment
 
 from eeg2speech.data.scaling import MOST, Scaling, fit_scalings
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel
+from tests.conftest import head_channels
 
 SEGMENTS = {"a": [segment("a", 0.0), segment("a", 8.0)], "b": [segment("b", 2.0)]}
 """Training stretches of two recordings; a third is of a held-out subject."""

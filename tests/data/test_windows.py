@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from conftest import head_channels
 from hypothesis import given
 from hypothesis import strategies as st
 from stores import make_store, noise, segment, sweep
@@ -17,6 +16,7 @@ from eeg2speech.data.scaling import Scaling
 from eeg2speech.data.windows import WindowDataset, cut_windows
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, Recording
+from tests.conftest import head_channels
 
 CLAMP = 20.0
 

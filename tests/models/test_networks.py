@@ -86,7 +86,8 @@ def test_gradient_reaches_every_parameter(name, patch, channels):
         assert parameter.requires_grad
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
-        assert parameter.grad.abs().sum() > 0, parameter_name
+        if not parameter_name.endswith(("key.bias", "norm_keys.bias")):  # they add the same to all scores of a query
+            assert parameter.grad.abs().max() > 1e-6, parameter_name
 
 
 @each_network
@@ -238,4 +239,4 @@ def test_attention_starts_as_a_similarity():
     weight = make_encoder(width=16, similarity_start=False).blocks.blocks[0].attn.qkv.weight
     assert not torch.equal(weight[:16], weight[16:32])
     block = make_autoencoder("cross").decoder.blocks[0]
-    assert torch.equal(block.query.weight, block.key_value.weight[:12])
+    assert torch.equal(block.query.weight, block.key.weight)

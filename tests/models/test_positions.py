@@ -6,7 +6,7 @@ import pytest
 import torch
 from networks import make_batch
 
-from eeg2speech.models.positions import HEAD_CENTRE, ElectrodeCode, SinCosCode, sincos
+from eeg2speech.models.positions import HEAD_CENTRE, DistanceBias, ElectrodeCode, SinCosCode, patch_places, sincos
 
 WIDTH = 64
 
@@ -83,3 +83,34 @@ def test_all_instances_share_their_frequencies_whatever_the_seed():
     torch.manual_seed(2)
     assert torch.equal(ElectrodeCode(WIDTH, (4, 16)).fourier, first.fourier)
     assert "fourier" in first.state_dict()  # a later version may draw others
+
+
+def test_a_patch_lies_where_its_electrodes_do():
+    positions = on_head((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (-1.0, 0.0, 0.0))
+    exists = torch.tensor([[True, True, True, False, True]])
+    places = patch_places(positions, exists, (2, 16), 3)
+    assert places.shape == (1, 9, 4)
+    assert places[0, :, 3].tolist() == [0, 1, 2] * 3
+    middles = torch.tensor([[0.5, 0, 0.5], [0, 1, 0], [-1, 0, 0]])  # of the electrodes that exist
+    torch.testing.assert_close(places[0, ::3, :3], middles, atol=1e-5, rtol=0)
+    assert torch.equal(places[0, 0:3, :3], places[0, :1, :3].expand(3, -1))
+    assert patch_places(positions, None, (2, 16), 3).isfinite().all()
+
+
+def test_distance_lowers_attention_as_each_head_has_it():
+    heads = len(DistanceBias.PACES) + 2
+    places = torch.randn(2, 5, 4)
+    bias = DistanceBias(heads)(places[:, :3], places)
+    assert bias.shape == (2, heads, 3, 5)
+    for head in range(heads):
+        time, space = DistanceBias.PACES[head % len(DistanceBias.PACES)]
+        for query in range(3):
+            for key in range(5):
+                apart = (places[1, query, :3] - places[1, key, :3]).norm()
+                late = (places[1, query, 3] - places[1, key, 3]).abs()
+                assert bias[1, head, query, key].item() == pytest.approx(
+                    -(time * late + space * apart).item(), abs=1e-5
+                )
+    assert bias.max() <= 0
+    assert (bias[:, 0] == 0).all()  # the first head looks everywhere
+    assert not list(DistanceBias(heads).state_dict())
