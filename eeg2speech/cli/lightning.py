@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 import re
 import sys
 import warnings
@@ -198,3 +199,10 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*`LearningRateMonitor`.*")
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # Lightning 2.6, torch 2.15
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(_no_advice)
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(("💡", "TPU available"))

@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from eeg2speech.models.decoders import Decoder, gather_tokens
-from eeg2speech.models.encoder import ViTEncoder
+from eeg2speech.models.encoder import ViTEncoder, silence
 from eeg2speech.models.masking import Masked, MaskKind, choose, draw_noise
 from eeg2speech.models.patches import pad_channels, patchify, unpatchify
 
@@ -71,21 +71,29 @@ class MaskedAutoencoder(nn.Module):
         """
         if channel_mask is None and eeg.shape[1] % self.encoder.patch[0]:
             channel_mask = eeg.new_ones(eeg.shape[:2], dtype=torch.bool)  # the filling is not to be predicted
-        patches = patchify(eeg, self.encoder.patch)
-        embedded = self.encoder.embed(eeg, positions, channel_mask)
-        groups, steps = embedded.grid
+        encoder = self.encoder
+        layout = encoder.layout(eeg, positions, channel_mask)
+        groups, steps = layout.grid
         noise = draw_noise((len(eeg), groups, steps), kind, seeds, eeg.device)
-        masked = choose(noise, ratio, embedded.exists)
+        masked = choose(noise, ratio, layout.exists)
         if self.training:
             masked = masked.first_hidden(self.as_decoder.predicted)
-        places = None if embedded.places is None else gather_tokens(embedded.places, masked.visible)
-        visible = gather_tokens(embedded.tokens, masked.visible)
-        encoded = self.encoder.transform(visible, places, masked.visible_exists)
-        prediction = self.as_decoder(encoded, embedded, masked).float()
-        target = gather_tokens(rearrange(patches, "b g l p -> b (g l) p"), masked.hidden).float()
+        patches = rearrange(patchify(silence(eeg, channel_mask), encoder.patch), "b g l p -> b (g l) p")
+        # only what is visible goes into the encoder, and into the gain it is divided by
+        codes = gather_tokens(layout.codes.expand(len(eeg), -1, -1), masked.visible)
+        places = None if layout.places is None else gather_tokens(layout.places, masked.visible)
+        electrodes = None
+        if layout.electrodes is not None and masked.visible_exists is not None:
+            electrodes = layout.electrodes.gather(1, masked.visible) * masked.visible_exists
+        tokens, gain = encoder.embed(gather_tokens(patches, masked.visible), codes, electrodes)
+        encoded = encoder.transform(tokens, places, masked.visible_exists)
+        prediction = self.as_decoder(encoded, layout, masked).float()
+        target = gather_tokens(patches, masked.hidden).float()
         weight = self._weight(channel_mask, masked, groups, steps, target)
         if self.normalize_target:
             target = normalize_patches(target, weight)
+        else:
+            prediction = prediction * gain
         return Reconstruction(prediction, target, weight, masked)
 
     def paint(self, eeg: Tensor, result: Reconstruction) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from einops import rearrange
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 
-from eeg2speech.models.encoder import Embedded
+from eeg2speech.models.encoder import Layout
 from eeg2speech.models.masking import Masked
 from eeg2speech.models.positions import DistanceBias
 from eeg2speech.models.transformer import Blocks, CrossBlock, LayerNorm, attention_mask, start_as_similarity
@@ -29,7 +29,7 @@ class Decoder(Protocol):
     def build(self, width: int, outputs: int) -> None:
         """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
 
-    def __call__(self, encoded: Tensor, embedded: Embedded, masked: Masked) -> Tensor:
+    def __call__(self, encoded: Tensor, layout: Layout, masked: Masked) -> Tensor:
         """Predict the hidden patches, (B, M, P)."""
 
 
@@ -62,27 +62,27 @@ class _GridDecoder(nn.Module):
         """Make the layers of the body."""
 
     @abstractmethod
-    def body(self, grid_tokens: Tensor, embedded: Embedded) -> Tensor:
+    def body(self, grid_tokens: Tensor, layout: Layout) -> Tensor:
         """Transform the tokens of the whole grid, (B, N, D)."""
 
-    def forward(self, encoded: Tensor, embedded: Embedded, masked: Masked) -> Tensor:
+    def forward(self, encoded: Tensor, layout: Layout, masked: Masked) -> Tensor:
         """Predict the hidden patches.
 
         Args:
             encoded: Visible tokens from the encoder, (B, K, D).
-            embedded: All patches as the encoder embedded them; only their places and codes are used.
+            layout: Where all patches lie.
             masked: Which patches are visible and which hidden.
 
         Returns:
             (B, M, P).
         """
         entered = self.entry(self.norm_tokens(encoded))
-        B, N = len(encoded), embedded.codes.shape[1]
+        B, N = len(encoded), layout.codes.shape[1]
         index = masked.visible[..., None].expand(-1, -1, self.width)
         if masked.visible_exists is not None:
             entered = torch.where(masked.visible_exists[..., None], entered, self.mask_token.to(entered.dtype))
         everything = self.mask_token.to(entered.dtype).expand(B, N, -1).scatter(1, index, entered)
-        out = self.norm(self.body(everything + self.code(embedded.codes), embedded))
+        out = self.norm(self.body(everything + self.code(layout.codes), layout))
         prediction: Tensor = self.head(gather_tokens(out, masked.hidden))
         return prediction
 
@@ -99,11 +99,11 @@ class FullDecoder(_GridDecoder):
         self.distance = DistanceBias(self.heads)
         start_as_similarity(self.blocks)
 
-    def body(self, grid_tokens: Tensor, embedded: Embedded) -> Tensor:
+    def body(self, grid_tokens: Tensor, layout: Layout) -> Tensor:
         """Transform the tokens of the whole grid, (B, N, D)."""
-        places = embedded.places
+        places = layout.places
         bias = None if places is None else self.distance(places, places)
-        out: Tensor = self.blocks(grid_tokens, attention_mask(bias, embedded.exists))
+        out: Tensor = self.blocks(grid_tokens, attention_mask(bias, layout.exists))
         return out
 
 
@@ -133,9 +133,9 @@ class LocalDecoder(_GridDecoder):
             for index in range(self.depth)
         )
 
-    def body(self, grid_tokens: Tensor, embedded: Embedded) -> Tensor:
+    def body(self, grid_tokens: Tensor, layout: Layout) -> Tensor:
         """Transform the tokens of the whole grid, (B, N, D)."""
-        image = rearrange(grid_tokens, "b (g l) d -> b l g d", g=embedded.grid[0])
+        image = rearrange(grid_tokens, "b (g l) d -> b l g d", g=layout.grid[0])
         for block in self.blocks:
             image = block(image)
         return rearrange(image, "b l g d -> b (g l) d")
@@ -173,15 +173,15 @@ class CrossDecoder(nn.Module):
         start_as_similarity(self.blocks)
         self.head = nn.Linear(self.width, outputs)
 
-    def forward(self, encoded: Tensor, embedded: Embedded, masked: Masked) -> Tensor:
+    def forward(self, encoded: Tensor, layout: Layout, masked: Masked) -> Tensor:
         """Predict the hidden patches, (B, M, P), from encoded visible tokens, (B, K, D)."""
-        codes = embedded.codes.expand(len(encoded), -1, -1)
+        codes = layout.codes.expand(len(encoded), -1, -1)
         queries = self.mask_token + self.code(gather_tokens(codes, masked.hidden))
         values = self.entry(encoded)
         keys = self.norm_keys(values + self.code(gather_tokens(codes, masked.visible)))
         bias = None
-        if embedded.places is not None:
-            where = (gather_tokens(embedded.places, index) for index in (masked.hidden, masked.visible))
+        if layout.places is not None:
+            where = (gather_tokens(layout.places, index) for index in (masked.hidden, masked.visible))
             bias = self.distance(*where)
         mask = attention_mask(bias, masked.visible_exists)
         for block in self.blocks:

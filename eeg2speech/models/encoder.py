@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -11,26 +12,31 @@ from eeg2speech.models.patches import Patch, pad_channels, patchify
 from eeg2speech.models.positions import DistanceBias, ElectrodeCode, SinCosCode, patch_places
 from eeg2speech.models.transformer import Blocks, LayerNorm, attention_mask, start_as_similarity
 
+QUIET = 1e-3
+"""Smallest root mean square that a window is divided by, in robust standard deviations."""
 CODES = {"electrode": ElectrodeCode, "sincos2d": SinCosCode}
 
 
 @dataclass
-class Embedded:
-    """Windows as tokens, electrode group by electrode group. N = G * L patches.
+class Layout:
+    """What is known of patches before their content, electrode group by electrode group. N = G * L patches.
 
     Attributes:
-        tokens: Patches with their position codes, (B, N, D).
-        codes: The codes alone, (B or 1, N, D).
+        codes: Position codes, (B or 1, N, D).
         places: Where and when the patches lie, (B, N, 4); None if the encoder is blind to it.
-        exists: Which patches have an electrode, (B, N); None if all do.
+        electrodes: How many electrodes of a patch exist, (B, N); None if all do.
         grid: G electrode groups, L time steps.
     """
 
-    tokens: Tensor
     codes: Tensor
     places: Tensor | None
-    exists: Tensor | None
+    electrodes: Tensor | None
     grid: tuple[int, int]
+
+    @property
+    def exists(self) -> Tensor | None:
+        """Which patches have an electrode, (B, N); None if all do."""
+        return None if self.electrodes is None else self.electrodes > 0
 
 
 class ViTEncoder(nn.Module):
@@ -50,6 +56,8 @@ class ViTEncoder(nn.Module):
             the image, as AudioMAE does.
         distance_bias: With ``electrode``, let attention fall with distance in time and over the head.
         similarity_start: Start attention as a similarity kernel, which shortens the plateau of stage 1.
+        gain_free: Divide every window by the root mean square of what is seen of it, so that people and amplifiers
+            with stronger signals look alike; an autoencoder multiplies its predictions by it.
         checkpointing: Recompute activations in the backward pass to save memory.
 
     Raises:
@@ -66,6 +74,7 @@ class ViTEncoder(nn.Module):
         position: Literal["electrode", "sincos2d"] = "electrode",
         distance_bias: bool = True,
         similarity_start: bool = True,
+        gain_free: bool = True,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -78,10 +87,10 @@ class ViTEncoder(nn.Module):
         self.config: dict[str, Any] = {
             "patch": list(patch), "width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio,
             "position": position, "distance_bias": distance_bias, "similarity_start": similarity_start,
-            "checkpointing": checkpointing,
+            "gain_free": gain_free, "checkpointing": checkpointing,
         }  # fmt: skip
         self.patch: Patch = (patch[0], patch[1])
-        self.width = width
+        self.width, self.gain_free = width, gain_free
         self.embedding = nn.Linear(patch[0] * patch[1], width)
         self.code: nn.Module = CODES[position](width, self.patch)
         self.distance = DistanceBias(heads) if distance_bias and position == "electrode" else None
@@ -91,11 +100,11 @@ class ViTEncoder(nn.Module):
         if similarity_start:
             start_as_similarity(self.blocks)
 
-    def embed(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Embedded:
-        """Turn windows into tokens.
+    def layout(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Layout:
+        """Say where the patches of windows lie.
 
         Args:
-            eeg: Scaled EEG, (B, C, T).
+            eeg: Scaled EEG, (B, C, T); only its shape counts.
             positions: Metres in head coordinates, (B, C, 3).
             channel_mask: True where a channel exists, (B, C); None if all do.
 
@@ -104,22 +113,42 @@ class ViTEncoder(nn.Module):
         """
         if positions is not None and positions.shape[:2] != eeg.shape[:2]:  # others might broadcast
             raise ValueError(f"positions {tuple(positions.shape)} do not go with EEG {tuple(eeg.shape)}")
-        if channel_mask is not None:  # whatever stands there
-            eeg = eeg.masked_fill(~channel_mask[..., None], 0)
-        patches = patchify(eeg, self.patch)
-        groups, steps = patches.shape[1:3]
+        electrodes, samples = self.patch
+        groups, steps = -(-eeg.shape[1] // electrodes), eeg.shape[2] // samples
+        if channel_mask is None and eeg.shape[1] % electrodes:  # the last patch is filled up
+            channel_mask = eeg.new_ones(eeg.shape[:2], dtype=torch.bool)
         code = self.code(positions, channel_mask, groups, steps)
         code = code.to(eeg.device, self.embedding.weight.dtype)  # a fixed code knows neither
-        tokens = rearrange(self.embedding(patches) + code, "b g l d -> b (g l) d")
-        exists = None
-        if channel_mask is not None:
-            grouped = pad_channels(channel_mask.float(), self.patch[0]).bool()
-            exists = rearrange(grouped, "b (g e) -> b g e", e=self.patch[0]).any(-1)
-            exists = exists.repeat_interleave(steps, dim=1)
-        places = None
+        places = count = None
         if self.distance is not None and positions is not None:
             places = patch_places(positions, channel_mask, self.patch, steps)
-        return Embedded(tokens, rearrange(code, "b g l d -> b (g l) d"), places, exists, (groups, steps))
+        if channel_mask is not None:
+            grouped = rearrange(pad_channels(channel_mask.float(), electrodes), "b (g e) -> b g e", e=electrodes)
+            count = grouped.sum(-1).repeat_interleave(steps, dim=1)
+        return Layout(rearrange(code, "b g l d -> b (g l) d"), places, count, (groups, steps))
+
+    def embed(self, patches: Tensor, codes: Tensor, electrodes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Turn patches into tokens.
+
+        Args:
+            patches: Those that the encoder may see, (B, K, P).
+            codes: Their position codes, (B or 1, K, D).
+            electrodes: How many electrodes of each exist, 0 for filling, (B, K); None if all do.
+
+        Returns:
+            Tokens, (B, K, D), and the root mean square of each window's patches, (B, 1, 1), that they were divided
+            by; 1 if ``gain_free`` is off.
+        """
+        if not self.gain_free:
+            return self.embedding(patches) + codes, patches.new_ones(len(patches), 1, 1)
+        seen = patches.float().square().sum(-1)
+        if electrodes is None:
+            power = seen.mean(1) / patches.shape[-1]
+        else:
+            power = (seen * (electrodes > 0)).sum(1) / (electrodes.sum(1) * self.patch[1]).clamp(min=1)
+        gain = power.sqrt().clamp(min=QUIET)[:, None, None]
+        gain = gain.to(patches.dtype)
+        return self.embedding(patches / gain) + codes, gain
 
     def transform(self, tokens: Tensor, places: Tensor | None, exists: Tensor | None) -> Tensor:
         """Send tokens, (B, K, D), through the blocks; ``norm`` is still to come."""
@@ -138,11 +167,13 @@ class ViTEncoder(nn.Module):
         Returns:
             Tokens, (B, L, G, D): L time steps, G electrode groups; zero where a group has no electrode.
         """
-        embedded = self.embed(eeg, positions, channel_mask)
-        tokens = self.norm(self.transform(embedded.tokens, embedded.places, embedded.exists))
-        if embedded.exists is not None:
-            tokens = tokens * embedded.exists[..., None]
-        represented: Tensor = rearrange(tokens, "b (g l) d -> b l g d", l=embedded.grid[1])
+        layout = self.layout(eeg, positions, channel_mask)
+        patches = rearrange(patchify(silence(eeg, channel_mask), self.patch), "b g l p -> b (g l) p")
+        tokens, _ = self.embed(patches, layout.codes, layout.electrodes)
+        tokens = self.norm(self.transform(tokens, layout.places, layout.exists))
+        if layout.exists is not None:
+            tokens = tokens * layout.exists[..., None]
+        represented: Tensor = rearrange(tokens, "b (g l) d -> b l g d", l=layout.grid[1])
         return represented
 
     def pool(self, tokens: Tensor, channel_mask: Tensor | None = None) -> Tensor:
@@ -162,3 +193,8 @@ class ViTEncoder(nn.Module):
         groups = rearrange(grouped, "b (g e) -> b g e", e=self.patch[0]).any(-1).sum(1)
         pooled: Tensor = tokens.sum((1, 2)) / (groups * tokens.shape[1]).clamp(min=1)[:, None]
         return pooled
+
+
+def silence(eeg: Tensor, channel_mask: Tensor | None) -> Tensor:
+    """Set channels that do not exist to zero, whatever stands there: EEG (B, C, T), mask (B, C)."""
+    return eeg if channel_mask is None else eeg.masked_fill(~channel_mask[..., None], 0)

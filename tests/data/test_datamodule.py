@@ -14,6 +14,7 @@ from eeg2speech.data.splits import Split
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import TEST_PARTS
 
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 PARTS = ("train", "val", *TEST_PARTS)
 
 

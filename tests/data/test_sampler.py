@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from eeg2speech.data.sampler import KeyedBatchSampler, ResumableLoader
 
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 shapes = {"size": st.integers(1, 60), "batch_size": st.integers(1, 9), "world": st.integers(1, 4)}
 
 
@@ -55,6 +56,7 @@ def test_evaluation_shows_every_window_exactly_once_over_all_ranks(size, batch_s
     samplers = ranks(world, size=size, batch_size=batch_size, seed=0, shuffle=False)
     batches = [list(sampler) for sampler in samplers]
     assert [len(own) for own in batches] == [len(sampler) for sampler in samplers]
+    assert all(0 < len(batch) <= batch_size for own in batches for batch in own)
     assert sorted(indices(itertools.chain(*batches))) == list(range(size))
 
 

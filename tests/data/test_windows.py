@@ -276,6 +276,7 @@ def test_channels_drop_out_at_their_rate(tmp_path):
     store = make_store(tmp_path / "store", {"r": ("1", noise(20, 2000), [segment(duration=20.0)])})
     dropped = (everything(dataset(store, hop=10, augment=Augment(channel_dropout=0.2)))["eeg"] == 0).all(-1)
     assert dropped.float().mean().item() == pytest.approx(0.2, abs=0.03)
+    assert (dropped.float().mean(1) < 0.7).all()  # each by itself, never the whole window at once
 
 
 def test_a_dataset_is_sent_to_workers_without_the_eeg(tmp_path):

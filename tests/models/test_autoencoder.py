@@ -147,10 +147,22 @@ def test_targets_are_the_hidden_patches_and_weights_the_electrodes_that_exist(la
 
 
 @each_layout
+@each_decoder
+def test_predictions_follow_the_gain_of_what_is_visible(decoder, layout):
+    network = make_autoencoder(decoder).eval()
+    eeg, positions, mask = layout_batch(layout)
+    with torch.no_grad():
+        one, loud = (network(factor * eeg, positions, mask, 0.6, "random", SEEDS) for factor in (1, 8))
+        tokens = [network.encoder(factor * eeg, positions, mask) for factor in (1, 8)]
+    torch.testing.assert_close(loud.prediction, 8 * one.prediction)
+    torch.testing.assert_close(*tokens)
+
+
+@each_layout
 @each_kind
 def test_an_oracle_paints_the_eeg_itself(kind, layout):
     eeg, positions, mask = layout_batch(layout)
-    network = MaskedAutoencoder(make_encoder(), Oracle(eeg, (4, 16))).eval()
+    network = MaskedAutoencoder(make_encoder(gain_free=False), Oracle(eeg, (4, 16))).eval()
     result = network(eeg, positions, mask, 0.6, kind, SEEDS)
     painted, where = network.paint(eeg, result)
     assert torch.equal(painted, eeg)

@@ -142,12 +142,14 @@ def test_weights_in_bfloat16(name):
 
 
 @pytest.mark.parametrize("channels", ["whole", "masked"])
-def test_checkpointing_gives_the_same_gradients(channels):
+def test_checkpointing_computes_twice_and_gives_the_same_gradients(channels):
     gradients = []
     for checkpointing in (False, True):
-        network = make_autoencoder("full", checkpointing=checkpointing).train()
+        network, calls = make_autoencoder("full", checkpointing=checkpointing).train(), []
+        network.encoder.blocks.blocks[0].norm1.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         run(network, *inputs(channels)).square().sum().backward()
         gradients.append([p.grad for p in network.parameters()])
+        assert len(calls) == 1 + checkpointing
     for plain, recomputed in zip(*gradients, strict=True):
         assert torch.equal(plain, recomputed)
 

@@ -98,19 +98,15 @@ def test_a_patch_lies_where_its_electrodes_do():
 
 
 def test_distance_lowers_attention_as_each_head_has_it():
-    heads = len(DistanceBias.PACES) + 2
+    heads = len(DistanceBias.GAZES) + 2
     places = torch.randn(2, 5, 4)
     bias = DistanceBias(heads)(places[:, :3], places)
     assert bias.shape == (2, heads, 3, 5)
     for head in range(heads):
-        time, space = DistanceBias.PACES[head % len(DistanceBias.PACES)]
+        ahead, per_step, per_radius = DistanceBias.GAZES[head % len(DistanceBias.GAZES)]
         for query in range(3):
             for key in range(5):
-                apart = (places[1, query, :3] - places[1, key, :3]).norm()
-                late = (places[1, query, 3] - places[1, key, 3]).abs()
-                assert bias[1, head, query, key].item() == pytest.approx(
-                    -(time * late + space * apart).item(), abs=1e-5
-                )
-    assert bias.max() <= 0
-    assert (bias[:, 0] == 0).all()  # the first head looks everywhere
-    assert not list(DistanceBias(heads).state_dict())
+                late = float(places[1, key, 3] - places[1, query, 3]) - ahead
+                apart = float((places[1, key, :3] - places[1, query, :3]).norm())
+                expected = -(per_step * abs(late) + per_radius * apart)
+                assert float(bias[1, head, query, key]) == pytest.approx(expected, abs=1e-5)
