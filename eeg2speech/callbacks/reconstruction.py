@@ -55,6 +55,6 @@ class LogReconstruction(Callback):
         error = (((all_painted - eeg) ** 2) * all_hidden)[same].sum((0, 2))
         variance = (eeg**2 * all_hidden)[same].sum((0, 2))
         positions = batch["positions"][pick, : len(names)].float().cpu().numpy()
-        ratio = error / np.maximum(variance, 1e-9)
+        ratio = np.where(variance > 0, error / np.maximum(variance, 1e-9), np.nan)  # nothing hidden, nothing to show
         figure = error_topomap(ratio, positions, names, title=f"NMSE per electrode, {title}")
         logger.experiment.add_figure("val/error_topomap", figure, trainer.global_step)

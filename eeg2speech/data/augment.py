@@ -11,7 +11,7 @@ class Augment:
     """Changes to training windows; all off by default.
 
     Attributes:
-        channel_dropout: Probability that a channel of a window is set to zero.
+        channel_dropout: Probability that a channel of a window is missing: zero, and not in ``channel_mask``.
         amplitude: Windows are scaled by exp(u), u uniform in +- this.
         time_shift: Windows start up to this many seconds earlier or later, inside their segment.
         flip: Probability that the polarity of a window is reversed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -67,6 +68,7 @@ def assign_parts(split: Split, segments: Sequence[Segment], subject_of: dict[str
         for segment in segments
     ]
     _check(parts, split, len(subjects), len(stimuli))
+    _check_apart(segments, parts)
     return parts
 
 
@@ -139,4 +141,17 @@ def _check(parts: Sequence[Part | None], split: Split, subjects: int, stimuli: i
                 f"the split leaves {part} empty: {subjects} subjects, {stimuli} stimuli, by={split.by}, "
                 f"test={split.test}, val={split.val}, test_subjects={split.test_subjects}, "
                 f"val_subjects={split.val_subjects}; change data.split"
+            )
+
+
+def _check_apart(segments: Sequence[Segment], parts: Sequence[Part | None]) -> None:
+    """Refuse segments of different parts that overlap: the same EEG would be trained and tested on."""
+    order = sorted(range(len(segments)), key=lambda i: (segments[i].recording, segments[i].onset))
+    for one, other in pairwise(order):
+        first, second = segments[one], segments[other]
+        overlap = first.recording == second.recording and first.onset + first.duration > second.onset + 0.005
+        if overlap and parts[one] != parts[other]:
+            raise ConfigError(
+                f"segments at {first.onset:g} s and {second.onset:g} s of {first.recording} overlap, but fall into "
+                f"{parts[one]} and {parts[other]}; split by subject (data.split.by) or prepare the store without one"
             )

@@ -19,6 +19,8 @@ from eeg2speech.types import Channel, Recording, Segment
 
 VERSION = 1
 """Layout of the store; a reader refuses any other."""
+MAPS = 256
+"""Recordings that are mapped at once: each holds a file open, and systems allow a thousand or so."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Store:
         known = {recording.recording for recording in self.recordings}
         rows = read_table(self.root / "segments.tsv", Segment)
         self.segments = [segment for segment in rows if segment.recording in known]
+        self._maps: dict[str, NDArray[np.float32]] = {}
         self._channels: dict[str, list[StoredChannel]] = {name: [] for name in known}
         for channel in read_table(self.root / "channels.tsv", StoredChannel):
             if channel.recording in known:
@@ -124,6 +127,9 @@ class Store:
         Raises:
             DataError: The file is missing, cut short, of another shape, or outside the store.
         """
+        known = self._maps.get(recording.file)
+        if known is not None:
+            return known
         file = self._inside(recording.file)
         try:
             eeg: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -134,7 +140,15 @@ class Store:
                 f"{file}: {eeg.dtype} {eeg.shape}, but recordings.tsv says float32 "
                 f"({recording.channels}, {recording.samples}); prepare the store again"
             )
-        return eeg
+        if len(self._maps) >= MAPS:
+            self._maps.pop(next(iter(self._maps)))
+        # a plain array over the map: slicing `np.memmap` itself costs more than reading a window
+        plain = self._maps[recording.file] = np.asarray(eeg)
+        return plain
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker that is spawned maps the files itself instead of being sent their content
+        return self.__dict__ | {"_maps": {}}
 
     def audio_file(self, stimulus: str) -> Path:
         """Path of a stimulus inside the store."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from eeg2speech.audio import RATE, Waveform, read_audio
+from eeg2speech.audio import RATE, Waveform
 from eeg2speech.data.augment import Augment
 from eeg2speech.data.montage import order_by_position
 from eeg2speech.data.sampler import Key
@@ -110,26 +107,12 @@ class WindowDataset(Dataset[Batch]):
         self.audio, self.augment = audio, augment
         used = sorted({window.recording for window in windows})
         recordings = [store.recordings[index] for index in used]
-        self._used = used
-        self._map()
         self._montage = {
             i: read_montage(store, r, scalings[r.recording]) for i, r in zip(used, recordings, strict=True)
         }
         self._subject = {name: i for i, name in enumerate(store.subjects)}
         self._stimulus = {name: i for i, name in enumerate(store.stimuli)}
         self._label = {name: i for i, name in enumerate(store.labels)} | {"": -1}
-
-    def _map(self) -> None:
-        # plain arrays over the same maps: slicing `np.memmap` itself costs more than reading a window
-        self._eeg = {index: np.asarray(self.store.eeg(self.store.recordings[index])) for index in self._used}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # a worker that is spawned maps the files itself instead of being sent their content
-        return {key: value for key, value in self.__dict__.items() if key != "_eeg"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._map()
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -153,16 +136,18 @@ class WindowDataset(Dataset[Batch]):
             C = len(montage.order)
             out = eeg[i, :C]
             # scaled in place, window by window, while it is in the processor's cache
-            raw = self._eeg[window.recording][:, start : start + self.samples]
+            raw = self.store.eeg(self.store.recordings[window.recording])[:, start : start + self.samples]
             raw.take(montage.order, axis=0, out=out, mode="clip")  # the default mode would copy twice
             if montage.unusable.size:
                 out[montage.unusable] = 0  # they may hold anything
             out -= montage.centre
             out *= montage.gain
+            exists = montage.usable
             if self.augment and generator and (gains := self.augment.gains(generator, C)) is not None:
                 out *= gains
+                exists = exists & (gains[:, 0] != 0)  # a dropped channel is neither seen nor to be filled in
             out.clip(-self.clamp, self.clamp, out=out)
-            positions[i, :C], mask[i, :C] = montage.positions, montage.usable
+            positions[i, :C], mask[i, :C] = montage.positions * exists[:, None], exists
         return {
             "eeg": torch.from_numpy(eeg),
             "positions": torch.from_numpy(positions),
@@ -192,16 +177,15 @@ class WindowDataset(Dataset[Batch]):
                 segment = window.segment
                 first = round((start / self.store.rate - segment.onset + segment.offset) * RATE)
                 silence = max(0, -first)  # a window starts up to half a sample before its segment
-                piece = _waveform(self.store.audio_file(segment.stimulus))[first + silence : first + length]
+                piece = self._sound(segment.stimulus, first + silence, length - silence)
                 out[silence : silence + len(piece)] = piece
         return torch.from_numpy(audio)
 
-
-@lru_cache(maxsize=64)
-def _waveform(file: Path) -> Waveform:
-    if not file.is_file():
-        raise DataError(
-            f"{file}: missing; leave its segments out (data.conditions) or prepare the store from a folder that has "
-            "this sound"
-        )
-    return read_audio(file)[0]
+    def _sound(self, stimulus: str, first: int, length: int) -> Waveform:
+        file = self.store.audio_file(stimulus)
+        if not file.is_file():
+            raise DataError(
+                f"{file}: missing; leave its segments out (data.conditions) or prepare the store from a folder that "
+                "has this sound"
+            )
+        return self.store.audio(stimulus, first, length)

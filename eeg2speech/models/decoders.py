@@ -166,7 +166,7 @@ class CrossDecoder(nn.Module):
     def build(self, width: int, outputs: int) -> None:
         """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
         self.entry, self.code = nn.Linear(width, self.width), nn.Linear(width, self.width)
-        self.norm_keys = LayerNorm(self.width)
+        self.norm_keys = LayerNorm(self.width, bias=False)  # softmax cancels what all keys share
         self.mask_token = nn.Parameter(torch.randn(self.width) * 0.02)
         self.distance = DistanceBias(self.heads)
         self.blocks = nn.ModuleList(CrossBlock(self.width, self.heads, self.mlp_ratio) for _ in range(self.depth))

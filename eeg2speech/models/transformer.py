@@ -75,7 +75,8 @@ class CrossBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_query, self.norm_mlp = LayerNorm(width), LayerNorm(width)
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)  # softmax cancels what all keys share
         self.proj = nn.Linear(width, width)
         self.mlp = Mlp(width, int(width * mlp_ratio))
 
@@ -112,4 +113,3 @@ def start_as_similarity(module: nn.Module) -> None:
             part.query.weight.copy_(query)
             part.key.weight.copy_(query)
             part.query.bias.zero_()
-            part.key.bias.zero_()

@@ -145,3 +145,13 @@ def test_splits_that_cannot_be_are_refused(settings, message):
 def test_too_few_stimuli_are_refused():
     with pytest.raises(ConfigError, match=r"leaves train empty: 5 subjects, 2 stimuli.*change data.split"):
         collect(Split(), stimuli=2)
+
+
+def test_overlapping_segments_may_not_fall_into_different_parts():
+    names = [f"s{i}" for i in range(10)]
+    apart = [Segment("r", 10.0 * i, 10.0, name, 0.0, "listening") for i, name in enumerate(names)]
+    split = Split(by="stimulus", test=0.3, val=0.2)
+    assert len(assign_parts(split, apart, {"r": "1"})) == 10
+    close = [Segment("r", 8.0 * i, 10.0, name, 0.0, "listening") for i, name in enumerate(names)]
+    with pytest.raises(ConfigError, match="overlap"):
+        assign_parts(split, close, {"r": "1"})

@@ -49,7 +49,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert [recording.recording for recording in store.recordings] == ["a", "b"]
     for recording in store.recordings:
         eeg = store.eeg(recording)
-        assert isinstance(eeg, np.memmap)
+        assert isinstance(eeg.base, np.memmap)
         np.testing.assert_array_equal(eeg, expected[recording.recording])
     assert store.channels("a")[0].y == pytest.approx(0.1)
     assert np.isnan(store.channels("a")[1].x)
