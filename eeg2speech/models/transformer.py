@@ -12,6 +12,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 
+FUSED_FROM = 256
+"""Tokens from which on a CPU's fused attention kernel is faster than plain matrix products."""
+
+
 class LayerNorm(nn.LayerNorm):
     """Layer norm with the small epsilon of vision transformers."""
 
@@ -30,6 +34,27 @@ def attention_mask(bias: Tensor | None, exists: Tensor | None) -> Tensor | None:
         return bias
     keys = exists[:, None, None, :]
     return keys if bias is None else bias.masked_fill(~keys, float("-inf"))
+
+
+def prefers_fused(tokens: Tensor) -> bool:
+    """Whether the fused attention kernel pays: on a CPU only for long sequences, (B, N, D)."""
+    return tokens.device.type != "cpu" or tokens.shape[1] >= FUSED_FROM
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention by plain matrix products, (B, heads, N, width of a head).
+
+    Args:
+        query: (B, heads, M, d).
+        key: (B, heads, K, d).
+        value: (B, heads, K, d).
+        mask: From ``attention_mask``.
+    """
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+    attended: Tensor = scores.softmax(dim=-1).to(value.dtype) @ value
+    return attended
 
 
 class Blocks(nn.Module):
@@ -53,6 +78,8 @@ class Blocks(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Transform tokens, (B, N, D), with a mask from ``attention_mask``; the result is not normed."""
         for block in self.blocks:
+            assert isinstance(block, Block)
+            block.attn.fused_attn = prefers_fused(tokens)
             if self.checkpointing and self.training:
                 tokens = checkpoint(block, tokens, mask, use_reentrant=False)
             else:
@@ -86,7 +113,8 @@ class CrossBlock(nn.Module):
             rearrange(x, "b n (h d) -> b h n d", h=self.heads)
             for x in (self.query(self.norm_query(queries)), self.key(keys), self.value(values))
         )
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attention = F.scaled_dot_product_attention if prefers_fused(keys) else attend
+        seen = attention(query, key, value, mask)
         queries = queries + self.proj(rearrange(seen, "b h m d -> b m (h d)"))
         out: Tensor = queries + self.mlp(self.norm_mlp(queries))
         return out

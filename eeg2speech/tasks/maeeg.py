@@ -68,7 +68,7 @@ class MAEEGTask(Task):
         decoder: nn.Module | None = None,
         masking: Masking = Masking(),  # noqa: B008
         normalize_target: bool = False,
-        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.05),
+        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=8e-3, betas=(0.9, 0.95), weight_decay=0.05),
         warmup: float = 0.05,
         reference_batch: int = 32,
         encoder_weights: Path | None = None,
