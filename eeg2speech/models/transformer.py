@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-
+NEVER = -1e4
+"""Score of a key that is only filling: no weight after softmax, in any precision, and no NaN where all are filling."""
 FUSED_FROM = 256
 """Tokens from which on a CPU's fused attention kernel is faster than plain matrix products."""
 
@@ -24,16 +25,21 @@ class LayerNorm(nn.LayerNorm):
 
 
 def attention_mask(bias: Tensor | None, exists: Tensor | None) -> Tensor | None:
-    """What is added to attention scores, or which of them count.
+    """What is added to attention scores.
 
     Args:
         bias: Added to scores, (B, heads, M, K); None for nothing.
         exists: False for keys that are only filling, (B, K); None if all exist.
+
+    Returns:
+        (B, heads or 1, M or 1, K); None for nothing.
     """
     if exists is None:
         return bias
     keys = exists[:, None, None, :]
-    return keys if bias is None else bias.masked_fill(~keys, float("-inf"))
+    if bias is None:
+        return torch.zeros(keys.shape, device=keys.device).masked_fill(~keys, NEVER)
+    return bias.masked_fill(~keys, NEVER)
 
 
 def prefers_fused(tokens: Tensor) -> bool:
@@ -52,7 +58,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     """
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+        scores = scores + mask
     attended: Tensor = scores.softmax(dim=-1).to(value.dtype) @ value
     return attended
 
@@ -79,7 +85,7 @@ class Blocks(nn.Module):
         """Transform tokens, (B, N, D), with a mask from ``attention_mask``; the result is not normed."""
         for block in self.blocks:
             assert isinstance(block, Block)
-            block.attn.fused_attn = prefers_fused(tokens)
+            block.attn.fused_attn = prefers_fused(tokens)  # type: ignore[assignment]  # timm says it is final
             if self.checkpointing and self.training:
                 tokens = checkpoint(block, tokens, mask, use_reentrant=False)
             else:
