@@ -33,7 +33,7 @@ class ProbeEncoder(Callback):
         windows: Windows used, evenly spread.
     """
 
-    def __init__(self, windows: int = 1500) -> None:
+    def __init__(self, windows: int = 1000) -> None:
         self.windows = windows
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

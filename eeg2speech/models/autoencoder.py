@@ -21,12 +21,14 @@ class Reconstruction:
         target: True patches, (B, M, P).
         weight: 1 for samples of electrodes that exist, else 0, (B, M, P).
         masked: Which patches were visible and which hidden.
+        gain: What predictions were multiplied by, (B, 1, 1): the root mean square of what was visible, or 1.
     """
 
     prediction: Tensor
     target: Tensor
     weight: Tensor
     masked: Masked
+    gain: Tensor
 
 
 class MaskedAutoencoder(nn.Module):
@@ -90,11 +92,9 @@ class MaskedAutoencoder(nn.Module):
         prediction = self.as_decoder(encoded, layout, masked).float()
         target = gather_tokens(patches, masked.hidden).float()
         weight = self._weight(channel_mask, masked, groups, steps, target)
-        if self.normalize_target:
-            target = normalize_patches(target, weight)
-        else:
-            prediction = prediction * gain
-        return Reconstruction(prediction, target, weight, masked)
+        if self.normalize_target:  # patches without a level of their own have no gain to follow
+            target, gain = normalize_patches(target, weight), torch.ones_like(gain)
+        return Reconstruction(prediction * gain, target, weight, masked, gain)
 
     def paint(self, eeg: Tensor, result: Reconstruction) -> tuple[Tensor, Tensor]:
         """Put predictions into the image.

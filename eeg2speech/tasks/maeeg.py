@@ -68,7 +68,7 @@ class MAEEGTask(Task):
         decoder: nn.Module | None = None,
         masking: Masking = Masking(),  # noqa: B008
         normalize_target: bool = False,
-        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=8e-3, betas=(0.9, 0.95), weight_decay=0.05),
+        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=6e-3, betas=(0.9, 0.95), weight_decay=0.05),
         warmup: float = 0.05,
         reference_batch: int = 32,
         encoder_weights: Path | None = None,
@@ -115,7 +115,8 @@ class MAEEGTask(Task):
         seeds = None if training else [mix(MASKS, index) for index in batch["index"].tolist()]
         ratio = self.mask_ratio() if training else self.masking.ratio
         result = self.autoencoder(batch["eeg"], batch["positions"], channel_mask, ratio, self.masking.kind, seeds)
-        loss = masked_mse(result.prediction, result.target, result.weight)
+        # in units of each window's own gain: otherwise a few windows with blinks are most of the gradient
+        loss = masked_mse(result.prediction / result.gain, result.target / result.gain, result.weight)
         if training:
             return {"loss": loss}
         metric = self.metric(part)

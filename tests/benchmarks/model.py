@@ -42,7 +42,7 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, image: Tensor
     """One optimizer step of either model."""
     if isinstance(model, MaskedAutoencoder):
         result = model(image, places, None, RATIO)
-        loss = masked_mse(result.prediction, result.target, result.weight)
+        loss = masked_mse(result.prediction / result.gain, result.target / result.gain, result.weight)
     else:
         loss = model(image[:, None], interpolate_pos_encoding=True).loss
     optimizer.zero_grad(set_to_none=True)
