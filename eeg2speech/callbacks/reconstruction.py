@@ -46,8 +46,9 @@ class LogReconstruction(Callback):
         true, made, gone = (x[pick, : len(names)].float().cpu().numpy() for x in (batch["eeg"], painted, hidden))
         subject = data.store.subjects[int(batch["subject"][pick])]
         simulated = "simulated EEG, " if data.description.simulated else ""
-        title = f"{simulated}subject {subject}, {float(batch['start'][pick]):.2f} s, step {trainer.global_step}"
-        figure = reconstruction_figure(true, made, gone > 0, names, rate=data.store.rate, title=title)
+        title = f"{simulated}subject {subject}, step {trainer.global_step}"
+        moment = f"{title}, {float(batch['start'][pick]):.2f} s into the recording"
+        figure = reconstruction_figure(true, made, gone > 0, names, rate=data.store.rate, title=moment)
         logger.experiment.add_figure("val/reconstruction", figure, trainer.global_step)
         same = (batch["recording"] == batch["recording"][pick]).cpu().numpy()
         batches = (x[:, : len(names)].float().cpu().numpy() for x in (batch["eeg"], painted, hidden))
