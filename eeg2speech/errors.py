@@ -1,3 +1,7 @@
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
+
 class Eeg2SpeechError(Exception):
     """Something a user can put right: one line that says what is wrong, where, the value, and what to do."""
 

@@ -123,7 +123,7 @@ def test_interrupt_and_resume_equal_the_uninterrupted_run(
     options = ["--data.workers", workers, "--data.augment.flip", "0.5"]
     assert stage("fit", *options, "--run", "runs/whole") == 0
     halt = [f"--trainer.callbacks+={{class_path: {SendInterrupt.__module__}.SendInterrupt, init_args: {{step: 5}}}}"]
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="130"):
         stage("fit", *options, *halt, "--run", "runs/cut")
     cut = tmp_path / "runs/cut"
     assert torch.load(cut / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6

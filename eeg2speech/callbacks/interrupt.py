@@ -10,6 +10,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
+from eeg2speech.errors import INTERRUPTED
+
 
 class GracefulInterrupt(Callback):
     """Ctrl-C finishes the step, saves ``last.ckpt`` and leaves; a second Ctrl-C leaves at once.
@@ -47,7 +49,7 @@ class GracefulInterrupt(Callback):
                 f"\nStopped at step {trainer.global_step}. Go on with the same command and "
                 f"--ckpt_path last (saved in {run})"
             )
-        raise KeyboardInterrupt
+        raise SystemExit(INTERRUPTED)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give SIGINT back."""

@@ -19,7 +19,6 @@ TOOLS = {
     "doctor": ("eeg2speech.cli.doctor", "Check a prepared store and show what is in it."),
     "export": ("eeg2speech.cli.export", "Write a checkpoint's encoder as safetensors and config.json."),
 }
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         Exit status: 0 done, 1 a problem that the message explains, 2 a mistake on the command line, 130 interrupted.
     """
     argv = list(argv)
-    from eeg2speech.errors import Eeg2SpeechError
+    from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError
 
     try:
         if argv and argv[0] in STAGES:
