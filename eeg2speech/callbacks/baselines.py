@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from eeg2speech.baselines.bootstrap import bootstrap_interval
 from eeg2speech.baselines.reconstruction import VARIANCE, ReconstructionBaselines
@@ -111,7 +112,9 @@ class CompareBaselines(Callback):
         measured: dict[str, list[NDArray[np.float64]]] = {}
         for eeg, positions, mask, stimulus, painted, hidden in self._reconstruct(task, data, part):
             if known is None:
-                found = self._baselines(task, data, kriging).score(eeg, positions, mask, hidden)
+                baselines = self._baselines(task, data, kriging)
+                with threadpool_limits(limits=1):  # their products are too small to share between cores
+                    found = baselines.score(eeg, positions, mask, hidden)
                 for name, (sums, _) in found.items():
                     measured.setdefault(name, []).append(sums)
             scores.add(MODEL, ((painted - eeg) ** 2 * hidden).sum((1, 2), dtype=np.float64))
