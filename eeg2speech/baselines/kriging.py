@@ -12,8 +12,7 @@ from eeg2speech.baselines.selection import HiddenPatches, best_noise, held_out
 
 _CHOOSE_ON = 24  # training windows; the minimum over the grid is flat
 _CHUNK = 64  # windows transformed at once while fitting
-_TOLERANCE = 1e-4  # residual over right-hand side at which the solver stops
-_ITERATIONS = 1000  # a guard: 50 to 150 are usual
+_ITERATIONS = 1000  # a guard: 100 to 200 are usual
 
 
 class Kriging(Baseline):
@@ -30,6 +29,7 @@ class Kriging(Baseline):
         patches: How patches will be hidden, for choosing the noise.
         grid: Noise variances to choose from on held-out training windows, over the mean channel variance.
         seed: Of the held-out windows and their masks.
+        tolerance: Residual over right-hand side at which the solver stops; 1e-4 lowers errors by another 0.04 %.
     """
 
     def __init__(
@@ -37,10 +37,12 @@ class Kriging(Baseline):
         patches: HiddenPatches | None = None,
         grid: Sequence[float] = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0),
         seed: int = 0,
+        tolerance: float = 1e-2,
     ) -> None:
         self.patches = patches or HiddenPatches()
         self.grid = tuple(grid)
         self.seed = seed
+        self.tolerance = tolerance
 
     def _learn(self, windows: Floats, positions: Floats) -> None:
         rng = np.random.default_rng(self.seed)
@@ -69,27 +71,29 @@ class Kriging(Baseline):
         if self.variance == 0:  # flat training EEG: there is nothing to go by
             return np.zeros_like(window)
         visible = ~hidden
-        weights = np.zeros_like(window)
-        residual = window.copy()
+        residual = window.astype(np.float32)  # half the time, and the tolerance is far above its precision
+        weights = np.zeros_like(residual)
         direction = residual.copy()
-        error = float(np.vdot(residual, residual))
-        enough = _TOLERANCE**2 * error
+        diagonal = np.float32(noise * self.variance)
+        error = np.vdot(residual, residual)
+        enough = self.tolerance**2 * error
         for _ in range(_ITERATIONS):
             if error <= enough:
                 break
-            image = visible * self._covary(direction) + noise * self.variance * direction
-            step = error / float(np.vdot(direction, image))
+            image = visible * self._covary(direction) + diagonal * direction
+            step = error / np.vdot(direction, image)
             weights += step * direction
             residual -= step * image
-            previous, error = error, float(np.vdot(residual, residual))
+            previous, error = error, np.vdot(residual, residual)
             direction = residual + error / previous * direction
-        return self._covary(weights)
+        return self._covary(weights).astype(np.float64)
 
-    def _covary(self, window: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The covariance of all samples times a window, (C, T)."""
-        parts = rfft(self.components.T @ window, self.length)
-        smooth = irfft(self.spectrum * parts, self.length)[:, : window.shape[1]]
-        product: NDArray[np.float64] = self.components @ smooth
+    def _covary(self, window: Floats) -> Floats:
+        """The covariance of all samples times a window, (C, T), in the window's precision."""
+        components, spectrum = (x.astype(window.dtype, copy=False) for x in (self.components, self.spectrum))
+        parts = rfft(components.T @ window, self.length)
+        smooth = irfft(spectrum * parts, self.length)[:, : window.shape[1]]
+        product: Floats = components @ smooth
         return product
 
 
