@@ -9,14 +9,21 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Parameter groups of what is trained: weight decay for matrices, none for biases, norms and single vectors."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1]},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+def decay_groups(module: nn.Module, rate_of: Callable[[str], float] | None = None) -> list[dict[str, Any]]:
+    """Parameter groups of what is trained: weight decay for matrices, none for biases, norms and single vectors.
+
+    Args:
+        module: Whose parameters.
+        rate_of: Learning rate of a parameter, by its name, as a multiple; groups hold it as ``relative_rate``.
+    """
+    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate, decays = (1.0 if rate_of is None else rate_of(name)), parameter.ndim > 1
+        group: dict[str, Any] = {"params": [], "relative_rate": rate} | ({} if decays else {"weight_decay": 0.0})
+        groups.setdefault((rate, decays), group)["params"].append(parameter)
+    return sorted(groups.values(), key=lambda group: (-group["relative_rate"], "weight_decay" in group))
 
 
 def warmup_cosine(warmup: int, total: int, floor: float = 0.0) -> Callable[[int], float]:

@@ -142,6 +142,7 @@ class Batch(TypedDict):
         label: Index into the data module's ``labels``, -1 for none, (B,).
         recording: Index into the data module's ``recordings``, (B,).
         start: Start of the window in its recording, in seconds, (B,).
+        sound_start: Start of its sound in the stimulus, in seconds, (B,).
         index: Index of the window in its dataset, (B,).
         seed: Seed of the window's random numbers in this epoch, (B,).
     """
@@ -155,5 +156,6 @@ class Batch(TypedDict):
     label: Tensor
     recording: Tensor
     start: Tensor
+    sound_start: Tensor
     index: Tensor
     seed: Tensor

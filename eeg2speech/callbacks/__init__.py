@@ -1,3 +1,4 @@
+from eeg2speech.callbacks.alignment import TestAlignment
 from eeg2speech.callbacks.baselines import CompareBaselines
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
@@ -15,6 +16,7 @@ __all__ = [
     "LogThroughput",
     "ProbeEncoder",
     "StepSeed",
+    "TestAlignment",
     "ThroughputBar",
     "WriteResults",
 ]

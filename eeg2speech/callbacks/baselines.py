@@ -19,7 +19,8 @@ from eeg2speech.baselines.reconstruction import VARIANCE, ReconstructionBaseline
 from eeg2speech.baselines.selection import HiddenPatches
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.seeding import mix
-from eeg2speech.tasks.maeeg import MASKS, MAEEGTask
+from eeg2speech.tasks import MAEEGTask
+from eeg2speech.tasks.masked import MASKS
 from eeg2speech.types import Part
 
 MODEL = "MAEEG"

@@ -6,15 +6,21 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.plotting import error_topomap, reconstruction_figure
-from eeg2speech.tasks import MAEEGTask
+from eeg2speech.plotting_sound import spectrogram_figure
+from eeg2speech.tasks import AudioMAETask, MAEEGTask, MaskedTask
 from eeg2speech.types import Batch
+
+Array = NDArray[np.floating[Any]]
 
 
 class LogReconstruction(Callback):
-    """Shows in TensorBoard, at every validation, what was hidden, what came back, and where on the head it is wrong.
+    """Shows in TensorBoard, at every validation, what was hidden and what came back: of EEG or of a spectrogram.
+
+    Of EEG also where on the head it is wrong.
 
     Args:
         window: Which window of the first validation batch is drawn.
@@ -36,26 +42,46 @@ class LogReconstruction(Callback):
         data, logger = trainer.datamodule, trainer.logger  # type: ignore[attr-defined]
         if batch_idx or trainer.sanity_checking or not isinstance(logger, TensorBoardLogger):
             return
-        if not isinstance(pl_module, MAEEGTask) or not isinstance(data, EEGAudioDataModule):
+        if not isinstance(pl_module, MaskedTask) or not isinstance(data, EEGAudioDataModule):
             return
         if pl_module.autoencoder.normalize_target:
             return  # predictions are of patches without their level: there is no picture to put them into
-        painted, hidden = pl_module.autoencoder.paint(batch["eeg"], outputs["result"])
-        pick = min(self.window, len(batch["eeg"]) - 1)
+        rows = outputs["image"].rows
+        painted, hidden = pl_module.autoencoder.paint(rows, outputs["result"])
+        images = tuple(image.float().cpu().numpy() for image in (rows, painted, hidden))
+        pick = min(self.window, len(rows) - 1)
+        if isinstance(pl_module, MAEEGTask):
+            self._draw_eeg(images, batch, pick, data, logger, trainer.global_step)
+        elif isinstance(pl_module, AudioMAETask):
+            true, made, gone = (image[pick] for image in images)
+            stimulus = data.store.stimuli[int(batch["stimulus"][pick])]
+            title = f"stimulus {stimulus}, step {trainer.global_step}"
+            figure = spectrogram_figure(true, made, gone > 0, data.window, title)
+            logger.experiment.add_figure("val/reconstruction", figure, trainer.global_step)
+
+    def _draw_eeg(
+        self,
+        images: tuple[Array, ...],
+        batch: Batch,
+        pick: int,
+        data: EEGAudioDataModule,
+        logger: TensorBoardLogger,
+        step: int,
+    ) -> None:
         names = data.channel_names(int(batch["recording"][pick]))
-        true, made, gone = (x[pick, : len(names)].float().cpu().numpy() for x in (batch["eeg"], painted, hidden))
+        eeg, painted, hidden = (image[:, : len(names)] for image in images)
         subject = data.store.subjects[int(batch["subject"][pick])]
         simulated = "simulated EEG, " if data.description.simulated else ""
-        title = f"{simulated}subject {subject}, step {trainer.global_step}"
+        title = f"{simulated}subject {subject}, step {step}"
         moment = f"{title}, {float(batch['start'][pick]):.2f} s into the recording"
-        figure = reconstruction_figure(true, made, gone > 0, names, rate=data.store.rate, title=moment)
-        logger.experiment.add_figure("val/reconstruction", figure, trainer.global_step)
+        figure = reconstruction_figure(
+            eeg[pick], painted[pick], hidden[pick] > 0, names, rate=data.store.rate, title=moment
+        )
+        logger.experiment.add_figure("val/reconstruction", figure, step)
         same = (batch["recording"] == batch["recording"][pick]).cpu().numpy()
-        batches = (x[:, : len(names)].float().cpu().numpy() for x in (batch["eeg"], painted, hidden))
-        eeg, all_painted, all_hidden = batches
-        error = (((all_painted - eeg) ** 2) * all_hidden)[same].sum((0, 2))
-        variance = (eeg**2 * all_hidden)[same].sum((0, 2))
+        error = (((painted - eeg) ** 2) * hidden)[same].sum((0, 2))
+        variance = (eeg**2 * hidden)[same].sum((0, 2))
         positions = batch["positions"][pick, : len(names)].float().cpu().numpy()
         ratio = np.where(variance > 0, error / np.maximum(variance, 1e-9), np.nan)  # nothing hidden, nothing to show
         figure = error_topomap(ratio, positions, names, title=f"NMSE per electrode, {title}")
-        logger.experiment.add_figure("val/error_topomap", figure, trainer.global_step)
+        logger.experiment.add_figure("val/error_topomap", figure, step)

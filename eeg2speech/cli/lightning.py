@@ -101,7 +101,8 @@ class StageCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder and tell the model what the data module knows."""
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Folder that everything goes into.")
-        parser.link_arguments("data.samples", "model.init_args.samples", apply_on="instantiate")
+        for ours, theirs in (("samples", "samples"), ("subject_names", "subjects"), ("channels", "channels")):
+            parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)

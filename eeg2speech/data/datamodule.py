@@ -39,6 +39,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
             over the others. ``recording`` fits on each whole recording, test stretches included.
         clamp: Scaled EEG is limited to +- this many robust standard deviations.
         audio: Also load the sound of each window.
+        lag: How much later than its sound the EEG of a window is read, in seconds; may be negative.
         augment: Changes to training windows, all off by default.
         simulation: Settings of the embedded dataset.
         workers: Processes that read windows; 0 reads in the main process, which is fast from a memory map.
@@ -60,6 +61,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
         scaling: Literal["train", "recording"] = "train",
         clamp: float = 20.0,
         audio: bool = False,
+        lag: float = 0.0,
         augment: Augment = Augment(),  # noqa: B008
         simulation: Simulation = Simulation(),  # noqa: B008
         workers: int = 0,
@@ -77,8 +79,22 @@ class EEGAudioDataModule(pl.LightningDataModule):
         self.store_path, self.window, self.batch_size, self.split = store, window, batch_size, split
         self.conditions, self.scaling, self.clamp, self.audio = conditions, scaling, clamp, audio
         self.augment, self.simulation, self.workers = augment, simulation, workers
-        self.pin_memory, self.seed = pin_memory, seed
+        self.pin_memory, self.seed, self.lag = pin_memory, seed, lag
         self.datasets: dict[Part, WindowDataset] = {}
+
+    @property
+    def subject_names(self) -> list[str]:
+        """Who is in the data, in the order of a batch's ``subject``; known before anything is simulated."""
+        if self.store_path is None:
+            return self.simulation.subject_names
+        return Store(self.store_path).subjects
+
+    @property
+    def channels(self) -> int:
+        """Electrodes of the largest montage; known before anything is simulated."""
+        if self.store_path is None:
+            return len(self.simulation.electrodes)
+        return max(recording.channels for recording in Store(self.store_path).recordings)
 
     def prepare_data(self) -> None:
         """Simulate the embedded dataset if it is asked for and not there yet."""
@@ -133,14 +149,27 @@ class EEGAudioDataModule(pl.LightningDataModule):
         """The test lists."""
         return self.test_dataloader()
 
-    def batches(self, part: Part, most: int | None = None) -> Iterable[Batch]:
-        """Read windows of a part outside of training: all, or ``most`` of them evenly spread, without augmentation."""
-        dataset = self.datasets[part]
-        plain = WindowDataset(self.store, dataset.windows, self.scalings, self.samples, self.clamp, self.audio)
+    def batches(self, part: Part, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
+        """Read windows of a part outside of training, without augmentation.
+
+        Args:
+            part: Which.
+            most: All, or this many of them evenly spread.
+            lag: In place of the ``lag`` of the data module.
+        """
+        later = round((self.lag if lag is None else lag) * RATE)
+        plain = WindowDataset(
+            self.store, self.datasets[part].windows, self.scalings, self.samples, self.clamp, self.audio, lag=later
+        )
         count = len(plain) if most is None else min(most, len(plain))
         chosen = [i * len(plain) // count for i in range(count)]
         for start in range(0, count, self.batch_size):
             yield plain.__getitems__([(i, 0) for i in chosen[start : start + self.batch_size]])
+
+    def subjects_of(self, part: Part) -> list[str]:
+        """Labels of the subjects whose windows are in a part."""
+        recordings = {window.recording for window in self.datasets[part].windows}
+        return sorted({self.store.recordings[index].subject for index in recordings})
 
     def _segments(self) -> list[Segment]:
         segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]
@@ -177,7 +206,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 "another data.split"
             )
         augment = self.augment if part == "train" and self.augment != Augment() else None
-        return WindowDataset(self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment)
+        lag = round(self.lag * RATE)
+        return WindowDataset(self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment, lag)
 
     def _loader(self, part: Part, shuffle: bool = False) -> ResumableLoader:
         dataset = self.datasets[part]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
+from eeg2speech.cache import cache_folder
 from eeg2speech.data.prepare import prepare_sources
 from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.simulator import SIMULATOR_VERSION, Simulation, demo_sources
@@ -40,7 +39,7 @@ def embedded_store(simulation: Simulation = DEFAULT) -> Path:
         DataError: A recording could not be prepared.
     """
     preprocessing = Preprocessing(notch=simulation.line_frequency)
-    folder = _cache() / f"demo-{_digest(simulation, preprocessing)}"
+    folder = cache_folder() / f"demo-{_digest(simulation, preprocessing)}"
     if _is_complete(folder, simulation):
         return folder
     with _alone(folder):
@@ -78,18 +77,6 @@ def _digest(simulation: Simulation, preprocessing: Preprocessing) -> str:
 def _is_complete(folder: Path, simulation: Simulation) -> bool:
     table = folder / "recordings.tsv"
     return table.is_file() and len(read_table(table, Recording)) == simulation.subjects
-
-
-def _cache() -> Path:
-    chosen = os.environ.get("EEG2SPEECH_CACHE")
-    cache = Path(chosen).expanduser() if chosen else user_cache_path("eeg2speech")
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{cache}: cannot be made ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
-        ) from error
-    return cache
 
 
 @contextmanager

@@ -92,6 +92,11 @@ class Simulation:
         return choose_electrodes(self.channels)
 
     @property
+    def subject_names(self) -> list[str]:
+        """Labels of the people."""
+        return [f"sub-{subject:02d}" for subject in range(1, self.subjects + 1)]
+
+    @property
     def is_null(self) -> bool:
         """Whether there is no response at all."""
         return self.snr == -math.inf
@@ -147,7 +152,7 @@ def demo_sources(speech: Mapping[str, Sound], simulation: Simulation, inputs: tu
     # the null never looks at the sounds, so that nothing of them can leak into it
     features = {} if simulation.is_null else speech_features({name: speech[name].wave for name in names})
     heard = {name: _Heard(speech[name].wave, speech[name].text, features.get(name)) for name in names}
-    labels = [f"sub-{subject:02d}" for subject in range(1, simulation.subjects + 1)]
+    labels = simulation.subject_names
     return [
         Source(label, label, "", "", inputs, partial(_record, heard, simulation, subject, label))
         for subject, label in enumerate(labels, start=1)

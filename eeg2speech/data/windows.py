@@ -91,6 +91,8 @@ class WindowDataset(Dataset[Batch]):
         clamp: Scaled EEG is limited to +- this.
         audio: Also read the sound.
         augment: Changes to the windows; None for evaluation.
+        lag: How many samples later than the sound the EEG is read: what is heard takes time to reach the cortex.
+            Where a recording ends before that, its last samples are read again.
     """
 
     def __init__(
@@ -102,9 +104,10 @@ class WindowDataset(Dataset[Batch]):
         clamp: float,
         audio: bool,
         augment: Augment | None = None,
+        lag: int = 0,
     ) -> None:
         self.store, self.windows, self.samples, self.clamp = store, windows, samples, clamp
-        self.audio, self.augment = audio, augment
+        self.audio, self.augment, self.lag = audio, augment, lag
         used = sorted({window.recording for window in windows})
         recordings = [store.recordings[index] for index in used]
         self._montage = {
@@ -136,7 +139,7 @@ class WindowDataset(Dataset[Batch]):
             C = len(montage.order)
             out = eeg[i, :C]
             # scaled in place, window by window, while it is in the processor's cache
-            raw = self.store.eeg(self.store.recordings[window.recording])[:, start : start + self.samples]
+            raw = self._read(window.recording, start + self.lag)
             raw.take(montage.order, axis=0, out=out, mode="clip")  # the default mode would copy twice
             if montage.unusable.size:
                 out[montage.unusable] = 0  # they may hold anything
@@ -158,6 +161,9 @@ class WindowDataset(Dataset[Batch]):
             "label": torch.tensor([self._label[w.segment.label] for w in windows]),
             "recording": torch.tensor([w.recording for w in windows]),
             "start": torch.tensor(starts, dtype=torch.float64) / self.store.rate,
+            "sound_start": torch.tensor(
+                [self._sound_start(w, start) for w, start in zip(windows, starts, strict=True)], dtype=torch.float64
+            ),
             "index": torch.tensor([index for index, _ in keys]),
             "seed": torch.tensor([seed for _, seed in keys]),
         }
@@ -169,13 +175,25 @@ class WindowDataset(Dataset[Batch]):
         first, last = max(window.first, window.start - reach), min(window.last, window.start + reach)
         return int(generator.integers(first, last + 1))
 
+    def _read(self, recording: int, start: int) -> NDArray[np.float32]:
+        """Samples of a recording from ``start`` on, (channels, samples); over its ends the outermost ones repeat."""
+        eeg = self.store.eeg(self.store.recordings[recording])
+        if start >= 0 and start + self.samples <= eeg.shape[1]:
+            return eeg[:, start : start + self.samples]
+        inside = np.clip(np.arange(start, start + self.samples), 0, eeg.shape[1] - 1)
+        return eeg[:, inside]
+
+    def _sound_start(self, window: Window, start: int) -> float:
+        """Seconds into the stimulus at which the sound of a window begins that starts at a sample."""
+        return start / self.store.rate - window.segment.onset + window.segment.offset
+
     def _audio(self, windows: Sequence[Window], starts: Sequence[int]) -> torch.Tensor:
         length = round(self.samples / self.store.rate * RATE) if self.audio else 0
         audio = np.zeros((len(windows), length), np.float32)
         for out, window, start in zip(audio, windows, starts, strict=True):
             if length:
                 segment = window.segment
-                first = round((start / self.store.rate - segment.onset + segment.offset) * RATE)
+                first = round(self._sound_start(window, start) * RATE)
                 silence = max(0, -first)  # a window starts up to half a sample before its segment
                 piece = self._sound(segment.stimulus, first + silence, length - silence)
                 out[silence : silence + len(piece)] = piece

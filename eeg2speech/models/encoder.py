@@ -167,7 +167,11 @@ class ViTEncoder(nn.Module):
         Returns:
             Tokens, (B, L, G, D): L time steps, G electrode groups; zero where a group has no electrode.
         """
-        layout = self.layout(eeg, positions, channel_mask)
+        if _one_montage(positions, channel_mask):  # its codes and distances serve the whole batch
+            assert positions is not None
+            layout = self.layout(eeg[:1], positions[:1])
+        else:
+            layout = self.layout(eeg, positions, channel_mask)
         patches = rearrange(patchify(silence(eeg, channel_mask), self.patch), "b g l p -> b (g l) p")
         tokens, _ = self.embed(patches, layout.codes, layout.electrodes)
         tokens = self.norm(self.transform(tokens, layout.places, layout.exists))
@@ -193,6 +197,13 @@ class ViTEncoder(nn.Module):
         groups = rearrange(grouped, "b (g e) -> b g e", e=self.patch[0]).any(-1).sum(1)
         pooled: Tensor = tokens.sum((1, 2)) / (groups * tokens.shape[1]).clamp(min=1)[:, None]
         return pooled
+
+
+def _one_montage(positions: Tensor | None, channel_mask: Tensor | None) -> bool:
+    """Whether all windows have the same electrodes; asked on a CPU only, as a GPU would have to be waited for."""
+    if positions is None or channel_mask is not None or positions.device.type != "cpu":
+        return False
+    return len(positions) > 1 and bool((positions == positions[:1]).all())
 
 
 def silence(eeg: Tensor, channel_mask: Tensor | None) -> Tensor:

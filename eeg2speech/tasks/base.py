@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import lightning.pytorch as pl
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
+from torch import Tensor, nn
 
 from eeg2speech.checkpoint import canonical, canonical_state, load_into, read_part
 from eeg2speech.errors import ConfigError
@@ -59,6 +59,15 @@ class Task(pl.LightningModule):
             ``loss`` and whatever callbacks may want to show.
         """
 
+    @property
+    def parts(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
+        """What a checkpoint describes so that it can be taken out and rebuilt: modules, with class and config."""
+        return {"encoder": (self.encoder, {"class": type(self.encoder).__name__, "config": self.encoder.config})}
+
+    def rate_of(self, name: str) -> float:
+        """Learning rate of a parameter, by name, as a multiple of the optimizer's."""
+        return 1.0
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Train on a batch."""
         outputs = self.step(batch, "train", "train")
@@ -93,14 +102,16 @@ class Task(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer with a schedule per step; no weight decay on biases and norms."""
-        optimizer = self.optimizer_factory(cast(Any, decay_groups(self)))
+        optimizer = self.optimizer_factory(cast(Any, decay_groups(self, self.rate_of)))
         trainer = self.trainer
         per_device = getattr(getattr(trainer, "datamodule", None), "batch_size", self.reference_batch)
         batch = per_device * trainer.world_size * trainer.accumulate_grad_batches
         if self.reference_batch:
             for group in optimizer.param_groups:
                 group["lr"] = scaled_rate(group["lr"], batch, self.reference_batch)
-        rate = optimizer.param_groups[0]["lr"]
+        rate = max(group["lr"] for group in optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["lr"] *= group["relative_rate"]
         rank_zero_info(
             f"Learning rate {rate:.3g} at an effective batch of {batch}: {per_device} windows x {trainer.world_size} "
             f"devices x {trainer.accumulate_grad_batches} accumulated steps"
@@ -123,14 +134,19 @@ class Task(pl.LightningModule):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`.*")
             self.save_hyperparameters(ignore=["encoder_weights"], frame=frame.f_back, logger=False)
-        for name in [name for name, value in self.hparams.items() if not _plain(value)]:
-            del self.hparams[name]
+        accepted = inspect.signature(type(self).__init__).parameters
+        for name, value in list(self.hparams.items()):
+            linked_in_vain = not name.startswith("_") and name not in accepted  # what other stages ask the data for
+            if linked_in_vain or not _plain(value):
+                del self.hparams[name]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say how to rebuild the encoder, and drop the prefixes that wrappers add to names."""
-        prefix = next(name for name, module in self.named_modules() if module is self.encoder)
-        described = {"class": type(self.encoder).__name__, "config": self.encoder.config}
-        checkpoint["parts"] = {"encoder": {"prefix": canonical(prefix + "."), **described}}
+        names = {id(module): name for name, module in self.named_modules()}
+        checkpoint["parts"] = {
+            part: {"prefix": canonical(names[id(module)] + "."), **described}
+            for part, (module, described) in self.parts.items()
+        }
         checkpoint["state_dict"] = canonical_state(checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

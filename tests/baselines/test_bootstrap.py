@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2speech.baselines.bootstrap import bootstrap_interval
+from eeg2speech.baselines import bootstrap
+from eeg2speech.metrics.bootstrap import bootstrap_interval, median_interval
 
 
 def test_it_equals_resampling_by_hand():
@@ -44,3 +45,17 @@ def test_one_group_or_no_number_has_no_interval():
     nothing = bootstrap_interval([np.nan, 1.0], [1.0, 1.0], statistic=np.divide, groups=["a", "b"], samples=1)
     assert np.isnan(nothing.value)
     assert np.isnan(bootstrap_interval([], [], statistic=np.divide, groups=[]).value)
+
+
+def test_a_median_equals_resampling_by_hand():
+    rng = np.random.default_rng(0)
+    values, group = rng.integers(0, 9, 50), rng.integers(0, 7, 50)
+    got = median_interval(values, groups=group, samples=20, seed=5)
+    draws = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=20)
+    medians = [np.median(values.repeat(counts[group])) for counts in draws]
+    assert got.value == np.median(values)
+    np.testing.assert_allclose([got.low, got.high], np.quantile(medians, [0.025, 0.975]))
+
+
+def test_the_old_place_still_works():
+    assert bootstrap.bootstrap_interval is bootstrap_interval

@@ -54,7 +54,9 @@ def test_kriging_comes_near_the_optimum_and_beats_ridge(world):
 
 def test_the_solver_agrees_with_the_covariance_written_out(world):
     _, train, test, hidden = world
-    kriging = Kriging(PATCHES, tolerance=1e-5).fit(train[:10], POSITIONS)  # so few that the plain estimate is not a covariance
+    kriging = Kriging(PATCHES, tolerance=1e-5).fit(
+        train[:10], POSITIONS
+    )  # so few that the plain estimate is not a covariance
     columns = [kriging._covary(unit.reshape(C, T)).ravel() for unit in np.eye(C * T)]
     covariance = np.stack(columns, axis=1)
     np.testing.assert_allclose(covariance, covariance.T, atol=1e-10)

@@ -1,0 +1,212 @@
+"""The linear decoders on the data that a network is trained and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.baselines.cca import CCA
+from eeg2speech.baselines.lagged_decoder import LaggedDecoder
+from eeg2speech.baselines.moments import Floats, Moments
+from eeg2speech.baselines.speech_features import NAMES, speech_features
+from eeg2speech.baselines.trf import BackwardTRF
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.windows import Window
+from eeg2speech.errors import ConfigError
+from eeg2speech.types import Batch, Part
+
+
+@dataclass(frozen=True)
+class Method:
+    """A kind of linear decoder.
+
+    Attributes:
+        make: Makes an unfitted one.
+        features: Names of the speech features it is given.
+    """
+
+    make: Callable[[], LaggedDecoder]
+    features: tuple[str, ...] = NAMES
+
+    @property
+    def rows(self) -> list[int]:
+        """Where its features stand in ``speech_features``."""
+        return [NAMES.index(name) for name in self.features]
+
+
+METHODS: Mapping[str, Method] = {"ridge": Method(BackwardTRF, ("envelope",)), "cca": Method(CCA)}
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Windows in the space of a method, in the order of the part's windows.
+
+    Attributes:
+        eeg: Unit vectors, (n, K).
+        sound: Unit vectors, (n, K); the dot product is the similarity.
+    """
+
+    eeg: NDArray[np.float32]
+    sound: NDArray[np.float32]
+
+
+@dataclass
+class LinearBaselines:
+    """Fitted linear decoders; their windows are the network's windows, and nothing outside of a window is used.
+
+    Attributes:
+        channels: Names of the EEG rows; a recording's missing channels are zero, and unknown ones are left out.
+        methods: Kinds of decoders.
+        pooled: One decoder per method, fitted on all training subjects together.
+        own: For each method the decoder of each training subject, by its index; empty if none were asked for.
+    """
+
+    channels: list[str]
+    methods: Mapping[str, Method]
+    pooled: dict[str, LaggedDecoder]
+    own: dict[str, dict[int, LaggedDecoder]]
+
+    def embed(self, data: EEGAudioDataModule, part: Part, lag: float | None = None) -> dict[str, Embedded]:
+        """Embed every window of a part with every decoder.
+
+        Args:
+            data: What was fitted on.
+            part: Which windows.
+            lag: How much later than its sound the EEG is read, in seconds; unset: as in fitting.
+
+        Returns:
+            By name: ``ridge pooled``, ``cca pooled``, and, if every subject of the part was trained on, ``ridge own``
+            and ``cca own``. Each subject's own decoder compares EEG with sound in a space of its own: K holds one
+            block per subject of the part, in which only that subject's EEG is not zero, and the similarities are
+            those of the own decoders over the root of the number of subjects.
+        """
+        names, subjects = _names(data, part), sorted(_by_subject(data, part))
+        pieces: dict[str, list[Embedded]] = {}
+        for batch in data.batches(part, lag=lag):
+            eeg, features = self.arrange(batch, names), _features(batch)
+            for name, method in self.methods.items():
+                heard, pooled, own = features[:, method.rows], self.pooled[name], self.own.get(name, {})
+                embedded = Embedded(pooled.embed_eeg(eeg), pooled.embed_sound(heard))
+                pieces.setdefault(f"{name} pooled", []).append(embedded)
+                if own and set(subjects) <= set(own):
+                    blocks = _own([own[one] for one in subjects], eeg, heard, batch["subject"].numpy(), subjects)
+                    pieces.setdefault(f"{name} own", []).append(blocks)
+        return {
+            name: Embedded(np.concatenate([p.eeg for p in parts]), np.concatenate([p.sound for p in parts]))
+            for name, parts in pieces.items()
+        }
+
+    def arrange(self, batch: Batch, names: Mapping[int, Sequence[str]]) -> Floats:
+        """EEG of a batch in the order of ``channels``, (B, len(channels), T).
+
+        Args:
+            batch: Windows.
+            names: Of the channels of each of their recordings, in the order of the batch.
+        """
+        eeg, recordings = batch["eeg"].numpy(), batch["recording"].numpy()
+        place = {name: row for row, name in enumerate(self.channels)}
+        out = np.zeros((len(eeg), len(place), eeg.shape[2]), np.float32)
+        for recording in np.unique(recordings):
+            here = recordings == recording
+            for row, name in enumerate(names[int(recording)]):
+                if name in place:
+                    out[here, place[name]] = eeg[here, row]
+        return out
+
+
+def fit_linear(data: EEGAudioDataModule, methods: Mapping[str, Method] = METHODS, own: bool = True) -> LinearBaselines:
+    """Fit linear decoders on whole training segments; regularisers and weights come from validation segments.
+
+    Test lists are never read. Memory holds the moments of one subject and of all together.
+
+    Args:
+        data: After ``setup``, with ``audio=True``.
+        methods: Kinds of decoders.
+        own: Also fit one decoder per training subject; one without validation segments takes those of all subjects.
+
+    Raises:
+        ConfigError: The data module reads no sound.
+    """
+    if not data.audio:
+        raise ConfigError("audio=False: linear baselines need the sound of each window (data.audio)")
+    train, validation = _by_subject(data, "train"), _by_subject(data, "val")
+    names = _names(data, "train")
+    channels = list(dict.fromkeys(name for recording in names.values() for name in recording))
+    fitted = LinearBaselines(channels, methods, {}, {name: {} for name in methods if own})
+    every = _moments(fitted, data, "val", [window for windows in validation.values() for window in windows])
+    total: dict[str, Moments] = {}
+    for subject, windows in train.items():
+        moments = _moments(fitted, data, "train", windows)
+        chosen = _moments(fitted, data, "val", validation[subject]) if own and subject in validation else every
+        for name, method in methods.items():
+            total[name] = total[name] + moments[name] if name in total else moments[name]
+            if own:
+                fitted.own[name][subject] = method.make().fit_moments(moments[name], chosen[name])
+    for name, method in methods.items():
+        fitted.pooled[name] = method.make().fit_moments(total[name], every[name])
+    return fitted
+
+
+def _by_subject(data: EEGAudioDataModule, part: Part) -> dict[int, list[Window]]:
+    """Whole segments of a part, each as one window, by the subject's index."""
+    number = {name: index for index, name in enumerate(data.store.subjects)}
+    whole: dict[int, list[Window]] = {}
+    seen = set()
+    for window in data.datasets[part].windows:
+        if (window.recording, window.segment) not in seen:
+            seen.add((window.recording, window.segment))
+            subject = number[data.store.recordings[window.recording].subject]
+            whole.setdefault(subject, []).append(replace(window, start=window.first))
+    return whole
+
+
+def _moments(
+    fitted: LinearBaselines, data: EEGAudioDataModule, part: Part, windows: Sequence[Window]
+) -> dict[str, Moments]:
+    """What each method needs to know of some stretches, which are read once and one by one."""
+    names, total = _names(data, part), dict[str, Moments]()
+    decoders = {name: method.make() for name, method in fitted.methods.items()}
+    for window in windows:
+        reader = copy(data.datasets[part])  # reads with the network's scaling, clamp and lag
+        reader.windows, reader.augment = [window], None
+        reader.samples = window.last - window.first + data.samples
+        batch = reader[0, 0]
+        eeg, features = fitted.arrange(batch, names)[0], _features(batch)[0]
+        for name, method in fitted.methods.items():
+            one = decoders[name].moments([(eeg, features[method.rows])])
+            total[name] = total[name] + one if name in total else one
+    return total
+
+
+def _own(
+    decoders: Sequence[LaggedDecoder],
+    eeg: Floats,
+    features: Floats,
+    subject: NDArray[np.integer[Any]],
+    subjects: Sequence[int],
+) -> Embedded:
+    """Embeddings with one block for each of ``subjects``, made by the decoder in its place."""
+    from_eeg, from_sound = [], []
+    for decoder, one in zip(decoders, subjects, strict=True):
+        heard = decoder.embed_sound(features) / np.float32(np.sqrt(len(subjects)))
+        block = np.zeros_like(heard)
+        if (subject == one).any():
+            block[subject == one] = decoder.embed_eeg(eeg[subject == one])
+        from_eeg.append(block)
+        from_sound.append(heard)
+    return Embedded(np.concatenate(from_eeg, axis=1), np.concatenate(from_sound, axis=1))
+
+
+def _features(batch: Batch) -> Floats:
+    return np.stack([speech_features(wave) for wave in batch["audio"].numpy()])
+
+
+def _names(data: EEGAudioDataModule, part: Part) -> dict[int, list[str]]:
+    """Names of the channels of each recording of a part."""
+    recordings = sorted({window.recording for window in data.datasets[part].windows})
+    return {recording: [name.lower() for name in data.channel_names(recording)] for recording in recordings}

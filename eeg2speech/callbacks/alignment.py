@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_info
+
+from eeg2speech.baselines.linear import fit_linear
+from eeg2speech.callbacks.alignment_controls import controls, embed_part, replaced, untrained
+from eeg2speech.callbacks.alignment_tables import print_figures, print_verdict
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.metrics import (
+    PROTOCOL_2023,
+    PROTOCOL_2024,
+    Comparison,
+    Embeddings,
+    Figure,
+    Null,
+    RetrievalRow,
+    judge,
+    match_mismatch,
+    mean_figure,
+    permutation_null,
+    retrieval_report,
+    retrieval_scores,
+)
+from eeg2speech.metrics.geometry import geometry
+from eeg2speech.metrics.ranks import reciprocal, top
+from eeg2speech.metrics.streams import rewindow
+from eeg2speech.tasks.alignment import AlignmentTask
+from eeg2speech.types import Part
+
+STEP = 0.16
+"""Seconds of a step."""
+LAGS = (-0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+Summary = dict[str, Figure]
+
+
+class TestAlignment(Callback):
+    """Asks after a test whether EEG and sound are aligned, and how sure that is.
+
+    For every test list: retrieval in both directions and several galleries, match-mismatch after two published
+    protocols, each with intervals over stimuli; permutations of the sounds within their story; the same model with EEG
+    that cannot know the sound; the untrained model; the model with the sound moved in time; and linear decoders fitted
+    on the same training windows. A verdict on each list follows from the permutations and the controls alone.
+
+    Args:
+        permutations: Shuffles of the sounds; a verdict in favour needs 1000.
+        lags: Seconds that the EEG is read later than in training, for the lag curve.
+        linear: Also fit ridge regression and canonical correlation analysis.
+    """
+
+    __test__ = False  # not a test of ours, whatever its name
+
+    def __init__(self, permutations: int = 1000, lags: Sequence[float] = LAGS, linear: bool = True) -> None:
+        self.permutations, self.lags, self.linear = permutations, list(lags), linear
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare, print and keep the results for ``test.json``."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, AlignmentTask) or not isinstance(data, EEGAudioDataModule):
+            return
+        if not trainer.is_global_zero:
+            return
+        task = pl_module
+        task.eval()
+        linear = fit_linear(data) if self.linear else None
+        fresh = untrained(task)
+        surrogates = controls(data)
+        results: dict[str, Any] = {}
+        for part in data.test_parts:
+            rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
+            model = embed_part(task, data, part)
+            compared = model.compare()
+            summaries = {"model": self._summary(model, compared, data.window, task.aligner.steps)}
+            checks = {name: self._mrr(replaced(task, data, part, model, change)) for name, change in surrogates.items()}
+            checks["untrained"] = self._mrr(embed_part(fresh, data, part))
+            if linear is not None:
+                for name, embedded in linear.embed(data, part).items():
+                    other = Embeddings(
+                        embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
+                    )
+                    summaries[name] = self._summary(other, other.compare(), data.window, steps=False)
+            nulls = {
+                name: permutation_null(retrieval_scores(compared, table), self.permutations)
+                for name, table in (("mrr", reciprocal()), ("top10", top(10)))
+            }
+            verdict = judge(nulls["mrr"], checks)
+            curve = {f"{lag:+.2f}": self._mrr(self._lagged(task, data, part, model, lag)) for lag in self.lags}
+            print_figures(part, summaries, checks, data.description.simulated)
+            print_verdict(part, verdict, nulls["mrr"])
+            results[part] = {
+                "windows": len(model.key),
+                "gallery": compared.similarity.shape[1],
+                "verdict": asdict(verdict),
+                "figures": {name: _plain(summary) for name, summary in summaries.items()},
+                "controls, mrr": _plain(checks),
+                "permutations": {name: _describe(null) for name, null in nulls.items()},
+                "retrieval": [_row(row, data) for row in retrieval_report(compared)],
+                "lag curve, mrr": _plain(curve),
+                "geometry": geometry(model),
+            }
+        task.results["alignment"] = {
+            "measure": "retrieval and match-mismatch of held-out windows, 95 % bootstrap intervals over stimuli",
+            "window": data.window,
+            "similarity": task.aligner.similarity,
+            "lists": results,
+        }
+
+    def _lagged(
+        self, task: AlignmentTask, data: EEGAudioDataModule, part: Part, model: Embeddings, lag: float
+    ) -> Embeddings:
+        return embed_part(task, data, part, sound=model.sound, lag=data.lag + lag)
+
+    def _mrr(self, embeddings: Embeddings) -> Figure:
+        return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
+
+    def _summary(self, embeddings: Embeddings, compared: Comparison, window: float, steps: bool) -> Summary:
+        """The figures of a table's row; match-mismatch in windows of the protocols if the steps can be cut anew."""
+        row = retrieval_report(compared, galleries=())[0].figures
+        summary = {name: row[name] for name in ("top1", "top5", "top10", "mrr", "median_rank")}
+        for protocol, name in ((PROTOCOL_2023, "match_2023"), (PROTOCOL_2024, "match_2024")):
+            duration, comparison = window, compared
+            if steps:
+                length = round(protocol.duration / STEP)
+                hop = 1 if protocol.gap is not None else length
+                try:
+                    again = rewindow(embeddings, round(window / STEP), STEP, length, hop)
+                    duration, comparison = length * STEP, again.compare()
+                except ValueError:  # no two windows adjoin
+                    pass
+            found = match_mismatch(comparison, duration, protocol)
+            summary[name] = mean_figure(found.accuracy, found.chance, comparison.stimulus)
+        return summary
+
+
+def _plain(figures: dict[str, Figure]) -> dict[str, dict[str, float]]:
+    return {name: {key: float(value) for key, value in asdict(figure).items()} for name, figure in figures.items()}
+
+
+def _describe(null: Null) -> dict[str, float]:
+    low, high = null.band
+    return {
+        "observed": null.observed, "mean": float(null.draws.mean()), "low": low, "high": high,
+        "percentile_99": null.threshold, "p": null.p, "z": null.z, "permutations": len(null.draws),
+        "windows": null.windows,
+    }  # fmt: skip
+
+
+def _row(row: RetrievalRow, data: EEGAudioDataModule) -> dict[str, Any]:
+    described = {key: value for key, value in asdict(row).items() if key != "figures"}
+    described["subject"] = None if row.subject is None else data.store.subjects[row.subject]
+    return described | _plain(row.figures)

@@ -1,0 +1,106 @@
+"""Windows of a test list in the model's space: as they are, and with EEG in place that cannot know the sound."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eeg2speech.baselines.controls import SubjectMean, another_trial, noise, phase_randomised, zeros
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.metrics import Embeddings
+from eeg2speech.models import Aligner
+from eeg2speech.seeding import mix
+from eeg2speech.tasks.alignment import SAME, AlignmentTask, sound_keys
+from eeg2speech.types import Batch, Part
+
+Change = Callable[[Batch], Tensor]
+"""Puts other EEG, (B, C, T), in the place of a batch's."""
+_SURROGATE = 0x73757272  # key of the surrogates' random numbers
+_TRAINING = 2000  # training windows that a subject's mean window is taken from
+
+
+@torch.no_grad()
+def embed_part(
+    task: AlignmentTask,
+    data: EEGAudioDataModule,
+    part: Part,
+    change: Change | None = None,
+    sound: NDArray[np.float32] | None = None,
+    lag: float | None = None,
+) -> Embeddings:
+    """Embed every window of a list.
+
+    Args:
+        task: Whose model.
+        data: Whose windows.
+        part: Which list.
+        change: Makes the EEG that is used instead.
+        sound: Embeddings of the sounds where they are known already, (n, K).
+        lag: How much later than the sound the EEG is read, in seconds; unset: as in training.
+    """
+    found: dict[str, list[NDArray[np.generic]]] = {}
+    for batch in data.batches(part, lag=lag):
+        if change is not None:
+            batch["eeg"] = change(batch)
+        on_device: Batch = {key: value.to(task.device) for key, value in batch.items()}  # type: ignore[assignment]
+        rows = {"eeg": task.embed_eeg(on_device)}
+        if sound is None:
+            rows["sound"] = task.aligner.embed_sound(on_device["audio"])
+        rows |= {"key": sound_keys(batch), "subject": batch["subject"], "stimulus": batch["stimulus"]}
+        rows["start"] = (batch["sound_start"] / SAME).round() * SAME
+        for name, values in rows.items():
+            found.setdefault(name, []).append(values.cpu().numpy())
+    joined = {name: np.concatenate(values) for name, values in found.items()}
+    if sound is not None:
+        joined["sound"] = sound
+    return Embeddings(**joined)  # type: ignore[arg-type]
+
+
+def replaced(
+    task: AlignmentTask, data: EEGAudioDataModule, part: Part, model: Embeddings, change: Change | None
+) -> Embeddings:
+    """Embeddings of a list with other EEG, or, without ``change``, with that of another trial of the same subject."""
+    if change is not None:
+        return embed_part(task, data, part, change, model.sound)
+    other, moved = another_trial(model.subject, model.stimulus)
+    return Embeddings(
+        model.eeg[other][moved],
+        *(getattr(model, name)[moved] for name in ("sound", "key", "subject", "stimulus", "start")),
+    )
+
+
+def controls(data: EEGAudioDataModule) -> Mapping[str, Change | None]:
+    """EEG that cannot know the sound, by name; None stands for that of another trial."""
+    of_subject = SubjectMean(data.batches("train", _TRAINING))
+    return {
+        "noise": lambda batch: noise(batch["eeg"], batch["channel_mask"], _seeds(batch)),
+        "phase-randomised": lambda batch: phase_randomised(batch["eeg"], batch["channel_mask"], _seeds(batch)),
+        "another trial": None,
+        "zeros": lambda batch: zeros(batch["eeg"]),
+        "subject only": lambda batch: of_subject(batch["eeg"], batch["channel_mask"], batch["subject"]),
+    }
+
+
+def untrained(task: AlignmentTask) -> AlignmentTask:
+    """The same task with an EEG side that starts anew; the sound's side is kept."""
+    fresh = copy.copy(task)
+    fresh._modules = dict(task._modules)
+    torch.manual_seed(mix(0, 2))
+    aligner = Aligner(type(task.encoder)(**task.encoder.config), task.aligner.audio, **task.aligner.config).to(
+        task.device
+    )
+    aligner.sound_head = task.aligner.sound_head
+    if aligner.subject_layer is not None and task.aligner.subject_layer is not None:
+        aligner.subject_layer.known.copy_(task.aligner.subject_layer.known)
+    aligner.whitening = task.aligner.whitening
+    fresh.aligner = aligner.eval()
+    return fresh
+
+
+def _seeds(batch: Batch) -> list[int]:
+    return [mix(_SURROGATE, index) for index in batch["index"].tolist()]

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from eeg2speech.metrics import Figure, Null, Verdict
+from eeg2speech.types import Part
+
+COLUMNS = {
+    "top1": "top-1", "top10": "top-10", "mrr": "MRR", "median_rank": "median rank",
+    "match_2023": "match-mismatch 2023", "match_2024": "2024",
+}  # fmt: skip
+
+
+def print_figures(
+    part: Part, figures: Mapping[str, Mapping[str, Figure]], controls: Mapping[str, Figure], simulated: bool
+) -> None:
+    """Print a test list's figures with their chance levels, and the controls.
+
+    Args:
+        part: Name of the list.
+        figures: Of the model and the linear decoders, by column.
+        controls: Mean reciprocal rank of each control.
+        simulated: The EEG is.
+    """
+    title = f"Alignment on {part.replace('_', ' ')} [95 % over stimuli]" + (", SIMULATED EEG" if simulated else "")
+    table = Table(title=title)
+    table.add_column("")
+    for column in COLUMNS.values():
+        table.add_column(column, justify="right")
+    for name, row in figures.items():
+        table.add_row(name, *(_cell(row.get(column)) for column in COLUMNS), style="bold" if name == "model" else None)
+    for name, figure in controls.items():
+        table.add_row(f"  {name}", *(_cell(figure) if column == "mrr" else "" for column in COLUMNS), style="dim")
+    chance = next(iter(figures.values()))
+    table.add_row("chance", *(f"{chance[column].chance:.3g}" if column in chance else "" for column in COLUMNS))
+    Console().print(table)
+
+
+def print_verdict(part: Part, verdict: Verdict, null: Null) -> None:
+    """Print whether a list is aligned, how sure that is, and why."""
+    word = "[bold green]ALIGNED[/]" if verdict.aligned else "[bold red]NOT ALIGNED[/]"
+    Console().print(
+        f"{part.replace('_', ' ')}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}, "
+        f"{verdict.effect.ratio:.1f} x the mean of {len(null.draws)} permutations"
+    )
+    for reason in verdict.reasons:
+        Console().print(f"  {reason}", highlight=False)
+
+
+def _cell(figure: Figure | None) -> str:
+    return "" if figure is None else f"{figure.value:.3g} [{figure.low:.2g}, {figure.high:.2g}]"

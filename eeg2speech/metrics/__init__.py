@@ -1,0 +1,35 @@
+from eeg2speech.metrics.bootstrap import Interval, bootstrap_interval, median_interval
+from eeg2speech.metrics.comparison import Comparison, Embeddings
+from eeg2speech.metrics.figure import Figure, mean_figure, median_figure
+from eeg2speech.metrics.match_mismatch import PROTOCOL_2023, PROTOCOL_2024, MatchMismatch, Protocol, match_mismatch
+from eeg2speech.metrics.null import Null, PairScores, permutation_null, retrieval_scores
+from eeg2speech.metrics.reconstruction import NormalizedMSE
+from eeg2speech.metrics.retrieval import Retrieval, RetrievalRow, retrieval_report
+from eeg2speech.metrics.verdict import Effect, Verdict, judge
+
+__all__ = [
+    "PROTOCOL_2023",
+    "PROTOCOL_2024",
+    "Comparison",
+    "Effect",
+    "Embeddings",
+    "Figure",
+    "Interval",
+    "MatchMismatch",
+    "NormalizedMSE",
+    "Null",
+    "PairScores",
+    "Protocol",
+    "Retrieval",
+    "RetrievalRow",
+    "Verdict",
+    "bootstrap_interval",
+    "judge",
+    "match_mismatch",
+    "mean_figure",
+    "median_figure",
+    "median_interval",
+    "permutation_null",
+    "retrieval_report",
+    "retrieval_scores",
+]

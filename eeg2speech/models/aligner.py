@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from eeg2speech.errors import ConfigError
+from eeg2speech.models.audio import STEP, AudioEncoder
+from eeg2speech.models.encoder import ViTEncoder
+from eeg2speech.models.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
+from eeg2speech.models.subject import SubjectLayer
+from eeg2speech.models.whitening import Whitening
+
+
+class Aligner(nn.Module):
+    """EEG and sound in one space: an encoder and a head on each side, one vector for every 160 ms.
+
+    Reference: Radford et al. 2021, CLIP (arXiv 2103.00020); Defossez et al. 2023 (arXiv 2208.12266) for EEG and speech.
+
+    Args:
+        encoder: Of EEG; its patches last one step of 160 ms.
+        audio: Of sound.
+        subjects: How many people the data has; each has a place in the subject layer and the whitening.
+        channels: Electrodes of the largest montage.
+        features: Of a step's vector, E.
+        width: Features of a step inside the heads.
+        rows: How the electrode groups of a step become one: ``flat``, a matrix for data with a single montage, or
+            ``pooling``, spatial filters by position, for any.
+        filters: Spatial filters of ``pooling``.
+        kernel: Steps that a convolution of the EEG head sees.
+        depth: Convolutions of the EEG head.
+        dropout: Share of features dropped in the EEG head in training.
+        similarity: How two windows are compared.
+        centre: Compare what changes within a window; not for ``pooled``.
+        subject_layer: Mix the channels of each subject in a way of its own.
+        whitening: Whiten the EEG of each subject first (Euclidean alignment).
+
+    Raises:
+        ConfigError: The sizes do not fit one another.
+    """
+
+    def __init__(
+        self,
+        encoder: ViTEncoder,
+        audio: AudioEncoder,
+        subjects: int,
+        channels: int,
+        features: int = 64,
+        width: int = 128,
+        rows: Literal["flat", "pooling"] = "flat",
+        filters: int = 8,
+        kernel: int = 5,
+        depth: int = 1,
+        dropout: float = 0.0,
+        similarity: Similarity = "steps",
+        centre: bool = True,
+        subject_layer: bool = True,
+        whitening: bool = False,
+    ) -> None:
+        super().__init__()
+        electrodes, samples = encoder.patch
+        if samples != STEP // 160:
+            raise ConfigError(
+                f"patch={list(encoder.patch)}: a step of EEG is {samples} samples of 10 ms, one of sound "
+                f"{STEP // 160}; alignment needs both to last 160 ms (model.encoder.patch)"
+            )
+        if kernel % 2 == 0 or kernel < 1:
+            raise ConfigError(f"kernel={kernel} is not an odd number of steps (model.kernel)")
+        self.config: dict[str, Any] = {
+            "subjects": subjects, "channels": channels, "features": features, "width": width, "rows": rows,
+            "filters": filters, "kernel": kernel, "depth": depth, "dropout": dropout, "similarity": similarity,
+            "centre": centre, "subject_layer": subject_layer, "whitening": whitening,
+        }  # fmt: skip
+        self.similarity, self.centre, self.channels = similarity, centre, channels
+        self.encoder, self.audio = encoder, audio
+        self.whitening = Whitening(subjects, channels) if whitening else None
+        self.subject_layer = SubjectLayer(subjects, channels) if subject_layer else None
+        groups = -(-channels // electrodes)
+        self.eeg_rows: nn.Module
+        if rows == "flat":
+            self.eeg_rows = FlatMixing(encoder.width, groups, width)
+        else:
+            self.eeg_rows = RowPooling(encoder.width, encoder.width, filters, width)
+        self.context = TemporalContext(width, kernel, depth, dropout)
+        self.eeg_head = nn.Linear(width, features)
+        self.sound_head = nn.Linear(audio.rows * audio.width, features)
+
+    def eeg_steps(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
+        """One vector for every 160 ms of EEG.
+
+        Args:
+            eeg: Scaled EEG, (B, C, T).
+            positions: Metres in head coordinates, (B, C, 3).
+            channel_mask: True where a channel exists, (B, C); None if all do.
+            subject: Place of each window's subject, -1 for one the model does not know, (B,).
+
+        Returns:
+            (B, L, E).
+        """
+        if self.whitening is not None:
+            eeg = self.whitening(eeg, subject, channel_mask)
+        if self.subject_layer is not None:
+            eeg = self.subject_layer(eeg, subject, channel_mask)
+        tokens = self.encoder(eeg, positions, channel_mask)
+        if isinstance(self.eeg_rows, RowPooling):
+            layout = self.encoder.layout(eeg, positions, channel_mask)
+            steps = layout.grid[1]
+            codes = rearrange(layout.codes, "b (g l) d -> b g l d", l=steps)[:, :, 0]
+            exists = None if layout.exists is None else rearrange(layout.exists, "b (g l) -> b g l", l=steps)[:, :, 0]
+            mixed = self.eeg_rows(tokens, codes, exists)
+        else:
+            mixed = self.eeg_rows(tokens)
+        out: Tensor = self.eeg_head(self.context(mixed))
+        return out
+
+    def sound_steps(self, audio: Tensor) -> Tensor:
+        """One vector for every 160 ms of sound, (B, S) at 16 kHz to (B, L, E)."""
+        return self.project(self.audio(audio))
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """The sound's side of the space from tokens of the audio encoder, (B, L, F, D) to (B, L, E)."""
+        out: Tensor = self.sound_head(rearrange(tokens, "b l f d -> b l (f d)"))
+        return out
+
+    def embed_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
+        """Unit vectors of EEG windows, (B, K), whose dot product with a sound's is their similarity."""
+        return embed(self.eeg_steps(eeg, positions, channel_mask, subject), self.similarity, self.centre)
+
+    def embed_sound(self, audio: Tensor) -> Tensor:
+        """Unit vectors of sounds, (B, S) at 16 kHz to (B, K)."""
+        return embed(self.sound_steps(audio), self.similarity, self.centre)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Class and config of this and of both encoders, in plain values."""
+        parts = {
+            name: {"class": type(module).__name__, "config": module.config}
+            for name, module in (("encoder", self.encoder), ("audio", self.audio))
+        }
+        return {"class": type(self).__name__, "config": {**self.config, **parts}}
+
+    @property
+    def steps(self) -> bool:
+        """Whether vectors are made of steps that can be laid end to end."""
+        return self.similarity == "steps"

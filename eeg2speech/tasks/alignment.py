@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from eeg2speech.errors import ConfigError
+from eeg2speech.losses import InfoNCE
+from eeg2speech.metrics import Retrieval
+from eeg2speech.models import ViTEncoder
+from eeg2speech.models.aligner import Aligner
+from eeg2speech.models.audio import AudioEncoder
+from eeg2speech.models.heads import Similarity
+from eeg2speech.models.whitening import Covariances
+from eeg2speech.tasks.base import Stage, Task
+from eeg2speech.types import TEST_PARTS, Batch
+
+SAME = 0.05
+"""Sounds of one stimulus that start within the same stretch of this many seconds are one sound."""
+WHITENED = 2000
+"""Training windows that the whitening is fitted on, evenly spread."""
+_STRETCHES = 10**7  # of a stimulus: 138 hours
+
+
+def sound_keys(batch: Batch) -> Tensor:
+    """Number the sounds of windows, (B,): equal where people heard the same stretch of the same stimulus."""
+    return batch["stimulus"] * _STRETCHES + (batch["sound_start"] / SAME).round().long()
+
+
+class AlignmentTask(Task):
+    """Stage 2: bring EEG and the speech that was heard into one space.
+
+    Reference: Defossez et al. 2023, Decoding speech perception from non-invasive brain recordings (Nature Machine
+    Intelligence; arXiv 2208.12266).
+
+    Args:
+        samples: EEG samples of a window; linked from the data module.
+        subjects: Labels of the people in the data; linked from the data module.
+        channels: Electrodes of the largest montage; linked from the data module.
+        encoder: Of EEG, as in stage 1.
+        audio: Of sound.
+        loss: ``InfoNCE`` or ``SigLIP``.
+        features: Of the vector of a 160 ms step.
+        width: Features of a step inside the heads.
+        rows: How electrode groups are combined: ``flat`` for a single montage, ``pooling`` for any.
+        kernel: Steps that a convolution of the EEG head sees.
+        depth: Convolutions of the EEG head.
+        dropout: Share of features dropped in the EEG head in training.
+        similarity: ``steps``: cosine averaged over steps; ``window``: cosine of all steps as one vector; ``pooled``:
+            cosine of means over time.
+        centre: Compare what changes within a window; not for ``pooled``.
+        subject_layer: Mix the channels of each subject in a way of its own.
+        whitening: Whiten the EEG of each subject first (Euclidean alignment).
+        optimizer: Makes the optimizer from parameter groups.
+        warmup: Share of the run's steps over which the learning rate rises.
+        reference_batch: The learning rate is for this many windows per step and scaled linearly with the effective
+            batch; 0 leaves it as it is.
+        encoder_weights: Checkpoint or exported folder of stage 1; unset: the encoder starts from random weights.
+        audio_weights: What the audio encoder starts from: for ``SpectrogramViT`` a checkpoint or exported folder of a
+            run of ``configs/audiomae.yaml``, for ``AudioMAE`` a hub id, folder or file; unset: random weights.
+        encoder_rate: Learning rate of the EEG encoder as a multiple; 0 freezes it.
+        layer_decay: Factor on the learning rate of the EEG encoder from one block to the one before it.
+
+    Raises:
+        ConfigError: Sizes or settings do not fit one another.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        subjects: list[str],
+        channels: int,
+        encoder: ViTEncoder,
+        audio: AudioEncoder,
+        loss: nn.Module | None = None,
+        features: int = 64,
+        width: int = 128,
+        rows: Literal["flat", "pooling"] = "flat",
+        kernel: int = 5,
+        depth: int = 1,
+        dropout: float = 0.0,
+        similarity: Similarity = "steps",
+        centre: bool = True,
+        subject_layer: bool = True,
+        whitening: bool = False,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        warmup: float = 0.08,
+        reference_batch: int = 64,
+        encoder_weights: Path | None = None,
+        audio_weights: Path | str | None = None,
+        encoder_rate: float = 1.0,
+        layer_decay: float = 1.0,
+    ) -> None:
+        super().__init__(optimizer, warmup, reference_batch, encoder_weights)
+        if samples % encoder.patch[1]:
+            raise ConfigError(
+                f"window of {samples} samples is not a whole number of patches of {encoder.patch[1]} samples "
+                "(data.window, model.encoder.patch)"
+            )
+        if not 0 < layer_decay <= 1 or not 0 <= encoder_rate < math.inf:
+            raise ConfigError(
+                f"encoder_rate={encoder_rate} must be 0 or more and layer_decay={layer_decay} in (0, 1] "
+                "(model.encoder_rate, model.layer_decay)"
+            )
+        self.remember_settings()
+        self.subjects = subjects
+        self.aligner = Aligner(
+            encoder, audio, len(subjects), channels, features, width, rows, 2 * -(-channels // encoder.patch[0]),
+            kernel, depth, dropout, similarity, centre, subject_layer, whitening,
+        )  # fmt: skip
+        self.loss = InfoNCE() if loss is None else loss
+        self.encoder_rate, self.layer_decay, self.audio_weights = encoder_rate, layer_decay, audio_weights
+        if encoder_rate == 0:
+            encoder.requires_grad_(False)
+        names = ("val", *TEST_PARTS)
+        self.retrieval = nn.ModuleDict({name: Retrieval() for name in names})
+
+    @property
+    def encoder(self) -> ViTEncoder:
+        """What later stages take over."""
+        return self.aligner.encoder
+
+    @property
+    def parts(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
+        """The encoder, and the whole aligner."""
+        return {**super().parts, "aligner": (self.aligner, self.aligner.description)}
+
+    def rate_of(self, name: str) -> float:
+        """Lower in the EEG encoder, the more so the nearer to the EEG."""
+        inner = name.removeprefix("aligner.encoder.")
+        if inner == name:
+            return 1.0
+        depth = len(self.encoder.blocks.blocks)
+        block = int(inner.split(".")[2]) if inner.startswith("blocks.blocks.") else -1
+        return self.encoder_rate * self.layer_decay ** (depth - 1 - block)
+
+    def setup(self, stage: str) -> None:
+        """Take over the encoder of stage 1, and learn who is trained on."""
+        super().setup(stage)
+        if stage == "fit" and self.audio_weights is not None:
+            self.aligner.audio.load(self.audio_weights)
+        data = getattr(self.trainer, "datamodule", None)
+        names = list(getattr(data, "subject_names", self.subjects))
+        places = [self.subjects.index(name) if name in self.subjects else -1 for name in names]
+        self.places = torch.tensor(places, device=self.device)
+
+    def on_fit_start(self) -> None:
+        """Fit what is not learned by gradients on training windows: who is known, and the whitening."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        trained = {self.subjects.index(name) for name in data.subjects_of("train")}
+        if self.aligner.subject_layer is not None:
+            self.aligner.subject_layer.know(trained)
+        if self.aligner.whitening is not None:
+            seen = Covariances(len(self.subjects), self.aligner.channels)
+            for batch in data.batches("train", WHITENED):
+                seen.add(batch["eeg"], self.places.cpu()[batch["subject"]], batch["channel_mask"])
+            for subject in trained:
+                self.aligner.whitening.fit(subject, seen.mean(subject), training=True)
+
+    def embed_eeg(self, batch: Batch) -> Tensor:
+        """Unit vectors of the EEG of a batch, (B, K)."""
+        mask = batch["channel_mask"]
+        exists = None if bool(mask.all()) else mask
+        subject = self.places.to(self.device)[batch["subject"]]
+        return self.aligner.embed_eeg(batch["eeg"], batch["positions"], exists, subject)
+
+    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+        """Embed both sides and compare all pairs."""
+        if not batch["audio"].shape[1]:
+            raise ConfigError("alignment needs sound: set data.audio to true")
+        eeg, sound, key = self.embed_eeg(batch), self.aligner.embed_sound(batch["audio"]), sound_keys(batch)
+        loss = self.loss(eeg, sound, key)
+        if stage != "train":
+            retrieval = self.retrieval[part]
+            retrieval.update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
+        return {"loss": loss, "eeg": eeg, "sound": sound}
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the learned scale of similarities."""
+        if hasattr(self.loss, "scale"):
+            self.log("train/scale", self.loss.scale)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log retrieval over the whole validation part."""
+        self._log_retrieval("val", "val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log retrieval over each test list."""
+        for part in TEST_PARTS:
+            if self.retrieval[part].update_called:
+                self._log_retrieval(part, f"test/{part}")
+
+    def _log_retrieval(self, part: str, prefix: str) -> None:
+        metric = self.retrieval[part]
+        for name, value in metric.compute().items():
+            self.log(f"{prefix}/{name}", value, rank_zero_only=True)
+        if prefix == "val":
+            metric.reset()

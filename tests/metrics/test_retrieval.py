@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from spaces import comparison, embeddings
+
+from eeg2speech.metrics import Retrieval, retrieval_report
+
+
+def rows(compared, **kwargs):
+    return {(r.direction, r.gallery, r.subject): r for r in retrieval_report(compared, **({"samples": 50} | kwargs))}
+
+
+def tensors(points):
+    return [torch.from_numpy(x) for x in vars(points).values()]
+
+
+def fed(points, cuts):
+    metric = Retrieval()
+    for part in zip(*(x.tensor_split(cuts) for x in tensors(points)), strict=True):
+        metric.update(*part)
+    return metric
+
+
+@pytest.fixture
+def listeners():
+    return embeddings(np.random.default_rng(0), signal=0.6)
+
+
+def test_it_equals_a_loop(listeners):
+    compared = listeners.compare()
+    found = rows(compared)["eeg_to_sound", None, None].figures
+    ranks = []
+    for row in range(len(listeners.key)):
+        by_key = {k: listeners.eeg[row] @ listeners.sound[i] for i, k in enumerate(listeners.key)}
+        ranks.append(1 + sum(value > by_key[listeners.key[row]] for value in by_key.values()))
+    assert found["top1"].value == pytest.approx(np.mean(np.array(ranks) == 1))
+    assert found["top10"].value == pytest.approx(np.mean(np.array(ranks) <= 10))
+    assert found["mrr"].value == pytest.approx(np.mean(1 / np.array(ranks)))
+    assert found["median_rank"].value == np.median(ranks)
+    assert found["top10"].chance == pytest.approx(10 / 24)
+    assert found["top1"].low <= found["top1"].value <= found["top1"].high
+
+
+def test_a_perfect_model(listeners):
+    for row in rows(replace(listeners, eeg=listeners.sound).compare()).values():
+        assert row.figures["top1"].value == row.figures["mrr"].value == pytest.approx(1)
+        assert row.figures["median_rank"].value == 1
+
+
+def test_a_constant_model_is_at_chance(listeners):
+    eeg, sound = (np.broadcast_to(side[:1], side.shape) for side in (listeners.eeg, listeners.sound))
+    for row in rows(replace(listeners, eeg=eeg, sound=sound).compare(), galleries=(5,)).values():
+        for figure in row.figures.values():
+            assert figure.value == pytest.approx(figure.chance, rel=1e-12)
+
+
+def test_a_random_model_is_near_chance():
+    points = embeddings(np.random.default_rng(1), subjects=8, stories=10, sounds=10, width=64)
+    for row in rows(points.compare()).values():
+        if row.subject is None:
+            figure = row.figures["top10"]
+            assert figure.value == pytest.approx(figure.chance, abs=0.06)
+
+
+def test_a_diverged_model_finds_nothing(listeners):
+    broken = np.full_like(listeners.eeg, np.nan)
+    found = rows(replace(listeners, eeg=broken).compare())["eeg_to_sound", None, None].figures["top1"]
+    assert found.value == pytest.approx(found.chance)
+
+
+def test_each_subject_and_each_gallery_that_fits_has_its_row(listeners):
+    found = rows(listeners.compare(), galleries=(5, 24, 25))
+    assert {gallery for _, gallery, _ in found} == {None, 5, 24}
+    assert {subject for _, _, subject in found} == {None, 0, 1, 2}
+    mean = np.mean([found["sound_to_eeg", None, s].figures["top1"].value for s in range(3)])
+    assert found["sound_to_eeg", None, None].figures["top1"].value == pytest.approx(mean)
+    whole, largest = (found["eeg_to_sound", g, None].figures["mrr"].value for g in (None, 24))
+    assert whole == pytest.approx(largest)
+
+
+def test_a_sound_heard_twice_is_not_its_own_rival():
+    compared = comparison([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], target=[0, 0, 1])
+    found = rows(compared)["sound_to_eeg", None, None]
+    assert found.figures["top1"].value == 1
+    assert found.size == pytest.approx((2 + 2 + 3) / 3)
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [10, 11, 50]])
+def test_it_does_not_depend_on_the_batching(listeners, cuts):
+    got = {name: value.item() for name, value in fed(listeners, cuts).compute().items()}
+    whole = rows(listeners.compare())
+    assert got["top1"] == pytest.approx(whole["eeg_to_sound", None, None].figures["top1"].value)
+    assert got["sound_to_eeg_mrr"] == pytest.approx(whole["sound_to_eeg", None, None].figures["mrr"].value)
+
+
+def test_the_order_of_windows_does_not_matter(listeners):
+    order = np.random.default_rng(0).permutation(len(listeners.key))
+    mixed = type(listeners)(*(x[order] for x in vars(listeners).values()))
+    for row, other in zip(retrieval_report(listeners.compare()), retrieval_report(mixed.compare()), strict=True):
+        for name, figure in row.figures.items():
+            assert figure.value == pytest.approx(other.figures[name].value)
+            assert figure.low == pytest.approx(other.figures[name].low)
+
+
+def test_without_starts_they_are_unknown_and_reset_forgets(listeners):
+    metric = Retrieval()
+    metric.update(*tensors(listeners)[:5])
+    assert np.isnan(metric.embeddings().start).all()
+    metric.reset()
+    metric.update(*(x[:5] for x in tensors(listeners)))
+    assert len(metric.embeddings().key) == 5
+
+
+def test_what_other_ranks_collected_is_joined(listeners):
+    """As two ranks see it, with the exchange itself replaced."""
+    own, other = fed(type(listeners)(*(x[:30] for x in vars(listeners).values())), [7]), Retrieval()
+    other.update(*(x[30:] for x in tensors(listeners)))
+    states = iter([getattr(other, name)[0] for name in vars(listeners)] * 2)
+    own.dist_sync_fn, own.distributed_available_fn = lambda x, group: [x, next(states)], lambda: True
+    joined, whole = own.compute(), fed(listeners, []).compute()
+    assert [x.item() for x in joined.values()] == pytest.approx([x.item() for x in whole.values()])
+    np.testing.assert_array_equal(own.embeddings().key, listeners.key)
+
+
+def gather(rank, file, queue):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    points = embeddings(np.random.default_rng(0), signal=0.6)
+    metric = Retrieval()
+    own = slice(0, 30) if rank == 0 else slice(30, None)  # ranks may hold unequal parts
+    metric.update(*(x[own] for x in tensors(points)))
+    found = {name: value.item() for name, value in metric.compute().items()}
+    queue.put((rank, len(metric.embeddings().key), found))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_figures_of_one(listeners, tmp_path):
+    context = mp.get_context("spawn")
+    queue = context.Queue()
+    started = [context.Process(target=gather, args=(rank, tmp_path / "meet", queue)) for rank in range(2)]
+    for process in started:
+        process.start()
+    results = [queue.get(timeout=60) for _ in started]
+    for process in started:
+        process.join()
+    whole = {name: value.item() for name, value in fed(listeners, []).compute().items()}
+    for _, count, found in results:
+        assert count == 72
+        assert found == pytest.approx(whole)
