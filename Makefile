@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/maeeg
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo maeeg tensorboard test test-all format lint types benchmark clean
+.PHONY: help install install-dev demo maeeg audiomae alignment tensorboard test test-all format lint types benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,14 @@ maeeg: $(VENV)/.installed ## Stage 1: train MAEEG and test it (ARGS="--data.stor
 	$(BIN)/eeg2speech fit --config configs/maeeg.yaml $(ARGS)
 	$(BIN)/eeg2speech test --config configs/maeeg.yaml --ckpt_path best $(ARGS)
 
+audiomae: $(VENV)/.installed ## The small audio encoder that stage 2 takes over on the embedded data
+	$(BIN)/eeg2speech fit --config configs/audiomae.yaml $(ARGS)
+	$(BIN)/eeg2speech test --config configs/audiomae.yaml --ckpt_path best $(ARGS)
+
+alignment: $(VENV)/.installed ## Stage 2, after `make maeeg audiomae`: align EEG with speech, and test it
+	$(BIN)/eeg2speech fit --config configs/alignment.yaml $(ARGS)
+	$(BIN)/eeg2speech test --config configs/alignment.yaml --ckpt_path best $(ARGS)
+
 tensorboard: $(VENV)/.installed ## Watch the runs in a browser
 	$(BIN)/tensorboard --logdir runs
 
@@ -58,6 +66,8 @@ types: $(VENV)/.installed-dev ## Check types
 
 benchmark: $(VENV)/.installed-dev ## Time the model and the data module against their alternatives
 	$(BIN)/python -m tests.benchmarks.model
+	$(BIN)/python -m tests.benchmarks.contrastive
+	$(BIN)/python -m tests.benchmarks.audio
 	$(BIN)/python -m tests.benchmarks.loader
 
 clean: ## Remove what was built, but no runs

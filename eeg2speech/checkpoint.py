@@ -1,9 +1,7 @@
-"""Handing an encoder from one stage to the next: out of a checkpoint or an exported folder, never unpickled."""
+"""Handing parts of a model from one stage to the next: out of a checkpoint or an exported folder, never unpickled."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import pickle
 import re
 from collections.abc import Mapping
@@ -11,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from eeg2speech import __version__
 from eeg2speech.errors import DataError
-from eeg2speech.files import write_json, written_beside
+from eeg2speech.exports import Part, read_config, read_export, write_export
 
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
@@ -71,22 +66,28 @@ def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor
     """
     source = Path(source)
     if source.is_dir():
-        return _read_export(source, part)
+        return read_export(source, part)
     checkpoint = read_checkpoint(source)
-    state = canonical_state(checkpoint["state_dict"])
-    described = dict(checkpoint.get("parts", {}).get(part, {}))
-    prefix = described.pop("prefix", "?")
-    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    if not weights:
-        there = ", ".join(sorted(checkpoint.get("parts", {}))) or "none"
-        raise DataError(f"{source}: has no {part}; the parts it describes: {there}")
-    provenance = {
-        "checkpoint": source.name,
-        "global_step": int(checkpoint.get("global_step", 0)),
-        "epoch": int(checkpoint.get("epoch", 0)),
-        "lightning": str(checkpoint.get("pytorch-lightning_version", "")),
-    }
-    return described, weights, provenance
+    described, weights, _ = _take_out(checkpoint, part, source)
+    return described, weights, _provenance(checkpoint, source)
+
+
+def read_data(source: Path) -> dict[str, Any]:
+    """What a model was trained on, as the task remembered it; empty where nothing was.
+
+    Args:
+        source: A checkpoint of a run, or a folder that ``eeg2speech export`` wrote.
+
+    Raises:
+        DataError: The source is damaged.
+    """
+    source = Path(source)
+    try:
+        content = read_config(source) if source.is_dir() else read_checkpoint(source)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source}: not an export ({error}); make one with `eeg2speech export CKPT OUT`") from error
+    data = content.get("data", {})
+    return dict(data) if isinstance(data, dict) else {}
 
 
 def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
@@ -118,7 +119,7 @@ def export_part(source: Path, out: Path, part: str = "encoder") -> Path:
     Args:
         source: A checkpoint of a run.
         out: Folder to write into; files of an earlier export are replaced.
-        part: Which.
+        part: Which; parts inside it become part of its file.
 
     Returns:
         ``out``.
@@ -127,34 +128,60 @@ def export_part(source: Path, out: Path, part: str = "encoder") -> Path:
         DataError: The checkpoint does not hold this part, or ``out`` cannot be made.
     """
     described, weights, provenance = read_part(source, part)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be made a folder ({error.strerror}); choose another OUT") from error
-    file = out / f"{part}.safetensors"
-    with written_beside(file) as partial:
-        save_file({name: value.clone().contiguous() for name, value in weights.items()}, partial, {"format": "pt"})
-    description = {
-        "part": part,
-        **described,
-        "parameters": sum(value.numel() for value in weights.values()),
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "provenance": provenance | {"eeg2speech": __version__},
+    return write_export(out, {part: Part(described, weights)}, provenance, {})
+
+
+def export_parts(source: Path, out: Path) -> list[str]:
+    """Write all parts that a checkpoint describes, each as ``<part>.safetensors``, and one ``config.json``.
+
+    Args:
+        source: A checkpoint of a run.
+        out: Folder to write into; files of an earlier export are replaced.
+
+    Returns:
+        Names of the parts.
+
+    Raises:
+        DataError: The checkpoint describes no part, or ``out`` cannot be made.
+    """
+    checkpoint = read_checkpoint(source)
+    names = part_names(checkpoint) or ["encoder"]  # which is then named as missing
+    taken = {name: _take_out(checkpoint, name, source) for name in names}
+    parts = {}
+    for name, (described, weights, prefix) in taken.items():
+        inside = {
+            other: theirs.removeprefix(prefix)
+            for other, (_, _, theirs) in taken.items()
+            if theirs != prefix and theirs.startswith(prefix)
+        }
+        own = {k: v for k, v in weights.items() if not k.startswith(tuple(inside.values()))}
+        parts[name] = Part(described, own, inside)
+    data = checkpoint.get("data", {})
+    write_export(out, parts, _provenance(checkpoint, source), data)
+    return names
+
+
+def part_names(checkpoint: Mapping[str, Any]) -> list[str]:
+    """Parts that a checkpoint describes; the last has all others inside it."""
+    return list(checkpoint.get("parts", {}))
+
+
+def _take_out(checkpoint: Mapping[str, Any], part: str, source: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+    """Description, weights and prefix of a part of a checkpoint."""
+    state = canonical_state(checkpoint["state_dict"])
+    described = dict(checkpoint.get("parts", {}).get(part, {}))
+    prefix = described.pop("prefix", "?")
+    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    if not weights:
+        there = ", ".join(sorted(part_names(checkpoint))) or "none"
+        raise DataError(f"{source}: has no {part}; the parts it describes: {there}")
+    return described, weights, prefix
+
+
+def _provenance(checkpoint: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    return {
+        "checkpoint": source.name,
+        "global_step": int(checkpoint.get("global_step", 0)),
+        "epoch": int(checkpoint.get("epoch", 0)),
+        "lightning": str(checkpoint.get("pytorch-lightning_version", "")),
     }
-    write_json(out / "config.json", description)
-    return out
-
-
-def _read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
-    try:
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        file = folder / f"{part}.safetensors"
-        weights = load_file(file)
-        described = {"class": description["class"], "config": description["config"]}
-        if hashlib.sha256(file.read_bytes()).hexdigest() != description["sha256"]:
-            raise ValueError(f"{file.name} is not the one that config.json describes")
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise DataError(
-            f"{folder}: not an exported {part} ({error}); make one with `eeg2speech export CKPT OUT`"
-        ) from error
-    return described, weights, {"folder": folder.name, **description.get("provenance", {})}

@@ -1,4 +1,5 @@
 from eeg2speech.callbacks.alignment import TestAlignment
+from eeg2speech.callbacks.alignment_pictures import LogAlignment
 from eeg2speech.callbacks.baselines import CompareBaselines
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
@@ -12,6 +13,7 @@ __all__ = [
     "CompareBaselines",
     "ExportEncoder",
     "GracefulInterrupt",
+    "LogAlignment",
     "LogReconstruction",
     "LogThroughput",
     "ProbeEncoder",

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.baselines.linear import fit_linear
-from eeg2speech.callbacks.alignment_controls import controls, embed_part, replaced, untrained
+from eeg2speech.callbacks.alignment_controls import controls, embed_part, replaced, shuffled_within, untrained
 from eeg2speech.callbacks.alignment_tables import print_figures, print_verdict
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import (
@@ -27,6 +27,7 @@ from eeg2speech.metrics import (
     retrieval_report,
     retrieval_scores,
 )
+from eeg2speech.metrics.galleries import GalleryPoint, gallery_curves
 from eeg2speech.metrics.geometry import geometry
 from eeg2speech.metrics.ranks import reciprocal, top
 from eeg2speech.metrics.streams import rewindow
@@ -84,8 +85,9 @@ class TestAlignment(Callback):
                         embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
                     )
                     summaries[name] = self._summary(other, other.compare(), data.window, steps=False)
+            group = shuffled_within(model)
             nulls = {
-                name: permutation_null(retrieval_scores(compared, table), self.permutations)
+                name: permutation_null(retrieval_scores(compared, table, group), self.permutations)
                 for name, table in (("mrr", reciprocal()), ("top10", top(10)))
             }
             verdict = judge(nulls["mrr"], checks)
@@ -100,6 +102,7 @@ class TestAlignment(Callback):
                 "controls, mrr": _plain(checks),
                 "permutations": {name: _describe(null) for name, null in nulls.items()},
                 "retrieval": [_row(row, data) for row in retrieval_report(compared)],
+                "galleries": _galleries(gallery_curves(compared, self.permutations)),
                 "lag curve, mrr": _plain(curve),
                 "geometry": geometry(model),
             }
@@ -148,6 +151,16 @@ def _describe(null: Null) -> dict[str, float]:
         "percentile_99": null.threshold, "p": null.p, "z": null.z, "permutations": len(null.draws),
         "windows": null.windows,
     }  # fmt: skip
+
+
+def _galleries(curves: dict[str, list[GalleryPoint]]) -> dict[str, list[dict[str, float]]]:
+    found: dict[str, list[dict[str, float]]] = {}
+    for name, points in curves.items():
+        for point in points:
+            low, high = point.null.band
+            described = {"gallery": point.gallery, "null_low": low, "null_high": high}
+            found.setdefault(name, []).append(described | _plain({name: point.figure})[name])
+    return found
 
 
 def _row(row: RetrievalRow, data: EEGAudioDataModule) -> dict[str, Any]:

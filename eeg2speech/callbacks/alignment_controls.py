@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eeg2speech.baselines.controls import SubjectMean, another_trial, noise, phase_randomised, zeros
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import Embeddings
 from eeg2speech.models import Aligner
 from eeg2speech.seeding import mix
+from eeg2speech.surrogates import SubjectMean, another_trial, noise, phase_randomised, zeros
 from eeg2speech.tasks.alignment import SAME, AlignmentTask, sound_keys
 from eeg2speech.types import Batch, Part
 
@@ -32,8 +33,9 @@ def embed_part(
     change: Change | None = None,
     sound: NDArray[np.float32] | None = None,
     lag: float | None = None,
+    most: int | None = None,
 ) -> Embeddings:
-    """Embed every window of a list.
+    """Embed the windows of a list.
 
     Args:
         task: Whose model.
@@ -42,23 +44,28 @@ def embed_part(
         change: Makes the EEG that is used instead.
         sound: Embeddings of the sounds where they are known already, (n, K).
         lag: How much later than the sound the EEG is read, in seconds; unset: as in training.
+        most: All, or this many windows evenly spread.
     """
     found: dict[str, list[NDArray[np.generic]]] = {}
-    for batch in data.batches(part, lag=lag):
+    for batch in data.batches(part, most, lag):
         if change is not None:
             batch["eeg"] = change(batch)
-        on_device: Batch = {key: value.to(task.device) for key, value in batch.items()}  # type: ignore[assignment]
+        on_device = cast(Batch, {key: value.to(task.device) for key, value in cast(dict[str, Tensor], batch).items()})
         rows = {"eeg": task.embed_eeg(on_device)}
         if sound is None:
             rows["sound"] = task.aligner.embed_sound(on_device["audio"])
-        rows |= {"key": sound_keys(batch), "subject": batch["subject"], "stimulus": batch["stimulus"]}
-        rows["start"] = (batch["sound_start"] / SAME).round() * SAME
-        for name, values in rows.items():
+        for name, values in (rows | facts(batch)).items():
             found.setdefault(name, []).append(values.cpu().numpy())
     joined = {name: np.concatenate(values) for name, values in found.items()}
     if sound is not None:
         joined["sound"] = sound
-    return Embeddings(**joined)  # type: ignore[arg-type]
+    return Embeddings(**joined)
+
+
+def facts(batch: Batch) -> dict[str, Tensor]:
+    """What has to be known of windows beside their embeddings, (B,) each."""
+    start = (batch["sound_start"] / SAME).round() * SAME
+    return {"key": sound_keys(batch), "subject": batch["subject"], "stimulus": batch["stimulus"], "start": start}
 
 
 def replaced(
@@ -84,6 +91,22 @@ def controls(data: EEGAudioDataModule) -> Mapping[str, Change | None]:
         "zeros": lambda batch: zeros(batch["eeg"]),
         "subject only": lambda batch: of_subject(batch["eeg"], batch["channel_mask"], batch["subject"]),
     }
+
+
+def shuffled_within(model: Embeddings) -> NDArray[np.int64]:
+    """Within which group of windows sounds may be shuffled, (n,): their story.
+
+    Where every story is a single sound, as with words and phonemes, it is all sounds that the same people heard: across
+    them a speaker or a session would count as speech that was understood.
+    """
+    listeners: dict[int, tuple[int, ...]] = {}
+    for stimulus in np.unique(model.stimulus).tolist():
+        here = model.stimulus == stimulus
+        if len(np.unique(model.key[here])) > 1:
+            return model.stimulus
+        listeners[stimulus] = tuple(np.unique(model.subject[here]).tolist())
+    number = {who: index for index, who in enumerate(sorted(set(listeners.values())))}
+    return np.array([number[listeners[stimulus]] for stimulus in model.stimulus.tolist()], dtype=np.int64)
 
 
 def untrained(task: AlignmentTask) -> AlignmentTask:

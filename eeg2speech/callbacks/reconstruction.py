@@ -9,8 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.plotting import error_topomap, reconstruction_figure
-from eeg2speech.plotting_sound import spectrogram_figure
+from eeg2speech.plotting import error_topomap, reconstruction_figure, spectrogram_figure
 from eeg2speech.tasks import AudioMAETask, MAEEGTask, MaskedTask
 from eeg2speech.types import Batch
 

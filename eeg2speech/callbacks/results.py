@@ -17,13 +17,13 @@ class WriteResults(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write beside and rename."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
         if not trainer.is_global_zero or not isinstance(pl_module, Task):
             return
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
         data = trainer.datamodule  # type: ignore[attr-defined]
         about = data.summary() if isinstance(data, EEGAudioDataModule) else {}
         content = {"eeg2speech": __version__, **about, "metrics": metrics, **pl_module.results}
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "test.json", content)
         rank_zero_info(f"Results written to {folder / 'test.json'}")

@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader
 
 from eeg2speech.data.augment import Augment
 from eeg2speech.data.embedded import embedded_store
+from eeg2speech.data.leaks import refuse_known_sounds
 from eeg2speech.data.sampler import KeyedBatchSampler, ResumableLoader
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.simulator import Simulation
-from eeg2speech.data.splits import Split, assign_parts
+from eeg2speech.data.splits import Split, assign_parts, some_stimuli
 from eeg2speech.data.store import Description, Store
 from eeg2speech.data.windows import WindowDataset, cut_windows, read_montage
 from eeg2speech.errors import ConfigError
@@ -34,6 +35,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
         hop: From one training window to the next, in seconds; unset: half a window. Evaluation windows never overlap.
         batch_size: Windows per step and device.
         split: What is held out for validation and test.
+        pairs: Share of the training stimuli that are trained on, at least one; validation and test stay as they are,
+            and a smaller share is part of a larger one.
+        story: How many windows of one stimulus stand together in a training batch, as hard negatives.
         conditions: Use only segments of these conditions (``listening``, ``overt``, ``imagined``, ``rest``).
         scaling: ``train`` fits the scale of every channel on training stretches; subjects without any get the median
             over the others. ``recording`` fits on each whole recording, test stretches included.
@@ -57,6 +61,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
         hop: float | None = None,
         batch_size: int = 64,
         split: Split = Split(),  # noqa: B008
+        pairs: float = 1.0,
+        story: int = 1,
         conditions: list[Condition] | None = None,
         scaling: Literal["train", "recording"] = "train",
         clamp: float = 20.0,
@@ -73,6 +79,11 @@ class EEGAudioDataModule(pl.LightningDataModule):
         for key, value in (("window", window), ("hop", hop), ("batch_size", batch_size), ("clamp", clamp)):
             if not value > 0:  # nan among them
                 raise ConfigError(f"{key}={value} must be above 0 (data.{key})")
+        if story < 1 or batch_size % story:
+            raise ConfigError(
+                f"story={story} must be 1 or more, and batch_size={batch_size} a multiple of it (data.story, "
+                "data.batch_size)"
+            )
         self.samples, self.hop = round(window * RATE), max(1, round(hop * RATE))
         if abs(self.samples / RATE - window) > 1e-9:
             raise ConfigError(f"window={window} s is not a whole number of {1000 // RATE} ms samples (data.window)")
@@ -80,6 +91,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
         self.conditions, self.scaling, self.clamp, self.audio = conditions, scaling, clamp, audio
         self.augment, self.simulation, self.workers = augment, simulation, workers
         self.pin_memory, self.seed, self.lag = pin_memory, seed, lag
+        self.pairs, self.story = pairs, story
         self.datasets: dict[Part, WindowDataset] = {}
 
     @property
@@ -118,6 +130,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
         for segment, part in zip(segments, parts, strict=True):
             if part is not None:
                 by_part[part].append(segment)
+        refuse_known_sounds(self.store, by_part)
+        by_part["train"] = some_stimuli(by_part["train"], self.pairs, self.split.seed)
         self.scalings = self._fit_scalings(by_part["train"])
         for part in ("train", "val", *TEST_PARTS):
             if by_part[part]:
@@ -212,7 +226,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
     def _loader(self, part: Part, shuffle: bool = False) -> ResumableLoader:
         dataset = self.datasets[part]
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world)
+        stories = dataset.stories(self.story) if shuffle and self.story > 1 else None
+        sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world, stories)
         if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
             raise ConfigError(
                 f"{part} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or "

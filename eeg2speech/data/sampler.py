@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from eeg2speech.data.stories import Stories
 from eeg2speech.seeding import mix
 
 Key = tuple[int, int]
@@ -27,13 +28,21 @@ class KeyedBatchSampler(Sampler[list[Key]]):
         shuffle: Draw a new order each epoch, and drop what does not fill a batch on every rank.
         rank: Of this process.
         world: Processes.
+        stories: Keeps windows of one stimulus together when shuffling, in blocks that a batch is a multiple of.
     """
 
     def __init__(
-        self, size: int, batch_size: int, seed: int, shuffle: bool = True, rank: int = 0, world: int = 1
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        rank: int = 0,
+        world: int = 1,
+        stories: Stories | None = None,
     ) -> None:
         self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.stories = rank, world, stories
         self.epoch = 0
         self.start = 0
         self.drop_last = shuffle
@@ -50,11 +59,14 @@ class KeyedBatchSampler(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch = self.epoch if self.shuffle else 0
-        order = torch.arange(self.size)
-        if self.shuffle:
+        order, block = torch.arange(self.size), 1
+        if self.shuffle and self.stories is not None:
+            block = self.stories.length
+            order = torch.from_numpy(self.stories.order(mix(self.seed, epoch)))[: self.size // block * block]
+        elif self.shuffle:
             generator = torch.Generator().manual_seed(mix(self.seed, epoch))
             order = torch.randperm(self.size, generator=generator)
-        own = order[self.rank :: self.world].tolist()
+        own = order.view(-1, block)[self.rank :: self.world].flatten().tolist()
         for batch in range(self.start, len(self)):
             chosen = own[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [(index, mix(self.seed, epoch, index)) for index in chosen]

@@ -72,6 +72,25 @@ def assign_parts(split: Split, segments: Sequence[Segment], subject_of: dict[str
     return parts
 
 
+def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[Segment]:
+    """Keep the segments of a share of the stimuli, at least of one; a smaller share is part of a larger one.
+
+    Args:
+        segments: Of training.
+        share: Of the stimuli that occur in them.
+        seed: Decides which.
+
+    Raises:
+        ConfigError: The share is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"pairs={share} is not a share above 0 and up to 1 (data.pairs)")
+    stimuli = sorted({segment.stimulus for segment in segments})
+    order = np.random.default_rng(mix(seed, 3)).permutation(stimuli)
+    kept = {str(stimulus) for stimulus in order[: max(1, round(share * len(order)))]}
+    return [segment for segment in segments if segment.stimulus in kept]
+
+
 def _part(
     test_subject: bool, val_subject: bool, test_stimulus: bool, val_stimulus: bool, by_subject: bool
 ) -> Part | None:

@@ -16,8 +16,12 @@ from eeg2speech.data.montage import order_by_position
 from eeg2speech.data.sampler import Key
 from eeg2speech.data.scaling import Scaling
 from eeg2speech.data.store import Store
+from eeg2speech.data.stories import Stories
 from eeg2speech.errors import DataError
 from eeg2speech.types import Batch, Recording, Segment
+
+SAME = 0.05
+"""Windows of a stimulus that start within the same stretch of this many seconds hold one sound."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,11 @@ class WindowDataset(Dataset[Batch]):
             "index": torch.tensor([index for index, _ in keys]),
             "seed": torch.tensor([seed for _, seed in keys]),
         }
+
+    def stories(self, length: int) -> Stories:
+        """Orders that keep this many windows of one stimulus together."""
+        starts = [round(self._sound_start(window, window.start) / SAME) for window in self.windows]
+        return Stories([window.segment.stimulus for window in self.windows], starts, length)
 
     def _shift(self, window: Window, generator: np.random.Generator | None) -> int:
         if generator is None or not self.augment or not self.augment.time_shift:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from eeg2speech.errors import ConfigError
 from eeg2speech.models.audio import STEP, AudioEncoder
+from eeg2speech.models.audio_cache import CachedAudio
 from eeg2speech.models.encoder import ViTEncoder
 from eeg2speech.models.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
 from eeg2speech.models.subject import SubjectLayer
@@ -134,10 +135,13 @@ class Aligner(nn.Module):
     @property
     def description(self) -> dict[str, Any]:
         """Class and config of this and of both encoders, in plain values."""
-        parts = {
+        cached = isinstance(self.audio, CachedAudio)
+        audio = self.audio.encoder if isinstance(self.audio, CachedAudio) else self.audio
+        parts: dict[str, dict[str, Any]] = {
             name: {"class": type(module).__name__, "config": module.config}
-            for name, module in (("encoder", self.encoder), ("audio", self.audio))
+            for name, module in (("encoder", self.encoder), ("audio", audio))
         }
+        parts["audio"]["cached"] = cached  # its weights then have one more prefix
         return {"class": type(self).__name__, "config": {**self.config, **parts}}
 
     @property

@@ -92,8 +92,8 @@ class SubjectLayer(nn.Module):
             ValueError: There are too many channels, or training meets a subject that ``know`` was not told of.
         """
         row = own_or_mean(subject, self.known)
-        if self.training and bool((row == len(self.known)).any()):
-            strangers = sorted(set(subject[row == len(self.known)].tolist()))
+        strangers = sorted(set(subject[(row == len(self.known)) & (subject >= 0)].tolist()))
+        if self.training and strangers:  # -1 is meant: the mean map can be trained for strangers, too
             raise ValueError(f"subjects {strangers} are trained on, but SubjectLayer.know was not told of them")
         known = self.known.to(self.change.dtype)[:, None, None]
         mean = (self.change * known).sum(0, keepdim=True) / known.sum().clamp(min=1)

@@ -17,6 +17,7 @@ from eeg2speech.models.audio import AudioEncoder
 from eeg2speech.models.heads import Similarity
 from eeg2speech.models.whitening import Covariances
 from eeg2speech.tasks.base import Stage, Task
+from eeg2speech.tasks.null_training import TrainOn, shown
 from eeg2speech.types import TEST_PARTS, Batch
 
 SAME = 0.05
@@ -54,6 +55,7 @@ class AlignmentTask(Task):
             cosine of means over time.
         centre: Compare what changes within a window; not for ``pooled``.
         subject_layer: Mix the channels of each subject in a way of its own.
+        stranger: Share of training windows that are mixed by the mean over subjects, as those of a new person will be.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
@@ -64,6 +66,8 @@ class AlignmentTask(Task):
             run of ``configs/audiomae.yaml``, for ``AudioMAE`` a hub id, folder or file; unset: random weights.
         encoder_rate: Learning rate of the EEG encoder as a multiple; 0 freezes it.
         layer_decay: Factor on the learning rate of the EEG encoder from one block to the one before it.
+        train_on: What training sees, to check that nothing comes of nothing: ``real`` data, EEG replaced by ``noise``
+            or ``phase-randomised``, or sounds ``shuffled`` within a batch. Validation and test stay real.
 
     Raises:
         ConfigError: Sizes or settings do not fit one another.
@@ -86,6 +90,7 @@ class AlignmentTask(Task):
         similarity: Similarity = "steps",
         centre: bool = True,
         subject_layer: bool = True,
+        stranger: float = 0.0,
         whitening: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.08,
@@ -94,6 +99,7 @@ class AlignmentTask(Task):
         audio_weights: Path | str | None = None,
         encoder_rate: float = 1.0,
         layer_decay: float = 1.0,
+        train_on: TrainOn = "real",
     ) -> None:
         super().__init__(optimizer, warmup, reference_batch, encoder_weights)
         if samples % encoder.patch[1]:
@@ -114,6 +120,7 @@ class AlignmentTask(Task):
         )  # fmt: skip
         self.loss = InfoNCE() if loss is None else loss
         self.encoder_rate, self.layer_decay, self.audio_weights = encoder_rate, layer_decay, audio_weights
+        self.train_on, self.stranger = train_on, stranger
         if encoder_rate == 0:
             encoder.requires_grad_(False)
         names = ("val", *TEST_PARTS)
@@ -150,6 +157,9 @@ class AlignmentTask(Task):
 
     def on_fit_start(self) -> None:
         """Fit what is not learned by gradients on training windows: who is known, and the whitening."""
+        if self.train_on == "shuffled" and self.trainer.world_size > 1:
+            # a device deals out its own sounds only, so that a window's own is likelier right than those of the others
+            raise ConfigError("train_on=shuffled needs the whole batch on one device: set trainer.devices to 1")
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         trained = {self.subjects.index(name) for name in data.subjects_of("train")}
         if self.aligner.subject_layer is not None:
@@ -166,23 +176,33 @@ class AlignmentTask(Task):
         mask = batch["channel_mask"]
         exists = None if bool(mask.all()) else mask
         subject = self.places.to(self.device)[batch["subject"]]
+        if self.training and self.stranger:
+            subject = subject.masked_fill(torch.rand(len(subject), device=self.device) < self.stranger, -1)
         return self.aligner.embed_eeg(batch["eeg"], batch["positions"], exists, subject)
 
     def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
         """Embed both sides and compare all pairs."""
         if not batch["audio"].shape[1]:
             raise ConfigError("alignment needs sound: set data.audio to true")
+        if stage == "train":
+            batch = shown(batch, self.train_on)
         eeg, sound, key = self.embed_eeg(batch), self.aligner.embed_sound(batch["audio"]), sound_keys(batch)
-        loss = self.loss(eeg, sound, key)
+        loss: Tensor = self.loss(eeg, sound, key)
         if stage != "train":
-            retrieval = self.retrieval[part]
-            retrieval.update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
+            self.metric(part).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
         return {"loss": loss, "eeg": eeg, "sound": sound}
+
+    def metric(self, part: str) -> Retrieval:
+        """What was found in a list of windows so far."""
+        metric = self.retrieval[part]
+        assert isinstance(metric, Retrieval)
+        return metric
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the learned scale of similarities."""
-        if hasattr(self.loss, "scale"):
-            self.log("train/scale", self.loss.scale)
+        scale = getattr(self.loss, "scale", None)
+        if isinstance(scale, Tensor):
+            self.log("train/scale", scale)
 
     def on_validation_epoch_end(self) -> None:
         """Log retrieval over the whole validation part."""
@@ -191,12 +211,14 @@ class AlignmentTask(Task):
     def on_test_epoch_end(self) -> None:
         """Log retrieval over each test list."""
         for part in TEST_PARTS:
-            if self.retrieval[part].update_called:
+            if self.metric(part).update_called:
                 self._log_retrieval(part, f"test/{part}")
 
     def _log_retrieval(self, part: str, prefix: str) -> None:
-        metric = self.retrieval[part]
+        metric = self.metric(part)
         for name, value in metric.compute().items():
-            self.log(f"{prefix}/{name}", value, rank_zero_only=True)
+            self.log(
+                f"{prefix}/{name}", value, sync_dist=True
+            )  # the same on all ranks; a checkpoint watches one of them
         if prefix == "val":
             metric.reset()

@@ -16,6 +16,7 @@ from eeg2speech.checkpoint import canonical, canonical_state, load_into, read_pa
 from eeg2speech.errors import ConfigError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
+from eeg2speech.tasks.remembered import remembered_data
 from eeg2speech.types import TEST_PARTS, Batch
 
 Stage = Literal["train", "val", "test"]
@@ -141,13 +142,16 @@ class Task(pl.LightningModule):
                 del self.hparams[name]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say how to rebuild the encoder, and drop the prefixes that wrappers add to names."""
+        """Say how to rebuild the encoder and what data it is for, and drop the prefixes that wrappers add to names."""
         names = {id(module): name for name, module in self.named_modules()}
         checkpoint["parts"] = {
             part: {"prefix": canonical(names[id(module)] + "."), **described}
             for part, (module, described) in self.parts.items()
         }
         checkpoint["state_dict"] = canonical_state(checkpoint["state_dict"])
+        data = getattr(self._trainer, "datamodule", None)
+        if data is not None:
+            checkpoint["data"] = remembered_data(data, getattr(self, "subjects", None))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give names the prefixes that this model's wrappers add."""

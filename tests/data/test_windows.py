@@ -309,3 +309,28 @@ def test_batches_own_their_memory(tmp_path):
     assert torch.equal(everything(made)["eeg"], kept)
     assert everything(made)["positions"].any()
     assert np.array_equal(np.load(tmp_path / "store/eeg/r.npy"), before)
+
+
+@pytest.mark.parametrize("lag", [13, -20])
+def test_with_a_lag_the_eeg_is_read_later_than_the_sound(tmp_path, lag):
+    wave = sweep(seconds=4.0)
+    store = make_store(
+        tmp_path / "store", {"r": ("1", noise(5, 1000), [segment(onset=1.0, offset=0.5, duration=3.0)])}, {"s": wave}
+    )
+    plain, later = dataset(store, audio=True), dataset(store, audio=True)
+    later.lag = lag
+    one, other = everything(plain), everything(later)
+    torch.testing.assert_close(other["audio"], one["audio"])
+    torch.testing.assert_close(other["start"], one["start"])
+    assert one["sound_start"].tolist() == pytest.approx([0.5 + 0.5 * k for k in range(5)])
+    overlap = 100 - abs(lag)
+    ours, theirs = (other["eeg"], one["eeg"]) if lag > 0 else (one["eeg"], other["eeg"])
+    torch.testing.assert_close(ours[:, :, :overlap], theirs[:, :, -overlap:])
+
+
+def test_a_lag_beyond_the_recording_repeats_its_last_sample(tmp_path):
+    made = dataset(one_recording(tmp_path / "store", onset=6.0))
+    made.lag = 30
+    eeg = everything(made)["eeg"][-1]
+    assert torch.equal(eeg[:, -30:], eeg[:, -31:-30].expand(-1, 30))
+    assert not torch.equal(eeg[:, -32], eeg[:, -31])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eeg2speech.baselines.controls import SubjectMean, another_trial, noise, phase_randomised, zeros
+from eeg2speech.surrogates import SubjectMean, another_trial, noise, phase_randomised, zeros
 
 SEEDS = [3, 1, 4, 1]
 

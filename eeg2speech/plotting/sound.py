@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from eeg2speech.plotting.style import Array
 
 
 def spectrogram_figure(true: Array, painted: Array, hidden: NDArray[np.bool_], seconds: float, title: str) -> Figure:

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
+from numpy.typing import NDArray
+
+from eeg2speech.callbacks.alignment_controls import embed_part, facts
+from eeg2speech.callbacks.alignment_electrodes import electrode_drops
+from eeg2speech.callbacks.alignment_figures import embedding_figures, result_figures
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.files import written_beside
+from eeg2speech.metrics import Embeddings
+from eeg2speech.metrics.geometry import modality_gap
+from eeg2speech.plotting import Figure, importance_topomap
+from eeg2speech.tasks.alignment import AlignmentTask
+from eeg2speech.types import Batch, Part
+
+DOTS = 120
+"""Per inch, of the files."""
+
+
+class LogAlignment(Callback):
+    """Shows in TensorBoard how EEG and sound come together; after a test also as files in ``<run>/pictures``.
+
+    At every validation: similarities, cosines and both sides on their principal components. After a test, of every
+    list, these and what ``TestAlignment`` has found, behind which this callback stands: retrieval against the size of
+    the gallery and the lag curve. Of held-out stimuli also which electrodes matter. ``WriteResults`` stands behind.
+
+    Args:
+        windows: Validation windows that are looked at, evenly spread.
+        tested: The same of each test list.
+        projected: Windows in TensorBoard's embedding projector.
+        electrodes: Windows with which electrodes are silenced in turn; 0 leaves that out.
+    """
+
+    def __init__(self, windows: int = 300, tested: int = 2000, projected: int = 300, electrodes: int = 200) -> None:
+        self.windows, self.tested, self.projected, self.electrodes = windows, tested, projected, electrodes
+
+        self._rows: dict[str, list[NDArray[Any]]] = {}
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the windows of the validation before."""
+        self._rows = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what the task has embedded anyway; of several devices, the first one's windows."""
+        if not _watched(trainer, pl_module):
+            return
+        total = len(trainer.datamodule.datasets["val"])  # type: ignore[attr-defined]
+        count = min(self.windows, total)
+        chosen = torch.isin(batch["index"].cpu(), torch.arange(count) * total // count)
+        for name, values in ({"eeg": outputs["eeg"], "sound": outputs["sound"]} | facts(batch)).items():
+            self._rows.setdefault(name, []).append(values.detach().cpu()[chosen].numpy())
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw validation windows."""
+        data, logger, step = trainer.datamodule, trainer.logger, trainer.global_step  # type: ignore[attr-defined]
+        if not self._rows or not isinstance(logger, TensorBoardLogger):
+            return
+        embeddings = Embeddings(**{name: np.concatenate(values) for name, values in self._rows.items()})
+        self._rows = {}
+        first, _ = embeddings.gallery()
+        logger.experiment.add_scalar("val/modality_gap", modality_gap(embeddings.eeg, embeddings.sound[first]), step)
+        title = _title(data, "validation", f"step {step}")
+        for name, figure in embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title).items():
+            logger.experiment.add_figure(f"val/{name}", figure, step)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw every test list."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"  # a collective: every rank asks
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, AlignmentTask) or not isinstance(data, EEGAudioDataModule):
+            return
+        if not trainer.is_global_zero:
+            return
+        logger = trainer.logger if isinstance(trainer.logger, TensorBoardLogger) else None
+        found = pl_module.results.setdefault("alignment", {}).setdefault("lists", {})
+        for part in data.test_parts:
+            title = _title(data, part.replace("_", " "))
+            embeddings = embed_part(pl_module, data, part, most=self.tested)
+            figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
+            if part in found:
+                figures |= result_figures(found[part], title)
+            if self.electrodes and part == _held_out(data):
+                figures |= self._electrodes(pl_module, data, part, found.setdefault(part, {}), title)
+            for name, figure in figures.items():
+                _save(figure, folder / f"{part}_{name}.png")
+                if logger is not None:
+                    logger.experiment.add_figure(f"test/{part}/{name}", figure, trainer.global_step)
+            if logger is not None and self.projected:
+                self._project(embeddings, data, part, logger, trainer.global_step)
+        rank_zero_info(f"Pictures written to {folder}")
+
+    def _electrodes(
+        self, task: AlignmentTask, data: EEGAudioDataModule, part: Part, found: dict[str, Any], title: str
+    ) -> Mapping[str, Figure]:
+        result = electrode_drops(task, data, part, self.electrodes)
+        drops = {
+            name: {key: float(value) for key, value in asdict(drop).items()}
+            for name, drop in zip(result.names, result.drops, strict=True)
+        }
+        found["electrodes"] = {"silent around each": result.silent, "drop in mrr": drops}
+        about = f"{title}\n{result.silent} electrodes around each silent; in brackets: may be noise"
+        value, low = (np.array([getattr(drop, name) for drop in result.drops]) for name in ("value", "low"))
+        figure = importance_topomap(value, low, result.positions, result.names, about)
+        return {"electrodes": figure}
+
+    def _project(
+        self, embeddings: Embeddings, data: EEGAudioDataModule, part: Part, logger: TensorBoardLogger, step: int
+    ) -> None:
+        """Write windows and their sounds where TensorBoard's projector finds them."""
+        count = len(embeddings.key)
+        rows = np.unique(np.linspace(0, count - 1, min(count, self.projected)).astype(int))
+        sounds = rows[np.unique(embeddings.key[rows], return_index=True)[1]]
+        stimuli, subjects = data.store.stimuli, data.store.subjects
+        described = [["EEG", stimuli[embeddings.stimulus[row]], subjects[embeddings.subject[row]]] for row in rows]
+        described += [["sound", stimuli[embeddings.stimulus[row]], "none"] for row in sounds]
+        vectors = np.concatenate([embeddings.eeg[rows], embeddings.sound[sounds]])
+        logger.experiment.add_embedding(
+            vectors.astype(np.float64).round(4),  # four digits, as it is written as text
+            metadata=described,
+            metadata_header=["modality", "stimulus", "subject"],
+            global_step=step,
+            tag=part,
+        )
+
+
+def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    """Whether this is a validation of an alignment that TensorBoard is told of, on the first device."""
+    return (
+        trainer.is_global_zero
+        and not trainer.sanity_checking
+        and isinstance(trainer.logger, TensorBoardLogger)
+        and isinstance(pl_module, AlignmentTask)
+        and isinstance(trainer.datamodule, EEGAudioDataModule)  # type: ignore[attr-defined]
+    )
+
+
+def _held_out(data: EEGAudioDataModule) -> Part:
+    """The list of held-out stimuli, else whichever there is."""
+    return "unseen_stimulus" if "unseen_stimulus" in data.test_parts else data.test_parts[0]
+
+
+def _title(data: EEGAudioDataModule, *parts: str) -> str:
+    return ", ".join([*(["SIMULATED EEG"] if data.description.simulated else []), *parts])
+
+
+def _save(figure: Figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(file) as partial:
+        figure.savefig(partial, format="png", dpi=DOTS)

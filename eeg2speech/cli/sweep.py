@@ -1,0 +1,209 @@
+"""`eeg2speech sweep`: every combination of some settings, with several seeds, and what differs between them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
+from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
+from eeg2speech.files import write_json
+
+DONE = "sweep_options.json"
+"""Stands in a run folder once a sweep has finished with it: the options it was run with."""
+
+
+def sweep(
+    plan: Path,
+    out: Path,
+    seeds: int = 3,
+    fresh_data: bool = False,
+    options: list[str] | None = None,
+    threads: int = 2,
+) -> int:
+    """Fit and test every combination of some settings with several seeds, and compare them.
+
+    What is finished is skipped; what fails is reported and does not stop the rest. The figures go into OUT/sweep.json.
+    A change inside a config file is not noticed: choose another OUT.
+
+    Args:
+        plan: YAML file of the sweep, e.g. configs/sweeps/pretraining.yaml.
+        out: Folder that all runs go into, and sweep.json.
+        seeds: How many; each starts from other weights and trains in another order.
+        fresh_data: Each seed also simulates other people (embedded dataset).
+        options: For every fit and test, e.g. '[--data.simulation.snr=-25,--trainer.max_steps=300]'.
+        threads: Cores that a run may use.
+    """
+    import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
+    import torch
+
+    from eeg2speech.cli.sweep_report import read_run, report
+    from eeg2speech.cli.sweep_tables import print_report
+
+    if seeds < 1 or threads < 1:
+        raise ConfigError(f"--seeds {seeds} and --threads {threads} must be 1 or more")
+    out = out.expanduser().resolve()
+    runs = Runs(read_plan(plan), out, options or [], fresh_data)
+    conditions = [(levels, seed) for seed in range(seeds) for levels in runs.plan.conditions()]
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    cores, verbosity = torch.get_num_threads(), [logger.level for logger in loggers]
+    torch.set_num_threads(threads)
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    clock = Clock(len(conditions))
+    try:
+        for number, (levels, seed) in enumerate(conditions, 1):
+            print(f"[{number}/{len(conditions)}] {folder_name(levels)}, seed {seed}{clock.left()}", flush=True)
+            clock.note(runs.run(levels, seed))
+    finally:
+        torch.set_num_threads(cores)
+        for logger, level in zip(loggers, verbosity, strict=True):
+            logger.setLevel(level)
+    found = [read_run(runs.folder(*key) / "test.json", *key) for key in conditions if key_of(*key) not in runs.failed]
+    figures = report(runs.plan, found)
+    write_json(out / "sweep.json", {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed})
+    print_report(figures)
+    print(f"Figures written to {out / 'sweep.json'}")
+    for name, reason in runs.failed.items():
+        print(f"error: {name}: {reason}", file=sys.stderr)
+    return int(bool(runs.failed))
+
+
+def key_of(levels: Levels, seed: int) -> str:
+    """Run folder of a condition inside the sweep's, e.g. ``pretrained-all/seed0``."""
+    return f"{folder_name(levels)}/seed{seed}"
+
+
+@dataclass
+class Clock:
+    """Guesses how long the rest takes; runs that were found finished count for nothing."""
+
+    runs: int
+    seconds: list[float] = field(default_factory=list)
+    skipped: int = 0
+
+    def note(self, seconds: float | None) -> None:
+        """Count a run; None if there was nothing to do."""
+        if seconds is None:
+            self.skipped += 1
+        else:
+            self.seconds.append(seconds)
+
+    def left(self) -> str:
+        """In words, empty before the first run."""
+        if not self.seconds:
+            return ""
+        left = (self.runs - self.skipped - len(self.seconds)) * sum(self.seconds) / len(self.seconds)
+        return f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
+
+
+@dataclass
+class Runs:
+    """The runs of a sweep.
+
+    Attributes:
+        plan: What to run.
+        out: Folder of the sweep.
+        everywhere: Options of every fit and test.
+        fresh_data: Each seed simulates other people.
+        failed: Why, by condition and seed.
+    """
+
+    plan: Plan
+    out: Path
+    everywhere: list[str]
+    fresh_data: bool
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def folder(self, levels: Levels, seed: int) -> Path:
+        """Run folder of a condition."""
+        return self.out / key_of(levels, seed)
+
+    def run(self, levels: Levels, seed: int) -> float | None:
+        """Run a condition, unless it is finished, and the stages before it.
+
+        Returns:
+            Seconds it took; None if it was finished.
+        """
+        from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+        started = time.perf_counter()
+        given = self.plan.options_of(levels)
+        try:
+            for name in self.plan.prepare:
+                if any(f"{{{name}}}" in option for option in given):
+                    folder = self._prepare(name, levels, seed)
+                    given = [option.replace(f"{{{name}}}", str(folder)) for option in given]
+            if not self._finish(self.plan.config, given, self.folder(levels, seed), seed, tested=True):
+                return None
+        except DiskError:
+            raise
+        except (Eeg2SpeechError, MisconfigurationException, RuntimeError, ValueError, OSError) as error:
+            reason = self.failed[key_of(levels, seed)] = _reason(error)
+            print(f"error: {reason}", file=sys.stderr)
+        return time.perf_counter() - started
+
+    def _prepare(self, name: str, levels: Levels, seed: int) -> Path:
+        key = f"prepared/{folder_name(self.plan.prepared_for(levels))}/{name}/seed{seed}"
+        if key in self.failed:
+            raise ConfigError(f"{key} failed before: {self.failed[key]}")
+        given = what_is_heard(self.plan.options_of(levels))
+        try:
+            self._finish(self.plan.prepare[name], given, self.out / key, seed, tested=False)
+        except (Eeg2SpeechError, RuntimeError, ValueError, OSError) as error:
+            self.failed[key] = _reason(error)
+            raise
+        return self.out / key
+
+    def _finish(self, config: list[Path], given: list[str], folder: Path, seed: int, tested: bool) -> bool:
+        """Fit, and test if wanted; False if that was done before with the same options."""
+        options = [*(f"--config={file}" for file in config), *self.everywhere, *given, *self._common(seed)]
+        if _finished(folder, options, tested):
+            return False
+        options_here = [*options, f"--run={folder}"]
+        folder.mkdir(parents=True, exist_ok=True)
+        _stage(["fit", *options_here], folder)
+        if tested:
+            _stage(["test", *options_here, "--ckpt_path=best"], folder)
+        write_json(folder / DONE, options)
+        return True
+
+    def _common(self, seed: int) -> list[str]:
+        fresh = [f"--data.simulation.seed={seed}"] if self.fresh_data else []
+        quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+        return [f"--seed_everything={seed}", f"--data.seed={seed}", *fresh, *quiet]
+
+
+def _finished(folder: Path, options: list[str], tested: bool) -> bool:
+    there = (folder / DONE).is_file() and (not tested or (folder / "test.json").is_file())
+    return there and bool(json.loads((folder / DONE).read_text(encoding="utf-8")) == options)
+
+
+def _stage(argv: list[str], folder: Path) -> None:
+    """Run a stage and keep what it prints out of the way, in ``<run>.log``."""
+    from eeg2speech.cli.lightning import run_stage
+
+    log = folder.with_name(f"{folder.name}.log")
+    try:
+        with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
+            run_stage(argv)
+    except SystemExit as left:
+        if left.code == INTERRUPTED:
+            raise KeyboardInterrupt from left
+        raise ConfigError(f"{argv[0]} refused its options (see above): {_listed(argv[1:])}") from left
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _listed(options: list[str]) -> str:
+    return " ".join(option for option in options if not option.startswith("--config="))
+
+
+COMMAND = sweep

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from eeg2speech.cli.sweep_report import MODEL
+
+COLUMNS = {
+    "top1": "top-1", "top10": "top-10", "mrr": "MRR", "match_2023": "match-mismatch 2023", "match_2024": "2024",
+}  # fmt: skip
+
+
+def print_report(found: Mapping[str, Any]) -> None:
+    """Print a table of figures and one of differences for every test list.
+
+    Args:
+        found: From ``sweep_report.report``.
+    """
+    console = Console()
+    over = found["intervals over"]
+    for part in {part: None for condition in found["conditions"] for part in condition["lists"]}:
+        table = _table(f"{_words(part)} [95 % over {over}]", "aligned")
+        for condition in found["conditions"]:
+            _add_condition(table, _label(condition["levels"]), condition["lists"][part])
+        console.print(table)
+        if found["differences"]:
+            table = _table(f"Differences on {_words(part)} [95 % over {over}]")
+            for difference in found["differences"]:
+                row = difference["lists"][part]
+                table.add_row(_compared(difference), *(_cell(row[column], "+.3f") for column in COLUMNS))
+            console.print(table)
+
+
+def _add_condition(table: Table, label: str, part: Mapping[str, Any]) -> None:
+    for decoder, row in part["figures"].items():
+        cells = [_cell(row.get(column), ".3g") for column in COLUMNS]
+        name, style, verdict = f"  {decoder}", "dim", ""
+        if decoder == MODEL:
+            name, style, verdict = label, "bold", f"{part['aligned']} of {part['runs']}"
+        table.add_row(name, *cells, verdict, style=style)
+    table.add_row("  chance", *(f"{part['chance'][column]:.3g}" for column in COLUMNS), "", style="dim")
+
+
+def _table(title: str, *more: str) -> Table:
+    table = Table(title=title)
+    table.add_column("", no_wrap=True)
+    for column in (*COLUMNS.values(), *more):
+        table.add_column(column, justify="right")
+    return table
+
+
+def _cell(figure: Mapping[str, Any] | None, form: str) -> str:
+    if figure is None:
+        return ""
+    mean = format(figure["mean"], form)
+    return mean if figure["low"] is None else f"{mean} [{figure['low']:.2g}, {figure['high']:.2g}]"
+
+
+def _compared(difference: Mapping[str, Any]) -> str:
+    what = f"{difference['to']} - {difference['from']}"
+    within = difference["within"]
+    return what if within is None else f"  {', '.join(within.values())}: {what}"
+
+
+def _label(levels: Mapping[str, str]) -> str:
+    return ", ".join(levels.values()) or "all"
+
+
+def _words(part: str) -> str:
+    return part.replace("_", " ")

@@ -1,0 +1,136 @@
+"""Exported folders: the weights of parts as safetensors, and a config.json that says how to rebuild them.
+
+A folder with one part describes it at the top level. One with several describes each under ``parts``; a part that has
+others inside it leaves their weights to their own files and says under ``contains`` where they belong. So no weight is
+written twice, and an inner part can be read by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from eeg2speech import __version__
+from eeg2speech.errors import DataError
+from eeg2speech.files import write_json, written_beside
+
+LAYOUT = 2
+"""Of a config.json with several parts; one with a single part has none, as before there were several."""
+
+
+@dataclass
+class Part:
+    """A part of a model on its way into a folder.
+
+    Attributes:
+        described: ``class`` and ``config``.
+        weights: By name, without those of the parts inside it.
+        contains: Other parts, of the same folder, by the prefix of their weights in this one.
+    """
+
+    described: dict[str, Any]
+    weights: dict[str, Tensor]
+    contains: dict[str, str] = field(default_factory=dict)
+
+
+def write_export(out: Path, parts: Mapping[str, Part], provenance: Mapping[str, Any], data: Mapping[str, Any]) -> Path:
+    """Write parts into a folder; files of an earlier export are replaced, ``config.json`` last.
+
+    Args:
+        out: Folder, made if it is not there.
+        parts: By name.
+        provenance: Where the weights come from.
+        data: What the model was trained on, for folders of several parts; may be empty.
+
+    Raises:
+        DataError: The folder cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be made a folder ({error.strerror}); choose another OUT") from error
+    described = {name: _write_part(out / f"{name}.safetensors", part) for name, part in parts.items()}
+    config: dict[str, Any] = {"provenance": {**provenance, "eeg2speech": __version__}}
+    if len(described) == 1:
+        ((name, description),) = described.items()
+        config |= {"part": name, **description}
+    else:
+        config |= {"layout": LAYOUT, "parts": described, "data": dict(data)}
+    write_json(out / "config.json", config)
+    return out
+
+
+def read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+    """Read a part, with the parts inside it, out of a folder.
+
+    Returns:
+        Its description (``class`` and ``config``), its weights, and where they come from.
+
+    Raises:
+        DataError: The folder does not hold this part, or is damaged.
+    """
+    try:
+        config = read_config(folder)
+        parts = config.get("parts", {config.get("part", part): config})
+        if part not in parts:
+            raise ValueError(f"its parts: {', '.join(parts)}")
+        description = parts[part]
+        weights = _read_weights(folder, part, description["sha256"])
+        for name, prefix in description.get("contains", {}).items():
+            inner = _read_weights(folder, name, parts[name]["sha256"])
+            weights |= {prefix + key: value for key, value in inner.items()}
+        described = {"class": description["class"], "config": description["config"]}
+        provenance = {"folder": folder.name, **config.get("provenance", {})}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise DataError(
+            f"{folder}: not an exported {part} ({error}); make one with `eeg2speech export CKPT OUT`"
+        ) from error
+    return described, weights, provenance
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Content of a folder's ``config.json``.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no JSON object, or of a later layout.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError("config.json holds no object")
+    if config.get("layout", LAYOUT) != LAYOUT:
+        raise ValueError(f"layout {config['layout']} of config.json, this eeg2speech reads {LAYOUT}")
+    return config
+
+
+def _write_part(file: Path, part: Part) -> dict[str, Any]:
+    with written_beside(file) as partial:
+        tensors = {name: value.clone().contiguous() for name, value in part.weights.items()}
+        partial.write_bytes(save(tensors, {"format": "pt"}))  # `save_file` lets nobody but the owner read
+    description: dict[str, Any] = {
+        **part.described,
+        "parameters": sum(value.numel() for value in part.weights.values()),
+        "sha256": _sha256(file),
+    }
+    return description | ({"contains": part.contains} if part.contains else {})
+
+
+def _read_weights(folder: Path, part: str, sha256: str) -> dict[str, Tensor]:
+    file = folder / f"{part}.safetensors"
+    weights: dict[str, Tensor] = load_file(file)
+    if _sha256(file) != sha256:
+        raise ValueError(f"{file.name} is not the one that config.json describes")
+    return weights
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

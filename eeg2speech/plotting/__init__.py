@@ -1,0 +1,28 @@
+"""Figures. Drawn on `Figure` itself, as pyplot keeps every figure and needs a display."""
+
+from matplotlib.figure import Figure
+
+from eeg2speech.plotting.alignment import Curve, gallery_figure, lag_figure, similarity_figure
+from eeg2speech.plotting.reconstruction import reconstruction_figure
+from eeg2speech.plotting.signals import ALPHA_BAND, psd_figure
+from eeg2speech.plotting.sound import spectrogram_figure
+from eeg2speech.plotting.space import cosine_figure, plane_figure
+from eeg2speech.plotting.style import PALETTE
+from eeg2speech.plotting.topomap import error_topomap, importance_topomap
+
+__all__ = [
+    "ALPHA_BAND",
+    "PALETTE",
+    "Curve",
+    "Figure",
+    "cosine_figure",
+    "error_topomap",
+    "gallery_figure",
+    "importance_topomap",
+    "lag_figure",
+    "plane_figure",
+    "psd_figure",
+    "reconstruction_figure",
+    "similarity_figure",
+    "spectrogram_figure",
+]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a checkpoint keeps of the data, so that its model can meet a new recording as it met those it learned from.
+
+    Args:
+        data: A data module; whatever this one does not know of itself is left out.
+        subjects: Labels in the order of the model, in place of the data module's.
+
+    Returns:
+        Plain values: name of the dataset and whether it is simulated, ``window`` and ``lag`` in seconds, ``clamp`` in
+        robust standard deviations, settings of the ``preprocessing``, labels of ``subjects``, and ``montages`` as
+        names of electrodes in the order of the files and their positions in metres, null where unknown.
+    """
+    kept: dict[str, Any] = {
+        name: float(getattr(data, name)) for name in ("window", "lag", "clamp") if hasattr(data, name)
+    }
+    if subjects is not None or hasattr(data, "subject_names"):
+        kept["subjects"] = [str(name) for name in (data.subject_names if subjects is None else subjects)]
+    store = getattr(data, "store", None)
+    if store is not None:
+        described = store.description
+        kept |= {"name": str(described.name), "simulated": bool(described.simulated)}
+        prefix = "preprocessing."
+        kept["preprocessing"] = {
+            key.removeprefix(prefix): list(value) if isinstance(value, tuple) else value
+            for key, value in described.settings.items()
+            if key.startswith(prefix)
+        }
+        kept["montages"] = _montages(store)
+    return kept
+
+
+def _montages(store: Any) -> list[dict[str, Any]]:
+    """Each list of electrode names once, where the first recording that has it places them."""
+    montages: dict[tuple[str, ...], list[list[float] | None]] = {}
+    for recording in store.recordings:
+        channels = store.channels(recording.recording)
+        places = [[float(c.x), float(c.y), float(c.z)] for c in channels]
+        known = [place if all(map(math.isfinite, place)) else None for place in places]
+        montages.setdefault(tuple(channel.name for channel in channels), known)
+    return [{"names": list(names), "positions": places} for names, places in montages.items()]
