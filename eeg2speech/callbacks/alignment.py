@@ -9,7 +9,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.baselines.linear import fit_linear
-from eeg2speech.callbacks.alignment_controls import controls, embed_part, replaced, shuffled_within, untrained
+from eeg2speech.callbacks.alignment_controls import (
+    block_cka,
+    controls,
+    embed_part,
+    replaced,
+    shuffled_within,
+    untrained,
+)
 from eeg2speech.callbacks.alignment_tables import print_figures, print_verdict
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import (
@@ -37,6 +44,9 @@ from eeg2speech.types import Part
 STEP = 0.16
 """Seconds of a step."""
 LAGS = (-0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+HELD_OUT: Part = "unseen_stimulus"
+"""The list that the verdict rests on where there is one: new sounds, to people whose EEG was trained on."""
+PROTOCOLS = {PROTOCOL_2023: "match_2023", PROTOCOL_2024: "match_2024"}
 Summary = dict[str, Figure]
 
 
@@ -76,7 +86,7 @@ class TestAlignment(Callback):
             rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
             model = embed_part(task, data, part)
             compared = model.compare()
-            summaries = {"model": self._summary(model, compared, data.window, task.aligner.steps)}
+            summaries = {"model": self._summary(compared, data.window)}
             checks = {name: self._mrr(replaced(task, data, part, model, change)) for name, change in surrogates.items()}
             checks["untrained"] = self._mrr(embed_part(fresh, data, part))
             if linear is not None:
@@ -84,7 +94,9 @@ class TestAlignment(Callback):
                     other = Embeddings(
                         embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
                     )
-                    summaries[name] = self._summary(other, other.compare(), data.window, steps=False)
+                    summaries[name] = self._summary(other.compare(), data.window)
+            if task.aligner.steps:
+                summaries["model, protocols' windows"] = _protocols(model, data.window)
             group = shuffled_within(model)
             nulls = {
                 name: permutation_null(retrieval_scores(compared, table, group), self.permutations)
@@ -104,9 +116,13 @@ class TestAlignment(Callback):
                 "retrieval": [_row(row, data) for row in retrieval_report(compared)],
                 "galleries": _galleries(gallery_curves(compared, self.permutations)),
                 "lag curve, mrr": _plain(curve),
-                "geometry": geometry(model),
+                "geometry": {**geometry(model), "cka_audio_blocks": block_cka(task, data, part)},
             }
+        judged = next(part for part in (HELD_OUT, *results) if part in results)
+        word = "aligned" if results[judged]["verdict"]["aligned"] else "not aligned"
+        rank_zero_info(f"Verdict on {judged.replace('_', ' ')}: {word}")
         task.results["alignment"] = {
+            "verdict": {"list": judged, **results[judged]["verdict"]},
             "measure": "retrieval and match-mismatch of held-out windows, 95 % bootstrap intervals over stimuli",
             "window": data.window,
             "similarity": task.aligner.similarity,
@@ -121,23 +137,29 @@ class TestAlignment(Callback):
     def _mrr(self, embeddings: Embeddings) -> Figure:
         return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
 
-    def _summary(self, embeddings: Embeddings, compared: Comparison, window: float, steps: bool) -> Summary:
-        """The figures of a table's row; match-mismatch in windows of the protocols if the steps can be cut anew."""
+    def _summary(self, compared: Comparison, window: float) -> Summary:
+        """The figures of a table's row, all on the windows as they are."""
         row = retrieval_report(compared, galleries=())[0].figures
         summary = {name: row[name] for name in ("top1", "top5", "top10", "mrr", "median_rank")}
-        for protocol, name in ((PROTOCOL_2023, "match_2023"), (PROTOCOL_2024, "match_2024")):
-            duration, comparison = window, compared
-            if steps:
-                length = round(protocol.duration / STEP)
-                hop = 1 if protocol.gap is not None else length
-                try:
-                    again = rewindow(embeddings, round(window / STEP), STEP, length, hop)
-                    duration, comparison = length * STEP, again.compare()
-                except ValueError:  # no two windows adjoin
-                    pass
-            found = match_mismatch(comparison, duration, protocol)
-            summary[name] = mean_figure(found.accuracy, found.chance, comparison.stimulus)
+        for protocol, name in PROTOCOLS.items():
+            found = match_mismatch(compared, window, protocol)
+            summary[name] = mean_figure(found.accuracy, found.chance, compared.stimulus)
         return summary
+
+
+def _protocols(model: Embeddings, window: float) -> Summary:
+    """Match-mismatch in windows as long as a protocol's, made of the same steps laid end to end and cut anew."""
+    summary = {}
+    for protocol, name in PROTOCOLS.items():
+        length = round(protocol.duration / STEP)
+        try:
+            again = rewindow(model, round(window / STEP), STEP, length, 1 if protocol.gap is not None else length)
+        except ValueError:  # no windows adjoin so far
+            continue
+        compared = again.compare()
+        found = match_mismatch(compared, length * STEP, protocol)
+        summary[name] = mean_figure(found.accuracy, found.chance, compared.stimulus)
+    return summary
 
 
 def _plain(figures: dict[str, Figure]) -> dict[str, dict[str, float]]:

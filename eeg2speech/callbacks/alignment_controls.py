@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import Embeddings
+from eeg2speech.metrics.geometry import linear_cka
 from eeg2speech.models import Aligner
 from eeg2speech.seeding import mix
 from eeg2speech.surrogates import SubjectMean, another_trial, noise, phase_randomised, zeros
@@ -91,6 +92,27 @@ def controls(data: EEGAudioDataModule) -> Mapping[str, Change | None]:
         "zeros": lambda batch: zeros(batch["eeg"]),
         "subject only": lambda batch: of_subject(batch["eeg"], batch["channel_mask"], batch["subject"]),
     }
+
+
+@torch.no_grad()
+def block_cka(task: AlignmentTask, data: EEGAudioDataModule, part: Part, most: int = 128) -> list[float]:
+    """How much the embedded EEG of a list resembles each block of the audio encoder, the first block first.
+
+    Args:
+        task: Whose model.
+        data: Whose windows.
+        part: Which list.
+        most: Windows that are looked at, evenly spread.
+    """
+    eeg: list[NDArray[np.float32]] = []
+    blocks: list[list[NDArray[np.float32]]] = []
+    for batch in data.batches(part, most):
+        on_device: Batch = {key: value.to(task.device) for key, value in batch.items()}  # type: ignore
+        eeg.append(task.embed_eeg(on_device).cpu().numpy())
+        outputs = task.aligner.audio.each_block(on_device["audio"])
+        blocks.append([out.mean(2).flatten(1).float().cpu().numpy() for out in outputs])
+    rows = np.concatenate(eeg)
+    return [linear_cka(rows, np.concatenate(block)) for block in zip(*blocks, strict=True)]
 
 
 def shuffled_within(model: Embeddings) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ STAGES = {
 TOOLS = {
     "prepare": ("eeg2speech.cli.prepare", "Turn raw recordings into a prepared store."),
     "doctor": ("eeg2speech.cli.doctor", "Check a prepared store and show what is in it."),
-    "export": ("eeg2speech.cli.export", "Write a checkpoint's encoder as safetensors and config.json."),
+    "export": ("eeg2speech.cli.export", "Write what a checkpoint holds as safetensors and config.json."),
     "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
 }
 

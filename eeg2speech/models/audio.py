@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from eeg2speech.audio.fbank import BANDS, HOP, Fbank
@@ -42,6 +43,10 @@ class AudioEncoder(nn.Module):
     @abstractmethod
     def encode(self, audio: Tensor) -> Tensor:
         """Do what ``forward`` promises."""
+
+    @abstractmethod
+    def each_block(self, audio: Tensor) -> list[Tensor]:
+        """Normed output of every block, (B, L, F, D) each, for waveforms at 16 kHz, (B, S); without gradients."""
 
     @property
     def frozen(self) -> bool:
@@ -132,3 +137,17 @@ class SpectrogramViT(AudioEncoder):
         """Do what ``forward`` promises."""
         tokens: Tensor = self.encoder(self.fbank(audio).transpose(1, 2))
         return tokens
+
+    @torch.no_grad()
+    def each_block(self, audio: Tensor) -> list[Tensor]:
+        """Normed output of every block, (B, L, F, D) each, for waveforms at 16 kHz, (B, S); without gradients."""
+        seen: list[Tensor] = []
+        hooks = [
+            block.register_forward_hook(lambda _, __, out: seen.append(out)) for block in self.encoder.blocks.blocks
+        ]
+        try:
+            self.encode(audio)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [rearrange(self.encoder.norm(out), "b (f l) d -> b l f d", f=self.rows) for out in seen]

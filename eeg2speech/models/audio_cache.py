@@ -69,6 +69,10 @@ class CachedAudio(AudioEncoder):
         kept = np.stack([values for file in files if (values := tokens[file]) is not None])
         return torch.from_numpy(kept.astype(np.float32)).to(audio.device)
 
+    def each_block(self, audio: Tensor) -> list[Tensor]:
+        """Of the encoder; not cached."""
+        return self.encoder.each_block(audio)
+
     def _refuse_training(self) -> None:
         if not self.encoder.frozen:
             raise ConfigError("an encoder that is trained cannot be cached; use it without CachedAudio, or freeze it")
