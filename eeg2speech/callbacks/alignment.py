@@ -86,7 +86,7 @@ class TestAlignment(Callback):
             rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
             model = embed_part(task, data, part)
             compared = model.compare()
-            summaries = {"model": self._summary(compared, data.window)}
+            summaries = {"model": summarise(compared, data.window)}
             checks = {name: self._mrr(replaced(task, data, part, model, change)) for name, change in surrogates.items()}
             checks["untrained"] = self._mrr(embed_part(fresh, data, part))
             if linear is not None:
@@ -94,7 +94,7 @@ class TestAlignment(Callback):
                     other = Embeddings(
                         embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
                     )
-                    summaries[name] = self._summary(other.compare(), data.window)
+                    summaries[name] = summarise(other.compare(), data.window)
             if task.aligner.steps:
                 summaries["model, protocols' windows"] = _protocols(model, data.window)
             group = shuffled_within(model)
@@ -137,14 +137,20 @@ class TestAlignment(Callback):
     def _mrr(self, embeddings: Embeddings) -> Figure:
         return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
 
-    def _summary(self, compared: Comparison, window: float) -> Summary:
-        """The figures of a table's row, all on the windows as they are."""
-        row = retrieval_report(compared, galleries=())[0].figures
-        summary = {name: row[name] for name in ("top1", "top5", "top10", "mrr", "median_rank")}
-        for protocol, name in PROTOCOLS.items():
-            found = match_mismatch(compared, window, protocol)
-            summary[name] = mean_figure(found.accuracy, found.chance, compared.stimulus)
-        return summary
+
+def summarise(compared: Comparison, window: float) -> Summary:
+    """The figures of a table's row, all on the windows as they are.
+
+    Args:
+        compared: EEG windows with all sounds of a list.
+        window: Their length in seconds.
+    """
+    row = retrieval_report(compared, galleries=())[0].figures
+    summary = {name: row[name] for name in ("top1", "top5", "top10", "mrr", "median_rank")}
+    for protocol, name in PROTOCOLS.items():
+        found = match_mismatch(compared, window, protocol)
+        summary[name] = mean_figure(found.accuracy, found.chance, compared.stimulus)
+    return summary
 
 
 def _protocols(model: Embeddings, window: float) -> Summary:
