@@ -37,7 +37,7 @@ def test_a_surrogate_is_a_function_of_its_window_and_seed(windows, surrogate):
     for row, seed in enumerate(SEEDS):
         one = slice(row, row + 1)
         alone = surrogate(eeg[one], mask[one], torch.tensor([seed]))
-        torch.testing.assert_close(alone, together[one])
+        torch.testing.assert_close(alone, together[one], atol=1e-4, rtol=1e-4)  # sums in another order
     assert not torch.allclose(surrogate(eeg, mask, [9, 9, 9, 9]), together)
 
 

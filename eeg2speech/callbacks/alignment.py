@@ -95,8 +95,7 @@ class TestAlignment(Callback):
                         embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
                     )
                     summaries[name] = summarise(other.compare(), data.window)
-            if task.aligner.steps:
-                summaries["model, protocols' windows"] = _protocols(model, data.window)
+            protocols = _protocols(model, data.window) if task.aligner.steps else {}
             group = shuffled_within(model)
             nulls = {
                 name: permutation_null(retrieval_scores(compared, table, group), self.permutations)
@@ -104,13 +103,16 @@ class TestAlignment(Callback):
             }
             verdict = judge(nulls["mrr"], checks)
             curve = {f"{lag:+.2f}": self._mrr(self._lagged(task, data, part, model, lag)) for lag in self.lags}
-            print_figures(part, summaries, checks, data.description.simulated)
+            print_figures(
+                part, {**summaries, "model, protocols' windows": protocols}, checks, data.description.simulated
+            )
             print_verdict(part, verdict, nulls["mrr"])
             results[part] = {
                 "windows": len(model.key),
                 "gallery": compared.similarity.shape[1],
                 "verdict": asdict(verdict),
                 "figures": {name: _plain(summary) for name, summary in summaries.items()},
+                "protocols' windows": _plain(protocols),
                 "controls, mrr": _plain(checks),
                 "permutations": {name: _describe(null) for name, null in nulls.items()},
                 "retrieval": [_row(row, data) for row in retrieval_report(compared)],
