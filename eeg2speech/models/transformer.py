@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 NEVER = -1e4
 """Score of a key that is only filling: no weight after softmax, in any precision, and no NaN where all are filling."""
-FUSED_FROM = 96
+FUSED_FROM = 128
 """Tokens from which on a CPU's fused attention kernel is faster than plain matrix products."""
 
 
