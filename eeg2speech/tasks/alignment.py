@@ -14,6 +14,7 @@ from eeg2speech.metrics import Retrieval
 from eeg2speech.models import ViTEncoder
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audio import AudioEncoder
+from eeg2speech.models.audiomae_weights import HUB
 from eeg2speech.models.heads import Similarity
 from eeg2speech.models.whitening import Covariances
 from eeg2speech.tasks.base import Stage, Task
@@ -149,6 +150,12 @@ class AlignmentTask(Task):
         """Take over the encoder of stage 1, and learn who is trained on."""
         super().setup(stage)
         if stage == "fit" and self.audio_weights is not None:
+            from_hub = str(self.audio_weights).startswith(HUB)
+            if not from_hub and not Path(self.audio_weights).exists():
+                raise ConfigError(
+                    f"{self.audio_weights}: no such checkpoint or folder (model.audio_weights); train the small audio "
+                    "encoder first, `eeg2speech fit --config configs/audiomae.yaml`, or set it to null"
+                )
             self.aligner.audio.load(self.audio_weights)
         data = getattr(self.trainer, "datamodule", None)
         names = list(getattr(data, "subject_names", self.subjects))

@@ -98,6 +98,11 @@ class Task(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take over an encoder. A resumed run overwrites it afterwards with its own."""
         if stage == "fit" and self.encoder_weights is not None:
+            if not self.encoder_weights.exists():
+                raise ConfigError(
+                    f"{self.encoder_weights}: no such checkpoint or folder (model.encoder_weights); train stage 1 "
+                    "first, `eeg2speech fit --config configs/maeeg.yaml`, or set it to null for random weights"
+                )
             _, weights, _ = read_part(self.encoder_weights, "encoder")
             load_into(self.encoder, weights, f"{self.encoder_weights} (model.encoder_weights)")
 
