@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 
 def options(store: Path, *more: str) -> list[str]:
     configs = [f"--config={ROOT / name}" for name in ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml")]
-    sgd = "--model.init_args.optimizer={class_path: torch.optim.SGD, init_args: {lr: 0.1}}"
+    settings = "{lr: 0.1, nesterov: false, weight_decay: 0.0}"
+    sgd = f"--model.init_args.optimizer={{class_path: torch.optim.SGD, init_args: {settings}}}"
     return ["fit", *configs, f"--data.store={store}", "--trainer.max_steps=4", sgd, *more]
 
 

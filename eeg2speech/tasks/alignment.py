@@ -17,12 +17,15 @@ from eeg2speech.models.audio import AudioEncoder
 from eeg2speech.models.audiomae_weights import HUB
 from eeg2speech.models.heads import Similarity
 from eeg2speech.models.whitening import Covariances
+from eeg2speech.seeding import mix
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.null_training import TrainOn, shown
 from eeg2speech.types import TEST_PARTS, Batch
 
 SAME = 0.05
 """Sounds of one stimulus that start within the same stretch of this many seconds are one sound."""
+STRANGERS = 0x73747267
+"""Key of who is taken for a stranger: it depends on it and on the window's seed alone."""
 WHITENED = 2000
 """Training windows that the whitening is fitted on, evenly spread."""
 _STRETCHES = 10**7  # of a stimulus: 138 hours
@@ -184,7 +187,8 @@ class AlignmentTask(Task):
         exists = None if bool(mask.all()) else mask
         subject = self.places.to(self.device)[batch["subject"]]
         if self.training and self.stranger:
-            subject = subject.masked_fill(torch.rand(len(subject), device=self.device) < self.stranger, -1)
+            drawn = [mix(seed, STRANGERS) < self.stranger * 2**63 for seed in batch["seed"].tolist()]
+            subject = subject.masked_fill(torch.tensor(drawn, device=self.device), -1)
         return self.aligner.embed_eeg(batch["eeg"], batch["positions"], exists, subject)
 
     def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:

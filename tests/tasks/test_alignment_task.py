@@ -50,3 +50,23 @@ def test_sounds_are_the_same_where_stimulus_and_start_agree():
     keys = sound_keys(batch).tolist()
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+def test_strangers_are_chosen_by_the_windows_seed_in_training_only(monkeypatch):
+    task = make_task(stranger=0.3)
+    task.places = torch.tensor([0, 1])
+    seen = []
+    monkeypatch.setattr(task.aligner, "embed_eeg", lambda eeg, positions, mask, subject: seen.append(subject))
+    batch = {
+        "eeg": torch.zeros(1000, 8, 64), "positions": torch.zeros(1000, 8, 3),
+        "channel_mask": torch.ones(1000, 8, dtype=torch.bool), "subject": torch.arange(1000) % 2,
+        "seed": torch.arange(1000),
+    }  # fmt: skip
+    task.embed_eeg(batch)
+    task.embed_eeg({name: values[500:] for name, values in batch.items()})
+    task.eval()
+    task.embed_eeg(batch)
+    whole, half, tested = seen
+    assert torch.equal(whole[500:], half)
+    assert 0.25 < (whole == -1).float().mean() < 0.35
+    assert torch.equal(tested, batch["subject"])
