@@ -95,7 +95,7 @@ class TestAlignment(Callback):
                         embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
                     )
                     summaries[name] = summarise(other.compare(), data.window)
-            protocols = _protocols(model, data.window) if task.aligner.steps else {}
+            protocols = _protocols(model, data.window) if task.aligner.similarity == "steps" else {}
             group = shuffled_within(model)
             nulls = {
                 name: permutation_null(retrieval_scores(compared, table, group), self.permutations)
@@ -116,7 +116,7 @@ class TestAlignment(Callback):
                 "controls, mrr": _plain(checks),
                 "permutations": {name: _describe(null) for name, null in nulls.items()},
                 "retrieval": [_row(row, data) for row in retrieval_report(compared)],
-                "galleries": _galleries(gallery_curves(compared, self.permutations)),
+                "galleries": _galleries(gallery_curves(compared, self.permutations, group=group)),
                 "lag curve, mrr": _plain(curve),
                 "geometry": {**geometry(model), "cka_audio_blocks": block_cka(task, data, part)},
             }
@@ -162,7 +162,7 @@ def _protocols(model: Embeddings, window: float) -> Summary:
         length = round(protocol.duration / STEP)
         try:
             again = rewindow(model, round(window / STEP), STEP, length, 1 if protocol.gap is not None else length)
-        except ValueError:  # no windows adjoin so far
+        except ValueError:  # no two windows adjoin, so there is nothing as long
             continue
         compared = again.compare()
         found = match_mismatch(compared, length * STEP, protocol)

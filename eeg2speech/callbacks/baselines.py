@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from eeg2speech.baselines.bootstrap import bootstrap_interval
 from eeg2speech.baselines.reconstruction import VARIANCE, ReconstructionBaselines
 from eeg2speech.baselines.selection import HiddenPatches
 from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.metrics import bootstrap_interval
 from eeg2speech.seeding import mix
 from eeg2speech.tasks import MAEEGTask
 from eeg2speech.tasks.masked import MASKS

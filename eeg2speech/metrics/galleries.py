@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eeg2speech.metrics.comparison import Comparison
+from eeg2speech.metrics.comparison import Comparison, Numbers
 from eeg2speech.metrics.figure import Figure, mean_figure
 from eeg2speech.metrics.null import Null, permutation_null, retrieval_scores
 from eeg2speech.metrics.ranks import chance, rank_sounds, score, top
@@ -30,7 +30,11 @@ class GalleryPoint:
 
 
 def gallery_curves(
-    comparison: Comparison, permutations: int = 1000, tops: Sequence[int] = TOPS, sizes: Sequence[int] = SIZES
+    comparison: Comparison,
+    permutations: int = 1000,
+    tops: Sequence[int] = TOPS,
+    sizes: Sequence[int] = SIZES,
+    group: Numbers | None = None,
 ) -> dict[str, list[GalleryPoint]]:
     """Top-k accuracy, EEG to sound, at growing sizes up to the whole gallery.
 
@@ -39,6 +43,7 @@ def gallery_curves(
         permutations: Shuffles of the sounds.
         tops: Ranks that count as found; each starts at the first size above it, as all is found in smaller ones.
         sizes: Of the galleries; those that the split is too small for are left out.
+        group: Of each window, (n,): what sounds are shuffled within. The stimulus by default.
     """
     whole = comparison.similarity.shape[1]
     ranks = rank_sounds(comparison.similarity, comparison.target)
@@ -48,7 +53,7 @@ def gallery_curves(
         for size in (*(size for size in sizes if k < size < whole), whole):
             table = top(k, size)
             figure = mean_figure(score(ranks, table), chance(ranks, table), comparison.stimulus)
-            null = permutation_null(retrieval_scores(comparison, table), permutations)
+            null = permutation_null(retrieval_scores(comparison, table, group), permutations)
             points.append(GalleryPoint(size, figure, null))
         curves[f"top{k}"] = points
     return curves

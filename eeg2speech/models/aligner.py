@@ -143,8 +143,3 @@ class Aligner(nn.Module):
         }
         parts["audio"]["cached"] = cached  # its weights then have one more prefix
         return {"class": type(self).__name__, "config": {**self.config, **parts}}
-
-    @property
-    def steps(self) -> bool:
-        """Whether vectors are made of steps that can be laid end to end."""
-        return self.similarity == "steps"

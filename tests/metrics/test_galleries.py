@@ -44,3 +44,11 @@ def test_larger_galleries_are_harder_and_permutations_are_beaten_only_by_a_signa
 def test_a_gallery_of_one_sound_is_a_single_point():
     curves = gallery_curves(comparison(sounds=1, stimuli=1), permutations=10)
     assert [(point.gallery, point.figure.value) for point in curves["top1"]] == [(1, 1.0)]
+
+
+def test_single_sounds_are_shuffled_within_the_group_that_is_given():
+    split = comparison(stimuli=30)  # every story is one sound
+    for group, windows in ((None, 0), (np.zeros(30, np.int64), 30)):
+        point = gallery_curves(split, permutations=50, group=group)["top1"][-1]
+        assert point.null.windows == windows
+        assert (point.null.draws == point.null.observed).all() == (group is None)

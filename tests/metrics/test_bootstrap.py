@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2speech.baselines import bootstrap
 from eeg2speech.metrics.bootstrap import bootstrap_interval, median_interval
 
 
@@ -55,7 +54,3 @@ def test_a_median_equals_resampling_by_hand():
     medians = [np.median(values.repeat(counts[group])) for counts in draws]
     assert got.value == np.median(values)
     np.testing.assert_allclose([got.low, got.high], np.quantile(medians, [0.025, 0.975]))
-
-
-def test_the_old_place_still_works():
-    assert bootstrap.bootstrap_interval is bootstrap_interval
