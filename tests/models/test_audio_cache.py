@@ -120,7 +120,7 @@ def test_it_stands_for_its_encoder(tmp_path, monkeypatch):
     encoder = make_encoder()
     cached = CachedAudio(encoder)
     assert (cached.width, cached.rows, cached.config) == (encoder.width, encoder.rows, encoder.config)
-    assert cached.folder == tmp_path / "cache/audio"
+    assert cached.cache.folder == tmp_path / "cache/audio"
     assert cached.frozen
     assert not cached.train().training
     assert not cached(noise()).requires_grad
