@@ -10,12 +10,19 @@ from eeg2speech.models.audio import STEP, AudioEncoder
 from eeg2speech.models.audio_cache import CachedAudio
 from eeg2speech.models.encoder import ViTEncoder
 from eeg2speech.models.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
+from eeg2speech.models.loa import LOAScale
 from eeg2speech.models.subject import SubjectLayer
 from eeg2speech.models.whitening import Whitening
+
+Target = Literal["joint", "loa"]
+"""Where EEG is led to: a space that both sides learn, or the standardised tokens of a frozen audio encoder."""
 
 
 class Aligner(nn.Module):
     """EEG and sound in one space: an encoder and a head on each side, one vector for every 160 ms.
+
+    With ``target: loa`` the sound has no head to be learned: its vectors are the tokens of the audio encoder,
+    standardised, and those of the EEG are a prediction of them, on which AudioLDM 2 can be conditioned.
 
     Reference: Radford et al. 2021, CLIP (arXiv 2103.00020); Defossez et al. 2023 (arXiv 2208.12266) for EEG and speech.
 
@@ -24,7 +31,7 @@ class Aligner(nn.Module):
         audio: Of sound.
         subjects: How many people the data has; each has a place in the subject layer and the whitening.
         channels: Electrodes of the largest montage.
-        features: Of a step's vector, E.
+        features: Of a step's vector, E; with ``loa`` it is F * D of the audio encoder, whatever is given.
         width: Features of a step inside the heads.
         rows: How the electrode groups of a step become one: ``flat``, a matrix for data with a single montage, or
             ``pooling``, spatial filters by position, for any.
@@ -36,9 +43,10 @@ class Aligner(nn.Module):
         centre: Compare what changes within a window; not for ``pooled``.
         subject_layer: Mix the channels of each subject in a way of its own.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
+        target: ``joint`` or ``loa``.
 
     Raises:
-        ConfigError: The sizes do not fit one another.
+        ConfigError: The sizes do not fit one another, or an audio encoder that is a target is trained.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Aligner(nn.Module):
         centre: bool = True,
         subject_layer: bool = True,
         whitening: bool = False,
+        target: Target = "joint",
     ) -> None:
         super().__init__()
         electrodes, samples = encoder.patch
@@ -68,10 +77,18 @@ class Aligner(nn.Module):
             )
         if kernel % 2 == 0 or kernel < 1:
             raise ConfigError(f"kernel={kernel} is not an odd number of steps (model.kernel)")
+        if target == "loa":
+            if not audio.frozen:
+                raise ConfigError(
+                    "target=loa needs an audio encoder that is not trained; set model.audio.init_args.trainable to "
+                    "false (AudioMAE: none)"
+                )
+            features = audio.rows * audio.width
         self.config: dict[str, Any] = {
             "subjects": subjects, "channels": channels, "features": features, "width": width, "rows": rows,
             "filters": filters, "kernel": kernel, "depth": depth, "dropout": dropout, "similarity": similarity,
             "centre": centre, "subject_layer": subject_layer, "whitening": whitening,
+            "target": target,
         }  # fmt: skip
         self.similarity, self.centre, self.channels = similarity, centre, channels
         self.encoder, self.audio = encoder, audio
@@ -85,7 +102,11 @@ class Aligner(nn.Module):
             self.eeg_rows = RowPooling(encoder.width, encoder.width, filters, width)
         self.context = TemporalContext(width, kernel, depth, dropout)
         self.eeg_head = nn.Linear(width, features)
-        self.sound_head = nn.Linear(audio.rows * audio.width, features)
+        self.sound_head: nn.Linear | LOAScale
+        if target == "joint":
+            self.sound_head = nn.Linear(audio.rows * audio.width, features)
+        else:
+            self.sound_head = LOAScale(audio.rows, audio.width)
 
     def eeg_steps(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
         """One vector for every 160 ms of EEG.
@@ -121,16 +142,44 @@ class Aligner(nn.Module):
 
     def project(self, tokens: Tensor) -> Tensor:
         """The sound's side of the space from tokens of the audio encoder, (B, L, F, D) to (B, L, E)."""
-        out: Tensor = self.sound_head(rearrange(tokens, "b l f d -> b l (f d)"))
+        if isinstance(self.sound_head, nn.Linear):
+            tokens = rearrange(tokens, "b l f d -> b l (f d)")
+        out: Tensor = self.sound_head(tokens)
         return out
+
+    def loa_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
+        """Tokens of the sound as the EEG tells them, in the audio encoder's own units; arguments as of ``eeg_steps``.
+
+        Returns:
+            (B, L, F, D).
+
+        Raises:
+            ConfigError: The aligner was trained for another target.
+        """
+        if not isinstance(self.sound_head, LOAScale):
+            raise ConfigError(
+                "an aligner with target=joint predicts no tokens of sound; train one with "
+                "configs/alignment/loa.yaml (model.target)"
+            )
+        return self.sound_head.restore(self.eeg_steps(eeg, positions, channel_mask, subject))
+
+    def embed(self, steps: Tensor) -> Tensor:
+        """Unit vectors of windows, (B, K), from their steps, (B, L, E)."""
+        return embed(steps, self.similarity, self.centre)
 
     def embed_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
         """Unit vectors of EEG windows, (B, K), whose dot product with a sound's is their similarity."""
-        return embed(self.eeg_steps(eeg, positions, channel_mask, subject), self.similarity, self.centre)
+        return self.embed(self.eeg_steps(eeg, positions, channel_mask, subject))
 
     def embed_sound(self, audio: Tensor) -> Tensor:
         """Unit vectors of sounds, (B, S) at 16 kHz to (B, K)."""
-        return embed(self.sound_steps(audio), self.similarity, self.centre)
+        return self.embed(self.sound_steps(audio))
+
+    @property
+    def any_montage(self) -> bool:
+        """Whether electrodes are known by their positions alone, so that any montage will do."""
+        by_place = self.config["rows"] == "flat" or self.config["subject_layer"] or self.config["whitening"]
+        return not by_place and self.encoder.config["position"] == "electrode"
 
     @property
     def description(self) -> dict[str, Any]:

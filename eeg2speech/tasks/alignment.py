@@ -7,15 +7,17 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from eeg2speech.errors import ConfigError
 from eeg2speech.losses import InfoNCE
-from eeg2speech.metrics import Retrieval
+from eeg2speech.metrics import NormalizedMSE, Retrieval
 from eeg2speech.models import ViTEncoder
-from eeg2speech.models.aligner import Aligner
+from eeg2speech.models.aligner import Aligner, Target
 from eeg2speech.models.audio import AudioEncoder
 from eeg2speech.models.audiomae_weights import HUB
 from eeg2speech.models.heads import Similarity
+from eeg2speech.models.loa import LOAScale
 from eeg2speech.models.whitening import Covariances
 from eeg2speech.seeding import mix
 from eeg2speech.tasks.base import Stage, Task
@@ -28,6 +30,8 @@ STRANGERS = 0x73747267
 """Key of who is taken for a stranger: it depends on it and on the window's seed alone."""
 WHITENED = 2000
 """Training windows that the whitening is fitted on, evenly spread."""
+SCALED = 512
+"""Training windows that the scale of a target is fitted on, evenly spread; a large audio encoder takes its time."""
 _STRETCHES = 10**7  # of a stimulus: 138 hours
 
 
@@ -49,7 +53,11 @@ class AlignmentTask(Task):
         encoder: Of EEG, as in stage 1.
         audio: Of sound.
         loss: ``InfoNCE`` or ``SigLIP``.
-        features: Of the vector of a 160 ms step.
+        target: ``joint``: a space that both sides learn. ``loa``: the tokens of the audio encoder, standardised, which
+            the EEG comes to predict and a diffusion model to be conditioned on; the audio encoder must be frozen.
+        regression: Weight of the mean squared error of the predicted tokens beside the contrastive loss, which knows
+            directions only; with ``loa``.
+        features: Of the vector of a 160 ms step; with ``loa`` it is that of the tokens, whatever is given.
         width: Features of a step inside the heads.
         rows: How electrode groups are combined: ``flat`` for a single montage, ``pooling`` for any.
         kernel: Steps that a convolution of the EEG head sees.
@@ -85,6 +93,8 @@ class AlignmentTask(Task):
         encoder: ViTEncoder,
         audio: AudioEncoder,
         loss: nn.Module | None = None,
+        target: Target = "joint",
+        regression: float = 1.0,
         features: int = 64,
         width: int = 128,
         rows: Literal["flat", "pooling"] = "flat",
@@ -116,11 +126,13 @@ class AlignmentTask(Task):
                 f"encoder_rate={encoder_rate} must be 0 or more and layer_decay={layer_decay} in (0, 1] "
                 "(model.encoder_rate, model.layer_decay)"
             )
+        if not 0 <= regression < math.inf:
+            raise ConfigError(f"regression={regression} is below 0 or not finite (model.regression)")
         self.remember_settings()
         self.subjects = subjects
         self.aligner = Aligner(
             encoder, audio, len(subjects), channels, features, width, rows, 2 * -(-channels // encoder.patch[0]),
-            kernel, depth, dropout, similarity, centre, subject_layer, whitening,
+            kernel, depth, dropout, similarity, centre, subject_layer, whitening, target,
         )  # fmt: skip
         self.loss = InfoNCE() if loss is None else loss
         self.encoder_rate, self.layer_decay, self.audio_weights = encoder_rate, layer_decay, audio_weights
@@ -129,6 +141,9 @@ class AlignmentTask(Task):
             encoder.requires_grad_(False)
         names = ("val", *TEST_PARTS)
         self.retrieval = nn.ModuleDict({name: Retrieval() for name in names})
+        self.regression = regression
+        predicts = target == "loa"
+        self.unexplained = nn.ModuleDict({name: NormalizedMSE() for name in names} if predicts else {})
 
     @property
     def encoder(self) -> ViTEncoder:
@@ -166,7 +181,7 @@ class AlignmentTask(Task):
         self.places = torch.tensor(places, device=self.device)
 
     def on_fit_start(self) -> None:
-        """Fit what is not learned by gradients on training windows: who is known, and the whitening."""
+        """Fit what is not learned by gradients on training windows: who is known, the whitening, and the target."""
         if self.train_on == "shuffled" and self.trainer.world_size > 1:
             # a device deals out its own sounds only, so that a window's own is likelier right than those of the others
             raise ConfigError("train_on=shuffled needs the whole batch on one device: set trainer.devices to 1")
@@ -180,16 +195,23 @@ class AlignmentTask(Task):
                 seen.add(batch["eeg"], self.places.cpu()[batch["subject"]], batch["channel_mask"])
             for subject in trained:
                 self.aligner.whitening.fit(subject, seen.mean(subject), training=True)
+        if isinstance(self.aligner.sound_head, LOAScale):
+            sounds = (batch["audio"].to(self.device) for batch in data.batches("train", SCALED))
+            self.aligner.sound_head.fit(self.aligner.audio(sound) for sound in sounds)
 
     def embed_eeg(self, batch: Batch) -> Tensor:
         """Unit vectors of the EEG of a batch, (B, K)."""
+        return self.aligner.embed_eeg(*self._eeg_of(batch))
+
+    def _eeg_of(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """What the aligner asks for: EEG, positions, channels that exist, and the model's places of the subjects."""
         mask = batch["channel_mask"]
         exists = None if bool(mask.all()) else mask
         subject = self.places.to(self.device)[batch["subject"]]
         if self.training and self.stranger:
             drawn = [mix(seed, STRANGERS) < self.stranger * 2**63 for seed in batch["seed"].tolist()]
             subject = subject.masked_fill(torch.tensor(drawn, device=self.device), -1)
-        return self.aligner.embed_eeg(batch["eeg"], batch["positions"], exists, subject)
+        return batch["eeg"], batch["positions"], exists, subject
 
     def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
         """Embed both sides and compare all pairs."""
@@ -197,11 +219,17 @@ class AlignmentTask(Task):
             raise ConfigError("alignment needs sound: set data.audio to true")
         if stage == "train":
             batch = shown(batch, self.train_on)
-        eeg, sound, key = self.embed_eeg(batch), self.aligner.embed_sound(batch["audio"]), sound_keys(batch)
-        loss: Tensor = self.loss(eeg, sound, key)
+        told, true = self.aligner.eeg_steps(*self._eeg_of(batch)), self.aligner.sound_steps(batch["audio"])
+        eeg, sound, key = self.aligner.embed(told), self.aligner.embed(true), sound_keys(batch)
+        outputs = {"loss": self.loss(eeg, sound, key), "eeg": eeg, "sound": sound}
+        if self.unexplained:
+            outputs["loa_mse"] = F.mse_loss(told.float(), true)
+            outputs["loss"] = outputs["loss"] + self.regression * outputs["loa_mse"]
         if stage != "train":
             self.metric(part).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
-        return {"loss": loss, "eeg": eeg, "sound": sound}
+            if self.unexplained:
+                self.error_metric(part).update(told, true, torch.ones_like(true))
+        return outputs
 
     def metric(self, part: str) -> Retrieval:
         """What was found in a list of windows so far."""
@@ -209,11 +237,19 @@ class AlignmentTask(Task):
         assert isinstance(metric, Retrieval)
         return metric
 
+    def error_metric(self, part: str) -> NormalizedMSE:
+        """How far the predicted tokens of a list of windows were off so far, where tokens are predicted."""
+        metric = self.unexplained[part]
+        assert isinstance(metric, NormalizedMSE)
+        return metric
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the learned scale of similarities."""
         scale = getattr(self.loss, "scale", None)
         if isinstance(scale, Tensor):
             self.log("train/scale", scale)
+        if "loa_mse" in outputs:
+            self.log("train/loa_mse", outputs["loa_mse"])
 
     def on_validation_epoch_end(self) -> None:
         """Log retrieval over the whole validation part."""
@@ -227,9 +263,14 @@ class AlignmentTask(Task):
 
     def _log_retrieval(self, part: str, prefix: str) -> None:
         metric = self.metric(part)
-        for name, value in metric.compute().items():
+        found = metric.compute()
+        if self.unexplained:
+            found["loa_r2"] = 1 - self.error_metric(part).compute()
+        for name, value in found.items():
             self.log(
                 f"{prefix}/{name}", value, sync_dist=True
             )  # the same on all ranks; a checkpoint watches one of them
         if prefix == "val":
             metric.reset()
+            if self.unexplained:
+                self.error_metric(part).reset()

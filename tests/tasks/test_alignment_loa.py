@@ -1,0 +1,163 @@
+"""Stage 2 with the tokens of the audio encoder as its target: the loss, and a run from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from eeg2speech.callbacks.alignment_controls import embed_part, untrained
+from eeg2speech.checkpoint import read_part
+from eeg2speech.cli import main
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.errors import ConfigError
+from eeg2speech.models import SpectrogramViT, ViTEncoder
+from eeg2speech.models.rebuild import rebuild_aligner
+from eeg2speech.tasks import AlignmentTask
+from eeg2speech.tasks.alignment import SCALED
+
+pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+CONFIGS = ["configs/alignment.yaml", "configs/alignment/loa.yaml", "tests/conf/tiny_alignment.yaml"]
+FEW = """
+trainer:  # without pictures, which take longer than the rest
+  max_steps: 4
+  callbacks:
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args: {monitor: val/mrr, mode: max, filename: best, save_last: true}
+    - class_path: eeg2speech.callbacks.ExportEncoder
+    - class_path: eeg2speech.callbacks.TestAlignment
+      init_args: {permutations: 50, lags: [0.0]}
+    - class_path: eeg2speech.callbacks.WriteResults
+"""
+
+
+def make_task(**settings):
+    torch.manual_seed(0)
+    encoder = ViTEncoder(width=16, depth=1, heads=2)
+    audio = SpectrogramViT(width=16, depth=1, heads=2)
+    task = AlignmentTask(64, ["a", "b"], 8, encoder, audio, width=16, **settings)
+    task.places = torch.tensor([0, 1])
+    task.aligner.subject_layer.know([0, 1])
+    return task
+
+
+def make_windows(count=6):
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "eeg": torch.randn(count, 8, 64, generator=generator),
+        "positions": 0.09 * torch.randn(count, 8, 3, generator=generator),
+        "channel_mask": torch.ones(count, 8, dtype=torch.bool),
+        "audio": 0.1 * torch.randn(count, 10_240, generator=generator),
+        "subject": torch.arange(count) % 2,
+        "stimulus": torch.arange(count),
+        "sound_start": torch.zeros(count, dtype=torch.float64),
+        "seed": torch.arange(count),
+    }
+
+
+@pytest.mark.parametrize("regression", [0.0, 0.3])
+def test_the_loss_is_contrastive_and_the_squared_error_of_standardised_tokens(regression):
+    task, batch = make_task(target="loa", regression=regression), make_windows()
+    task.aligner.sound_head.fit([task.aligner.audio(batch["audio"])])
+    outputs = task.step(batch, "train", "train")
+    told = task.aligner.eeg_steps(batch["eeg"], batch["positions"], None, batch["subject"])
+    true = task.aligner.sound_steps(batch["audio"])
+    error = sum((a - b).square().mean() for a, b in zip(told, true, strict=True)) / len(told)
+    expected = task.loss(outputs["eeg"], outputs["sound"], batch["stimulus"]) + regression * error
+    torch.testing.assert_close(outputs["loss"], expected)
+    torch.testing.assert_close(outputs["loa_mse"], error)
+    outputs["loss"].backward()
+    assert task.aligner.eeg_head.weight.grad.abs().sum() > 0
+
+
+def test_a_joint_space_has_the_contrastive_loss_alone():
+    task, batch = make_task(regression=7.0), make_windows()
+    outputs = task.step(batch, "train", "train")
+    assert torch.equal(outputs["loss"], task.loss(outputs["eeg"], outputs["sound"], batch["stimulus"]))
+    assert outputs.keys() == {"loss", "eeg", "sound"}
+
+
+@pytest.mark.parametrize("regression", [-1.0, float("nan"), float("inf")])
+def test_a_weight_below_zero_is_refused(regression):
+    with pytest.raises(ConfigError, match=r"regression=.* \(model.regression\)"):
+        make_task(target="loa", regression=regression)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_store, tmp_path_factory):
+    """A run that was fitted for a few steps and tested."""
+    folder = tmp_path_factory.mktemp("loa")
+    (folder / "few.yaml").write_text(FEW)
+    configs = [word for name in (*CONFIGS, str(folder / "few.yaml")) for word in ("--config", name)]
+    common = [*configs, "--data.store", str(tiny_store), "--run", str(folder / "run")]
+    assert main(["fit", *common]) == 0
+    assert main(["test", *common, "--ckpt_path", "best"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def loaded(run: Path, tiny_store):
+    data = EEGAudioDataModule(store=tiny_store, window=0.64, hop=0.32, batch_size=8, audio=True)
+    data.setup()
+    task = AlignmentTask.load_from_checkpoint(run / "checkpoints/best.ckpt", map_location="cpu").eval()
+    task.places = torch.arange(len(data.subject_names))
+    return task, data
+
+
+@torch.no_grad()
+def test_the_scale_is_that_of_the_training_sounds_and_is_kept(loaded):
+    task, data = loaded
+    tokens = torch.cat([task.aligner.audio(batch["audio"]) for batch in data.batches("train", SCALED)]).flatten(0, 1)
+    torch.testing.assert_close(task.aligner.sound_head.mean, tokens.mean(0), atol=1e-5, rtol=1e-5)
+    moving = task.aligner.sound_head.spread > 2e-3 * task.aligner.sound_head.spread.mean()
+    spread = tokens.std(0, unbiased=False)
+    torch.testing.assert_close(task.aligner.sound_head.spread[moving], spread[moving], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_is_explained_is_counted_over_the_whole_list(run, loaded):
+    task, data = loaded
+    (batch,) = list(data.batches("unseen_subject", 8))
+    assert batch["eeg"].shape[0] == 8
+    told, true = [], []
+    for batch in data.batches("unseen_subject"):
+        told.append(task.aligner.eeg_steps(*task._eeg_of(batch)))
+        true.append(task.aligner.sound_steps(batch["audio"]))
+    told, true = torch.cat(told), torch.cat(true)
+    expected = 1 - (told - true).square().mean() / true.var(unbiased=False)
+    metrics = json.loads((run / "test.json").read_text())["metrics"]
+    assert metrics["test/unseen_subject/loa_r2"] == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_the_verdict_controls_and_baselines_are_those_of_any_alignment(run):
+    lists = json.loads((run / "test.json").read_text())["alignment"]["lists"]
+    for found in lists.values():
+        assert not found["verdict"]["aligned"]
+        assert {"model", "ridge pooled", "cca pooled"} <= set(found["figures"])
+        assert "untrained" in found["controls, mrr"]
+        assert found["geometry"]["effective_rank_sound"] > 0
+
+
+def test_the_untrained_model_hears_as_the_trained_one_does(loaded):
+    task, data = loaded
+    fresh = untrained(task)
+    model, other = (embed_part(one, data, "unseen_stimulus") for one in (task, fresh))
+    assert (model.sound == other.sound).all()
+    assert abs(model.eeg - other.eeg).max() > 0.01
+
+
+@torch.no_grad()
+def test_the_exported_aligner_predicts_what_the_checkpoints_does(run, loaded):
+    task, data = loaded
+    described, weights, _ = read_part(run / "aligner", "aligner")
+    assert described["config"]["target"] == "loa"
+    assert described["config"]["features"] == 8 * 16
+    assert {"sound_head.mean", "sound_head.spread"} <= weights.keys()
+    aligner = rebuild_aligner(described, weights, "here")
+    (batch, *_) = data.batches("unseen_stimulus")
+    inputs = task._eeg_of(batch)
+    told = aligner.loa_of_eeg(*inputs)
+    torch.testing.assert_close(told, task.aligner.loa_of_eeg(*inputs))
+    assert told.shape == task.aligner.audio(batch["audio"]).shape == (len(batch["eeg"]), 4, 8, 16)
