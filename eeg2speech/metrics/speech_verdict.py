@@ -1,0 +1,84 @@
+"""Does EEG carry speech information, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eeg2speech.metrics.comparison import Comparison, Numbers
+from eeg2speech.metrics.figure import Figure, mean_figure
+from eeg2speech.metrics.identification import WAYS, identify
+from eeg2speech.metrics.null import permutation_null, retrieval_scores
+from eeg2speech.metrics.ranks import Scores, top
+from eeg2speech.metrics.verdict import Effect, judge
+
+JUDGED = 10
+"""The way that a verdict rests on."""
+CONTROLS = ("noise", "another trial")
+"""Arms that a verdict needs: the same model with EEG that is noise, or of another trial of the same subject."""
+
+
+@dataclass(frozen=True)
+class SpeechVerdict:
+    """Whether EEG carries speech information, as far as this model can tell.
+
+    Attributes:
+        informed: Identification exceeds the 99th percentile of the permutations and the upper bound of every control.
+        reasons: In words; what it exceeds, else everything that speaks against it.
+        way: Sounds to choose from in the identification that was judged.
+        figure: That identification.
+        p: One-sided p-value against the permutations.
+        effect: Its size.
+        differences: EEG minus each control, on the clips that both have, with paired intervals over stimuli; reported,
+            not judged by.
+    """
+
+    informed: bool
+    reasons: list[str]
+    way: int
+    figure: Figure
+    p: float
+    effect: Effect
+    differences: dict[str, Figure]
+
+
+def judge_speech(
+    comparison: Comparison,
+    controls: Mapping[str, Scores],
+    way: int | None = None,
+    group: Numbers | None = None,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> SpeechVerdict:
+    """Judge clips that were generated from EEG.
+
+    Args:
+        comparison: Of clips from EEG and all different sounds of the list.
+        controls: ``identify`` of the clips of each control for the same windows and at the same way, (n,); NaN where a
+            control has no such window. Needs ``noise`` and ``another trial``.
+        way: Sounds to choose from; unset: see ``judged_way``.
+        group: Of each clip, (n,): what sounds are shuffled within. The stimulus by default.
+        permutations: Shuffles of the sounds; a verdict in favour needs 1000.
+        seed: Of all draws.
+    """
+    way = judged_way(comparison.similarity.shape[1]) if way is None else way
+    own, stimulus = identify(comparison, way), comparison.stimulus
+    null = permutation_null(retrieval_scores(comparison, top(1, way), group), permutations, seed)
+    arms = {name: mean_figure(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
+    verdict = judge(null, arms, f"{way}-way identification")
+    missing = [f"control {name} was not run" for name in CONTROLS if name not in controls]
+    against = [] if verdict.aligned and missing else verdict.reasons
+    return SpeechVerdict(
+        verdict.aligned and not missing,
+        against + missing,
+        way,
+        mean_figure(own, 1 / way, stimulus, seed=seed),
+        verdict.p,
+        verdict.effect,
+        {name: mean_figure(own - scores, 0.0, stimulus, seed=seed) for name, scores in controls.items()},
+    )
+
+
+def judged_way(gallery: int, ways: Sequence[int] = WAYS) -> int:
+    """The way that a verdict on a gallery of so many sounds rests on: 10, or the largest that is possible below."""
+    return max((way for way in ways if way <= min(JUDGED, gallery)), default=gallery)

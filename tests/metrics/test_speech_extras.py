@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eeg2speech.errors import ConfigError
+from eeg2speech.metrics import speech_extras
+from eeg2speech.metrics.speech_extras import (
+    edit_distance,
+    extra_figures,
+    rating,
+    speaker_similarity,
+    whisper,
+    word_error,
+    word_error_rate,
+    words,
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "rate"),
+    [
+        ("the cat sat", "the cat sat", 0),
+        ("The cat, sat!", "the CAT sat.", 0),
+        ("the cat sat", "the bat sat", 1 / 3),
+        ("the cat sat", "the cat", 1 / 3),
+        ("the cat sat", "the cat sat down here", 2 / 3),
+        ("the cat sat", "", 1),
+        ("no", "oh my word", 3),
+        ("don\N{RIGHT SINGLE QUOTATION MARK}t 'go'", "don't go", 0),
+    ],
+)
+def test_word_error_rate(said, heard, rate):
+    assert word_error_rate(said, heard) == pytest.approx(rate)
+
+
+def test_nothing_said_has_no_rate():
+    assert np.isnan(word_error_rate(" ... ", "something"))
+    assert words("--'") == []
+
+
+LETTERS = st.lists(st.sampled_from("abc"), max_size=8)
+
+
+@given(LETTERS, LETTERS, LETTERS)
+def test_edit_distance_is_a_distance(first, second, third):
+    assert (edit_distance(first, second) == 0) == (first == second)
+    assert edit_distance(first, second) == edit_distance(second, first)
+    assert edit_distance(first, third) <= edit_distance(first, second) + edit_distance(second, third)
+    assert abs(len(first) - len(second)) <= edit_distance(first, second) <= max(len(first), len(second))
+
+
+def test_measures_of_the_user_give_one_figure_a_clip():
+    reference = np.eye(3, 4, dtype=np.float32)
+    generated = reference[[0, 2, 2]]
+    names = {0: "nought", 1: "one", 2: "two"}
+    measures = {
+        "wer": word_error(lambda wave: names[int(wave.argmax())]),
+        "speaker": speaker_similarity(lambda wave: wave),
+        "opinion": rating(lambda wave: wave.sum() * 3),
+    }
+    found = extra_figures(measures, reference, generated, ["nought", "one", ""])
+    np.testing.assert_array_equal(found["wer"], [0, 1, np.nan])
+    np.testing.assert_array_equal(found["speaker"], [1, 0, 1])
+    np.testing.assert_array_equal(found["opinion"], [3, 3, 3])
+    assert np.isnan(extra_figures(measures, reference, generated)["wer"]).all()
+    assert np.isnan(extra_figures(measures, reference, 0 * generated)["speaker"]).all()
+
+
+def test_whisper_is_used_only_with_a_package_and_a_local_model(monkeypatch, tmp_path):
+    monkeypatch.setattr(speech_extras, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install faster-whisper"):
+        whisper(tmp_path)
+
+    class Model:
+        def __init__(self, folder, local_files_only):
+            assert local_files_only
+            assert folder == str(tmp_path)
+
+        def transcribe(self, wave, language):
+            return [SimpleNamespace(text=" Hello"), SimpleNamespace(text=f" {language}")], None
+
+    package = ModuleType("faster_whisper")
+    package.WhisperModel = Model
+    monkeypatch.setitem(sys.modules, "faster_whisper", package)
+    monkeypatch.setattr(speech_extras, "find_spec", lambda name: package)
+    with pytest.raises(ConfigError, match=r"holds no model\.bin"):
+        whisper(tmp_path)
+    (tmp_path / "model.bin").touch()
+    assert whisper(tmp_path, "en")(np.zeros(10, np.float32)) == "Hello en"
