@@ -59,9 +59,7 @@ class Aligned:
     @property
     def any_montage(self) -> bool:
         """Whether electrodes are known by their positions alone."""
-        config = self.aligner.config
-        by_place = config["rows"] == "flat" or config["subject_layer"] or config["whitening"]
-        return not by_place and self.aligner.encoder.config["position"] == "electrode"
+        return self.aligner.any_montage
 
     def embed_raw(self, raw: BaseRaw, subject: str | None = None, hop: float | None = None) -> Embeddings:
         """Embed the EEG of an ``mne.io.Raw``, prepared as the training recordings were.

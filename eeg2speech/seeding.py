@@ -1,5 +1,7 @@
 """Random numbers as a function of where they are used, so that a resumed run repeats the uninterrupted one."""
 
+import hashlib
+
 _MASK = 2**64 - 1
 
 
@@ -15,3 +17,8 @@ def mix(*keys: int) -> int:
         state = state * 0x94D049BB133111EB & _MASK
         state ^= state >> 31
     return state & (2**63 - 1)
+
+
+def name_key(name: str) -> int:
+    """A number for a name, to be mixed into a seed."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")

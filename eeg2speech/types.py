@@ -138,7 +138,7 @@ class Batch(TypedDict):
         channel_mask: True where a channel exists, (B, C).
         audio: Waveform in [-1, 1] at 16 kHz, (B, S); S is 0 when the stage asks for no audio.
         subject: Index into the data module's ``subjects``, (B,).
-        stimulus: Index into the data module's ``stimuli``, (B,).
+        stimulus: Index into the data module's ``stimuli``, -1 for none, (B,).
         label: Index into the data module's ``labels``, -1 for none, (B,).
         recording: Index into the data module's ``recordings``, (B,).
         start: Start of the window in its recording, in seconds, (B,).

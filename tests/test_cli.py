@@ -84,6 +84,28 @@ def test_fit_then_test_fill_the_run_folder(stage: Run, tmp_path: Path, capsys: p
     assert "kriging" in printed
 
 
+class CountTokens(Callback):
+    """Counts the windows that were predicted."""
+
+    def __init__(self) -> None:
+        self.windows: dict[int, int] = {}
+
+    def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        assert len(outputs["tokens"]) == len(batch["eeg"])
+        self.windows[dataloader_idx] = self.windows.get(dataloader_idx, 0) + len(batch["eeg"])
+
+    def on_predict_end(self, trainer, pl_module) -> None:
+        (Path(trainer.log_dir) / "predicted.json").write_text(json.dumps(self.windows))
+
+
+def test_predict_represents_every_window_of_the_test_lists(stage: Run, tmp_path: Path):
+    assert stage("fit") == 0
+    keep = ["--trainer.callbacks+", "tests.test_cli.CountTokens"]
+    assert stage("predict", "--ckpt_path", "best", *keep) == 0
+    results = json.loads((tmp_path / "runs/maeeg/predicted.json").read_text())
+    assert results == {"0": 2 * 3 * 6, "1": 5 * 6, "2": 2 * 6}  # sounds, people, windows
+
+
 def test_exported_encoder_is_the_best_checkpoints(stage: Run, tmp_path: Path):
     assert stage("fit") == 0
     run = tmp_path / "runs/maeeg"

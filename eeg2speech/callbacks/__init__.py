@@ -1,5 +1,6 @@
 from eeg2speech.callbacks.alignment import TestAlignment
 from eeg2speech.callbacks.alignment_pictures import LogAlignment
+from eeg2speech.callbacks.averaging import AverageTrained
 from eeg2speech.callbacks.baselines import CompareBaselines
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
@@ -8,17 +9,24 @@ from eeg2speech.callbacks.progress import LogThroughput, ThroughputBar
 from eeg2speech.callbacks.reconstruction import LogReconstruction
 from eeg2speech.callbacks.results import WriteResults
 from eeg2speech.callbacks.seeding import StepSeed
+from eeg2speech.callbacks.speech import TestSpeech
+from eeg2speech.callbacks.speech_files import WriteSpeech
+from eeg2speech.callbacks.speech_pictures import LogSpeech
 
 __all__ = [
+    "AverageTrained",
     "CompareBaselines",
     "ExportEncoder",
     "GracefulInterrupt",
     "LogAlignment",
     "LogReconstruction",
+    "LogSpeech",
     "LogThroughput",
     "ProbeEncoder",
     "StepSeed",
     "TestAlignment",
+    "TestSpeech",
     "ThroughputBar",
     "WriteResults",
+    "WriteSpeech",
 ]

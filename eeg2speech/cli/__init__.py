@@ -18,6 +18,8 @@ TOOLS = {
     "prepare": ("eeg2speech.cli.prepare", "Turn raw recordings into a prepared store."),
     "doctor": ("eeg2speech.cli.doctor", "Check a prepared store and show what is in it."),
     "export": ("eeg2speech.cli.export", "Write what a checkpoint holds as safetensors and config.json."),
+    "generate": ("eeg2speech.cli.generate", "Make speech out of EEG with a trained model."),
+    "resynthesise": ("eeg2speech.cli.resynthesise", "Make speech out of speech: the best that EEG could give."),
     "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
 }
 

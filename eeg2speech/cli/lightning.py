@@ -108,6 +108,8 @@ class StageCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "test":
             parser.set_defaults({"verbose": False})  # callbacks print tables that can be read
+        if subcommand == "predict":
+            parser.set_defaults({"return_predictions": False})  # nobody takes them, and hours do not fit into memory
         return parser
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
@@ -199,6 +201,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*`LearningRateMonitor`.*")
+    warnings.filterwarnings("ignore", "Found .* in eval mode at the start of training.*")  # what is frozen
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # Lightning 2.6, torch 2.15
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from eeg2speech.data.augment import Augment
 from eeg2speech.data.embedded import embedded_store
 from eeg2speech.data.leaks import refuse_known_sounds
-from eeg2speech.data.sampler import KeyedBatchSampler, ResumableLoader
+from eeg2speech.data.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.simulator import Simulation
 from eeg2speech.data.splits import Split, assign_parts, some_stimuli
@@ -159,9 +159,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
         """One loader per test list; see ``test_parts``."""
         return [self._loader(part) for part in self.test_parts]
 
-    def predict_dataloader(self) -> list[DataLoader[Batch]]:
+    def predict_dataloader(self) -> list[PlainLoader]:
         """The test lists."""
-        return self.test_dataloader()
+        return [PlainLoader(loader) for loader in self.test_dataloader()]
 
     def batches(self, part: Part, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
         """Read windows of a part outside of training, without augmentation.

@@ -101,3 +101,22 @@ class ResumableLoader(DataLoader[Any]):
             self._handed_out += 1
             yield batch
         self.batch_sampler.start = 0
+
+
+class PlainLoader:
+    """A loader that Lightning takes as it is.
+
+    In prediction it would build the batch sampler of a ``DataLoader`` anew, with arguments of torch's own.
+
+    Args:
+        loader: Whose batches are handed out.
+    """
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.loader)
+
+    def __len__(self) -> int:
+        return len(self.loader)

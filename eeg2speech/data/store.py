@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -116,6 +117,14 @@ class Store:
     def labels(self) -> list[str]:
         """Segment labels, sorted."""
         return sorted({segment.label for segment in self.segments if segment.label})
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over who was recorded and what was heard when: a split made on it holds for no other."""
+        digest = hashlib.sha256()
+        for name in ("recordings.tsv", "segments.tsv"):
+            digest.update(hashlib.sha256((self.root / name).read_bytes()).digest())
+        return digest.hexdigest()
 
     def channels(self, recording: str) -> list[StoredChannel]:
         """Channels of a recording in the order of its rows."""

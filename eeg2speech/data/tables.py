@@ -25,6 +25,13 @@ def write_table(file: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
         writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
 
 
+def append_row(file: Path, row: Any) -> None:
+    """Add a dataclass row to the end of a table that ``write_table`` wrote."""
+    with file.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow([_cell(getattr(row, field.name)) for field in fields(row)])
+
+
 def read_table(file: Path, row_type: type[Row]) -> list[Row]:
     """Read a table into dataclass rows; columns that the type does not know are passed over.
 

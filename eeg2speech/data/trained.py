@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from eeg2speech.data.memory import MemoryStore
 from eeg2speech.data.montage import OLD_NAMES, electrode_positions, order_by_position
 from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.data.scaling import fit_scalings
-from eeg2speech.data.windows import WindowDataset, cut_windows
+from eeg2speech.data.scaling import Scaling, fit_scalings
+from eeg2speech.data.store import Store
+from eeg2speech.data.windows import Window, WindowDataset, cut_windows
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Channel, RawRecording, Segment
 
@@ -107,18 +108,50 @@ class TrainedOn:
 
         Args:
             raw: EEG in volts.
-            fixed: The model knows its electrodes by their place in the list, so that those it was trained with have
-                to be there and all others are left out; else any montage will do.
+            fixed: See ``prepare``.
             hop: From one window's start to the next, in seconds; None for windows end to end.
 
         Raises:
             DataError: Electrodes are missing, or the recording is too short or too slow.
             ConfigError: The hop is no step forward.
         """
+        step = self.step(hop)
+        store = self.prepare(raw, fixed)
+        windows = cut_windows(store.segments, store.recordings, store.rate, self.samples, step)
+        return self.dataset(store, windows, fit_scalings(store, {store.recordings[0].recording: store.segments}))
+
+    def dataset(self, store: Store, windows: Sequence[Window], scalings: dict[str, Scaling]) -> WindowDataset:
+        """Windows of a store as the model met them in training, without their sound.
+
+        Raises:
+            DataError: There is no window.
+        """
+        if not windows:
+            seconds = sum(recording.samples for recording in store.recordings) / store.rate
+            raise DataError(
+                f"EEG of {seconds:g} s without a stretch as long as the {self.window:g} s of a window; "
+                "give a longer one"
+            )
+        lag = round(self.lag * self.preprocessing.rate)
+        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag)
+
+    def prepare(self, raw: RawRecording, fixed: bool) -> MemoryStore:
+        """Filter, resample and reference a recording as the training recordings were.
+
+        Args:
+            raw: EEG in volts.
+            fixed: The model knows its electrodes by their place in the list, so that those it was trained with have
+                to be there and all others are left out; else any montage will do.
+
+        Returns:
+            The recording as the only one of a store, with its pieces between breaks as segments.
+
+        Raises:
+            DataError: Electrodes are missing, or the recording is too slow.
+        """
         rate = self.preprocessing.rate
         if raw.rate < rate:
             raise DataError(f"EEG at {raw.rate:g} Hz; this model needs {rate:g} Hz or more")
-        step = self.step(hop)
         raw = self.choose_channels(raw, fixed)
         name, length = "recording", raw.eeg.shape[1]
         pieces = [
@@ -129,15 +162,7 @@ class TrainedOn:
         bad = {*self.preprocessing.bad, *(c.name for c in raw.channels if c.status == "bad")} & names
         settings = replace(self.preprocessing, bad=sorted(bad))
         eeg, channels, segments = preprocess(replace(raw, segments=pieces), settings, name)
-        store = MemoryStore(name, eeg, rate, channels, segments)
-        windows = cut_windows(segments, store.recordings, rate, self.samples, step)
-        if not windows:
-            raise DataError(
-                f"EEG of {length / raw.rate:g} s without a stretch as long as the {self.window:g} s of a window; "
-                "give a longer one"
-            )
-        scalings = fit_scalings(store, {name: segments})
-        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=round(self.lag * rate))
+        return MemoryStore(name, eeg, rate, channels, segments)
 
     def choose_channels(self, raw: RawRecording, fixed: bool) -> RawRecording:
         """Keep the EEG channels that the model can use, with positions.

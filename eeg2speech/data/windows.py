@@ -118,7 +118,7 @@ class WindowDataset(Dataset[Batch]):
             i: read_montage(store, r, scalings[r.recording]) for i, r in zip(used, recordings, strict=True)
         }
         self._subject = {name: i for i, name in enumerate(store.subjects)}
-        self._stimulus = {name: i for i, name in enumerate(store.stimuli)}
+        self._stimulus = {"": -1} | {name: i for i, name in enumerate(store.stimuli)}
         self._label = {name: i for i, name in enumerate(store.labels)} | {"": -1}
 
     def __len__(self) -> int:

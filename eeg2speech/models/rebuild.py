@@ -28,22 +28,44 @@ def rebuild_aligner(described: Mapping[str, Any], weights: Mapping[str, Tensor],
     Raises:
         DataError: The description is of another version of the classes, or the weights do not fit it.
     """
-    config = dict(described.get("config", {}))
-    audio = config.pop("audio", {})
-    if audio.get("cached"):
+    if described.get("config", {}).get("audio", {}).get("cached"):
         weights = {name.replace("audio.encoder.", "audio.", 1): value for name, value in weights.items()}
-    encoder, sound = _build(config.pop("encoder", {}), source), _build(audio, source)
-    if not isinstance(encoder, ViTEncoder) or not isinstance(sound, AudioEncoder):
-        raise DataError(f"{source}: describes no aligner; export one with `eeg2speech export CKPT OUT`")
-    try:
-        aligner = Aligner(encoder, sound, **config)
-    except TypeError as error:
-        raise _other_version(source, "Aligner", error) from error
+    aligner = build_aligner(described, source)
     load_into(aligner, weights, source)
     return aligner.requires_grad_(False).eval()
 
 
-def _build(described: Mapping[str, Any], source: str) -> nn.Module:
+def build_aligner(described: Mapping[str, Any], source: str) -> Aligner:
+    """Build an aligner with random weights.
+
+    Args:
+        described: ``class`` and ``config``, as ``Aligner.description`` has them.
+        source: Where they come from, for error messages.
+
+    Raises:
+        DataError: The description is of another version of the classes.
+    """
+    config = dict(described.get("config", {}))
+    encoder = build_encoder(config.pop("encoder", {}), source)
+    sound = build_encoder(config.pop("audio", {}), source)
+    if not isinstance(encoder, ViTEncoder) or not isinstance(sound, AudioEncoder):
+        raise DataError(f"{source}: describes no aligner; export one with `eeg2speech export CKPT OUT`")
+    try:
+        return Aligner(encoder, sound, **config)
+    except TypeError as error:
+        raise _other_version(source, "Aligner", error) from error
+
+
+def build_encoder(described: Mapping[str, Any], source: str) -> nn.Module:
+    """Build an encoder of EEG or sound with random weights.
+
+    Args:
+        described: ``class`` and ``config``.
+        source: Where they come from, for error messages.
+
+    Raises:
+        DataError: The class is unknown or of another version.
+    """
     name = described.get("class", "")
     if name not in KNOWN:
         raise DataError(f"{source}: an encoder of class {name!r}; this eeg2speech builds {', '.join(KNOWN)}")

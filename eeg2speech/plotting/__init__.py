@@ -7,6 +7,7 @@ from eeg2speech.plotting.reconstruction import reconstruction_figure
 from eeg2speech.plotting.signals import ALPHA_BAND, psd_figure
 from eeg2speech.plotting.sound import spectrogram_figure
 from eeg2speech.plotting.space import cosine_figure, plane_figure
+from eeg2speech.plotting.speech import draw_identification, draw_speech
 from eeg2speech.plotting.style import PALETTE
 from eeg2speech.plotting.topomap import error_topomap, importance_topomap
 
@@ -16,6 +17,8 @@ __all__ = [
     "Curve",
     "Figure",
     "cosine_figure",
+    "draw_identification",
+    "draw_speech",
     "error_topomap",
     "gallery_figure",
     "importance_topomap",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 
@@ -14,8 +15,9 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
 
     Returns:
         Plain values: name of the dataset and whether it is simulated, ``window`` and ``lag`` in seconds, ``clamp`` in
-        robust standard deviations, settings of the ``preprocessing``, labels of ``subjects``, and ``montages`` as
-        names of electrodes in the order of the files and their positions in metres, null where unknown.
+        robust standard deviations, settings of the ``preprocessing``, labels of ``subjects``, ``montages`` as
+        names of electrodes in the order of the files and their positions in metres, null where unknown, and
+        ``learned_from``: what decides which segments were trained on.
     """
     kept: dict[str, Any] = {
         name: float(getattr(data, name)) for name in ("window", "lag", "clamp") if hasattr(data, name)
@@ -33,7 +35,21 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
             if key.startswith(prefix)
         }
         kept["montages"] = _montages(store)
+        if hasattr(data, "split"):
+            kept["learned_from"] = _learned_from(data, store)
     return kept
+
+
+def _learned_from(data: Any, store: Any) -> dict[str, Any]:
+    """Fingerprint of the store and what chooses from it; the simulation's settings where the data are embedded."""
+    return {
+        "fingerprint": str(store.fingerprint),
+        "simulation": data.simulation.settings() if data.store_path is None else None,
+        "split": asdict(data.split),
+        "conditions": None if data.conditions is None else [str(condition) for condition in data.conditions],
+        "pairs": float(data.pairs),
+        "scaling": str(data.scaling),
+    }
 
 
 def _montages(store: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
+from rich.console import Console
+from rich.progress import Progress
+
+from eeg2speech.callbacks.speech_arms import SAMPLED, diffusion_run, evenly
+from eeg2speech.callbacks.speech_examples import clip_names, save_picture, speech_pictures, write_clips
+from eeg2speech.callbacks.speech_hearing import Heard
+from eeg2speech.callbacks.speech_results import compare_arms, plain
+from eeg2speech.callbacks.speech_sampling import SpokenPart, hear_training, speak_part
+from eeg2speech.callbacks.speech_tables import print_identification, print_quality, print_trained, print_verdict
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.writer import audio_hash
+from eeg2speech.errors import ConfigError
+from eeg2speech.metrics.intelligibility import left_out
+from eeg2speech.types import Part
+
+if TYPE_CHECKING:
+    from eeg2speech.tasks.diffusion import DiffusionTask
+
+HELD_OUT: Part = "unseen_stimulus"
+"""The list that the verdict rests on where there is one: new sounds, to people whose EEG was trained on."""
+
+
+class TestSpeech(Callback):
+    """Asks after a test of stage 3 whether what it speaks came from the EEG, and how good it sounds.
+
+    Windows of every test list are spoken by several arms, each from the same noise: from EEG, from what cannot know the
+    sound (noise in place of EEG, EEG of another trial of the same subject, no condition at all), and from the recording
+    (its own LOA, which is the ceiling of any EEG, and through autoencoder and vocoder alone). Each clip is then to be
+    found among all real sounds of its list, in the space of the audio encoder. A verdict follows from that alone, as
+    it alone has a chance level; figures of quality, the Frechet distance, and how near clips are to training sounds
+    stand beside it. Clips and pictures go to the run's folder. ``WriteResults`` stands behind.
+
+    Args:
+        windows: Of each list, of as many different sounds as can be; unset: all.
+        lists: Which test lists; unset: all there are.
+        permutations: Shuffles of the sounds; a verdict in favour needs 1000.
+        training: Training windows whose sounds clips are compared with, evenly spread.
+        examples: Windows of each list whose clips are written as wav files and drawn.
+        batch: Clips that a device samples at once.
+    """
+
+    __test__ = False  # not a test of ours, whatever its name
+
+    def __init__(
+        self,
+        windows: int | None = 64,
+        lists: Sequence[Part] | None = None,
+        permutations: int = 1000,
+        training: int = 1000,
+        examples: int = 4,
+        batch: int = 16,
+    ) -> None:
+        for name, value in (("windows", windows), ("training", training), ("batch", batch)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value} must be 1 or more (trainer.callbacks, TestSpeech.{name})")
+        self.windows, self.lists, self.permutations = windows, lists, permutations
+        self.training, self.examples, self.batch = training, examples, batch
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Speak on all devices; compare, print and write on the first."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        run = diffusion_run(trainer, pl_module)
+        if run is None:
+            return
+        task, data = run
+        task.eval()
+        parts = [part for part in data.test_parts if self.lists is None or part in self.lists]
+        if not parts:
+            raise ConfigError(f"lists={self.lists}: the data has {data.test_parts} (TestSpeech.lists in the callbacks)")
+        training = hear_training(task, data, self.training)
+        with _progress(trainer, self._clips(data, parts)) as advance:
+            spoken = {
+                part: speak_part(
+                    trainer, task, data, part, training, self.windows, self.examples, self.batch, advance
+                )
+                for part in parts
+            }  # fmt: skip
+        if trainer.is_global_zero:
+            found = {part: self._report(trainer, task, data, part, spoken[part], folder) for part in parts}
+            task.results["diffusion"] = self._summary(task, data, found)
+            rank_zero_info(f"Clips written to {folder / 'speech'}, pictures to {folder / 'pictures'}")
+
+    def _clips(self, data: EEGAudioDataModule, parts: Sequence[Part]) -> int:
+        """How many have to be sampled."""
+        return sum(len(evenly(len(data.datasets[part]), self.windows)) for part in parts) * len(SAMPLED)
+
+    def _report(
+        self,
+        trainer: pl.Trainer,
+        task: DiffusionTask,
+        data: EEGAudioDataModule,
+        part: Part,
+        spoken: SpokenPart,
+        folder: Path,
+    ) -> dict[str, Any]:
+        """Print a list's results, write its clips and pictures, and return the results in plain values."""
+        results, simulated = compare_arms(spoken, self.permutations), data.description.simulated
+        trained, stimuli = trained_stimuli(task, data, spoken.heard), len(np.unique(spoken.heard.stimulus))
+        print_identification(part, results, simulated)
+        print_quality(part, results, simulated)
+        print_trained(trained, stimuli)
+        print_verdict(part, results)
+        write_clips(folder / "speech" / part, spoken)
+        found = plain(results) | {"stimuli": stimuli, "stimuli of the pretrained parts": trained}
+        title = ("SIMULATED EEG, " if simulated else "") + part.replace("_", " ")
+        names = clip_names(data, part, spoken.rows[spoken.kept])
+        for name, figure in speech_pictures(spoken, found, names, title).items():
+            save_picture(figure, folder / "pictures" / f"{part}_{name}.png")
+            if isinstance(trainer.logger, TensorBoardLogger):
+                trainer.logger.experiment.add_figure(f"test/{part}/{name}", figure, trainer.global_step)
+        return found
+
+    def _summary(self, task: DiffusionTask, data: EEGAudioDataModule, found: dict[Part, Any]) -> dict[str, Any]:
+        judged = next(part for part in (HELD_OUT, *found) if part in found)
+        verdict = found[judged]["verdict"]
+        word = "EEG carries speech information" if verdict["informed"] else "no speech information from EEG"
+        rank_zero_info(f"Verdict on {judged.replace('_', ' ')}: {word}")
+        sampler = {name: getattr(task.sampler, name) for name in ("solver", "steps", "guidance")}
+        return {
+            "verdict": {"list": judged, "in words": word, **verdict},
+            "measure": "identification of generated clips among all real sounds of the list, cosine of LOA tokens "
+            "averaged over steps, 95 % bootstrap intervals over stimuli",
+            "window": data.window,
+            "sampler": sampler,
+            "left out": left_out(),
+            "lists": found,
+        }
+
+
+def trained_stimuli(task: DiffusionTask, data: EEGAudioDataModule, heard: Heard) -> list[str]:
+    """Stimuli of a list that the pretrained parts say they were trained on, known to them by name or by content."""
+    known = task.model.trained_sounds
+    names = [data.store.stimuli[stimulus] for stimulus in np.unique(heard.stimulus)]
+    return [name for name in names if name in known or audio_hash(data.store.audio_file(name)).hex() in known]
+
+
+@contextmanager
+def _progress(trainer: pl.Trainer, clips: int) -> Iterator[Callable[[int], None]]:
+    """A bar of clips with the time that is left, on the first device's terminal."""
+    lightning = trainer.progress_bar_callback
+    if isinstance(lightning, RichProgressBar) and lightning.progress is not None:
+        lightning.progress.stop()  # two bars would paint over one another
+    console = Console(stderr=True)
+    hidden = not (console.is_terminal and trainer.is_global_zero)
+    with Progress(console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("Speaking", total=clips)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,275 @@
+"""A trained model of stage 3 in Python: recordings of EEG in, speech out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from eeg2speech.audio import RATE, Waveform
+from eeg2speech.audio.stitching import Stitcher, cover
+from eeg2speech.checkpoint import part_names, read_checkpoint, read_data, read_part
+from eeg2speech.data.clips import Clip
+from eeg2speech.data.raw import BaseRaw, from_array, from_mne
+from eeg2speech.data.scaling import Scaling, fit_scalings
+from eeg2speech.data.store import Store
+from eeg2speech.data.trained import TrainedOn
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.exports import read_config
+from eeg2speech.seeding import mix, name_key
+from eeg2speech.types import Batch, RawRecording
+
+if TYPE_CHECKING:  # diffusers takes seconds to import
+    from eeg2speech.models.audioldm2.sampling import Sampler
+    from eeg2speech.models.audioldm2.speech import SpeechDiffusion
+
+PART = "speech"
+"""Name of the model in checkpoints and exports."""
+OVERLAP = 0.32
+"""Seconds that a window has in common with the next: two steps."""
+BATCH = 8
+"""Windows that are generated at once."""
+
+
+class Speaker:
+    """A trained model that speaks for recordings which it meets as it met those it was trained on.
+
+    Args:
+        model: Trained.
+        sampler: How latents are drawn.
+        trained_on: What it was trained on.
+        device: Where it computes, e.g. ``cuda``.
+        batch_size: Windows that are generated at once.
+        remembered: What the checkpoint says of its data.
+        global_step: Step of training that the model is from.
+    """
+
+    def __init__(
+        self,
+        model: SpeechDiffusion,
+        sampler: Sampler,
+        trained_on: TrainedOn,
+        device: str = "cpu",
+        batch_size: int = BATCH,
+        remembered: Mapping[str, Any] | None = None,
+        global_step: int = 0,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size} must be 1 or more")
+        self.model = model.to(device).eval()
+        self.trained_on, self.sampler, self.device, self.batch_size = trained_on, sampler, device, batch_size
+        self.remembered, self.global_step = dict(remembered or {}), global_step
+
+    @property
+    def any_montage(self) -> bool:
+        """Whether electrodes are known by their positions alone."""
+        return self.model.aligner is not None and self.model.aligner.any_montage
+
+    def sample_with(
+        self,
+        solver: Literal["dpm", "ddim"] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> Sampler:
+        """Change how latents are drawn; what is None stays as it is."""
+        old = self.sampler
+        self.sampler = type(old)(
+            old.solver if solver is None else solver,
+            old.steps if steps is None else steps,
+            old.guidance if guidance is None else guidance,
+        )
+        return self.sampler
+
+    def speak_windows(self, batch: Batch, subjects: Sequence[str], seeds: Sequence[int]) -> NDArray[np.float32]:
+        """Speak for windows of scaled EEG.
+
+        Args:
+            batch: As a data module hands out; its sound is not looked at.
+            subjects: Labels that ``batch["subject"]`` points into; one from training has a subject layer of its own,
+                anyone else gets the mean layer.
+            seeds: One for each window.
+
+        Returns:
+            Waveforms in [-1, 1] with a peak of about 0.5, (B, S) at 16 kHz.
+
+        Raises:
+            DataError: What is generated is not finite.
+        """
+        known = {label: place for place, label in enumerate(self.trained_on.subjects)}
+        places = torch.tensor([known.get(subjects[index], -1) for index in batch["subject"].tolist()])
+        mask = None if bool(batch["channel_mask"].all()) else batch["channel_mask"].to(self.device)
+        with torch.inference_mode():
+            loa = self.model.loa_of_eeg(
+                batch["eeg"].to(self.device), batch["positions"].to(self.device), mask, places.to(self.device)
+            )
+            sound = self.model.waveform(self.sampler.sample(self.model, loa, loa.shape[1], seeds))
+        samples = round(batch["eeg"].shape[-1] / self.trained_on.preprocessing.rate * RATE)
+        waves = sound[:, :samples].float().cpu().numpy()
+        if not np.isfinite(waves).all():
+            raise DataError("the model generates NaN; it did not train well, or needs a higher precision")
+        return waves
+
+    def speak_clips(
+        self,
+        store: Store,
+        scalings: dict[str, Scaling],
+        clips: Sequence[Clip],
+        subjects: Sequence[str],
+        seed: int = 0,
+        overlap: float = OVERLAP,
+    ) -> Iterator[tuple[int, Waveform, bool]]:
+        """Speak for stretches of a store, batch by batch, however long they are.
+
+        A window's noise depends on the seed, its recording and where it starts, so that it does not matter with which
+        others it shares a batch.
+
+        Args:
+            store: Prepared as the training recordings were.
+            scalings: By recording.
+            clips: What to speak for.
+            subjects: Labels of the store's people; see ``speak_windows``.
+            seed: Of the noise.
+            overlap: Seconds over which a window is faded into the next, at most what they have in common.
+
+        Yields:
+            Index of the clip, its next samples at 16 kHz, and whether these came with a new window.
+        """
+        rate = round(RATE / self.trained_on.preprocessing.rate)  # sound samples for one of EEG
+        windows = [window for clip in clips for window in clip.windows]
+        owners = [index for index, clip in enumerate(clips) for _ in clip.windows]
+        data = self.trained_on.dataset(store, windows, scalings)
+        keys = {index: name_key(recording.recording) for index, recording in enumerate(store.recordings)}
+        fade = round(overlap * RATE)
+        stitcher, current = Stitcher(fade), -1
+        for first in range(0, len(windows), self.batch_size):
+            chosen = range(first, min(first + self.batch_size, len(windows)))
+            batch = data.__getitems__([(i, 0) for i in chosen])
+            seeds = [mix(seed, keys[windows[i].recording], windows[i].start) for i in chosen]
+            for i, wave in zip(chosen, self.speak_windows(batch, subjects, seeds), strict=True):
+                if owners[i] != current:
+                    if current >= 0:
+                        yield current, stitcher.finish(), False
+                    stitcher, current = Stitcher(fade), owners[i]
+                yield current, stitcher.add(wave, (windows[i].start - clips[current].first) * rate), True
+        yield current, stitcher.finish(), False
+
+    def speak_raw(self, raw: BaseRaw, subject: str | None = None, seed: int = 0, overlap: float = OVERLAP) -> Waveform:
+        """Speak for the whole of an ``mne.io.Raw``, prepared as the training recordings were.
+
+        Overlapping windows are cross-faded; they never cross a break of the recording, and stretches shorter than a
+        window stay silent. The EEG is read ``lag`` seconds later than its sound, as in training.
+
+        Args:
+            raw: Unfiltered, in volts as mne has it; other channels than EEG are passed over.
+            subject: Label from training, whose subject layer is used; None or anyone else gets the mean layer.
+            seed: Of the noise that speech is made from.
+            overlap: Seconds that a window has in common with the next.
+
+        Returns:
+            Waveform in [-1, 1] at 16 kHz, as long as the recording, (samples,).
+
+        Raises:
+            DataError: Electrodes are missing, or the recording is too short, too slow or mostly bad.
+            ConfigError: The overlap is longer than half a window.
+        """
+        return self._speak(from_mne(raw), subject, seed, overlap)
+
+    def speak_eeg(
+        self,
+        eeg: NDArray[np.floating],
+        rate: float,
+        channels: Sequence[str],
+        positions: ArrayLike | None = None,
+        subject: str | None = None,
+        seed: int = 0,
+        overlap: float = OVERLAP,
+    ) -> Waveform:
+        """Speak for an array of EEG as ``speak_raw`` does for a recording.
+
+        Args:
+            eeg: Volts, (channels, samples).
+            rate: Samples per second.
+            channels: Names of the electrodes.
+            positions: Metres in head coordinates, NaN where unknown, (channels, 3); None to find all by name.
+            subject: See ``speak_raw``.
+            seed: See ``speak_raw``.
+            overlap: See ``speak_raw``.
+
+        Raises:
+            DataError: As ``speak_raw``, or names and positions do not go with the array.
+            ConfigError: The overlap is longer than half a window.
+        """
+        return self._speak(from_array(eeg, rate, channels, positions), subject, seed, overlap)
+
+    def overlap_samples(self, overlap: float) -> int:
+        """EEG samples of an overlap in seconds.
+
+        Raises:
+            ConfigError: It is negative, or longer than half a window.
+        """
+        if not 0 <= overlap <= self.trained_on.window / 2:
+            raise ConfigError(
+                f"overlap={overlap} s must be 0 or more and at most half of the {self.trained_on.window:g} s window"
+            )
+        return round(overlap * self.trained_on.preprocessing.rate)
+
+    def _speak(self, raw: RawRecording, subject: str | None, seed: int, overlap: float) -> Waveform:
+        common = self.overlap_samples(overlap)
+        store = self.trained_on.prepare(raw, fixed=not self.any_montage)
+        (recording,) = store.recordings
+        clips = []
+        for piece in store.segments:
+            first, stop = (round(time * store.rate) for time in (piece.onset, piece.onset + piece.duration))
+            starts = cover(min(stop, recording.samples) - first, self.trained_on.samples, common)
+            if starts:
+                clips.append(Clip("", 0, piece, first, stop, tuple(first + start for start in starts)))
+        scalings = fit_scalings(store, {recording.recording: store.segments})
+        sound = np.zeros(round(recording.samples / store.rate * RATE), np.float32)
+        written = [round(clip.first / store.rate * RATE) for clip in clips]
+        for index, wave, _ in self.speak_clips(store, scalings, clips, [subject or ""], seed, overlap):
+            sound[written[index] : written[index] + len(wave)] = wave
+            written[index] += len(wave)
+        return np.clip(sound, -1.0, 1.0)
+
+
+def load_speech(source: str | Path, device: str = "cpu", components: str | Path | None = None) -> Speaker:
+    """Load a trained model of stage 3.
+
+    Args:
+        source: Checkpoint of a run, or folder that ``eeg2speech export`` or the end of ``eeg2speech fit`` wrote.
+        device: Where it computes, e.g. ``cuda``.
+        components: Folder or hub id of AudioLDM 2's parts, where they have moved since training.
+
+    Raises:
+        DataError: There is no such model, it is damaged, or its components are others than those it was trained with.
+    """
+    source = Path(source)
+    _refuse_earlier_stages(source)
+    described, weights, provenance = read_part(source, PART)
+    remembered = read_data(source)
+    trained_on = TrainedOn.of(remembered, str(source))
+    from eeg2speech.models.audioldm2.rebuild import rebuild_speech
+
+    model, sampler = rebuild_speech(described, weights, str(source), components)
+    step = int(provenance.get("global_step", 0))
+    return Speaker(model, sampler, trained_on, device, remembered=remembered, global_step=step)
+
+
+def _refuse_earlier_stages(source: Path) -> None:
+    try:
+        if source.is_dir():
+            config = read_config(source)
+            parts = list(config.get("parts", {config.get("part", ""): None}))
+        else:
+            parts = part_names(read_checkpoint(source))
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{source}: not an export ({error}); make one with `eeg2speech export CKPT OUT`") from error
+    if PART not in parts:
+        what = "an aligner" if "aligner" in parts else "an encoder" if "encoder" in parts else "a model"
+        raise DataError(
+            f"{source}: {what} that cannot speak; train stage 3 first, `eeg2speech fit --config configs/diffusion.yaml`"
+        )

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from einops import rearrange
+from torch import Tensor, nn
+
+from eeg2speech.models.loa import pool_loa
+
+FRAMES = 4
+"""Latent frames of a step of 160 ms."""
+BINS = 16
+"""Bins of a latent frame."""
+
+
+class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Turns LOA tokens, of a sound or predicted from EEG, into what AudioLDM 2's UNet is conditioned on.
+
+    Where a token is as wide as the context it starts as the identity, so that a pretrained UNet meets what it knows.
+
+    Args:
+        width: Features of a LOA token, D.
+        context: Features of the context stream that took LOA.
+        second: Features of the stream that took text, which becomes one learned token; unset: there is none.
+        pooled: Merge 8 steps x 8 rows of tokens into one, as in the general checkpoints; else keep them all.
+        control: Channels that are laid beside the noisy latents, step by step in time; 0 for none.
+        rows: Tokens of a step, F.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        width: int,
+        context: int,
+        second: int | None = None,
+        pooled: bool = False,
+        control: int = 0,
+        rows: int = 8,
+    ) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, context)
+        if width == context:
+            nn.init.eye_(self.project.weight)
+            nn.init.zeros_(self.project.bias)
+        self.null = nn.Parameter(torch.zeros(context))  # AudioLDM 2's own condition for "nothing"
+        self.text = None if second is None else nn.Parameter(torch.zeros(second))
+        self.lay_out = nn.Linear(rows * width, control * FRAMES * BINS) if control else None
+
+    def forward(self, loa: Tensor, dropped: Tensor | None = None, exists: Tensor | None = None) -> dict[str, Any]:
+        """Make the arguments of the UNet.
+
+        Args:
+            loa: Tokens, (B, L, F, D).
+            dropped: True where a window is to be generated from nothing, (B,); None for nowhere.
+            exists: False for tokens that are not there, (B, L, F); None if all are.
+
+        Returns:
+            ``encoder_hidden_states`` (B, N, context) with ``encoder_attention_mask`` (B, N), the same of the second
+            stream where there is one, and ``control``, (B, control, 4 L, 16) or None.
+        """
+        config = self.config
+        tokens = pool_loa(loa) if config.pooled else rearrange(loa, "b l f d -> b (l f) d")
+        context = self.project(tokens)
+        there = torch.ones(context.shape[:2], dtype=torch.bool, device=loa.device)
+        if exists is not None and not config.pooled:
+            there = exists.flatten(1)
+        control = None
+        if self.lay_out is not None:
+            laid = self.lay_out(rearrange(loa, "b l f d -> b l (f d)"))
+            control = rearrange(laid, "b l (c t m) -> b c (l t) m", t=FRAMES, m=BINS)
+        if dropped is not None:
+            context = torch.where(dropped[:, None, None], self.null.to(context), context)
+            there = there | dropped[:, None]
+            control = None if control is None else control.masked_fill(dropped[:, None, None, None], 0.0)
+        made = {"encoder_hidden_states": context, "encoder_attention_mask": there, "control": control}
+        if self.text is not None:
+            made["encoder_hidden_states_1"] = self.text.expand(len(loa), 1, -1).to(context)
+            made["encoder_attention_mask_1"] = torch.ones(len(loa), 1, dtype=torch.bool, device=loa.device)
+        return made

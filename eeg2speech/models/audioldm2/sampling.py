@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from torch import Tensor
+
+from eeg2speech.errors import ConfigError
+from eeg2speech.models.audioldm2.speech import SpeechDiffusion
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws latents from noise.
+
+    Reference: Lu et al. 2022, DPM-Solver++ (arXiv 2211.01095); Song et al. 2021, Denoising diffusion implicit models
+    (ICLR); Ho and Salimans 2022, Classifier-free diffusion guidance (arXiv 2207.12598).
+
+    Args:
+        solver: ``dpm`` for DPM-Solver++ of second order, ``ddim`` for what AudioLDM 2 published, with 200 steps.
+        steps: Evaluations of the UNet, each of two where ``guidance`` is not 1.
+        guidance: How far to go from the unconditional prediction to the conditional one; 1 goes there and no further.
+
+    Raises:
+        ConfigError: A setting is out of its range.
+    """
+
+    solver: Literal["dpm", "ddim"] = "dpm"
+    steps: int = 20
+    guidance: float = 1.5
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.guidance >= 0:
+            raise ConfigError(
+                f"steps={self.steps} must be 1 or more and guidance={self.guidance} 0 or more (sampler.steps, "
+                "sampler.guidance)"
+            )
+
+    @torch.no_grad()
+    def sample(
+        self, model: SpeechDiffusion, loa: Tensor | None, steps: int, seeds: Sequence[int], exists: Tensor | None = None
+    ) -> Tensor:
+        """Draw one clip for every seed; a clip does not depend on the others.
+
+        Args:
+            model: Predicts noise or velocity.
+            loa: LOA tokens that say what is spoken, (B, L, F, D); None to speak of nothing in particular.
+            steps: Steps of 160 ms, L.
+            seeds: Of each clip, B of them.
+            exists: False for tokens that are not there, (B, L, F); None if all are.
+
+        Returns:
+            Scaled latents, (B, 8, 4 L, 16).
+        """
+        scheduler = self._scheduler(model)
+        shape = model.latent_shape(steps)
+        device = model.device
+        latents = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        latents = latents.to(device) * scheduler.init_noise_sigma
+        guided = loa is not None and self.guidance != 1
+        conditions = model.conditions(loa, len(seeds), steps, exists, guided)
+        for time in scheduler.timesteps:
+            scaled = scheduler.scale_model_input(latents, time)
+            times = time.to(device).expand(len(scaled) * (2 if guided else 1))
+            predicted = model.predict(torch.cat([scaled] * 2) if guided else scaled, times, conditions).float()
+            if guided:
+                nothing, something = predicted.chunk(2)
+                predicted = nothing + self.guidance * (something - nothing)
+            latents = scheduler.step(predicted, time, latents).prev_sample
+        made: Tensor = latents
+        return made
+
+    def _scheduler(self, model: SpeechDiffusion) -> Any:
+        config = dict(model.scheduler.config)
+        if self.solver == "ddim":
+            scheduler: Any = DDIMScheduler.from_config(config, clip_sample=False)
+        else:
+            scheduler = DPMSolverMultistepScheduler.from_config(
+                config, algorithm_type="dpmsolver++", solver_order=2, thresholding=False
+            )
+        scheduler.set_timesteps(self.steps)
+        return scheduler

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from eeg2speech.audio.mel import HOP, LogMel, level
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.models.aligner import Aligner
+from eeg2speech.models.audio import STEP, AudioEncoder
+from eeg2speech.models.audioldm2.adapters import choose_trainable, widen_input
+from eeg2speech.models.audioldm2.checkpointing import enable_gradient_checkpointing
+from eeg2speech.models.audioldm2.components import context_widths, load_components
+from eeg2speech.models.audioldm2.conditioner import BINS, FRAMES, Conditioner
+from eeg2speech.models.content_cache import ContentCache
+
+Trainable = Literal["lora", "cross", "all", "none"]
+"""What of the UNet is trained."""
+FROZEN = ("vae.", "vocoder.", "audio.")
+"""Parts of the model that come from elsewhere and never change."""
+
+
+class SpeechDiffusion(nn.Module):
+    """EEG in, speech out: AudioLDM 2 with EEG in the place of its text encoders.
+
+    The EEG side of an aligner says, for every 160 ms, which LOA tokens the sound would have; the UNet makes latents of
+    them, the autoencoder a mel spectrogram, the vocoder a waveform.
+
+    Reference: Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32, 2871-2883).
+
+    Args:
+        components: Where UNet, autoencoder, vocoder and noise schedule come from: ``tiny``, a folder, or a hub id after
+            ``hf_hub:``.
+        audio: Encoder whose tokens are the LOA of a sound, with its weights; it is frozen.
+        aligner: Of stage 2, whose EEG side is used; None to make speech from the LOA of sounds alone.
+        trainable: Of the UNet: ``lora`` adapters on its attentions, ``cross``-attention to LOA, ``all`` or ``none``.
+        rank: Of the adapters.
+        control: Channels laid beside the noisy latents, in time with the EEG; 0 for none. Components that have some
+            keep theirs.
+        checkpointing: Compute activations of the UNet twice, to save memory.
+        cache: Keep latents of sounds on disk, by content.
+
+    Raises:
+        ConfigError: Settings do not fit one another.
+        DataError: Components are missing or damaged, or do not fit one another.
+    """
+
+    fitted: Tensor
+
+    def __init__(
+        self,
+        components: str | Path,
+        audio: AudioEncoder,
+        aligner: Aligner | None = None,
+        trainable: Trainable = "lora",
+        rank: int = 8,
+        control: int = 0,
+        checkpointing: bool = False,
+        cache: bool = False,
+    ) -> None:
+        super().__init__()
+        loaded = load_components(components)
+        self.source, self.fingerprint = str(components), loaded.fingerprint
+        self.trained_sounds = loaded.trained_sounds
+        self.unet, self.vae, self.vocoder, self.scheduler = (
+            loaded.unet, loaded.vae, loaded.vocoder, loaded.scheduler
+        )  # fmt: skip
+        self.audio = audio.requires_grad_(False)
+        context, second = context_widths(self.unet)
+        latent = int(self.vae.config.latent_channels)
+        has = int(self.unet.config.in_channels) - latent
+        if control and has and control != has:
+            raise ConfigError(f"control={control}, but the components {components} have {has} (model.control)")
+        if control and not has:
+            widen_input(self.unet, control)
+        self.conditioner = loaded.conditioner or Conditioner(
+            audio.width, context, second, pooled=second is not None, control=control, rows=audio.rows
+        )
+        if self.conditioner.config.width != audio.width or self.conditioner.config.rows != audio.rows:
+            raise ConfigError(
+                f"LOA tokens of {audio.rows} x {audio.width} (model.audio), but {components} takes "
+                f"{self.conditioner.config.rows} x {self.conditioner.config.width}; use the audio encoder that "
+                "belongs to it"
+            )
+        choose_trainable(self.unet, trainable, rank)
+        if checkpointing:
+            enable_gradient_checkpointing(self.unet)
+        self.mel = LogMel()
+        self.aligner = aligner
+        self.readout: nn.Linear | None = None
+        if aligner is not None:
+            self._take_eeg_side(aligner)
+        self.register_buffer("fitted", torch.tensor(False))  # whether the readout has been fitted
+        self.cache = ContentCache("latents") if cache else None
+        self.frozen_names = {
+            name for name, value in self.named_parameters()
+            if name.startswith(FROZEN) or (name.startswith("unet.") and not value.requires_grad)
+        } | {name for name, _ in self.named_buffers() if name.startswith((*FROZEN, "unet."))}  # fmt: skip
+        """Weights that a checkpoint does without, since they are those of the components and the audio encoder."""
+
+    def _take_eeg_side(self, aligner: Aligner) -> None:
+        predicts = aligner.config["target"] == "loa"
+        for part in ("audio",) if predicts else ("audio", "sound_head"):  # the sound's side is not needed any more
+            aligner.register_module(part, None)
+        features = aligner.eeg_head.out_features
+        if predicts:
+            if features != self.audio.rows * self.audio.width:
+                raise ConfigError(
+                    f"an aligner that predicts {features} features of LOA a step, where model.audio has "
+                    f"{self.audio.rows} x {self.audio.width}; use the audio encoder that it was aligned with"
+                )
+        else:
+            self.readout = nn.Linear(features, self.audio.rows * self.audio.width)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.mel.window.device
+
+    def latent_shape(self, steps: int) -> tuple[int, int, int]:
+        """Of latents of so many steps of 160 ms: (8, 4 L, 16)."""
+        return int(self.vae.config.latent_channels), steps * FRAMES, BINS
+
+    def eeg_steps(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
+        """The aligner's vector for every 160 ms of EEG, (B, L, E); see ``Aligner.eeg_steps``."""
+        if self.aligner is None:
+            raise ConfigError("this model knows no EEG: it was built from sounds alone")
+        steps: Tensor = self.aligner.eeg_steps(eeg, positions, channel_mask, subject)
+        return steps
+
+    def loa_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
+        """Predict the LOA tokens of the sound that was heard, (B, L, F, D).
+
+        Args:
+            eeg: Scaled EEG, (B, C, T).
+            positions: Metres in head coordinates, (B, C, 3).
+            channel_mask: True where a channel exists, (B, C); None if all do.
+            subject: Place of each window's subject in the aligner, -1 for one it does not know, (B,).
+        """
+        if self.readout is None:
+            assert self.aligner is not None
+            return self.aligner.loa_of_eeg(eeg, positions, channel_mask, subject)
+        return self.read_out(self.eeg_steps(eeg, positions, channel_mask, subject))
+
+    def read_out(self, steps: Tensor) -> Tensor:
+        """LOA tokens, (B, L, F, D), from an aligner's steps, (B, L, E)."""
+        assert self.readout is not None
+        tokens: Tensor = rearrange(self.readout(steps), "b l (f d) -> b l f d", f=self.audio.rows)
+        return tokens
+
+    def loa_of_sound(self, audio: Tensor) -> Tensor:
+        """LOA tokens of sounds, (B, S) at 16 kHz to (B, L, F, D)."""
+        with torch.no_grad():
+            tokens: Tensor = self.audio(audio)
+        return tokens
+
+    @torch.no_grad()
+    def latents(self, audio: Tensor) -> Tensor:
+        """Scaled latents of sounds, (B, S) at 16 kHz to (B, 8, S / 640, 16)."""
+        if self.cache is None:
+            return self._encode(audio)
+        shape = self.latent_shape(audio.shape[-1] // STEP)
+        network = hashlib.blake2b(f"{self.fingerprint} {self.cache.precision}".encode()).digest()
+        return self.cache.get(audio, network, shape, self._encode)
+
+    def _encode(self, audio: Tensor) -> Tensor:
+        spectrum = self.mel(level(audio))[:, None].to(self.vae.dtype)
+        latents: Tensor = self.vae.encode(spectrum).latent_dist.mode() * self.vae.config.scaling_factor
+        return latents.float()
+
+    @torch.no_grad()
+    def waveform(self, latents: Tensor) -> Tensor:
+        """Sound of scaled latents, (B, 8, N, 16) to (B, 640 N) at 16 kHz, with a peak of about 0.5."""
+        spectrum = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample[:, 0]
+        sound: Tensor = self.vocoder(spectrum).float()
+        return sound[:, : spectrum.shape[1] * HOP]
+
+    def round_trip(self, audio: Tensor) -> Tensor:
+        """What autoencoder and vocoder make of sounds, (B, S) to (B, S): the best that could be generated."""
+        return self.waveform(self.latents(audio))
+
+    def conditions(
+        self, loa: Tensor | None, count: int, steps: int, exists: Tensor | None = None, guided: bool = False
+    ) -> dict[str, Any]:
+        """What the UNet is told.
+
+        Args:
+            loa: Tokens, (B, L, F, D); None for nothing.
+            count: Windows, B.
+            steps: L.
+            exists: False for tokens that are not there, (B, L, F).
+            guided: Put the same windows without a condition in front, as guidance needs them.
+        """
+        if loa is None:
+            empty = torch.zeros(count, steps, self.audio.rows, self.audio.width, device=self.device)
+            loa, dropped = empty, torch.ones(count, dtype=torch.bool, device=self.device)
+        elif guided:
+            loa, exists = torch.cat([loa] * 2), None if exists is None else torch.cat([exists] * 2)
+            dropped = torch.arange(2 * count, device=loa.device) < count
+        else:
+            dropped = None
+        made: dict[str, Any] = self.conditioner(loa, dropped, exists)
+        return made
+
+    def predict(self, noisy: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
+        """The UNet's prediction for noisy latents, (B, 8, N, 16), at times of 0 to 999, (B,)."""
+        told = dict(conditions)
+        control = told.pop("control")
+        if control is not None:
+            noisy = torch.cat([noisy, control.to(noisy)], dim=1)
+        predicted: Tensor = self.unet(noisy, time, **told).sample
+        return predicted
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Weights without those that the components and the audio encoder bring."""
+        return {name: value for name, value in self.state_dict().items() if name not in self.frozen_names}
+
+    def check_fingerprint(self, other: str, source: str) -> None:
+        """Refuse weights that belong to other components.
+
+        Raises:
+            DataError: They do.
+        """
+        if other != self.fingerprint:
+            raise DataError(
+                f"{source}: was trained on top of other components than {self.source} holds now (model.components); "
+                "name the folder or hub id that it was trained with"
+            )

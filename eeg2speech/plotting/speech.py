@@ -1,0 +1,129 @@
+"""What was said and what a model made of it, and how surely the one can be told by the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eeg2speech.audio import RATE
+from eeg2speech.plotting.alignment import Curve
+from eeg2speech.plotting.style import PALETTE, Array
+
+HERTZ = (500, 1000, 2000, 4000)
+"""Marked on the axis of a spectrogram."""
+RANGE = 8.0
+"""Of the colours at most, in nepers (70 dB): digital silence would take half of them."""
+COLOURS = tuple(PALETTE[number] for number in (7, 5, 2, 0, 1, 4, 3))
+"""Of arms in turn: dark and cool ones for what hears the recording, warm ones for what must be at chance."""
+STEP = 0.16
+"""Seconds of a step, in which EEG and sound are compared; each has a tick."""
+
+
+def draw_speech(arms: Mapping[str, Array], clips: Sequence[str], title: str) -> Figure:
+    """Spectrograms of the same clips by each arm, one above the other on one clock and one colour scale.
+
+    In the corner of all but the first row stands the correlation of the spectrogram with that of the first row.
+
+    Args:
+        arms: Waveforms at 16 kHz by name, (n, S) each; the first is the recording. Rows of the figure. A clip that is
+            not a number throughout is left blank.
+        clips: Names of the n clips, columns of the figure.
+        title: Above the figure.
+    """
+    images = {name: _spectrograms(waves) for name, waves in arms.items()}
+    first = next(iter(images.values()))
+    low, high = (float(value) for value in np.nanquantile(first, (0.05, 0.998)))
+    low = max(low, high - RANGE)
+    seconds = next(iter(arms.values())).shape[-1] / RATE
+    shape = (len(arms), len(clips))
+    figure = Figure(figsize=(1.1 + 3.1 * shape[1], 0.9 + 1.15 * shape[0]), layout="constrained")
+    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    for row, (name, of_arm) in enumerate(images.items()):
+        for column, image in enumerate(of_arm):
+            axes = grid[row, column]
+            drawn = axes.imshow(
+                image, aspect="auto", origin="lower", cmap="magma", vmin=low, vmax=max(high, low + 1e-3),
+                interpolation="nearest", extent=(0, seconds, -0.5, len(image) - 0.5),
+            )  # fmt: skip
+            axes.set_facecolor("0.9")
+            if row:
+                _note(axes, f"r = {_correlation(first[column], image):.2f}")
+        grid[row, 0].set_ylabel(f"{name}\nHz", fontsize=9)
+    for column, clip in enumerate(clips):
+        grid[0, column].set_title(clip, fontsize=9)
+        grid[-1, column].set_xlabel("s")
+    marked = np.interp(HERTZ, _centres(), np.arange(len(first[0])))
+    grid[0, 0].set_yticks(marked, [f"{hertz:g}" for hertz in HERTZ])
+    grid[0, 0].set_xticks(np.arange(0, seconds + 1e-6, 5 * STEP))
+    grid[0, 0].set_xticks(np.arange(0, seconds + 1e-6, STEP), minor=True)
+    for axes in grid.flat:
+        axes.tick_params(labelsize=7)
+    figure.colorbar(drawn, ax=figure.axes, label="log mel magnitude, peak at 0.5", fraction=0.02, shrink=0.7, aspect=40)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_identification(results: Mapping[str, Curve], title: str) -> Figure:
+    """How often each arm's clips are nearest to their own sound, against how many there are to choose from.
+
+    Args:
+        results: By arm; x is the number of sounds to choose from, the same for all. What permutations of the sounds
+            give is a grey bar behind each point; NaN leaves it, or the point, out.
+        title: Above the figure.
+    """
+    ways = next(iter(results.values())).x
+    figure = Figure(figsize=(2.6 + 0.3 * len(ways) * (len(results) + 1), 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(ways)) * (len(results) + 1.5)
+    for number, (name, curve) in enumerate(results.items()):
+        x, colour = places + number, COLOURS[number % len(COLOURS)]
+        label = "" if number else "permutations within stimuli, 95 %"  # of all, one line of the legend
+        axes.bar(x, curve.null_high - curve.null_low, 0.8, curve.null_low, color="0.85", lw=0, label=label)
+        reach = np.nan_to_num(np.stack([curve.value - curve.low, curve.high - curve.value])).clip(min=0)
+        axes.errorbar(x, curve.value, reach, fmt="o", ms=5, lw=1.6, capsize=2.5, color=colour, label=name)
+    chance = next(iter(results.values())).chance
+    ends = np.stack([places - 0.7, places + len(results) - 0.3])
+    axes.hlines(chance, *ends, color="0.3", lw=1, ls="--", label="chance", zorder=3)
+    axes.set_xticks(places + (len(results) - 1) / 2, [f"one of {way:g}" for way in ways])
+    axes.tick_params(axis="x", length=0)
+    axes.set(ylabel="own sound found, 95 % over stimuli", ylim=(0, 1.03))
+    axes.grid(axis="y", color="0.93")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside right center", fontsize=8, frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _spectrograms(waves: Array) -> Array:
+    """Log mel spectrograms at the same loudness, (n, 64, frames); NaN where a clip is not a number."""
+    import torch  # seconds, which `eeg2speech doctor` does not wait for
+
+    from eeg2speech.audio.mel import LogMel, level
+
+    sound = torch.from_numpy(np.asarray(waves, np.float32))
+    images: Array = LogMel()(level(sound)).transpose(1, 2).numpy()
+    return images
+
+
+def _centres() -> Array:
+    """Where the bands lie, in hertz, (64,)."""
+    from eeg2speech.audio.mel import FFT, slaney_bank  # imports torch
+
+    bank = slaney_bank().numpy()
+    bins = np.arange(bank.shape[1]) * RATE / FFT
+    centres: Array = bank @ bins / bank.sum(axis=1)
+    return centres
+
+
+def _correlation(true: Array, made: Array) -> float:
+    if not np.isfinite(made).all() or min(true.std(), made.std()) < 1e-6:
+        return float("nan")
+    return float(np.corrcoef(true.ravel(), made.ravel())[0, 1])
+
+
+def _note(axes: Axes, text: str) -> None:
+    box = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1.5}
+    axes.text(0.985, 0.94, text, transform=axes.transAxes, ha="right", va="top", fontsize=7, color="white", bbox=box)

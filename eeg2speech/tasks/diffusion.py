@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+
+from eeg2speech.checkpoint import read_data, read_part
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.losses.diffusion import DiffusionLoss
+from eeg2speech.models import ViTEncoder
+from eeg2speech.models.audio import AudioEncoder
+from eeg2speech.models.audioldm2.rebuild import describe_audio, give_audio_weights
+from eeg2speech.models.audioldm2.sampling import Sampler
+from eeg2speech.models.audioldm2.speech import SpeechDiffusion, Trainable
+from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
+from eeg2speech.seeding import mix
+from eeg2speech.tasks.base import Stage, Task
+from eeg2speech.types import Batch
+
+NOISE = 0x6E6F697365
+"""Key of a window's noise, time and dropped condition."""
+FITTED = 2000
+"""Training windows that the readout is fitted on, evenly spread."""
+RIDGE = 1e-3
+"""Of the readout's fit, as a multiple of the mean variance of a feature."""
+
+
+class DiffusionTask(Task):
+    """Stage 3: fine-tune AudioLDM 2 to speak what was heard, from EEG.
+
+    Reference: Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32, 2871-2883).
+
+    Args:
+        samples: EEG samples of a window; linked from the data module.
+        subjects: Labels of the people in the data; linked from the data module.
+        aligner: Folder or checkpoint of stage 2.
+        components: UNet, autoencoder, vocoder and noise schedule: ``tiny``, the set that comes with the package, a
+            folder, or a hub id as ``hf_hub:anhnct/audioldm2_gigaspeech``.
+        audio: Encoder whose tokens are the LOA of a sound; its weights stay as they are.
+        audio_weights: Of ``audio``; unset: those that come with the components.
+        trainable: Of the UNet: ``lora`` adapters on its attentions, ``cross``-attention, ``all`` or ``none``.
+        rank: Of the adapters.
+        control: Channels laid beside the noisy latents, in time with the EEG; 0 for none.
+        checkpointing: Compute activations of the UNet twice, to save memory.
+        cache: Keep latents of training sounds on disk; of use where windows are cut on a grid.
+        dropped: Share of training windows without a condition, for guidance.
+        gamma: Signal-to-noise ratio at which weights of the loss are cut off; 0 weighs all times alike.
+        loa_weight: Of the squared error of the predicted LOA, in units of its variance, beside the diffusion loss.
+        encoder_rate: Learning rate of the EEG side as a multiple; 0 freezes it.
+        thaw: Share of the run during which the EEG side stays frozen first.
+        sampler: How clips are drawn.
+        optimizer: Makes the optimizer from parameter groups.
+        warmup: Share of the run's steps over which the learning rate rises.
+        reference_batch: The learning rate is for this many windows per step; 0 leaves it as it is.
+        described: What checkpoints remember of the aligner in place of its folder; not for configs.
+
+    Raises:
+        ConfigError: Settings do not fit one another.
+        DataError: A part that is named is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        subjects: list[str],
+        audio: AudioEncoder,
+        aligner: Path | None = None,
+        components: str = "tiny",
+        audio_weights: str | None = None,
+        trainable: Trainable = "lora",
+        rank: int = 8,
+        control: int = 0,
+        checkpointing: bool = False,
+        cache: bool = False,
+        dropped: float = 0.1,
+        gamma: float = 5.0,
+        loa_weight: float = 1.0,
+        encoder_rate: float = 0.0,
+        thaw: float = 0.5,
+        sampler: Sampler = Sampler(),  # noqa: B008
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        warmup: float = 0.05,
+        reference_batch: int = 16,
+        described: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(optimizer, warmup, reference_batch, None)
+        if not 0 <= dropped < 1 or not 0 <= thaw < 1 or not 0 <= encoder_rate < math.inf or not loa_weight >= 0:
+            raise ConfigError(
+                f"dropped={dropped} and thaw={thaw} must be in [0, 1), encoder_rate={encoder_rate} and "
+                f"loa_weight={loa_weight} 0 or more (model.dropped and so on)"
+            )
+        self.remember_settings()
+        weights: dict[str, Tensor] | None = None
+        if described is None:
+            described, weights = _read_aligner(aligner)
+        self.hparams["described"] = described
+        self.described, self.subjects, self.data_subjects = described, list(described["subjects"]), subjects
+        source = str(aligner)
+        made = build_aligner(described, source) if weights is None else rebuild_aligner(described, weights, source)
+        if samples % made.encoder.patch[1]:
+            raise ConfigError(
+                f"window of {samples} samples is not a whole number of steps of {made.encoder.patch[1]} (data.window)"
+            )
+        give_audio_weights(audio, audio_weights, components)
+        self.audio_weights = audio_weights
+        self.model = SpeechDiffusion(components, audio, made, trainable, rank, control, checkpointing, cache)
+        self.model.aligner.requires_grad_(encoder_rate > 0)  # type: ignore[union-attr]
+        self.sampler, self.loss = sampler, DiffusionLoss(gamma)
+        self.dropped, self.loa_weight = dropped, loa_weight
+        self.encoder_rate, self.thaw = encoder_rate, thaw
+
+    @property
+    def encoder(self) -> ViTEncoder:
+        """The EEG encoder."""
+        assert self.model.aligner is not None
+        return self.model.aligner.encoder
+
+    @property
+    def parts(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
+        """The encoder, and the whole model without what the components and the audio encoder bring."""
+        return {**super().parts, "speech": (self.model, self.description)}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What builds the model anew, in plain values."""
+        model, wanted = self.model, ("trainable", "rank", "control")
+        return {
+            "class": type(model).__name__,
+            "config": {
+                "components": model.source, "fingerprint": model.fingerprint, "audio": describe_audio(model.audio),
+                "audio_weights": self.audio_weights, "aligner": self.described,
+                "sampler": asdict(self.sampler),
+                **{name: self.hparams[name] for name in wanted if name in self.hparams},
+            },
+        }  # fmt: skip
+
+    def rate_of(self, name: str) -> float:
+        """Lower on the EEG side."""
+        return self.encoder_rate if name.startswith("model.aligner.") else 1.0
+
+    def setup(self, stage: str) -> None:
+        """Learn which subjects the aligner knows."""
+        super().setup(stage)
+        data = getattr(self.trainer, "datamodule", None)
+        names = list(getattr(data, "subject_names", self.data_subjects))
+        places = [self.subjects.index(name) if name in self.subjects else -1 for name in names]
+        self.places = torch.tensor(places, device=self.device)
+
+    def train(self, mode: bool = True) -> DiffusionTask:
+        """Switch to training what is trained; the rest stays in evaluation mode."""
+        super().train(mode)
+        for part in (self.model.vae, self.model.vocoder, self.model.audio):
+            part.eval()
+        if self.model.aligner is not None and not self.encoder_rate:
+            self.model.aligner.eval()
+        return self
+
+    @torch.no_grad()
+    def on_fit_start(self) -> None:
+        """Fit the readout from the aligner's space to LOA, by ridge regression on training windows."""
+        self.train()  # components come in evaluation mode
+        model = self.model
+        if model.readout is None or bool(model.fitted):
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        seen: list[tuple[Tensor, Tensor]] = []
+        self.eval()
+        for batch in data.batches("train", FITTED):
+            on_device: Batch = {key: value.to(self.device) for key, value in batch.items()}  # type: ignore
+            loa = rearrange(model.loa_of_sound(on_device["audio"]), "b l f d -> (b l) (f d)")
+            seen.append((self._steps(on_device).flatten(0, 1).float().cpu(), loa.float().cpu()))
+        self.train()
+        steps, tokens = (torch.cat(side) for side in zip(*seen, strict=True))
+        explained = fit_linear_map(model.readout, steps, tokens)
+        model.fitted.fill_(True)
+        rank_zero_info(f"Readout from the aligner's space explains {explained:.3f} of the variance of LOA in training")
+
+    def loa_of(self, batch: Batch) -> Tensor:
+        """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""
+        return self.model.loa_of_eeg(*self._eeg(batch))
+
+    def _steps(self, batch: Batch) -> Tensor:
+        return self.model.eeg_steps(*self._eeg(batch))
+
+    def _eeg(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        mask = batch["channel_mask"]
+        exists = None if bool(mask.all()) else mask
+        return batch["eeg"], batch["positions"], exists, self.places.to(self.device)[batch["subject"]]
+
+    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+        """Add noise to the latents of the sounds and predict it back with the EEG's help."""
+        audio, model = batch["audio"], self.model
+        if not audio.shape[1]:
+            raise ConfigError("stage 3 needs sound: set data.audio to true")
+        latents = model.latents(audio)
+        noise, time, dropped = self._drawn(batch["seed"].tolist(), latents)
+        frozen = stage != "train" or not self.encoder_rate
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not (frozen and model.readout is None)):
+            loa = self.loa_of(batch)
+        true = model.loa_of_sound(audio)
+        error = (loa - true).square().mean() / (true - true.mean((0, 1), keepdim=True)).square().mean()
+        if stage != "train":
+            dropped = None
+        scheduler: Any = model.scheduler
+        noisy = scheduler.add_noise(latents, noise, time)
+        predicted = model.predict(noisy, time, model.conditioner(loa, dropped))
+        signal = scheduler.alphas_cumprod.to(latents)[time]
+        diffusion = self.loss(predicted, latents, noise, signal, scheduler.config.prediction_type)
+        self.log_part(part, stage, "diffusion", diffusion, len(audio))
+        self.log_part(part, stage, "loa_error", error, len(audio))
+        return {"loss": diffusion + self.loa_weight * error, "loa": loa}
+
+    def log_part(self, part: str, stage: Stage, name: str, value: Tensor, count: int) -> None:
+        """Log a part of the loss."""
+        prefix = f"test/{part}" if stage == "test" else part
+        self.log(
+            f"{prefix}/{name}", value.detach(), batch_size=count, sync_dist=stage != "train", add_dataloader_idx=False
+        )
+
+    def _drawn(self, seeds: Sequence[int], latents: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Noise, time and whether the condition is dropped, for each window by its own seed."""
+        noise, times, dropped = [], [], []
+        for seed in seeds:
+            random = torch.Generator().manual_seed(mix(seed, NOISE))
+            times.append(torch.randint(0, len(self.model.scheduler.betas), (), generator=random))
+            dropped.append(torch.rand((), generator=random) < self.dropped)
+            noise.append(torch.randn(latents.shape[1:], generator=random))
+        to = latents.device
+        return torch.stack(noise).to(to), torch.stack(times).to(to), torch.stack(dropped).to(to)
+
+    @torch.no_grad()
+    def speak(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
+        """Generate sound, (B, S) at 16 kHz.
+
+        Args:
+            loa: Tokens that say what is spoken, (B, L, F, D); None to speak of nothing in particular.
+            seeds: Of each clip.
+            steps: Steps of 160 ms, L.
+        """
+        return self.model.waveform(self.sampler.sample(self.model, loa, steps, seeds))
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Speak what windows of EEG say, each by its own seed."""
+        loa = self.loa_of(batch)
+        return {"speech": self.speak(loa, batch["seed"].tolist(), loa.shape[1])}
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Keep the EEG side as it is until it thaws."""
+        if self.encoder_rate and self.model.aligner is not None:
+            total = self.trainer.estimated_stepping_batches
+            if self.trainer.global_step < self.thaw * total:
+                for parameter in self.model.aligner.parameters():
+                    parameter.grad = None
+        super().on_before_optimizer_step(optimizer)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out the weights that the components and the audio encoder bring."""
+        super().on_save_checkpoint(checkpoint)
+        frozen = {f"model.{name}" for name in self.model.frozen_names}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Fill in the weights that were left out."""
+        config = checkpoint.get("parts", {}).get("speech", {}).get("config", {})
+        self.model.check_fingerprint(config.get("fingerprint", ""), "the checkpoint")
+        own = {name: value for name, value in self.state_dict().items() if _plain_name(name) in self.model.frozen_names}
+        super().on_load_checkpoint(checkpoint)
+        checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
+
+
+def fit_linear_map(layer: nn.Linear, inputs: Tensor, targets: Tensor) -> float:
+    """Give a layer the weights of ridge regression.
+
+    Args:
+        layer: Is changed in place.
+        inputs: (n, features).
+        targets: (n, outputs).
+
+    Returns:
+        Share of the variance of the targets that is explained.
+    """
+    x, y = inputs.double(), targets.double()
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    x, y = x - mean_x, y - mean_y
+    gram = x.T @ x
+    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    weight = torch.linalg.solve(gram, x.T @ y)
+    left = (y - x @ weight).square().sum() / y.square().sum()
+    with torch.no_grad():
+        layer.weight.copy_(weight.T)
+        layer.bias.copy_(mean_y - mean_x @ weight)
+    return 1 - float(left)
+
+
+def _plain_name(name: str) -> str:
+    return name.removeprefix("model.").replace("_orig_mod.", "")
+
+
+def _read_aligner(aligner: Path | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Description of stage 2's aligner, with the people it knows, and its weights."""
+    if aligner is None or not aligner.exists():
+        raise ConfigError(
+            f"{aligner}: no such checkpoint or folder (model.aligner); train stage 2 first, `eeg2speech fit --config "
+            "configs/alignment.yaml`, and name its run's folder aligner/"
+        )
+    try:
+        described, weights, _ = read_part(aligner, "aligner")
+    except DataError as error:
+        raise DataError(f"{error}; stage 3 needs an encoder that is aligned with sound, from stage 2") from error
+    known = read_data(aligner).get("subjects", [])
+    return {**described, "subjects": [str(name) for name in known]}, weights

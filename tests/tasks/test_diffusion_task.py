@@ -1,0 +1,152 @@
+"""Stage 3 from the command line on tiny components: training, resuming, testing, and what a checkpoint holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from audioldm2_tiny import write_tiny
+from lightning.pytorch.callbacks import Callback
+
+from eeg2speech.checkpoint import read_checkpoint, read_part
+from eeg2speech.cli import main
+from eeg2speech.exports import Part, write_export
+from eeg2speech.models import SpectrogramViT
+from eeg2speech.models.audioldm2.rebuild import rebuild_speech
+
+pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+ALIGNMENT = ["configs/alignment.yaml", "tests/conf/tiny_alignment.yaml"]
+DIFFUSION = ["configs/diffusion.yaml", "tests/conf/tiny_diffusion.yaml"]
+
+
+def options(configs: list[str], *rest: str) -> list[str]:
+    return [*(f"--config={config}" for config in configs), *rest]
+
+
+@pytest.fixture(scope="module")
+def stage2(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of stage 2, with a joint space."""
+    run = tmp_path_factory.mktemp("stage2") / "alignment"
+    saved = "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: best, save_last: true}}"
+    callbacks = f"--trainer.callbacks=[{saved}, {{class_path: eeg2speech.callbacks.ExportEncoder}}]"
+    assert main(["fit", *options(ALIGNMENT, f"--run={run}", f"--data.store={tiny_store}", callbacks)]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Components in both layouts, and weights of an audio encoder."""
+    root = tmp_path_factory.mktemp("components")
+    made = {name: write_tiny(root / name, name) for name in ("speech", "general")}
+    audio = root / "audio"
+    torch.manual_seed(0)
+    encoder = SpectrogramViT(width=16, depth=1, heads=2)
+    described = {"class": "ViTEncoder", "config": encoder.encoder.config}
+    write_export(audio, {"encoder": Part(described, dict(encoder.encoder.state_dict()))}, {}, {})
+    return {**made, "audio": audio}
+
+
+def given(components: dict[str, Path], layout: str, aligner: Path, store: Path, run: Path, *rest: str) -> list[str]:
+    return options(
+        DIFFUSION, f"--run={run}", f"--data.store={store}", f"--model.init_args.components={components[layout]}",
+        f"--model.init_args.audio_weights={components['audio']}", f"--model.init_args.aligner={aligner}", *rest,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "trainable", "control"), [("speech", "lora", 2), ("general", "all", 0), ("general", "cross", 2)]
+)
+def test_it_trains_saves_tests_and_comes_back(
+    layout: str,
+    trainable: str,
+    control: int,
+    stage2: Path,
+    components: dict[str, Path],
+    tiny_store: Path,
+    tmp_path: Path,
+):
+    run, aligner = tmp_path / "diffusion", tmp_path / "aligner"
+    shutil.copytree(stage2 / "aligner", aligner)
+    settings = given(
+        components, layout, aligner, tiny_store, run, f"--model.init_args.trainable={trainable}",
+        f"--model.init_args.control={control}",
+    )  # fmt: skip
+    assert main(["fit", *settings]) == 0
+    shutil.rmtree(aligner)  # what follows does without stage 2
+    checkpoint = read_checkpoint(run / "checkpoints/last.ckpt")
+    names = checkpoint["state_dict"].keys()
+    assert not [name for name in names if name.startswith(("model.vae.", "model.vocoder.", "model.audio."))]
+    of_unet = [name for name in names if name.startswith("model.unet.")]
+    if trainable == "lora":
+        assert all("lora_" in name or "conv_in" in name for name in of_unet)
+    assert main(["test", *settings, "--ckpt_path=last"]) == 0
+    assert main(["predict", *settings, "--ckpt_path=last"]) == 0
+    described, weights, _ = read_part(run / "speech", "speech")
+    model, sampler = rebuild_speech(described, weights, str(run))
+    loa = torch.randn(2, 4, 8, 16)
+    first = model.waveform(sampler.sample(model, loa, 4, [1, 2]))
+    assert first.shape == (2, 10240)
+    assert torch.isfinite(first).all()
+    alone = model.waveform(sampler.sample(model, loa[1:], 4, [2]))
+    torch.testing.assert_close(first[1:], alone, atol=1e-4, rtol=1e-3)
+
+
+class StopEarly(Callback):
+    """Presses Ctrl-C in a step."""
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, index: int
+    ) -> None:
+        if trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_it_resumes_as_if_it_had_not_stopped(
+    stage2: Path, components: dict[str, Path], tiny_store: Path, tmp_path: Path
+):
+    halt = (
+        "--trainer.callbacks+={class_path: eeg2speech.callbacks.GracefulInterrupt}",
+        f"--trainer.callbacks+={{class_path: {StopEarly.__module__}.StopEarly}}",
+    )
+    whole, cut = (
+        given(components, "speech", stage2 / "aligner", tiny_store, tmp_path / name) for name in ("whole", "cut")
+    )
+    assert main(["fit", *whole]) == 0
+    with pytest.raises(SystemExit, match="130"):
+        main(["fit", *cut, *halt])
+    assert read_checkpoint(tmp_path / "cut/checkpoints/last.ckpt")["global_step"] == 3
+    assert main(["fit", *cut, "--ckpt_path=last"]) == 0
+    ours, theirs = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("cut", "whole"))
+    assert ours["global_step"] == theirs["global_step"] == 4
+    for key in ("state_dict", "trained_weights"):
+        assert ours[key].keys() == theirs[key].keys()
+        for name, value in theirs[key].items():
+            assert torch.equal(ours[key][name], value), name
+    moved = [n for n, v in theirs["trained_weights"].items() if not torch.equal(v, theirs["state_dict"][n])]
+    assert moved  # the average is not what training goes on with
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("--model.init_args.aligner=nowhere", "train stage 2 first"),
+        ("--model.init_args.aligner={stage2}/encoder", "stage 3 needs an encoder that is aligned"),
+        ("--model.init_args.audio_weights=null", "brings no audio encoder"),
+        ("--model.init_args.components={stage2}", "no folder unet, vae, vocoder, scheduler"),
+        ("--model.init_args.audio.init_args.width=32", "width=16, where 32 is needed"),
+        ("--model.init_args.encoder_rate=-1", "encoder_rate=-1"),
+        ("--data.audio=false", "data.audio"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    change: str, said: str, stage2: Path, components: dict[str, Path], tiny_store: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    fit = given(components, "speech", stage2 / "aligner", tiny_store, tmp_path / "run")
+    assert main(["fit", *fit, change.format(stage2=stage2)]) == 1
+    assert said in capsys.readouterr().err
