@@ -44,7 +44,7 @@ class TestSpeech(Callback):
 
     Args:
         windows: Of each list, of as many different sounds as can be; unset: all.
-        lists: Which test lists; unset: all there are.
+        lists: Which test lists, as far as the data has them; all of its lists if unset or if it has none of these.
         permutations: Shuffles of the sounds; a verdict in favour needs 1000.
         training: Training windows whose sounds clips are compared with, evenly spread.
         examples: Windows of each list whose clips are written as wav files and drawn.
@@ -76,9 +76,7 @@ class TestSpeech(Callback):
             return
         task, data = run
         task.eval()
-        parts = [part for part in data.test_parts if self.lists is None or part in self.lists]
-        if not parts:
-            raise ConfigError(f"lists={self.lists}: the data has {data.test_parts} (TestSpeech.lists in the callbacks)")
+        parts = [part for part in data.test_parts if part in (self.lists or data.test_parts)] or data.test_parts
         training = hear_training(task, data, self.training)
         with _progress(trainer, self._clips(data, parts)) as advance:
             spoken = {
