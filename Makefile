@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/maeeg
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo maeeg audiomae alignment tensorboard test test-all format lint types benchmark clean
+.NOTPARALLEL:
+.PHONY: help install install-dev demo maeeg audiomae alignment diffusion tensorboard test test-all format lint types benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,7 +30,7 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 install: $(VENV)/.installed ## Install into .venv
 install-dev: $(VENV)/.installed-dev ## Install with everything a developer needs
 
-demo: maeeg ## Install, then run stage 1 on the embedded data: train, test, show the table
+demo: maeeg audiomae alignment diffusion ## Install, then run the three stages in a row on the embedded data
 
 maeeg: $(VENV)/.installed ## Stage 1: train MAEEG and test it (ARGS="--data.store STORE" for your own data)
 	$(BIN)/eeg2speech fit --config configs/maeeg.yaml $(ARGS)
@@ -42,6 +43,10 @@ audiomae: $(VENV)/.installed ## The small audio encoder that stage 2 takes over 
 alignment: $(VENV)/.installed ## Stage 2, after `make maeeg audiomae`: align EEG with speech, and test it
 	$(BIN)/eeg2speech fit --config configs/alignment.yaml $(ARGS)
 	$(BIN)/eeg2speech test --config configs/alignment.yaml --ckpt_path best $(ARGS)
+
+diffusion: $(VENV)/.installed ## Stage 3, after `make alignment`: speech from EEG, and a test of it
+	$(BIN)/eeg2speech fit --config configs/diffusion.yaml $(ARGS)
+	$(BIN)/eeg2speech test --config configs/diffusion.yaml --ckpt_path best $(ARGS)
 
 tensorboard: $(VENV)/.installed ## Watch the runs in a browser
 	$(BIN)/tensorboard --logdir runs
@@ -68,6 +73,7 @@ benchmark: $(VENV)/.installed-dev ## Time the model and the data module against 
 	$(BIN)/python -m tests.benchmarks.model
 	$(BIN)/python -m tests.benchmarks.contrastive
 	$(BIN)/python -m tests.benchmarks.audio
+	$(BIN)/python -m tests.benchmarks.diffusion --seconds 1.28
 	$(BIN)/python -m tests.benchmarks.loader
 
 clean: ## Remove what was built, but no runs

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from diffusers import AudioLDM2UNet2DConditionModel, AutoencoderKL, DDIMScheduler, DDPMScheduler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to write, eeg2speech/assets/tiny in the package")
     parser.add_argument("--audiomae", type=Path, default=Path("runs/audiomae/encoder"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=3, default=[1500, 3000, 2500], help="of VAE, vocoder and UNet")
+    parser.add_argument("--steps", type=int, nargs=3, default=[1500, 2000, 1500], help="of VAE, vocoder and UNet")
     parser.add_argument("--batch", type=int, default=8, help="windows a step of the UNet")
     chosen = parser.parse_args()
     torch.manual_seed(chosen.seed)
@@ -210,7 +210,8 @@ def main() -> None:
 
 def halve(file: Path) -> None:
     """Store weights in half precision."""
-    save_file({name: value.half() for name, value in load_file(file).items()}, file, {"format": "pt"})
+    file.write_bytes(save({name: value.half() for name, value in load_file(file).items()}, {"format": "pt"}))
+    file.chmod(0o644)  # diffusers lets nobody but the owner read
 
 
 if __name__ == "__main__":
