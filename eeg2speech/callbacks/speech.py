@@ -88,7 +88,7 @@ class TestSpeech(Callback):
         if trainer.is_global_zero:
             found = {part: self._report(trainer, task, data, part, spoken[part], folder) for part in parts}
             task.results["diffusion"] = self._summary(task, data, found)
-            rank_zero_info(f"Clips written to {folder / 'speech'}, pictures to {folder / 'pictures'}")
+            rank_zero_info(f"Clips written to {folder / 'clips'}, pictures to {folder / 'pictures'}")
 
     def _clips(self, data: EEGAudioDataModule, parts: Sequence[Part]) -> int:
         """How many have to be sampled."""
@@ -110,7 +110,7 @@ class TestSpeech(Callback):
         print_quality(part, results, simulated)
         print_trained(trained, stimuli)
         print_verdict(part, results)
-        write_clips(folder / "speech" / part, spoken)
+        write_clips(folder / "clips" / part, spoken)
         found = plain(results) | {"stimuli": stimuli, "stimuli of the pretrained parts": trained}
         title = ("SIMULATED EEG, " if simulated else "") + part.replace("_", " ")
         names = clip_names(data, part, spoken.rows[spoken.kept])

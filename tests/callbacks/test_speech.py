@@ -160,7 +160,7 @@ def test_windows_are_of_as_many_sounds_and_people_as_can_be(most):
 
 def test_clips_to_listen_to_lie_in_the_run(found, folder):
     for part in PARTS:
-        files = sorted((folder / "speech" / part).iterdir())
+        files = sorted((folder / "clips" / part).iterdir())
         windows = {file.name.split("_")[0] for file in files}
         assert len(windows) == 2
         assert {file.name for file in files} == {f"{w}_{arm.replace(' ', '_')}.wav" for w in windows for arm in ARMS}
@@ -238,7 +238,7 @@ def test_two_devices_find_what_one_finds(data, tmp_path):
         )
         assert done.returncode == 0, done.stderr[-3000:]
         found.append(json.loads((run / "test.json").read_text())["diffusion"])
-        assert len(list((run / "speech" / "unseen_both").iterdir())) == 3 * len(ARMS)
+        assert len(list((run / "clips" / "unseen_both").iterdir())) == 3 * len(ARMS)
     one, two = (result["lists"]["unseen_both"] for result in found)
     assert one["windows"] == two["windows"] == 7
     assert two["identification"] == one["identification"]
