@@ -90,8 +90,14 @@ def read_data(source: Path) -> dict[str, Any]:
     return dict(data) if isinstance(data, dict) else {}
 
 
-def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: str, assign: bool = False) -> None:
     """Load weights, all or nothing.
+
+    Args:
+        module: Takes them.
+        weights: By canonical name.
+        source: Where they come from, for error messages.
+        assign: Let the module have these very tensors, which saves the memory of a copy.
 
     Raises:
         DataError: Names or shapes differ; the message lists them.
@@ -110,7 +116,7 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> 
     ]
     if found:
         raise DataError(f"{source}: does not fit {type(module).__name__}; {'; '.join(found)}; use its own settings")
-    module.load_state_dict({have[name][0]: value for name, value in weights.items()})
+    module.load_state_dict({have[name][0]: value for name, value in weights.items()}, assign=assign)
 
 
 def export_part(source: Path, out: Path, part: str = "encoder") -> Path:

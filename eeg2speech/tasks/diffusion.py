@@ -27,7 +27,7 @@ from eeg2speech.types import Batch
 
 NOISE = 0x6E6F697365
 """Key of a window's noise, time and dropped condition."""
-FITTED = 2000
+FITTED = 1000
 """Training windows that the readout is fitted on, evenly spread."""
 RIDGE = 1e-3
 """Of the readout's fit, as a multiple of the mean variance of a feature."""

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.diffusion [--seconds 10.24] [--only generation|training]
 
-Weights are random, of the published sizes. A whole clip of 10.24 s takes a CPU an hour: give it `--seconds 1.28`.
-Processor time, of all cores together, is what counts on a busy machine.
+Weights are random, of the published sizes, in single precision; 6 GB of disk are needed for them. A clip of 10.24 s
+takes a CPU tens of minutes: give it `--seconds 1.28`. On a busy machine compare processor times, summed over cores.
 """
 
 from __future__ import annotations
@@ -166,11 +166,11 @@ def training(folder: Path, seconds: float, device: str, small: bool, batch: int,
 
     def step() -> None:
         latents, true = model.latents(audio), model.loa_of_sound(audio)
-        noise, time = torch.randn_like(latents), torch.randint(len(scheduler.betas), (batch,), device=device)
+        noise, times = torch.randn_like(latents), torch.randint(len(scheduler.betas), (batch,), device=device)
         with torch.no_grad():
             loa = model.loa_of_eeg(*eeg)
-        predicted = model.predict(scheduler.add_noise(latents, noise, time), time, model.conditioner(loa))
-        signal = scheduler.alphas_cumprod.to(latents)[time]
+        predicted = model.predict(scheduler.add_noise(latents, noise, times), times, model.conditioner(loa))
+        signal = scheduler.alphas_cumprod.to(latents)[times]
         error = loss(predicted, latents, noise, signal, scheduler.config.prediction_type)
         optimizer.zero_grad(set_to_none=True)
         (error + (loa - true).square().mean()).backward()

@@ -316,7 +316,7 @@ FAULTS = {
     "Stable Diffusion": (stable_diffusion, r"unet: a UNet2DConditionModel, where AudioLDM 2 has a AudioLDM2UNet2D"),
     "other latents": (
         lambda r: other_network(r, "vae", tiny_vae(latent=4)),
-        r"unet: 8 input channels, where 4 are needed, the latent channels of .*vae; use the components of one",
+        r"unet: 8 input channels, where 4 are needed, by the latent channels of .*vae; use the components of one",
     ),
     "finer latents": (shallow_vae, r"vae: 2 scale factor, where 4 are needed"),
     "other mel": (other_vocoder, r"vocoder: 80 mel bins, where 64 are needed"),

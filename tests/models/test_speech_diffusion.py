@@ -9,12 +9,14 @@ import torch
 from audioldm2_tiny import LOA, TEXT, write_tiny
 
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.models import SpectrogramViT
+from eeg2speech.models import SpectrogramViT, ViTEncoder
+from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audioldm2.adapters import merge_adapters
 from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 from eeg2speech.models.loa import pool_loa
+from eeg2speech.tasks.diffusion import fit_linear_map
 
 STEPS = 4
 
@@ -126,6 +128,38 @@ def test_without_a_condition_it_does_not_matter_what_would_have_been_said(folder
     model, sampler = make(folders["speech"]), Sampler(steps=2, guidance=0.0)
     nothing = sampler.sample(model, None, STEPS, [1, 2, 3])
     torch.testing.assert_close(sampler.sample(model, tokens(), STEPS, [1, 2, 3]), nothing, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("target", ["joint", "loa"])
+def test_eeg_tells_which_tokens_the_sound_has(target: str, folders: dict[str, Path]):
+    torch.manual_seed(0)
+    audio = SpectrogramViT(width=LOA, depth=1, heads=2)
+    aligner = Aligner(ViTEncoder((4, 16), width=16, depth=1, heads=2), audio, 2, 8, 8, 16, target=target)
+    sounds = 0.1 * torch.randn(4, STEPS * 2560)
+    if target == "loa":
+        aligner.sound_head.fit([audio(sounds)])
+    eeg, places = torch.randn(2, 8, 16 * STEPS), 0.09 * torch.randn(2, 8, 3)
+    subject = torch.tensor([-1, -1])
+    before = aligner.eeg_steps(eeg, places, None, subject)
+    model = SpeechDiffusion(folders["speech"], SpectrogramViT(width=LOA, depth=1, heads=2), aligner).eval()
+    loa = model.loa_of_eeg(eeg, places, None, subject)
+    assert loa.shape == (2, STEPS, 8, LOA)
+    assert (model.readout is None) == (target == "loa")
+    torch.testing.assert_close(model.eeg_steps(eeg, places, None, subject), before)
+    assert not [name for name, _ in model.named_parameters() if name.startswith("aligner.audio.")]
+    if target == "loa":
+        with pytest.raises(ConfigError, match="predicts 128 features"):
+            SpeechDiffusion(folders["speech"], SpectrogramViT(width=32, depth=1, heads=2), aligner)
+
+
+def test_the_readout_is_ridge_regression():
+    random = torch.Generator().manual_seed(0)
+    inputs, mixing = torch.randn(500, 6, generator=random), torch.randn(6, 4, generator=random)
+    targets = inputs @ mixing + 3.0
+    layer = torch.nn.Linear(6, 4)
+    assert fit_linear_map(layer, inputs, targets) > 0.999
+    torch.testing.assert_close(layer(inputs), targets, atol=2e-2, rtol=1e-2)
+    assert fit_linear_map(layer, inputs, torch.randn(500, 4, generator=random)) < 0.1
 
 
 def test_latents_are_kept_by_content(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

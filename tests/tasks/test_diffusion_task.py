@@ -20,6 +20,7 @@ from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2.rebuild import rebuild_speech
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+MAEEG = ["configs/maeeg.yaml", "tests/conf/tiny.yaml"]
 ALIGNMENT = ["configs/alignment.yaml", "tests/conf/tiny_alignment.yaml"]
 DIFFUSION = ["configs/diffusion.yaml", "tests/conf/tiny_diffusion.yaml"]
 
@@ -30,12 +31,15 @@ def options(configs: list[str], *rest: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def stage2(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of stage 2, with a joint space."""
-    run = tmp_path_factory.mktemp("stage2") / "alignment"
+    """A run of stage 2, with a joint space, after one of stage 1."""
+    runs = tmp_path_factory.mktemp("runs")
     saved = "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: best, save_last: true}}"
     callbacks = f"--trainer.callbacks=[{saved}, {{class_path: eeg2speech.callbacks.ExportEncoder}}]"
-    assert main(["fit", *options(ALIGNMENT, f"--run={run}", f"--data.store={tiny_store}", callbacks)]) == 0
-    return run
+    handed_over = f"--model.init_args.encoder_weights={runs / 'maeeg/encoder'}"
+    for name, configs, more in (("maeeg", MAEEG, ()), ("alignment", ALIGNMENT, (handed_over,))):
+        given = options(configs, f"--run={runs / name}", f"--data.store={tiny_store}", callbacks, *more)
+        assert main(["fit", *given]) == 0
+    return runs / "alignment"
 
 
 @pytest.fixture(scope="module")

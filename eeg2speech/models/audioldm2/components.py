@@ -200,7 +200,8 @@ def _fill(network: Any, folder: Path, part: str) -> None:
     file = weights_file(folder, part)
     if file is None:
         raise DataError(f"{folder / part}: has no weights, i.e. no {' or '.join(file_names(part))}; download them")
-    load_into(network, read_weights(file), str(file))
+    weights = {name: value.float() for name, value in read_weights(file).items()}
+    load_into(network, weights, str(file), assign=True)
     network.eval()
 
 

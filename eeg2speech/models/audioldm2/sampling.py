@@ -30,7 +30,7 @@ class Sampler:
 
     solver: Literal["dpm", "ddim"] = "dpm"
     steps: int = 20
-    guidance: float = 1.5
+    guidance: float = 3.5
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.guidance >= 0:
