@@ -61,7 +61,7 @@ class LogSpeech(Callback):
         }
         self._fixed = self._fixed or {arm: spoken[arm] for arm in FIXED}
         for arm in ("eeg", "noise"):
-            found = speech_figures(self._fixed["truth"], spoken[arm])["mel_corr"]
+            found = speech_figures(self._fixed["truth"], spoken[arm], names=("mel_corr",))["mel_corr"]
             mean = found[np.isfinite(found)].mean() if np.isfinite(found).any() else np.nan
             pl_module.log(
                 f"val/mel_corr/{arm}", torch.tensor(mean, dtype=torch.float32), batch_size=len(rows), sync_dist=True

@@ -78,7 +78,7 @@ def test_it_trains_saves_tests_and_comes_back(
     shutil.copytree(stage2 / "aligner", aligner)
     settings = given(
         components, layout, aligner, tiny_store, run, f"--model.init_args.trainable={trainable}",
-        f"--model.init_args.control={control}",
+        f"--model.init_args.control={control}", f"--model.init_args.encoder_rate={0.1 * (trainable == 'cross')}",
     )  # fmt: skip
     assert main(["fit", *settings]) == 0
     shutil.rmtree(aligner)  # what follows does without stage 2
@@ -86,6 +86,10 @@ def test_it_trains_saves_tests_and_comes_back(
     names = checkpoint["state_dict"].keys()
     assert not [name for name in names if name.startswith(("model.vae.", "model.vocoder.", "model.audio."))]
     of_unet = [name for name in names if name.startswith("model.unet.")]
+    before = read_checkpoint(stage2 / "checkpoints/best.ckpt")["state_dict"]
+    name = "aligner.eeg_head.weight"
+    moved = not torch.equal(before[name], checkpoint["state_dict"][f"model.{name}"])
+    assert moved == (trainable == "cross")  # the EEG side, once it has thawed
     if trainable == "lora":
         assert all("lora_" in name or "conv_in" in name for name in of_unet)
     assert main(["test", *settings, "--ckpt_path=last"]) == 0
