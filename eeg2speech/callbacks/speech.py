@@ -23,6 +23,7 @@ from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.data.writer import audio_hash
 from eeg2speech.errors import ConfigError
 from eeg2speech.metrics.intelligibility import left_out
+from eeg2speech.metrics.speech_extras import whisper
 from eeg2speech.types import Part
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class TestSpeech(Callback):
         training: Training windows whose sounds clips are compared with, evenly spread.
         examples: Windows of each list whose clips are written as wav files and drawn.
         batch: Clips that a device samples at once.
+        whisper: Folder of a model of faster-whisper (``pip install faster-whisper``), for word error rates against what
+            it hears in the recording; unset: none.
     """
 
     __test__ = False  # not a test of ours, whatever its name
@@ -61,12 +64,13 @@ class TestSpeech(Callback):
         training: int = 1000,
         examples: int = 4,
         batch: int = 16,
+        whisper: Path | None = None,
     ) -> None:
         for name, value in (("windows", windows), ("training", training), ("batch", batch)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} must be 1 or more (trainer.callbacks, TestSpeech.{name})")
         self.windows, self.lists, self.permutations = windows, lists, permutations
-        self.training, self.examples, self.batch = training, examples, batch
+        self.training, self.examples, self.batch, self.whisper = training, examples, batch, whisper
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Speak on all devices; compare, print and write on the first."""
@@ -77,11 +81,12 @@ class TestSpeech(Callback):
         task, data = run
         task.eval()
         parts = [part for part in data.test_parts if part in (self.lists or data.test_parts)] or data.test_parts
+        transcribe = None if self.whisper is None else whisper(self.whisper)
         training = hear_training(task, data, self.training)
         with _progress(trainer, self._clips(data, parts)) as advance:
             spoken = {
                 part: speak_part(
-                    trainer, task, data, part, training, self.windows, self.examples, self.batch, advance
+                    trainer, task, data, part, training, self.windows, self.examples, self.batch, advance, transcribe
                 )
                 for part in parts
             }  # fmt: skip

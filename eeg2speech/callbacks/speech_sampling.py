@@ -17,6 +17,7 @@ from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics.frechet import clip_embeddings
 from eeg2speech.metrics.identification import nearest_training, step_embeddings
 from eeg2speech.metrics.speech import speech_figures
+from eeg2speech.metrics.speech_extras import Transcriber, extra_figures, word_error
 from eeg2speech.surrogates import another_trial
 from eeg2speech.types import Part
 
@@ -96,6 +97,7 @@ def speak_part(
     examples: int,
     batch: int,
     advance: Callable[[int], None],
+    transcribe: Transcriber | None = None,
 ) -> SpokenPart:
     """Sample windows of a list by every arm; several devices share the windows, and each knows all results.
 
@@ -109,6 +111,8 @@ def speak_part(
         examples: How many of them have their waveforms kept.
         batch: Clips that a device samples at once.
         advance: Told how many clips have been sampled.
+        transcribe: Recognises speech; what it hears in the recording is what an arm's word error rate is measured by,
+            since a window cuts words.
     """
     heard = hear_part(task, data, part)
     gallery = step_embeddings(heard.tokens, training.mean)
@@ -124,6 +128,7 @@ def speak_part(
         places = mine[first : first + batch]
         here, there = (read_windows(task, data, part, which[places]) for which in (rows, rows[other]))
         truth = here["audio"].cpu().numpy()
+        said = None if transcribe is None else [transcribe(wave) for wave in truth]
         for arm, sound in speak_arms(task, here, there):
             tokens = hear(task, sound)
             embedded = step_embeddings(tokens, training.mean)
@@ -134,7 +139,10 @@ def speak_part(
                 "voice": clip_embeddings(tokens),
             }
             if arm != "truth":
-                measured |= {f"figure {name}": values for name, values in speech_figures(truth, made).items()}
+                figures = speech_figures(truth, made)
+                if transcribe is not None:
+                    figures |= extra_figures({"wer": word_error(transcribe)}, truth, made, said)
+                measured |= {f"figure {name}": values for name, values in figures.items()}
             shared = _gathered(trainer, {**measured, "places": places, "waves": made})
             clips = dict(zip(shared.pop("places").tolist(), shared.pop("waves"), strict=True))
             waves[arm] |= {place: clips[place] for place in kept.tolist() if place in clips}

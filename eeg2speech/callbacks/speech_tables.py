@@ -13,7 +13,7 @@ from eeg2speech.types import Part
 
 QUALITY = {
     "mel_corr": ("mel r", 2), "band_corr": ("band r", 2), "mcd_dtw": ("MCD dB", 1), "lsd": ("LSD dB", 1),
-    "stoi": ("STOI", 2), "estoi": ("ESTOI", 2), "pesq": ("PESQ", 2),
+    "stoi": ("STOI", 2), "estoi": ("ESTOI", 2), "pesq": ("PESQ", 2), "wer": ("WER", 2),
 }  # fmt: skip
 """Columns, and digits behind the point. MCD is after dynamic time warping."""
 WIDE = 160

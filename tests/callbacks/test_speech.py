@@ -197,6 +197,19 @@ def test_tables_say_that_the_eeg_is_simulated_and_what_chance_is(task, data, tmp
         assert words in text
 
 
+def test_words_are_counted_against_what_is_heard_in_the_recording(task, data, tmp_path, monkeypatch):
+    heard = {}
+
+    def understood(wave):  # what differs in any way is heard as something else
+        return heard.setdefault(np.asarray(wave, np.float32).tobytes(), f"clip {len(heard)} says this")
+
+    monkeypatch.setattr("eeg2speech.callbacks.speech.whisper", lambda model: understood)
+    settings = {"lists": ["unseen_both"], "permutations": 50, "windows": 4, "whisper": tmp_path}
+    found = outcome(task, data, tmp_path / "run", **settings)["lists"]["unseen_both"]["quality"]
+    assert found["noise"]["wer"]["value"] == 0.25  # one word of four
+    assert set(found["truth"]) == set()
+
+
 def test_settings_that_leave_nothing_to_do_are_refused():
     with pytest.raises(ConfigError, match=r"windows=0.*TestSpeech\.windows"):
         TestSpeech(windows=0)

@@ -80,7 +80,8 @@ def test_it_trains_saves_tests_and_comes_back(
         components, layout, aligner, tiny_store, run, f"--model.init_args.trainable={trainable}",
         f"--model.init_args.control={control}", f"--model.init_args.encoder_rate={0.1 * (trainable == 'cross')}",
     )  # fmt: skip
-    assert main(["fit", *settings]) == 0
+    precision = "bf16-mixed" if trainable == "all" else "32-true"
+    assert main(["fit", *settings, f"--trainer.precision={precision}"]) == 0
     shutil.rmtree(aligner)  # what follows does without stage 2
     checkpoint = read_checkpoint(run / "checkpoints/last.ckpt")
     names = checkpoint["state_dict"].keys()
