@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -27,6 +27,8 @@ from eeg2speech.files import write_json
 from eeg2speech.losses.diffusion import DiffusionLoss
 from eeg2speech.models.audio import SpectrogramViT
 from eeg2speech.models.audioldm2.conditioner import Conditioner
+from eeg2speech.models.audioldm2.hub import MANIFEST
+from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
 from eeg2speech.models.audioldm2.vocoder import IstftVocoder
 from eeg2speech.optim import WarmupCosine
 
@@ -173,8 +175,37 @@ def train_unet(
     return unet, conditioner, scheduler
 
 
+def train(out: Path, sounds: list[Tensor], audiomae: Path, steps: Sequence[int], batch: int, seed: int) -> None:
+    """Train what is not there yet and write it.
+
+    Args:
+        out: Folder of the set.
+        sounds: Waveforms at 16 kHz, (samples,) each.
+        audiomae: Exported encoder of a run of ``configs/audiomae.yaml``, whose tokens are LOA.
+        steps: Of autoencoder, vocoder and UNet.
+        batch: Windows a step of the UNet.
+        seed: Of all that is random.
+    """
+    torch.manual_seed(seed)
+    crops, mel = Crops(sounds, seed), LogMel()
+    if not (out / "vae").is_dir():
+        train_vae(crops, mel, steps[0]).save_pretrained(out / "vae")
+    vae = AutoencoderKL.from_pretrained(out / "vae").eval().requires_grad_(False)
+    if not (out / "vocoder").is_dir():
+        train_vocoder(crops, mel, vae, steps[1]).save_pretrained(out / "vocoder")
+    if not (out / "unet").is_dir():
+        audio = SpectrogramViT(audiomae, width=64, depth=2, heads=4)
+        unet, conditioner, scheduler = train_unet(crops, mel, vae, audio, steps[2], batch)
+        conditioner.save_pretrained(out / "conditioner")
+        DDIMScheduler.from_config(scheduler.config, set_alpha_to_one=False).save_pretrained(out / "scheduler")
+        unet.save_pretrained(out / "unet")
+    shutil.copytree(audiomae, out / OWN_AUDIO, dirs_exist_ok=True)
+    for file in out.glob("*/diffusion_pytorch_model.safetensors"):
+        halve(file)
+
+
 def main() -> None:
-    """Train the set and write it."""
+    """Train the set on the training part of the embedded speech."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write, eeg2speech/assets/tiny in the package")
     parser.add_argument("--audiomae", type=Path, default=Path("runs/audiomae/encoder"))
@@ -182,30 +213,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs=3, default=[1500, 2000, 1500], help="of VAE, vocoder and UNet")
     parser.add_argument("--batch", type=int, default=8, help="windows a step of the UNet")
     chosen = parser.parse_args()
-    torch.manual_seed(chosen.seed)
     data = EEGAudioDataModule(split=SPLIT, audio=True)
     data.prepare_data()
     data.setup()
     names = sorted({window.segment.stimulus for window in data.datasets["train"].windows})
     sounds = [torch.from_numpy(data.store.audio(name, 0, 2**31)) for name in names]
-    crops, mel = Crops(sounds, chosen.seed), LogMel()
-    out: Path = chosen.out
-    audio = SpectrogramViT(chosen.audiomae, width=64, depth=2, heads=4)
-    if not (out / "vae").is_dir():
-        train_vae(crops, mel, chosen.steps[0]).save_pretrained(out / "vae")
-    vae = AutoencoderKL.from_pretrained(out / "vae").eval().requires_grad_(False)
-    if not (out / "vocoder").is_dir():
-        train_vocoder(crops, mel, vae, chosen.steps[1]).save_pretrained(out / "vocoder")
-    if not (out / "unet").is_dir():
-        unet, conditioner, scheduler = train_unet(crops, mel, vae, audio, chosen.steps[2], chosen.batch)
-        conditioner.save_pretrained(out / "conditioner")
-        DDIMScheduler.from_config(scheduler.config, set_alpha_to_one=False).save_pretrained(out / "scheduler")
-        unet.save_pretrained(out / "unet")
-    shutil.copytree(chosen.audiomae, out / "audiomae", dirs_exist_ok=True)
-    for file in out.glob("*/diffusion_pytorch_model.safetensors"):
-        halve(file)
+    train(chosen.out, sounds, chosen.audiomae, chosen.steps, chosen.batch, chosen.seed)
     digests = [audio_hash(data.store.audio_file(name)).hex() for name in names]
-    write_json(out / "manifest.json", {"heard": dict(zip(names, digests, strict=True)), "steps": chosen.steps})
+    heard = dict(zip(names, digests, strict=True))
+    write_json(chosen.out / MANIFEST, {"heard": heard, "steps": chosen.steps, "seed": chosen.seed})
 
 
 def halve(file: Path) -> None:
