@@ -20,6 +20,7 @@ from eeg2speech.models.audio import AudioEncoder
 from eeg2speech.models.audioldm2.rebuild import describe_audio, give_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion, Trainable
+from eeg2speech.models.readout import fit_linear_map
 from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
 from eeg2speech.seeding import mix
 from eeg2speech.tasks.base import Stage, Task
@@ -29,8 +30,6 @@ NOISE = 0x6E6F697365
 """Key of a window's noise, time and dropped condition."""
 FITTED = 1000
 """Training windows that the readout is fitted on, evenly spread."""
-RIDGE = 1e-3
-"""Of the readout's fit, as a multiple of the mean variance of a feature."""
 
 
 class DiffusionTask(Task):
@@ -274,30 +273,6 @@ class DiffusionTask(Task):
         own = {name: value for name, value in self.state_dict().items() if _plain_name(name) in self.model.frozen_names}
         super().on_load_checkpoint(checkpoint)
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
-
-
-def fit_linear_map(layer: nn.Linear, inputs: Tensor, targets: Tensor) -> float:
-    """Give a layer the weights of ridge regression.
-
-    Args:
-        layer: Is changed in place.
-        inputs: (n, features).
-        targets: (n, outputs).
-
-    Returns:
-        Share of the variance of the targets that is explained.
-    """
-    x, y = inputs.double(), targets.double()
-    mean_x, mean_y = x.mean(0), y.mean(0)
-    x, y = x - mean_x, y - mean_y
-    gram = x.T @ x
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-    weight = torch.linalg.solve(gram, x.T @ y)
-    left = (y - x @ weight).square().sum() / y.square().sum()
-    with torch.no_grad():
-        layer.weight.copy_(weight.T)
-        layer.bias.copy_(mean_y - mean_x @ weight)
-    return 1 - float(left)
 
 
 def _plain_name(name: str) -> str:

@@ -16,7 +16,7 @@ from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 from eeg2speech.models.loa import pool_loa
-from eeg2speech.tasks.diffusion import fit_linear_map
+from eeg2speech.models.readout import fit_linear_map
 
 STEPS = 4
 
@@ -199,12 +199,23 @@ def test_activations_computed_twice_give_the_same_gradients(folders: dict[str, P
 
 def test_what_a_checkpoint_leaves_out_is_what_others_bring(folders: dict[str, Path]):
     model = make(folders["general"])
-    own = model.own_state()
+    own = model.state_dict().keys() - model.frozen_names
     assert not [name for name in own if name.startswith(("vae.", "vocoder.", "audio."))]
     assert [name for name in own if "lora_" in name]
     assert not [name for name in own if "base_layer" in name]
     with pytest.raises(DataError, match="other components"):
         model.check_fingerprint("0" * 64, "here")
+
+
+def test_griffin_lim_stands_in_for_a_vocoder_that_is_not_trained(tmp_path: Path):
+    folder = write_tiny(tmp_path / "components")
+    for file in (folder / "vocoder").iterdir():
+        file.unlink()
+    (folder / "vocoder/config.json").write_text('{"_class_name": "GriffinLim"}')
+    model = make(folder)
+    latents = Sampler(steps=2).sample(model, tokens(), STEPS, [1, 2, 3])
+    assert torch.isfinite(model.waveform(latents)).all()
+    assert model.waveform(latents).shape == (3, STEPS * 2560)
 
 
 def test_loudness_and_silence(folders: dict[str, Path]):

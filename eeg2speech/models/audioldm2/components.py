@@ -16,6 +16,7 @@ from diffusers.utils import logging
 from torch.overrides import TorchFunctionMode
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
+from eeg2speech.audio.griffin_lim import GriffinLim
 from eeg2speech.audio.mel import BANDS, HOP
 from eeg2speech.audio.waveform import RATE
 from eeg2speech.checkpoint import load_into
@@ -55,7 +56,7 @@ class Components:
 
     unet: AudioLDM2UNet2DConditionModel
     vae: AutoencoderKL
-    vocoder: SpeechT5HifiGan | IstftVocoder
+    vocoder: SpeechT5HifiGan | IstftVocoder | GriffinLim
     scheduler: DDPMScheduler
     source: str
     fingerprint: str
@@ -85,7 +86,8 @@ def load_components(source: str | Path) -> Components:
     _check(folder, unet, vae, vocoder, 0 if conditioner is None else conditioner.config.control)
     networks = {"unet": unet, "vae": vae, "vocoder": vocoder}
     for part, network in networks.items():
-        _fill(network, folder, part)
+        if not isinstance(network, GriffinLim):
+            _fill(network, folder, part)
     if conditioner is not None:
         _fill(conditioner, folder, CONDITIONER)
     vae.requires_grad_(False)
@@ -153,6 +155,8 @@ def _build(cls: Any, config: dict[str, Any], folder: Path) -> Any:
 
 
 def _build_vocoder(config: dict[str, Any], folder: Path) -> Any:
+    if config.get("_class_name") == GriffinLim.__name__:
+        return GriffinLim()  # has no weights: for components whose vocoder is yet to be trained
     if config.get("_class_name") == IstftVocoder.__name__:
         return _build(IstftVocoder, config, folder)
     found = config.get("model_type", config.get("_class_name", "unnamed"))
@@ -228,7 +232,7 @@ def _check(folder: Path, unet: Any, vae: Any, vocoder: Any, control: int) -> Non
         ("vae", "input channels", vae.config.in_channels, 1),
         ("unet", "input channels", unet.config.in_channels, latent + control),
         ("unet", "output channels", unet.config.out_channels, latent),
-        ("vocoder", "mel bins", vocoder.config.model_in_dim, BANDS),
+        ("vocoder", "mel bins", BANDS if isinstance(vocoder, GriffinLim) else vocoder.config.model_in_dim, BANDS),
     ):
         if found != needed:
             why = f", by the latent channels of {folder / 'vae'}" if part == "unet" else ""

@@ -18,12 +18,11 @@ from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 from eeg2speech.models.audiomae_weights import HUB
+from eeg2speech.models.loa import BLOCKS
 from eeg2speech.seeding import mix, name_key
 
 PUBLISHED = "hf_hub:gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
 """AudioMAE's weights, on which AudioLDM 2 was trained."""
-LOA_BLOCKS = [9, 10, 11]
-"""Of AudioMAE, whose outputs are averaged into LOA."""
 SILENCE = 1e-4
 """A root mean square below this is silence."""
 
@@ -110,7 +109,7 @@ def choose_audio(components: str | Path, weights: str | None) -> tuple[dict[str,
         weights = PUBLISHED
     source = own if weights is None else Path(weights)
     if weights is not None and (weights.startswith(HUB) or not _is_run(source)):
-        return {"class": "AudioMAE", "config": {"blocks": LOA_BLOCKS}}, weights
+        return {"class": "AudioMAE", "config": {"blocks": list(BLOCKS)}}, weights
     described, _, _ = read_part(source, "encoder")
     sizes = {
         key: value for key, value in described["config"].items() if key in ("width", "depth", "heads", "mlp_ratio")

@@ -215,10 +215,6 @@ class SpeechDiffusion(nn.Module):
         predicted: Tensor = self.unet(noisy, time, **told).sample
         return predicted
 
-    def own_state(self) -> dict[str, Tensor]:
-        """Weights without those that the components and the audio encoder bring."""
-        return {name: value for name, value in self.state_dict().items() if name not in self.frozen_names}
-
     def check_fingerprint(self, other: str, source: str) -> None:
         """Refuse weights that belong to other components.
 
