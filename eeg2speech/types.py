@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Channel:
 
     Attributes:
         name: As in the source, e.g. ``FC5``.
-        type: ``eeg`` (only these are decoded from).
+        type: ``eeg``; ``seeg`` or ``ecog`` inside the head; ``mag`` or ``grad`` of a MEG. Others are not decoded from.
         x: Position in metres, head coordinates (x right, y front, z up); NaN where unknown.
         y: See ``x``.
         z: See ``x``.
@@ -86,26 +86,44 @@ class Recording:
     file: str
 
 
+class Signal(Protocol):
+    """EEG that stays in its file until it is asked for; an array is one, too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, samples)."""
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.floating]:
+        """Channels and samples, both as slices without steps."""
+
+
+Sound: TypeAlias = Path | Callable[[], tuple[NDArray[np.float32], float]]
+"""Where a sound is read from: a file, or a function that returns the waveform in [-1, 1], (samples,), and its rate."""
+Envelope: TypeAlias = Callable[[], tuple[NDArray[np.floating], float]]
+"""Reads an envelope, (samples,), and its rate."""
+
+
 @dataclass
 class RawRecording:
     """What a reader has read of one recording, before preprocessing.
 
     Attributes:
-        eeg: Signal in volts, (channels, samples).
+        eeg: Signal in volts (teslas and teslas per metre of a MEG), (channels, samples).
         rate: Samples per second.
         channels: One per row of ``eeg``.
         segments: In seconds of this recording.
         breaks: First sample of each later contiguous piece: filters and resampling never cross one.
-        stimuli: Where the sound of each stimulus is read from: a file, or a function that returns the waveform
-            in [-1, 1], (samples,), and its rate.
+        stimuli: Sound by stimulus.
+        envelopes: Envelope by stimulus, for datasets that publish it in place of the sound.
     """
 
-    eeg: NDArray[np.floating]
+    eeg: Signal
     rate: float
     channels: list[Channel]
     segments: list[Segment]
     breaks: list[int] = field(default_factory=list)
-    stimuli: Mapping[str, Path | Callable[[], tuple[NDArray[np.float32], float]]] = field(default_factory=dict)
+    stimuli: Mapping[str, Sound] = field(default_factory=dict)
+    envelopes: Mapping[str, Envelope] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

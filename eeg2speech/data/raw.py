@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import mne
 import numpy as np
 from mne.io import BaseRaw
 from mne.io.constants import FIFF
@@ -16,34 +15,63 @@ from eeg2speech.types import Channel, RawRecording
 __all__ = ["BaseRaw", "from_array", "from_mne"]
 
 UNKNOWN = (float("nan"),) * 3
+DECODABLE = ("eeg", "mag", "grad", "seeg", "ecog")
+"""Channel types that hold activity of the brain."""
+EDGES = ("EDGE boundary", "BAD_ACQ_SKIP")
 
 
-def from_mne(raw: BaseRaw) -> RawRecording:
+def from_mne(raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False) -> RawRecording:
     """Take the EEG channels out of an ``mne.io.Raw``.
 
     Channels in ``raw.info["bads"]`` are marked bad, positions are those of its montage, and where recordings were
-    concatenated (annotations ``EDGE boundary``) a new piece starts.
+    concatenated or switched off (annotations ``EDGE boundary``, ``BAD_ACQ_SKIP``) a new piece starts.
+
+    Args:
+        raw: Recording.
+        kinds: Channel types to take, of ``DECODABLE``.
+        lazily: Leave the signal in the file; it is read as it is asked for.
 
     Raises:
-        DataError: It has no EEG channel.
+        DataError: It has no such channel.
     """
-    picks = mne.pick_types(raw.info, eeg=True, exclude=[])
-    if not len(picks):
+    types = raw.get_channel_types()
+    picks = [pick for pick, kind in enumerate(types) if kind in kinds]
+    if not picks:
         raise DataError(
-            f"none of the {len(raw.ch_names)} channels of the recording is EEG; set their types (raw.set_channel_types)"
+            f"none of the {len(raw.ch_names)} channels of the recording is {' or '.join(kinds).upper()} (they are "
+            f"{', '.join(sorted(set(types)))}); set their types (raw.set_channel_types, or type in channels.tsv)"
         )
     channels = []
     for pick in picks:
         info = raw.info["chs"][pick]
         place = np.asarray(info["loc"][:3], float)
-        in_head = info["coord_frame"] == FIFF.FIFFV_COORD_HEAD and np.isfinite(place).all() and place.any()
-        x, y, z = place.tolist() if in_head else UNKNOWN
+        in_head = info["coord_frame"] == FIFF.FIFFV_COORD_HEAD or types[pick] != "eeg"
+        x, y, z = place.tolist() if in_head and np.isfinite(place).all() and place.any() else UNKNOWN
         name = raw.ch_names[pick]
-        channels.append(Channel(name, "eeg", x, y, z, "bad" if name in raw.info["bads"] else "good"))
+        channels.append(Channel(name, types[pick], x, y, z, "bad" if name in raw.info["bads"] else "good"))
     rate = float(raw.info["sfreq"])
-    edges = [a["onset"] - raw.first_time for a in raw.annotations if a["description"].startswith("EDGE boundary")]
+    edges = [a["onset"] - raw.first_time for a in raw.annotations if a["description"].startswith(EDGES)]
     breaks = sorted({sample for edge in edges if 0 < (sample := round(edge * rate)) < raw.n_times})
-    return RawRecording(raw.get_data(picks), rate, channels, [], breaks)
+    return RawRecording(InFile(raw, picks) if lazily else raw.get_data(picks), rate, channels, [], breaks)
+
+
+class InFile:
+    """Channels of an ``mne.io.Raw`` that is read piece by piece, so that hours of it need little memory.
+
+    Args:
+        raw: Recording, not loaded.
+        picks: Channels, by number.
+    """
+
+    def __init__(self, raw: BaseRaw, picks: Sequence[int]) -> None:
+        self.raw, self.picks = raw, list(picks)
+        self.shape = (len(self.picks), int(raw.n_times))
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.float64]:
+        """Volts (teslas of a MEG), (channels, samples)."""
+        first, last, _ = part[1].indices(self.shape[1])
+        data: NDArray[np.float64] = self.raw.get_data(self.picks[part[0]], start=first, stop=max(first, last))
+        return data
 
 
 def from_array(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from eeg2speech.data.feis import ELECTRODES
+from eeg2speech.data.readers.feis import ELECTRODES
 
 HEADER = ",".join(["Time:256Hz", "Epoch", *ELECTRODES, "Label", "Stage", "Flag"])
 # polar angles and radii of the published Standard-10-20-Cap14.locs

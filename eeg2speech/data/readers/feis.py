@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.montage import electrode_positions, read_locs
+from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Channel, Condition, RawRecording, Segment, Source
@@ -44,22 +46,38 @@ Rows: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str
 logger = logging.getLogger(__name__)
 
 
-def feis_description() -> Description:
-    """What goes into ``dataset.json``."""
-    return Description(
-        name="FEIS",
-        source="https://doi.org/10.5281/zenodo.3369178",
-        license="ODC-BY 1.0",
-        citation="S. Wellington, J. Clayton, Fourteen-channel EEG with Imagined Speech (FEIS) dataset v1.0, "
-        "University of Edinburgh, 2019",
-        simulated=False,
-        rate=100.0,
-        settings={"reader": "feis"},
-    )
+@dataclass
+class Feis:
+    """FEIS: 14-channel EEG of hearing, imagining and speaking phonemes (doi 10.5281/zenodo.3369178).
+
+    Attributes:
+        root: Folder that holds data_eeg and data_wav.
+        phases: Of stimuli, articulators, thinking, speaking and resting; all that are there if not given.
+        subjects: Participants, e.g. [01,02]; all if not given.
+    """
+
+    root: Path
+    phases: list[str] | None = None
+    subjects: list[str | int] | None = None  # YAML reads 01 as a number
+
+    def sources(self) -> list[Source]:
+        """One recording per participant and phase."""
+        return feis_sources(self.root, self.phases, self.subjects)
+
+    def description(self) -> Description:
+        """What goes into ``dataset.json``."""
+        return describe(
+            "FEIS",
+            source="https://doi.org/10.5281/zenodo.3369178",
+            license="ODC-BY 1.0",
+            citation="S. Wellington, J. Clayton, Fourteen-channel EEG with Imagined Speech (FEIS) dataset v1.0, "
+            "University of Edinburgh, 2019",
+            reader="feis",
+        )
 
 
 def feis_sources(
-    root: Path, phases: Sequence[str] | None = None, subjects: Sequence[str] | None = None
+    root: Path, phases: Sequence[str] | None = None, subjects: Sequence[str | int] | None = None
 ) -> list[Source]:
     """Recordings of FEIS: one per participant and phase.
 
@@ -81,11 +99,10 @@ def feis_sources(
         raise ConfigError(f"phases: {unknown[0]!r} is no phase of FEIS; choose from {', '.join(CONDITIONS)}")
     root = _find_root(root.expanduser())
     folders = {folder.name: folder for folder in sorted((root / "data_eeg").iterdir()) if folder.is_dir()}
-    chosen = [_participant(subject, folders, root) for subject in subjects] if subjects else list(folders)
     locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
 
     sources = []
-    for subject in dict.fromkeys(chosen):
+    for subject in chosen(folders, subjects, root / "data_eeg"):
         wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
         for phase in dict.fromkeys(phases or CONDITIONS):
             table = next(
@@ -156,13 +173,6 @@ def _find_root(root: Path) -> Path:
         found = f"{len(below)} subfolders hold one" if below else "neither does a subfolder"
         raise DataError(f"{root}: holds no data_eeg, and {found}; give the folder of FEIS that holds data_eeg")
     return below[0]
-
-
-def _participant(subject: str, folders: dict[str, Path], root: Path) -> str:
-    for name in folders:
-        if name == subject or (name.isdigit() and subject.isdigit() and int(name) == int(subject)):
-            return name
-    raise DataError(f"{root / 'data_eeg'}: no participant {subject!r}; it holds {', '.join(folders) or 'none'}")
 
 
 @contextmanager
