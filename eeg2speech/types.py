@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # `eeg2speech prepare` does without torch
 Condition = Literal["listening", "overt", "imagined", "rest"]
 Part = Literal["train", "val", "unseen_stimulus", "unseen_subject", "unseen_both"]
 """A list of windows: trained on, validated on, or one of the three test lists."""
+DECODABLE = ("eeg", "seeg", "ecog", "mag", "grad")
+"""Types of channels that hold activity of the brain."""
 TEST_PARTS: tuple[Part, ...] = ("unseen_stimulus", "unseen_subject", "unseen_both")
 
 
@@ -28,6 +30,7 @@ class Channel:
         y: See ``x``.
         z: See ``x``.
         status: ``good``, or ``bad`` for a channel that was interpolated or could not be used.
+        status_description: Why it is bad, else empty.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Channel:
     y: float = float("nan")
     z: float = float("nan")
     status: Literal["good", "bad"] = "good"
+    status_description: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ class Signal(Protocol):
     def shape(self) -> tuple[int, ...]:
         """(channels, samples)."""
 
-    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.floating]:
-        """Channels and samples, both as slices without steps."""
+    def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.floating]:
+        """Channels, as a slice or by number, and a slice of samples without steps."""
 
 
 Sound: TypeAlias = Path | Callable[[], tuple[NDArray[np.float32], float]]

@@ -45,7 +45,7 @@ def store(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "store"
     sources = [Source(f"sub-{s:02d}", f"sub-{s:02d}", "", "", (), lambda s=s: load(s)) for s in range(1, 5)]
     description = Description("waves", "tests", "CC0", "none", simulated=True, rate=100)
-    assert prepare_sources(sources, out, description, PREPROCESSING) == []
+    assert prepare_sources(sources, out, description, PREPROCESSING).errors == []
     return out
 
 

@@ -64,6 +64,8 @@ def _run_tool(name: str, argv: list[str]) -> int:
     import jsonargparse
 
     module = importlib.import_module(TOOLS[name][0])
+    if hasattr(module, "run"):  # builds its own parser
+        return int(module.run(argv))
     command: Callable[..., int] | dict[str, Any] = module.COMMAND
     status = jsonargparse.auto_cli(
         command, args=argv, prog=f"eeg2speech {name}", as_positional=True, allow_abbrev=False

@@ -4,51 +4,90 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from eeg2speech.data.embedded import describe
-from eeg2speech.data.feis import feis_description, feis_sources
-from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.data.prepare import Summary, prepare_sources
 from eeg2speech.data.preprocess import Preprocessing
+from eeg2speech.data.readers import READERS
+from eeg2speech.data.shards import Shard
 from eeg2speech.data.simulator import Simulation, demo_sources
 from eeg2speech.data.speech import read_speech, sound_files
-from eeg2speech.data.store import Description, Store
+from eeg2speech.data.store import Description, Dropped, Store
+from eeg2speech.data.tables import read_table
 from eeg2speech.types import Source
 
 PREPROCESSING = Preprocessing()
 SIMULATION = Simulation()
+SHOWN = 20
+"""Lines of a list that are printed before it is cut."""
 
 
-def feis(
-    root: Path,
+def run(argv: Sequence[str]) -> int:
+    """Run the command with the words after ``eeg2speech prepare``."""
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(
+        prog="eeg2speech prepare", description="Turn raw recordings into a prepared store."
+    )
+    datasets = parser.add_subcommands(dest="dataset", metavar="DATASET")
+    for name, reader in READERS.items():
+        summary = (reader.__doc__ or "").partition("\n")[0]
+        command = jsonargparse.ArgumentParser(description=summary)
+        command.add_argument("--config", action="config", help="YAML file of these options.")
+        command.add_class_arguments(reader, as_positional=True)
+        command.add_function_arguments(_into, skip={"reader"}, as_positional=True)
+        datasets.add_subcommand(name, command, help=summary)
+    command = jsonargparse.ArgumentParser(description=(_demo.__doc__ or "").partition("\n")[0])
+    command.add_argument("--config", action="config", help="YAML file of these options.")
+    command.add_function_arguments(_demo, as_positional=True)
+    datasets.add_subcommand("demo", command, help="Simulated EEG of people who listen to speech.")
+
+    chosen = parser.parse_args(list(argv))
+    options = parser.instantiate(chosen)[chosen.dataset].as_dict()
+    options.pop("config", None)
+    if chosen.dataset == "demo":
+        return _demo(**options)
+    reader = READERS[chosen.dataset]
+    own = {field.name: options.pop(field.name) for field in fields(reader)}  # type: ignore[arg-type]
+    return _into(reader(**own), **options)
+
+
+def _into(
+    reader: Any,
     out: Path,
-    phases: list[str] | None = None,
-    subjects: list[str | int] | None = None,
     preprocessing: Preprocessing = PREPROCESSING,
     jobs: int = 1,
+    shard: str = "1/1",
 ) -> int:
-    """Prepare FEIS: 14-channel EEG of hearing, imagining and speaking phonemes (doi 10.5281/zenodo.3369178).
+    """Prepare the recordings of a reader.
 
     Args:
-        root: Folder that holds data_eeg and data_wav.
+        reader: Dataset.
         out: Folder of the store, new or to be added to.
-        phases: Of stimuli, articulators, thinking, speaking and resting; all that are there if not given.
-        subjects: Participants, e.g. [01,02]; all if not given.
         preprocessing: What is done to every recording.
         jobs: Recordings prepared at once; -1 for one per core.
+        shard: Do only this share of the recordings, e.g. 3/16: for array jobs, each writing to the same OUT.
     """
-    names = None if subjects is None else [str(subject) for subject in subjects]  # YAML reads 01 as a number
-    sources = feis_sources(root, phases, names)
-    return _prepare(sources, out, feis_description(), preprocessing, jobs, root)
+    share = Shard.parse(shard)
+    return _prepare(reader.sources(), out, reader.description(), preprocessing, jobs, reader.root, share)
 
 
-def demo(
+def _demo(
     root: str,
     out: Path,
     simulation: Simulation = SIMULATION,
     preprocessing: Preprocessing = PREPROCESSING,
     jobs: int = 1,
+    shard: str = "1/1",
 ) -> int:
     """Prepare simulated EEG of people who listen to speech.
 
@@ -58,11 +97,13 @@ def demo(
         simulation: Who is simulated and how well their brains can be read.
         preprocessing: What is done to every recording.
         jobs: Recordings prepared at once; -1 for one per core.
+        shard: Do only this share of the recordings, e.g. 3/16: for array jobs, each writing to the same OUT.
     """
+    share = Shard.parse(shard)
     description = describe(simulation)
     if root == "embedded":
         sources = demo_sources(read_speech(), simulation)
-        return _prepare(sources, out, description, preprocessing, jobs, None)
+        return _prepare(sources, out, description, preprocessing, jobs, None, share)
     folder = Path(root).expanduser()
     files = sound_files(folder)
     digest = hashlib.sha256()
@@ -75,7 +116,7 @@ def demo(
         settings=description.settings | {"simulation.speech": digest.hexdigest()},
     )
     sources = demo_sources(read_speech(folder), simulation, tuple(files.values()))
-    return _prepare(sources, out, description, preprocessing, jobs, folder)
+    return _prepare(sources, out, description, preprocessing, jobs, folder, share)
 
 
 def _prepare(
@@ -85,9 +126,20 @@ def _prepare(
     preprocessing: Preprocessing,
     jobs: int,
     root: Path | None,
+    shard: Shard,
 ) -> int:
-    errors = prepare_sources(sources, out, description, preprocessing, jobs, root=root)
-    store = Store(out)
+    summary = prepare_sources(sources, out, description, preprocessing, jobs, root=root, shard=shard)
+    if summary.waiting:
+        print(
+            f"Shard {shard.number}/{shard.count} is done; {summary.waiting} of {len(sources)} recordings are left to "
+            f"other shards, and {out} will be there when the last of them is done"
+        )
+    else:
+        _tell(Store(out))
+    return _errors(summary, len(sources))
+
+
+def _tell(store: Store) -> None:
     hours = sum(recording.samples for recording in store.recordings) / store.rate / 3600
     channels = " or ".join(str(count) for count in sorted({r.channels for r in store.recordings}))
     kind = "simulated " if store.description.simulated else ""
@@ -95,11 +147,40 @@ def _prepare(
         f"{store.root}: {len(store.recordings)} {kind}recordings of {len(store.subjects)} subjects, "
         f"{hours:.2f} h of EEG, {channels} channels, {len(store.segments)} segments"
     )
-    for error in errors:
+    dropped = read_table(store.root / "dropped.tsv", Dropped) if (store.root / "dropped.tsv").is_file() else []
+    if dropped:
+        Console(soft_wrap=True).print(_table(dropped))
+
+
+def _table(dropped: list[Dropped]) -> Table:
+    """What is not in the store, by reason."""
+    groups: dict[tuple[str, str], list[Dropped]] = defaultdict(list)
+    for part in dropped:
+        groups[part.what, "" if part.what == "recording" else _reason(part)].append(part)
+    table = Table("Dropped", "Why", "How much", "Where", box=None, padding=(0, 2, 0, 0), title_justify="left")
+    for (what, reason), parts in sorted(groups.items()):
+        where = Counter(part.recording for part in parts)
+        if what == "time":
+            amount = f"{sum(part.seconds for part in parts) / 60:.1f} min of segments"
+        elif what == "channel":
+            amount = f"{len(parts)} channels"
+        else:
+            amount, reason = f"{len(parts)} recordings", "see the errors below or dropped.tsv"
+        names = ", ".join(list(where)[:3]) + (f" and {len(where) - 3} more" if len(where) > 3 else "")
+        table.add_row(Text(what), Text(reason), amount, Text(f"{len(where)} recordings: {names}"))
+    return table
+
+
+def _reason(part: Dropped) -> str:
+    """The reason without its figure, so that like goes with like."""
+    return part.reason.partition("% of ")[2] or part.reason
+
+
+def _errors(summary: Summary, count: int) -> int:
+    for error in summary.errors[:SHOWN]:
         print(f"error: {error}", file=sys.stderr)
-    if errors:
-        print(f"{len(errors)} of {len(sources)} recordings failed; the others are in the store", file=sys.stderr)
-    return int(bool(errors))
-
-
-COMMAND = {"demo": demo, "feis": feis}
+    if len(summary.errors) > SHOWN:
+        print(f"... {len(summary.errors) - SHOWN} more, see dropped.tsv in the store", file=sys.stderr)
+    if summary.errors:
+        print(f"{len(summary.errors)} of {count} recordings failed; the others are in the store", file=sys.stderr)
+    return int(bool(summary.errors))

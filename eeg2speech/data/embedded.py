@@ -45,9 +45,9 @@ def embedded_store(simulation: Simulation = DEFAULT) -> Path:
     with _alone(folder):
         if not _is_complete(folder, simulation):  # the process that was waited for may have made it
             sources = demo_sources(read_speech(first=simulation.passages), simulation)
-            errors = prepare_sources(sources, folder, describe(simulation), preprocessing, label="Simulating listeners")
-            if errors:
-                raise DataError(errors[0])
+            done = prepare_sources(sources, folder, describe(simulation), preprocessing, label="Simulating listeners")
+            if done.errors:
+                raise DataError(done.errors[0])
     return folder
 
 

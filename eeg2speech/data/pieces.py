@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -108,7 +107,7 @@ def filter_pieces(
     Args:
         eeg: Pieces, (..., samples).
         rate: Samples per second.
-        new_rate: Samples per second wanted, at most ``rate``.
+        new_rate: Samples per second wanted.
         band: Lower and upper edge in hertz; either may be None.
         notch: Line frequency in hertz or None.
 
@@ -126,7 +125,7 @@ def filter_pieces(
     if low is not None or high is not None:
         order = {"order": 4, "ftype": "butter", "output": "sos"}
         eeg = filter_data(eeg, rate, low, high, method="iir", iir_params=order, verbose="ERROR")
-    if notch is not None and notch + NOTCH_WIDTH < rate / 2 and notch < 1.5 * (high or math.inf):
+    if notch is not None and is_notched(notch, rate, high):
         eeg = notch_filter(
             eeg,
             rate,
@@ -139,3 +138,8 @@ def filter_pieces(
     if length != samples:
         eeg = resample(eeg, up=new_rate, down=rate, verbose="ERROR")
     return np.asarray(eeg, np.float64)
+
+
+def is_notched(notch: float, rate: float, high: float | None) -> bool:
+    """Whether a line frequency is in a recording and not far above the band."""
+    return notch + NOTCH_WIDTH < rate / 2 and (high is None or notch < 1.5 * high)

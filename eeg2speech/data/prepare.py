@@ -4,51 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from eeg2speech.audio import read_audio, resample
 from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.data.store import Description
+from eeg2speech.data.progress import Countdown
+from eeg2speech.data.shards import WHOLE, Shard, finisher, sole_writer
+from eeg2speech.data.store import Description, Dropped, check_id
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError, DataError, DiskError, Eeg2SpeechError
-from eeg2speech.types import Channel, RawRecording, Recording, Segment, Source
+from eeg2speech.types import RawRecording, Recording, Sound, Source
 
 DEFAULT = Preprocessing()
 
-Sound = Path | Callable[[], tuple[NDArray[np.float32], float]]
-
 
 @dataclass
-class Outcome:
-    """What a worker process reports of one recording.
+class Summary:
+    """How a run of ``prepare_sources`` ended.
 
     Attributes:
-        row: Its row in the table; None if it failed.
-        channels: One per electrode.
-        segments: In seconds of the prepared signal.
-        stimuli: Where the sound of each stimulus that the store lacked is read from.
-        inputs: sha256 by path.
-        error: One line if it failed, else empty.
+        errors: One line per recording that failed.
+        waiting: Recordings that other shards have not done yet; the store is there once none is left.
     """
 
-    row: Recording | None
-    channels: list[Channel] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-    stimuli: Mapping[str, Sound] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
-    error: str = ""
+    errors: list[str] = field(default_factory=list)
+    waiting: int = 0
 
 
 def prepare_sources(
@@ -59,10 +47,12 @@ def prepare_sources(
     jobs: int = 1,
     label: str = "Preparing",
     root: Path | None = None,
-) -> list[str]:
+    shard: Shard = WHOLE,
+) -> Summary:
     """Prepare recordings into a store; those that are finished are passed over.
 
-    A recording that fails costs one line and the others go on. A killed run is taken up by the next one.
+    A recording that fails costs one line and the others go on. A killed run is taken up by the next one. Several
+    shards may work on one store, from several machines; the last of them writes its tables.
 
     Args:
         sources: Recordings of one dataset.
@@ -72,9 +62,7 @@ def prepare_sources(
         jobs: Recordings prepared at once, each in its own process; -1 for one per core.
         label: Stands before the progress bar.
         root: Raw folder; input files are recorded relative to it.
-
-    Returns:
-        One line per recording that failed.
+        shard: Which of the recordings this run does.
 
     Raises:
         ConfigError: The settings contradict each other or those of the store.
@@ -90,80 +78,86 @@ def prepare_sources(
     settings = {f"preprocessing.{key}": value for key, value in asdict(preprocessing).items()}
     description = replace(description, rate=preprocessing.rate, settings=description.settings | settings)
 
-    errors = []
-    with _sole_writer(out):
+    summary = Summary()
+    with sole_writer(out, shard):
         writer = StoreWriter(out, description)
         finished = writer.recordings
-        todo = [source for source in sources if source.recording not in finished]
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(label, total=len(todo))
+        todo = [source for source in shard.of(sources) if source.recording not in finished]
+        tasks = (delayed(_prepare)(source, preprocessing, writer, root) for source in todo)
+        with Countdown(label, len(todo)) as countdown:
             try:
-                # in the order of the sources: the same sound keeps the same name whatever the number of jobs
-                parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator")
-                tasks = (delayed(_prepare)(source, preprocessing, writer, root) for source in todo)
-                for outcome in parallel(tasks):
-                    if not outcome.error:
-                        outcome.error = _add(outcome, writer)
-                    if outcome.error:
-                        errors.append(outcome.error)
-                    progress.advance(task)
+                parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator_unordered")
+                for error in parallel(tasks):
+                    summary.errors += [error] * bool(error)
+                    countdown.step(len(summary.errors))
             except BrokenProcessPool as error:
                 raise DataError(
                     "a process that prepared a recording was killed, most likely for want of memory; lower "
                     f"jobs={jobs} and run the same command again: finished recordings are kept"
                 ) from error
-        try:
-            writer.finish()
-        except DiskError:
-            raise
-        except DataError as error:
-            raise DataError("; ".join([str(error).partition(";")[0], *errors[:1]])) from error
-    return errors
+        summary.errors.sort()
+        with finisher(out):
+            summary.waiting = _waiting(sources, writer, shard)
+            if not summary.waiting:
+                try:
+                    writer.finish()
+                except DiskError:
+                    raise
+                except DataError as error:
+                    raise DataError("; ".join([str(error).partition(";")[0], *summary.errors[:1]])) from error
+    return summary
 
 
-def _prepare(source: Source, preprocessing: Preprocessing, writer: StoreWriter, root: Path | None) -> Outcome:
-    """Read and preprocess one recording and write its signal; runs in a worker process."""
+def _waiting(sources: Sequence[Source], writer: StoreWriter, shard: Shard) -> int:
+    """How many recordings other shards have still to do."""
+    if shard == WHOLE or not writer.root.is_dir():  # another shard has finished the store meanwhile
+        return 0
+    done = writer.recordings | writer.failed.keys()
+    return sum(source.recording not in done for source in sources)
+
+
+def _prepare(source: Source, preprocessing: Preprocessing, writer: StoreWriter, root: Path | None) -> str:
+    """Prepare one recording into the store; runs in a worker process.
+
+    Returns:
+        One line if it failed, else nothing.
+    """
     try:
         inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
         raw: RawRecording = source.load()
-        eeg, channels, segments = preprocess(raw, preprocessing, source.recording)
+        scratch = writer.scratch(source.recording)
+        eeg, channels, segments = preprocess(raw, preprocessing, source.recording, scratch)
+        _add_sounds(raw, {segment.stimulus for segment in segments}, preprocessing.rate, writer)
     except DiskError:
         raise
     except (Eeg2SpeechError, OSError, MemoryError) as error:
         text = str(error) or "not enough memory; lower jobs"
-        return Outcome(None, error=text if source.recording in text else f"{source.recording}: {text}")
-    file = writer.write_signal(source.recording, eeg)
+        text = text if source.recording in text else f"{source.recording}: {text}"
+        writer.fail(source.recording, text)
+        return text
     C, T = eeg.shape
+    file = f"eeg/{check_id(source.recording, 'recording')}.npy"
     row = Recording(source.recording, source.subject, source.session, source.run, C, T, file)
-    used = {segment.stimulus for segment in segments}
-    stimuli = {
-        stimulus: sound
-        for stimulus, sound in raw.stimuli.items()
-        if stimulus in used and not writer.has_audio(stimulus)
-    }
-    return Outcome(row, channels, segments, stimuli, inputs)
-
-
-def _add(outcome: Outcome, writer: StoreWriter) -> str:
-    """Add a recording's sounds and its row to the store.
-
-    Returns:
-        One line if a sound cannot be used, else nothing.
-    """
-    assert outcome.row is not None
-    names = {}
-    try:
-        for stimulus, sound in sorted(outcome.stimuli.items()):
-            if not writer.has_audio(stimulus):
-                names[stimulus] = writer.add_audio(stimulus, _waveform(stimulus, sound))
-    except DiskError:
-        raise
-    except (Eeg2SpeechError, OSError) as error:
-        return f"{outcome.row.recording}: {error}"
-    segments = [replace(s, stimulus=names.get(s.stimulus, s.stimulus)) for s in outcome.segments]
-    writer.add_row(outcome.row, outcome.channels, segments, outcome.inputs)
+    writer.write_signal(row, eeg)
+    dropped = [
+        Dropped(row.recording, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"
+    ]
+    lost = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
+    if preprocessing.reject is not None and lost > 0:
+        dropped.append(Dropped(row.recording, "time", "", lost, "amplitude"))
+    writer.add_row(row, channels, segments, inputs, dropped)
     return ""
+
+
+def _add_sounds(raw: RawRecording, used: set[str], rate: float, writer: StoreWriter) -> None:
+    """Add what a recording was heard with, unless it is in the store."""
+    for stimulus in sorted(used & raw.stimuli.keys()):
+        if not writer.has_sound(stimulus):
+            writer.add_audio(stimulus, _waveform(stimulus, raw.stimuli[stimulus]))
+    for stimulus in sorted(used & raw.envelopes.keys() - raw.stimuli.keys()):
+        if not writer.has_sound(stimulus):
+            envelope, old_rate = raw.envelopes[stimulus]()
+            writer.add_envelope(stimulus, resample(np.asarray(envelope, np.float32), old_rate, rate))
 
 
 def _waveform(stimulus: str, sound: Sound) -> NDArray[np.float32]:
@@ -187,22 +181,3 @@ def _sha256(file: Path, _modified: int) -> str:
     """Hash of a file: once while it is unchanged, as the same sound belongs to many recordings."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def _sole_writer(out: Path) -> Iterator[None]:
-    """Keep a second run off the same store: both would write the same partial files."""
-    out = out.expanduser().absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out.parent / f".{out.name}.preparing", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise ConfigError(f"{out}: another run is preparing this store; wait for it or choose another OUT") from error
-    except OSError as error:
-        raise DiskError(f"{out}: cannot be written ({error.strerror}); choose another OUT") from error
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import deviating_channels, fill_gaps, flat_channels, replace_bad
 from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.spool import spooled, whole_factor
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Channel, RawRecording, Segment
+from eeg2speech.types import DECODABLE, Channel, RawRecording, Segment
+
+if TYPE_CHECKING:
+    from eeg2speech.data.ica import FittedIca
 
 MAX_MISSING = 0.01
 """Fraction of a channel's samples that may be NaN or infinite (interpolated in time); more makes it bad."""
-BLOCK = 2**25
+BLOCK = 2**24
 """Samples filtered at once, over all channels: bounds the memory that a long recording needs."""
+GAIN = {"eeg": 1e6, "seeg": 1e6, "ecog": 1e6, "mag": 1e15, "grad": 1e13}
+"""From volts to microvolts, from teslas to femtoteslas, from teslas per metre to femtoteslas per centimetre."""
+ELECTRIC = ("eeg", "seeg", "ecog")
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +38,7 @@ class Preprocessing:
 
     Attributes:
         rate: Samples per second in the store (hertz).
+        upsample: Interpolate slower recordings up to the rate, instead of refusing them.
         band: Edges of the band-pass in hertz; either may be null. Pieces shorter than two periods of the
             lower edge are detrended instead of high-passed.
         notch: Line frequency in hertz, null for none; passed over where the band ends well below it.
@@ -39,9 +49,19 @@ class Preprocessing:
         deviation: A channel is bad if its log standard deviation lies further than this from the other
             channels' (robust z-score); null for no check.
         interpolate: Replace bad channels by a spherical-spline interpolation; otherwise they are zero.
+        causal: Filter forwards only, so that no sample depends on later ones; the signal is delayed by that.
+        reject: Cut seconds out of segments in which channels exceed this peak-to-peak amplitude (microvolts);
+            `auto` learns a limit for each channel from the recording; null for no check.
+        reject_share: Share of the channels that must exceed it.
+        shortest: Parts of a cut segment that are shorter than this are left out (seconds).
+        ica: Take out independent components of eye and muscle: `iclabel` finds them by mne-icalabel, `eog` by their
+            correlation with eye or frontal electrodes; null for none.
+        ica_fit: Regular expression over recording ids: a subject's components are fitted on those of his or her
+            recordings that it finds (keep the tested ones out); null for each recording by itself.
     """
 
     rate: float = 100.0
+    upsample: bool = False
     band: tuple[float | None, float | None] = (0.5, 40.0)
     notch: float | None = 50.0
     reference: Literal["average", "none"] = "average"
@@ -49,6 +69,12 @@ class Preprocessing:
     flat: float | None = 0.1
     deviation: float | None = 5.0
     interpolate: bool = True
+    causal: bool = False
+    reject: float | Literal["auto"] | None = None
+    reject_share: float = 0.1
+    shortest: float = 1.0
+    ica: Literal["iclabel", "eog"] | None = None
+    ica_fit: str | None = None
 
     def check(self) -> None:
         """Refuse settings that no recording could satisfy.
@@ -59,9 +85,21 @@ class Preprocessing:
         low, high = self.band
         if not self.rate > 0:
             raise ConfigError(f"preprocessing.rate={self.rate:g} must be above 0 Hz")
-        for name, value in {"notch": self.notch, "flat": self.flat, "deviation": self.deviation}.items():
+        limits = {"notch": self.notch, "flat": self.flat, "deviation": self.deviation}
+        for name, value in {**limits, "reject": None if self.reject == "auto" else self.reject}.items():
             if value is not None and not value > 0:
                 raise ConfigError(f"preprocessing.{name}={value:g} must be above 0; null turns it off")
+        if not 0 < self.reject_share <= 1:
+            raise ConfigError(f"preprocessing.reject_share={self.reject_share:g} must lie above 0 and up to 1")
+        if not self.shortest > 0:
+            raise ConfigError(f"preprocessing.shortest={self.shortest:g} must be above 0 seconds")
+        if self.ica_fit is not None:
+            if self.ica is None:
+                raise ConfigError(f"preprocessing.ica_fit={self.ica_fit!r} needs preprocessing.ica")
+            try:
+                re.compile(self.ica_fit)
+            except re.error as error:
+                raise ConfigError(f"preprocessing.ica_fit={self.ica_fit!r}: no regular expression ({error})") from error
         if (low is not None and not low > 0) or (low is not None and high is not None and not low < high):
             raise ConfigError(f"preprocessing.band={list(self.band)} must ascend from above 0 Hz; null leaves one open")
         if high is not None and not 0 < high < self.rate / 2:
@@ -69,71 +107,150 @@ class Preprocessing:
 
 
 def preprocess(
-    raw: RawRecording, settings: Preprocessing, source_name: str
+    raw: RawRecording,
+    settings: Preprocessing,
+    source_name: str,
+    scratch: Path | None = None,
+    cleaning: FittedIca | None = None,
 ) -> tuple[NDArray[np.float32], list[Channel], list[Segment]]:
-    """Prepare one recording.
+    """Prepare one recording, in memory that does not grow with its rate and little with its length.
 
     Args:
         raw: What a reader has read.
         settings: What to do.
         source_name: The recording, for error messages.
+        scratch: File that a long recording may be held in meanwhile; None to hold it in memory.
+        cleaning: Independent components to take out; None for none.
 
     Returns:
-        Signal in microvolts, (channels, samples); its channels, ``bad`` where interpolated or zero; its
-        segments, in seconds of the new signal.
+        Signal in microvolts (femtoteslas, femtoteslas per centimetre), (channels, samples); its channels, ``bad`` where
+        interpolated or zero; its segments, in seconds of the new signal.
 
     Raises:
         ConfigError: The settings contradict each other or the recording.
         DataError: The recording contradicts itself, or too little of it is usable.
     """
     settings.check()
-    rows = _eeg_rows(raw, settings, source_name)
+    rows = _decodable_rows(raw, settings, source_name)
     channels = [raw.channels[row] for row in rows]
+    factor = whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
     try:
-        pieces = Pieces.of(raw.eeg.shape[1], raw.breaks, raw.rate, settings.rate)
-        segments = [pieces.moved(segment) for segment in raw.segments]
+        spooling = Pieces.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
+        segments = [spooling.moved(segment) for segment in raw.segments]
+        samples, breaks = spooling.new_starts[-1], sorted({0, *spooling.new_starts} - {0, spooling.new_starts[-1]})
+        pieces = Pieces.of(samples, breaks, spooling.new_rate, settings.rate)
+        segments = [pieces.moved(segment) for segment in segments]
     except DataError as error:
         raise DataError(f"{source_name}: {error}") from error
-    samples = pieces.new_starts[-1]
-    if samples == 0:
+    if pieces.new_starts[-1] == 0:
         raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
 
-    eeg = np.empty((len(rows), samples), np.float32)
-    bad = np.array([channel.name in settings.bad for channel in channels])
-    missing = np.zeros(len(rows))
-    starts = np.asarray(pieces.starts)
-    step = max(BLOCK // raw.eeg.shape[1], 1)
-    for first in range(0, len(rows), step):
-        block = slice(first, first + step)
-        signal = np.array(raw.eeg[rows[block]], np.float64)
-        signal *= 1e6
-        missing[block] = fill_gaps(signal, starts)
-        if settings.flat is not None:
-            bad[block] |= flat_channels(signal, starts, raw.rate, settings.flat)
-        for old, new in pieces.by_length():
-            eeg[block, new] = filter_pieces(signal[:, old], raw.rate, settings.rate, settings.band, settings.notch)
-    bad |= missing > MAX_MISSING
+    gain = np.array([GAIN[channel.type] for channel in channels])
+    with spooled(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch) as (signal, missing):
+        eeg, flat = _filtered(signal, pieces, settings)
     if missing.any():
         logger.info("%s: %d missing samples interpolated", source_name, round(missing.sum() * raw.eeg.shape[1]))
-    if settings.deviation is not None and not bad.all():
-        bad |= deviating_channels(eeg, bad, settings.deviation)
-    _check_bad(bad, channels, source_name)
+    if cleaning is not None:
+        from eeg2speech.data.ica import apply_ica  # brings scikit-learn
 
+        eeg = apply_ica(eeg, channels, cleaning)
+    channels = _judged(eeg, channels, missing, flat, settings, source_name)
+    _replace_and_reference(eeg, channels, settings)
+    if settings.reject is not None:
+        from eeg2speech.data.rejection import bad_stretches, without
+
+        stretches = bad_stretches(eeg, pieces.new_starts, settings.rate, settings.reject, settings.reject_share)
+        segments = without(segments, stretches, settings.rate, settings.shortest)
+    return eeg, channels, segments
+
+
+def _filtered(
+    signal: NDArray[np.floating], pieces: Pieces, settings: Preprocessing
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The filtered and resampled signal, (channels, samples), and which channels are flat, (channels,)."""
+    apply = filter_pieces
+    if settings.causal:
+        from eeg2speech.data.causal import filter_pieces_causally as apply
+    low, high = settings.band
+    if high is not None and high >= pieces.rate / 2:  # only where a slow recording is interpolated up
+        high = None
+    eeg = np.empty((len(signal), pieces.new_starts[-1]), np.float32)
+    flat = np.zeros(len(signal), bool)
+    starts = np.asarray(pieces.starts)
+    step = max(BLOCK // max(signal.shape[1], 1), 1)
+    for first in range(0, len(signal), step):
+        block = slice(first, first + step)
+        part = np.array(signal[block], np.float64)
+        fill_gaps(part, starts)
+        if settings.flat is not None:
+            flat[block] = flat_channels(part, starts, pieces.rate, settings.flat)
+        for old, new in pieces.by_length():
+            eeg[block, new] = apply(part[:, old], pieces.rate, settings.rate, (low, high), settings.notch)
+    return eeg, flat
+
+
+def _judged(
+    eeg: NDArray[np.float32],
+    channels: list[Channel],
+    missing: NDArray[np.float64],
+    flat: NDArray[np.bool_],
+    settings: Preprocessing,
+    source_name: str,
+) -> list[Channel]:
+    """The channels, good or bad, and why."""
+    reasons = ["marked bad in the data" if channel.status == "bad" else "" for channel in channels]
+    for row, channel in enumerate(channels):
+        if channel.name in settings.bad:
+            reasons[row] = "named in preprocessing.bad"
+        elif missing[row] > MAX_MISSING:
+            reasons[row] = f"{missing[row]:.1%} of samples missing"
+        elif flat[row]:
+            reasons[row] = "flat"
+    if settings.deviation is not None:
+        for rows in _by_kind(channels):
+            bad = np.array([bool(reasons[row]) for row in rows])
+            if not bad.all():
+                for row in rows[deviating_channels(eeg[rows], bad, settings.deviation)]:
+                    reasons[row] = "much louder or quieter than the others"
+    judged = [
+        replace(channel, status="bad" if reason else "good", status_description=reason)
+        for channel, reason in zip(channels, reasons, strict=True)
+    ]
+    bad_names = [channel.name for channel in judged if channel.status == "bad"]
+    if len(bad_names) > len(judged) / 2:
+        raise DataError(
+            f"{source_name}: {len(bad_names)} of {len(judged)} channels are bad ({', '.join(bad_names)}); leave the "
+            "recording out, or loosen preprocessing.flat and preprocessing.deviation"
+        )
+    return judged
+
+
+def _replace_and_reference(eeg: NDArray[np.float32], channels: list[Channel], settings: Preprocessing) -> None:
+    """Interpolate what is bad on the scalp, silence what is bad elsewhere, and take out the mean; in place."""
     positions = np.array([(channel.x, channel.y, channel.z) for channel in channels])
-    live = replace_bad(eeg, positions, bad, settings.interpolate)
-    if settings.reference == "average":
-        eeg[live] -= eeg[live].mean(axis=0)
-    marked = [replace(c, status="bad" if is_bad else "good") for c, is_bad in zip(channels, bad, strict=True)]
-    return eeg, marked, segments
+    bad = np.array([channel.status == "bad" for channel in channels])
+    for rows in _by_kind(channels):
+        kind = channels[rows[0]].type
+        part = eeg[rows]
+        live = replace_bad(part, positions[rows], bad[rows], settings.interpolate and kind == "eeg")
+        if settings.reference == "average" and kind in ELECTRIC:
+            part[live] -= part[live].mean(axis=0)
+        eeg[rows] = part
 
 
-def _eeg_rows(raw: RawRecording, settings: Preprocessing, source_name: str) -> list[int]:
-    """Rows that are EEG, after checking that the recording fits itself and the settings."""
-    if raw.eeg.ndim != 2 or len(raw.channels) != raw.eeg.shape[0]:
+def _by_kind(channels: list[Channel]) -> list[NDArray[np.intp]]:
+    """Rows of each type of channel: a magnetometer is not compared with a gradiometer."""
+    kinds = np.array([channel.type for channel in channels])
+    return [np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist())]
+
+
+def _decodable_rows(raw: RawRecording, settings: Preprocessing, source_name: str) -> list[int]:
+    """Rows that hold activity of the brain, after checking that the recording fits itself and the settings."""
+    if len(raw.eeg.shape) != 2 or len(raw.channels) != raw.eeg.shape[0]:
         raise DataError(
             f"{source_name}: signal of shape {raw.eeg.shape}, {len(raw.channels)} channels; check the reader"
         )
-    rows = [row for row, channel in enumerate(raw.channels) if channel.type == "eeg"]
+    rows = [row for row, channel in enumerate(raw.channels) if channel.type in DECODABLE]
     if not rows:
         raise DataError(f"{source_name}: none of its {len(raw.channels)} channels is EEG; correct the channel types")
     names = Counter(raw.channels[row].name for row in rows)
@@ -143,23 +260,17 @@ def _eeg_rows(raw: RawRecording, settings: Preprocessing, source_name: str) -> l
     unknown = [name for name in settings.bad if name not in names]
     if unknown:
         raise ConfigError(f"preprocessing.bad={unknown[0]!r} is no channel of {source_name}; it has {', '.join(names)}")
-    if not raw.rate >= settings.rate:
+    if not raw.rate > 0:
+        raise DataError(f"{source_name}: its rate is {raw.rate:g} Hz; correct it in the recording")
+    if raw.rate < settings.rate and not settings.upsample:
         raise DataError(
-            f"{source_name}: recorded at {raw.rate:g} Hz, lower preprocessing.rate={settings.rate:g} to that"
+            f"{source_name}: recorded at {raw.rate:g} Hz, lower preprocessing.rate={settings.rate:g} to that, or "
+            "interpolate it up with preprocessing.upsample=true"
         )
     high = settings.band[1]
-    if high is not None and high >= raw.rate / 2:
+    if high is not None and high >= raw.rate / 2 and not settings.upsample:
         raise DataError(
             f"{source_name}: recorded at {raw.rate:g} Hz, so preprocessing.band={list(settings.band)} "
             f"must end below {raw.rate / 2:g}"
         )
     return rows
-
-
-def _check_bad(bad: NDArray[np.bool_], channels: list[Channel], source_name: str) -> None:
-    if bad.sum() > len(bad) / 2:
-        names = ", ".join(channel.name for channel, is_bad in zip(channels, bad, strict=True) if is_bad)
-        raise DataError(
-            f"{source_name}: {bad.sum()} of {len(bad)} channels are bad ({names}); leave the recording out, "
-            "or loosen preprocessing.flat and preprocessing.deviation"
-        )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from mne.io import BaseRaw
 from mne.io.constants import FIFF
 from numpy.typing import ArrayLike, NDArray
 
+from eeg2speech.data.readers.base import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, RawRecording
 
 __all__ = ["BaseRaw", "from_array", "from_mne"]
 
 UNKNOWN = (float("nan"),) * 3
-DECODABLE = ("eeg", "mag", "grad", "seeg", "ecog")
-"""Channel types that hold activity of the brain."""
 EDGES = ("EDGE boundary", "BAD_ACQ_SKIP")
 
 
@@ -28,7 +28,7 @@ def from_mne(raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False
 
     Args:
         raw: Recording.
-        kinds: Channel types to take, of ``DECODABLE``.
+        kinds: Channel types to take, of ``types.DECODABLE``.
         lazily: Leave the signal in the file; it is read as it is asked for.
 
     Raises:
@@ -64,13 +64,14 @@ class InFile:
     """
 
     def __init__(self, raw: BaseRaw, picks: Sequence[int]) -> None:
-        self.raw, self.picks = raw, list(picks)
+        self.raw, self.picks = raw, np.asarray(picks, np.intp)
         self.shape = (len(self.picks), int(raw.n_times))
 
-    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.float64]:
+    def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.float64]:
         """Volts (teslas of a MEG), (channels, samples)."""
         first, last, _ = part[1].indices(self.shape[1])
-        data: NDArray[np.float64] = self.raw.get_data(self.picks[part[0]], start=first, stop=max(first, last))
+        with reading(Path(self.raw.filenames[0] or "recording")):
+            data: NDArray[np.float64] = self.raw.get_data(self.picks[part[0]], start=first, stop=max(first, last))
         return data
 
 

@@ -31,6 +31,25 @@ class StoredChannel(Channel):
     recording: str = ""
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """One row of ``dropped.tsv``: what of the raw data is not in the store, and why.
+
+    Attributes:
+        recording: Recording it belongs to.
+        what: ``recording``; ``channel`` that was interpolated or silenced; or ``time`` cut out of segments.
+        name: Of the channel, else empty.
+        seconds: How much time; NaN where that is not what counts.
+        reason: In words.
+    """
+
+    recording: str
+    what: str
+    name: str = ""
+    seconds: float = float("nan")
+    reason: str = ""
+
+
 @dataclass
 class Description:
     """``dataset.json``: where a store came from and what was done to it.
@@ -166,6 +185,23 @@ class Store:
     def audio(self, stimulus: str, start: int = 0, samples: int = -1) -> Waveform:
         """Waveform of a stimulus at 16 kHz in [-1, 1], (samples,), from sample ``start`` on."""
         return read_audio(self.audio_file(stimulus), start, samples)[0]
+
+    def envelope(self, stimulus: str) -> NDArray[np.float32] | None:
+        """Envelope of a stimulus at the store's rate, (samples,), where the dataset publishes it in place of the sound.
+
+        Raises:
+            DataError: Its file is damaged.
+        """
+        file = self._inside(f"envelopes/{stimulus}.npy")
+        if not file.is_file():
+            return None
+        try:
+            envelope: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{file}: cannot be read ({error}); prepare the store again") from error
+        if envelope.ndim != 1 or envelope.dtype != np.float32:
+            raise DataError(f"{file}: {envelope.dtype} {envelope.shape}, not float32 (samples,); prepare it again")
+        return envelope
 
     def _inside(self, path: str) -> Path:
         file = (self.root / path).resolve()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable
+from dataclasses import MISSING as MISSING_DEFAULT
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +34,9 @@ def append_row(file: Path, row: Any) -> None:
 
 
 def read_table(file: Path, row_type: type[Row]) -> list[Row]:
-    """Read a table into dataclass rows; columns that the type does not know are passed over.
+    """Read a table into dataclass rows.
+
+    Columns that the type does not know are passed over, and one that it has a default for may be missing.
 
     Raises:
         DataError: The file is missing, lacks a column or holds a cell of the wrong type.
@@ -41,16 +44,20 @@ def read_table(file: Path, row_type: type[Row]) -> list[Row]:
     if not file.is_file():
         raise DataError(f"{file}: missing; the store is damaged, prepare it again")
     types: dict[str, str] = {f.name: str(f.type) for f in fields(row_type)}  # type: ignore[arg-type]
+    optional = {f.name for f in fields(row_type) if f.default is not MISSING_DEFAULT}  # type: ignore[arg-type]
     rows = []
     line = 1
     with file.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream, delimiter="\t")
         try:
-            missing = types.keys() - set(reader.fieldnames or ())
+            there = set(reader.fieldnames or ())
+            missing = types.keys() - there - optional
             if missing:
                 raise DataError(f"{file}: no column {', '.join(sorted(missing))}; prepare the store again")
             for line, row in enumerate(reader, start=2):  # noqa: B007  (named in the error)
-                rows.append(row_type(**{name: _value(row[name], kind) for name, kind in types.items()}))
+                rows.append(
+                    row_type(**{name: _value(row[name], kind) for name, kind in types.items() if name in there})
+                )
         except (TypeError, ValueError, csv.Error) as error:  # a binary file among them: UnicodeDecodeError
             raise DataError(f"{file}: line {line}: {error}; prepare the store again") from error
     return rows

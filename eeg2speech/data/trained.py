@@ -222,4 +222,4 @@ def _places(channels: list[Channel]) -> NDArray[np.float64]:
 
 def _with(raw: RawRecording, rows: list[int], places: NDArray[np.float64]) -> RawRecording:
     channels = [replace(raw.channels[row], x=x, y=y, z=z) for row, (x, y, z) in zip(rows, places.tolist(), strict=True)]
-    return replace(raw, eeg=raw.eeg[rows], channels=channels)
+    return replace(raw, eeg=raw.eeg[np.array(rows, np.intp), :], channels=channels)

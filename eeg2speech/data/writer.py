@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from eeg2speech.audio import Waveform, write_audio
 from eeg2speech.data.store import (
     Description,
+    Dropped,
     StoredChannel,
     check_id,
     read_description,
@@ -30,7 +32,8 @@ class StoreWriter:
     """Fills a store recording by recording; what is finished stays finished.
 
     A new store grows in ``OUT.partial`` and is renamed when it is complete. One that exists is added to:
-    signals first, tables last, so that a reader never sees a recording that is not all there.
+    signals first, tables last, so that a reader never sees a recording that is not all there. Several processes, also
+    on several machines, may write recordings at once; only one of them may call ``finish``.
 
     Args:
         out: The store's folder.
@@ -43,7 +46,6 @@ class StoreWriter:
     def __init__(self, out: Path, description: Description) -> None:
         out = Path(os.path.abspath(out.expanduser()))  # noqa: PTH100  (resolve() would follow a link at OUT)
         self.out, self.description = out, description
-        self._sounds: dict[bytes, str] | None = None
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             self._check_same(out)
             self.root = out
@@ -52,6 +54,7 @@ class StoreWriter:
             if (self.root / "dataset.json").is_file():
                 self._check_same(self.root)
         self._finished = self.root / ".finished"
+        self._failed = self.root / ".failed"
         with _disk(self.root):
             for folder in (self.root / "eeg", self.root / "audio"):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -66,31 +69,39 @@ class StoreWriter:
             known |= {row.recording for row in read_table(self.root / "recordings.tsv", Recording)}
         return known
 
-    def has_audio(self, stimulus: str) -> bool:
-        """Whether a stimulus is already in the store."""
-        return (self.root / "audio" / f"{check_id(stimulus, 'stimulus')}.flac").is_file()
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why, by id, of recordings that could not be prepared since the store was last finished."""
+        return {file.stem: _read(file)["reason"] for file in sorted(self._failed.glob("*.json"))}
 
-    def add_audio(self, stimulus: str, wave: Waveform) -> str:
-        """Add a stimulus, unless the same sound is there under another name.
+    def has_sound(self, stimulus: str) -> bool:
+        """Whether a stimulus's sound, or the envelope that stands in for it, is already in the store."""
+        return self._audio(stimulus).is_file() or self._envelope(stimulus).is_file()
+
+    def add_audio(self, stimulus: str, wave: Waveform) -> None:
+        """Add a stimulus; ``finish`` leaves one name of those that have the same 16-bit samples.
 
         Args:
             stimulus: Its id.
             wave: Waveform at 16 kHz in [-1, 1], (samples,).
-
-        Returns:
-            The id under which the sound is kept: that of the first stimulus with the same 16-bit samples.
         """
-        if self._sounds is None:
-            files = sorted((self.root / "audio").glob("*.flac"))
-            self._sounds = {audio_hash(file): file.stem for file in files}
-        file = self.root / "audio" / f"{check_id(stimulus, 'stimulus')}.flac"
-        with _disk(file):
-            with written_beside(file) as partial:
-                write_audio(partial, wave)
-                kept = self._sounds.setdefault(audio_hash(partial), stimulus)
-            if kept != stimulus:
-                file.unlink()
-        return kept
+        file = self._audio(stimulus)
+        with _disk(file), written_beside(file) as partial:
+            write_audio(partial, wave)
+
+    def add_envelope(self, stimulus: str, envelope: NDArray[np.float32]) -> None:
+        """Add the envelope of a stimulus whose sound cannot be had, at the store's rate, (samples,)."""
+        self._save(self._envelope(stimulus), envelope)
+
+    def scratch(self, recording: str) -> Path:
+        """A file that a long recording may be held in while it is prepared."""
+        return self.root / "eeg" / f"{check_id(recording, 'recording')}.scratch.partial"
+
+    def _audio(self, stimulus: str) -> Path:
+        return self.root / "audio" / f"{check_id(stimulus, 'stimulus')}.flac"
+
+    def _envelope(self, stimulus: str) -> Path:
+        return self.root / "envelopes" / f"{check_id(stimulus, 'stimulus')}.npy"
 
     def add(
         self,
@@ -115,26 +126,23 @@ class StoreWriter:
             segments: In seconds of the recording; their stimuli are already in the store.
             inputs: sha256 of the files it was read from.
         """
-        file = self.write_signal(recording, eeg)
-        self.add_row(
-            Recording(recording, subject, session, run, eeg.shape[0], eeg.shape[1], file),
-            channels,
-            segments,
-            inputs,
-        )
+        C, T = eeg.shape
+        row = Recording(recording, subject, session, run, C, T, f"eeg/{check_id(recording, 'recording')}.npy")
+        self.write_signal(row, eeg)
+        self.add_row(row, channels, segments, inputs)
 
-    def write_signal(self, recording: str, eeg: NDArray[np.float32]) -> str:
-        """Write a recording's signal in microvolts, (channels, samples), from any process.
+    def write_signal(self, row: Recording, eeg: NDArray[np.float32]) -> None:
+        """Write a recording's signal in microvolts, (channels, samples); it is finished once its row is added, too."""
+        self._save(self.root / row.file, eeg)
 
-        Returns:
-            Its path inside the store. The recording is finished once ``add_row`` has been called.
-        """
-        file = f"eeg/{check_id(recording, 'recording')}.npy"
-        with _disk(self.root / file), written_beside(self.root / file) as partial, partial.open("wb") as stream:
-            np.save(stream, np.ascontiguousarray(eeg, np.float32), allow_pickle=False)
-        return file
-
-    def add_row(self, row: Recording, channels: list[Channel], segments: list[Segment], inputs: dict[str, str]) -> None:
+    def add_row(
+        self,
+        row: Recording,
+        channels: list[Channel],
+        segments: list[Segment],
+        inputs: dict[str, str],
+        dropped: Iterable[Dropped] = (),
+    ) -> None:
         """Note that a recording is finished: its signal and its stimuli are in the store."""
         with _disk(self.root / row.file):
             self._finished.mkdir(exist_ok=True)
@@ -143,8 +151,16 @@ class StoreWriter:
                 "channels": [asdict(channel) for channel in channels],
                 "segments": [asdict(segment) for segment in segments],
                 "inputs": inputs,
+                "dropped": [asdict(part) for part in dropped],
             }
             write_json(self._finished / f"{row.recording}.json", content)
+            (self._failed / f"{row.recording}.json").unlink(missing_ok=True)
+
+    def fail(self, recording: str, reason: str) -> None:
+        """Note that a recording cannot be prepared, and why."""
+        with _disk(self._failed):
+            self._failed.mkdir(exist_ok=True)
+            write_json(self._failed / f"{check_id(recording, 'recording')}.json", {"reason": reason})
 
     def finish(self) -> Path:
         """Write the tables and put the store in its place.
@@ -155,48 +171,77 @@ class StoreWriter:
         recordings: dict[str, Recording] = {}
         channels: list[StoredChannel] = []
         segments: list[Segment] = []
+        dropped: list[Dropped] = []
         inputs: dict[str, str] = {}
         if (self.root / "recordings.tsv").is_file():
             recordings = {row.recording: row for row in read_table(self.root / "recordings.tsv", Recording)}
             channels = read_table(self.root / "channels.tsv", StoredChannel)
             segments = read_table(self.root / "segments.tsv", Segment)
             inputs = dict(self.description.inputs)
-        for file in sorted(self._finished.glob("*.json")):
-            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if (self.root / "dropped.tsv").is_file():
+            dropped = [d for d in read_table(self.root / "dropped.tsv", Dropped) if d.recording in recordings]
+        old = sorted({segment.stimulus for segment in segments})
+        added = [_read(file) for file in sorted(self._finished.glob("*.json"))]
+        new = {content["recording"]["recording"] for content in added}
+        channels = [c for c in channels if c.recording not in new]
+        segments = [s for s in segments if s.recording not in new]
+        dropped = [d for d in dropped if d.recording not in new]
+        for content in added:
             row = Recording(**content["recording"])
             recordings[row.recording] = row
-            channels = [c for c in channels if c.recording != row.recording]
             channels += [StoredChannel(**c, recording=row.recording) for c in content["channels"]]
-            segments = [s for s in segments if s.recording != row.recording]
             segments += [Segment(**s) for s in content["segments"]]
+            dropped += [Dropped(**d) for d in content["dropped"]]
             inputs |= content["inputs"]
         if not recordings:
             raise DataError(f"{self.out}: no recording could be prepared; see the lines above")
+        dropped += [Dropped(name, "recording", reason=reason) for name, reason in self.failed.items()]
+        segments = self._one_name_per_sound(segments, old)
         self.description.inputs = dict(sorted(inputs.items()))
         with _disk(self.root):
-            if self._finished.is_dir():  # else nothing was added
+            if added or self._failed.is_dir():
                 write_table(self.root / "channels.tsv", StoredChannel, channels)
                 write_table(self.root / "segments.tsv", Segment, segments)
+                write_table(self.root / "dropped.tsv", Dropped, dropped)
                 write_description(self.root, self.description)
                 write_table(self.root / "recordings.tsv", Recording, (recordings[k] for k in sorted(recordings)))
-            self._sweep({row.file for row in recordings.values()})
+            self._sweep({row.file for row in recordings.values()}, {segment.stimulus for segment in segments})
             if self.root != self.out:
                 if self.out.is_dir():
                     self.out.rmdir()  # empty: checked when the writer was made
                 self.root.replace(self.out)
         return self.out
 
-    def _sweep(self, signals: set[str]) -> None:
-        """Remove what a killed or failed run has left, and the notes that are in the tables now."""
+    def _one_name_per_sound(self, segments: list[Segment], old: list[str]) -> list[Segment]:
+        """The same sound under two names would leak between splits; the older name stays, else the first one."""
+        kept: dict[bytes, str] = {}
+        names = {}
+        for stimulus in dict.fromkeys([*old, *sorted({segment.stimulus for segment in segments})]):
+            if stimulus and self._audio(stimulus).is_file():
+                names[stimulus] = kept.setdefault(audio_hash(self._audio(stimulus)), stimulus)
+        return [replace(segment, stimulus=names.get(segment.stimulus, segment.stimulus)) for segment in segments]
+
+    def _save(self, file: Path, values: NDArray[np.floating]) -> None:
+        with _disk(file):
+            file.parent.mkdir(exist_ok=True)
+            with written_beside(file) as partial, partial.open("wb") as stream:
+                np.save(stream, np.ascontiguousarray(values, np.float32), allow_pickle=False)
+
+    def _sweep(self, signals: set[str], stimuli: set[str]) -> None:
+        """Remove what a killed or failed run has left, doubled sounds, and the notes that are in the tables now."""
         for file in self.root.rglob("*.partial"):
             file.unlink()
         for file in (self.root / "eeg").glob("*.npy"):
             if f"eeg/{file.name}" not in signals:
                 file.unlink()
-        if self._finished.is_dir():
-            for file in self._finished.glob("*.json"):
+        for file in (*(self.root / "audio").glob("*.flac"), *(self.root / "envelopes").glob("*.npy")):
+            if file.stem not in stimuli:
                 file.unlink()
-            self._finished.rmdir()
+        for notes in (self._finished, self._failed):
+            if notes.is_dir():
+                for file in notes.glob("*.json"):
+                    file.unlink()
+                notes.rmdir()
 
     def _check_same(self, root: Path) -> None:
         try:
@@ -214,6 +259,11 @@ class StoreWriter:
                 "choose another OUT or remove that folder"
             )
         self.description.inputs = before.inputs
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
 
 
 def audio_hash(file: Path) -> bytes:

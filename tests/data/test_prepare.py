@@ -58,7 +58,7 @@ def content(folder):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_recordings_are_prepared_and_the_store_does_not_depend_on_jobs(tmp_path, jobs):
     sources = [source(f"sub-{n:02d}", n, {f"s{n % 2}": 300 + n % 2, "extra": 250}) for n in range(4)]
-    assert prepare_sources(sources, tmp_path / "store", description(), jobs=jobs) == []
+    assert prepare_sources(sources, tmp_path / "store", description(), jobs=jobs).errors == []
     store = Store(tmp_path / "store")
     assert [r.recording for r in store.recordings] == [s.recording for s in sources]
     assert store.rate == 100
@@ -73,7 +73,7 @@ def test_recordings_are_prepared_and_the_store_does_not_depend_on_jobs(tmp_path,
 def test_finished_recordings_are_not_read_again(tmp_path):
     prepare_sources([source("sub-01")], tmp_path / "store", description())
     before = content(tmp_path / "store"), (tmp_path / "store" / "recordings.tsv").stat().st_mtime_ns
-    assert prepare_sources([source("sub-01", damage="gone")], tmp_path / "store", description()) == []
+    assert prepare_sources([source("sub-01", damage="gone")], tmp_path / "store", description()).errors == []
     assert (content(tmp_path / "store"), (tmp_path / "store" / "recordings.tsv").stat().st_mtime_ns) == before
     prepare_sources([source("sub-01", damage="gone"), source("sub-02")], tmp_path / "store", description())
     assert Store(tmp_path / "store").subjects == ["01", "02"]
@@ -83,7 +83,7 @@ def test_finished_recordings_are_not_read_again(tmp_path):
 def test_a_failing_recording_is_one_line_and_the_others_go_on(tmp_path, jobs):
     missing = tmp_path / "gone.edf"
     sources = [source("sub-01", damage="cut short"), source("sub-02"), source("sub-03", inputs=(missing,))]
-    errors = prepare_sources(sources, tmp_path / "store", description(), jobs=jobs)
+    errors = prepare_sources(sources, tmp_path / "store", description(), jobs=jobs).errors
     assert len(errors) == 2
     assert errors[0] == "sub-01.edf: cut short"
     assert errors[1].startswith("sub-03: ")
@@ -110,7 +110,7 @@ def test_a_stimulus_without_a_usable_sound_fails_its_recording(tmp_path):
         return raw
 
     sources = [source("sub-01"), Source("sub-02", "02", "", "", (), broken)]
-    (error,) = prepare_sources(sources, tmp_path / "store", description())
+    (error,) = prepare_sources(sources, tmp_path / "store", description()).errors
     assert error.startswith("sub-02: ")
     assert "s.wav" in error
     assert [file.name for file in (tmp_path / "store" / "eeg").iterdir()] == ["sub-01.npy"]
@@ -161,7 +161,7 @@ def test_a_second_run_on_the_same_store_is_refused_while_the_first_runs(tmp_path
             prepare_sources([source("sub-02")], tmp_path / "store", description())
         return load("sub-01", 0, {})
 
-    assert prepare_sources([Source("sub-01", "01", "", "", (), nested)], tmp_path / "store", description()) == []
+    assert prepare_sources([Source("sub-01", "01", "", "", (), nested)], tmp_path / "store", description()).errors == []
 
 
 def full_at(name, folder):
@@ -238,7 +238,7 @@ def test_a_kill_leaves_no_half_store_and_a_rerun_does_what_is_missing(tmp_path):
     process.stderr.close()
     assert not (tmp_path / "store").exists()
     sources = [source("sub-00", damage="read again"), source("sub-01", damage="read again"), source("sub-02")]
-    assert prepare_sources(sources, tmp_path / "store", description()) == []
+    assert prepare_sources(sources, tmp_path / "store", description()).errors == []
     assert len(Store(tmp_path / "store").recordings) == 3
     assert not (tmp_path / "store.partial").exists()
 

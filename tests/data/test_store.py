@@ -12,7 +12,7 @@ from eeg2speech.data.store import Description, Store, check_id
 from eeg2speech.data.tables import read_table, write_table
 from eeg2speech.data.writer import StoreWriter, audio_hash
 from eeg2speech.errors import ConfigError, DataError, DiskError
-from eeg2speech.types import Channel, Segment
+from eeg2speech.types import Channel, Recording, Segment
 
 RNG = np.random.default_rng(0)
 WAVE = RNG.uniform(-0.5, 0.5, 4000).astype(np.float32)
@@ -63,6 +63,7 @@ def test_what_is_written_is_read_back(tmp_path):
         "audio",
         "channels.tsv",
         "dataset.json",
+        "dropped.tsv",
         "eeg",
         "recordings.tsv",
         "segments.tsv",
@@ -73,7 +74,7 @@ def test_a_store_is_added_to_and_its_other_recordings_stay(store):
     before = (store / "eeg" / "a.npy").stat().st_mtime_ns
     writer = StoreWriter(store, description(band=[1, 30]))
     assert writer.recordings == {"a"}
-    assert writer.has_audio("s1")
+    assert writer.has_sound("s1")
     add(writer, "b", subject="02")
     assert [r.recording for r in Store(store).recordings] == ["a"]  # readers see it once it is all there
     writer.finish()
@@ -94,7 +95,8 @@ def test_other_settings_or_another_folder_are_refused(store, tmp_path):
 def test_a_killed_writer_is_taken_up_and_leaves_nothing(tmp_path):
     first = StoreWriter(tmp_path / "store", description())
     add(first)
-    first.write_signal("b", np.zeros((3, 10), np.float32))  # killed before its row
+    row = Recording("b", "01", "", "", 3, 10, "eeg/b.npy")
+    first.write_signal(row, np.zeros((3, 10), np.float32))  # killed before its row
     (first.root / "eeg" / "c.npy.partial").write_bytes(b"half")
     (first.root / ".finished" / "c.json.partial").write_bytes(b"half")
     second = StoreWriter(tmp_path / "store", description())
@@ -120,13 +122,33 @@ def test_nothing_finished_makes_no_store(tmp_path):
 
 
 def test_the_same_sound_is_kept_once(tmp_path):
+    def heard(writer, recording, stimuli):
+        for name, wave in stimuli.items():
+            writer.add_audio(name, wave)
+        segments = [Segment(recording, 0.0, 0.1, name, 0.0, "listening") for name in stimuli]
+        writer.add(recording, "01", "", "", np.zeros((1, 20), np.float32), [Channel("Cz")], segments, {})
+        return Store(writer.finish())
+
+    store = heard(StoreWriter(tmp_path / "store", description()), "a", {"s2": WAVE, "s1": WAVE, "s3": -WAVE})
+    assert [segment.stimulus for segment in store.segments] == ["s1", "s1", "s3"]
+    store = heard(StoreWriter(tmp_path / "store", description()), "b", {"s0": WAVE, "s4": WAVE / 2})
+    assert [segment.stimulus for segment in store.segments] == ["s1", "s1", "s3", "s1", "s4"]
+    assert sorted(file.stem for file in (store.root / "audio").iterdir()) == ["s1", "s3", "s4"]
+
+
+def test_an_envelope_stands_in_for_a_sound(tmp_path):
     writer = StoreWriter(tmp_path / "store", description())
-    assert writer.add_audio("s1", WAVE) == "s1"
-    assert writer.add_audio("s2", WAVE.copy()) == "s1"
-    assert writer.add_audio("s3", -WAVE) == "s3"
-    again = StoreWriter(tmp_path / "store", description())
-    assert again.add_audio("s0", WAVE) == "s1"
-    assert sorted(file.name for file in (again.root / "audio").iterdir()) == ["s1.flac", "s3.flac"]
+    writer.add_envelope("s1", np.arange(5, dtype=np.float32))
+    assert writer.has_sound("s1")
+    writer.add(
+        "a", "01", "", "", np.zeros((1, 20), np.float32), [Channel("Cz")], [Segment("a", 0, 0.1, "s1", 0, "rest")], {}
+    )
+    store = Store(writer.finish())
+    np.testing.assert_array_equal(store.envelope("s1"), np.arange(5))
+    assert store.envelope("s2") is None
+    (store.root / "envelopes" / "s1.npy").write_bytes(b"half")
+    with pytest.raises(DataError, match=r"s1\.npy: cannot be read"):
+        store.envelope("s1")
 
 
 def test_the_hash_in_a_flac_header_tells_sounds_apart(tmp_path):

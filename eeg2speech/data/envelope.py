@@ -1,0 +1,76 @@
+"""Envelopes of speech: how loud a sound is over time, which is what EEG follows most readily."""
+
+from __future__ import annotations
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+from eeg2speech.audio import Waveform
+from eeg2speech.data.features import FRAME_RATE, HOP, mel_power
+from eeg2speech.data.store import Store
+from eeg2speech.errors import DataError
+
+COMPRESSION = 0.3
+"""Exponent of power that approximates loudness."""
+_BLOCK = 60 * FRAME_RATE  # frames at once: hours of sound need little memory
+_MARGIN = 2  # frames: half a Fourier window
+
+
+def envelope(wave: Waveform) -> NDArray[np.float32]:
+    """Loudness of a waveform at 16 kHz, (samples,): compressed mel power averaged over bands.
+
+    Returns:
+        (frames,) at 100 Hz; frame k is centred on 10 k ms.
+    """
+    loudness: NDArray[np.float32] = (mel_power(wave) ** COMPRESSION).mean(axis=0)
+    return loudness
+
+
+def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None:
+    """Envelope of a stimulus at the store's EEG rate, (samples,): of its sound, or the published one where there is none.
+
+    Returns:
+        None where the store has neither.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    file = store.audio_file(stimulus)
+    if not file.is_file():
+        return published_envelope(store, stimulus)
+    try:
+        samples = soundfile.info(file).frames
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise DataError(f"{file}: cannot be read as sound ({error}); prepare the store again") from error
+    frames = -(-samples // HOP)
+    blocks = []
+    for first in range(0, frames, _BLOCK):
+        last, before = min(first + _BLOCK, frames), min(first, _MARGIN)
+        wave = store.audio(stimulus, (first - before) * HOP, (last - first + before + _MARGIN) * HOP)
+        blocks.append(envelope(wave)[before : before + last - first])
+    whole = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if store.rate == FRAME_RATE or whole.size == 0:
+        return whole
+    ratio = (round(store.rate * 1000), FRAME_RATE * 1000)
+    resampled: NDArray[np.float32] = resample_poly(whole, *ratio, padtype="line").astype(np.float32)
+    return resampled
+
+
+def published_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None:
+    """Envelope that a dataset publishes in place of a sound, at the store's EEG rate, (samples,), or None.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    file = store.root / "envelopes" / f"{stimulus}.npy"
+    if not file.is_file():
+        return None
+    try:
+        values = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); prepare the store again") from error
+    if values.ndim != 1 or values.dtype.kind != "f" or not np.isfinite(values).all():
+        raise DataError(f"{file}: {values.dtype} of shape {values.shape}, not finite numbers (samples,); replace it")
+    return np.asarray(values, np.float32)
