@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eeg2speech.audio import read_audio, resample
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
-from eeg2speech.data.shards import WHOLE, Shard, finisher, sole_writer
+from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
 from eeg2speech.data.store import Description, Dropped, check_id
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError, DataError, DiskError, Eeg2SpeechError
@@ -96,23 +96,29 @@ def prepare_sources(
                     f"jobs={jobs} and run the same command again: finished recordings are kept"
                 ) from error
         summary.errors.sort()
-        with finisher(out):
+        lock = finishing(out)
+        with lock:
             summary.waiting = _waiting(sources, writer, shard)
-            if not summary.waiting:
-                try:
-                    writer.finish()
-                except DiskError:
-                    raise
-                except DataError as error:
-                    raise DataError("; ".join([str(error).partition(";")[0], *summary.errors[:1]])) from error
+            if not summary.waiting and writer.root.is_dir():  # else another shard has just done it
+                _finish(writer, summary)
+                Path(lock.lock_file).unlink()
     return summary
+
+
+def _finish(writer: StoreWriter, summary: Summary) -> None:
+    try:
+        writer.finish()
+    except DiskError:
+        raise
+    except DataError as error:
+        raise DataError("; ".join([str(error).partition(";")[0], *summary.errors[:1]])) from error
 
 
 def _waiting(sources: Sequence[Source], writer: StoreWriter, shard: Shard) -> int:
     """How many recordings other shards have still to do."""
-    if shard == WHOLE or not writer.root.is_dir():  # another shard has finished the store meanwhile
+    if shard == WHOLE:
         return 0
-    done = writer.recordings | writer.failed.keys()
+    done = (writer.recordings | writer.failed.keys()) if writer.root.is_dir() else {s.recording for s in sources}
     return sum(source.recording not in done for source in sources)
 
 

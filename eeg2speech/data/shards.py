@@ -73,12 +73,14 @@ def sole_writer(out: Path, shard: Shard) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def finisher(out: Path) -> Iterator[None]:
-    """Let one run at a time write the tables of a store; the others wait for it."""
+def finishing(out: Path) -> BaseFileLock:
+    """Lock of the run that writes the tables of a store; others wait for it and then find them written.
+
+    The run that has finished removes its file, and no other does: those that wait for a removed file would not see
+    each other.
+    """
     out = out.expanduser().absolute()
-    with _removed(FileLock(out.parent / f".{out.name}.finishing")):
-        yield
+    return FileLock(out.parent / f".{out.name}.finishing")
 
 
 @contextmanager
@@ -94,5 +96,7 @@ def _held(out: Path, name: str) -> Iterator[None]:
 def _removed(lock: BaseFileLock) -> Iterator[None]:
     """Hold a lock and leave no file of it behind."""
     with lock:
-        yield
-        Path(lock.lock_file).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from scipy.signal import firwin, upfirdn
 
 from eeg2speech.data.bad_channels import fill_gaps
 from eeg2speech.data.pieces import Pieces
+from eeg2speech.data.writer import disk_of
 from eeg2speech.types import Signal
 
 SLOWEST = 512.0
@@ -56,7 +57,10 @@ def spooled(
 
     Yields:
         The signal less the first value of each channel, (rows, pieces.new_starts[-1]), and the fraction of raw
-        samples that were missing and were interpolated, (rows,).
+        samples that were missing, (rows,).
+
+    Raises:
+        DiskError: The disk is full.
     """
     shape = (len(rows), pieces.new_starts[-1])
     if scratch is None or shape[0] * shape[1] <= IN_MEMORY:
@@ -79,12 +83,14 @@ def _on_disk(
     samples = pieces.new_starts[-1]
     missing = np.zeros(len(rows))
     # written, not mapped: a full disk is then an error instead of a signal that kills the process
-    descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    with disk_of(scratch):
+        descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         for first, part, gaps in _parts(signal, rows, gain, pieces, factor):
             missing += gaps
-            for row, values in enumerate(part.astype(np.float32)):
-                _write(descriptor, values.tobytes(), 4 * (row * samples + first))
+            with disk_of(scratch):
+                for row, values in enumerate(part.astype(np.float32)):
+                    _write(descriptor, values.tobytes(), 4 * (row * samples + first))
     finally:
         os.close(descriptor)
     return np.memmap(scratch, np.float32, "r", shape=(len(rows), samples)), missing / signal.shape[1]

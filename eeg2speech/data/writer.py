@@ -55,7 +55,7 @@ class StoreWriter:
                 self._check_same(self.root)
         self._finished = self.root / ".finished"
         self._failed = self.root / ".failed"
-        with _disk(self.root):
+        with disk_of(self.root):
             for folder in (self.root / "eeg", self.root / "audio"):
                 folder.mkdir(parents=True, exist_ok=True)
             if not (self.root / "dataset.json").is_file():
@@ -86,7 +86,7 @@ class StoreWriter:
             wave: Waveform at 16 kHz in [-1, 1], (samples,).
         """
         file = self._audio(stimulus)
-        with _disk(file), written_beside(file) as partial:
+        with disk_of(file), written_beside(file) as partial:
             write_audio(partial, wave)
 
     def add_envelope(self, stimulus: str, envelope: NDArray[np.float32]) -> None:
@@ -144,7 +144,7 @@ class StoreWriter:
         dropped: Iterable[Dropped] = (),
     ) -> None:
         """Note that a recording is finished: its signal and its stimuli are in the store."""
-        with _disk(self.root / row.file):
+        with disk_of(self.root / row.file):
             self._finished.mkdir(exist_ok=True)
             content = {
                 "recording": asdict(row),
@@ -158,7 +158,7 @@ class StoreWriter:
 
     def fail(self, recording: str, reason: str) -> None:
         """Note that a recording cannot be prepared, and why."""
-        with _disk(self._failed):
+        with disk_of(self._failed):
             self._failed.mkdir(exist_ok=True)
             write_json(self._failed / f"{check_id(recording, 'recording')}.json", {"reason": reason})
 
@@ -198,7 +198,7 @@ class StoreWriter:
         dropped += [Dropped(name, "recording", reason=reason) for name, reason in self.failed.items()]
         segments = self._one_name_per_sound(segments, old)
         self.description.inputs = dict(sorted(inputs.items()))
-        with _disk(self.root):
+        with disk_of(self.root):
             if added or self._failed.is_dir():
                 write_table(self.root / "channels.tsv", StoredChannel, channels)
                 write_table(self.root / "segments.tsv", Segment, segments)
@@ -222,7 +222,7 @@ class StoreWriter:
         return [replace(segment, stimulus=names.get(segment.stimulus, segment.stimulus)) for segment in segments]
 
     def _save(self, file: Path, values: NDArray[np.floating]) -> None:
-        with _disk(file):
+        with disk_of(file):
             file.parent.mkdir(exist_ok=True)
             with written_beside(file) as partial, partial.open("wb") as stream:
                 np.save(stream, np.ascontiguousarray(values, np.float32), allow_pickle=False)
@@ -279,7 +279,7 @@ def audio_hash(file: Path) -> bytes:
     return header[26:42]
 
 
-class _disk:  # noqa: N801
+class disk_of:  # noqa: N801
     """Turns a full or read-only disk into one line that says what is kept."""
 
     def __init__(self, path: Path) -> None:
