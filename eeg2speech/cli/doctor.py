@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from eeg2speech.cli.doctor_coupling import print_coupling
+from eeg2speech.data.coupling import LEAST, couple
 from eeg2speech.data.doctor import Facts, Report, Tally, examine
+from eeg2speech.data.progress import Countdown
 from eeg2speech.data.spectrum import sparkline
 from eeg2speech.data.store import Store
 from eeg2speech.data.store_files import Problem
@@ -23,27 +25,47 @@ SHOWN = 30
 """Rows of a list that are printed before it is cut."""
 
 
-def doctor(store: Path, psd: Path | None = None, json: bool = False) -> int:
+def doctor(
+    store: Path,
+    coupling: bool = True,
+    minutes: float = 15.0,
+    html: Path | None = None,
+    psd: Path | None = None,
+    json: bool = False,
+) -> int:
     """Check a prepared store and show what is in it.
 
     Args:
         store: Folder of the store.
+        coupling: Measure whether the EEG follows the sound, some seconds per subject.
+        minutes: Most minutes of sound per subject and condition that this looks at.
+        html: Write a page about the dataset with pictures to this file.
         psd: Save the subjects' power spectra as this picture (png, pdf or svg).
         json: Print everything as JSON instead of tables.
     """
     if psd is not None and psd.suffix not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"psd={psd}: unknown kind of picture; end its name in .png, .pdf or .svg")
+    if html is not None and html.suffix != ".html":
+        raise ConfigError(f"html={html}: this is a page; end its name in .html")
+    if coupling and not minutes * 60 >= LEAST:
+        raise ConfigError(f"minutes={minutes:g}: nothing can be told from so little; use {LEAST / 60:g} or more")
     opened = Store(store)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Examining", total=len(opened.recordings))
-        report = examine(opened, lambda: progress.advance(task))
+    with Countdown("Examining recordings", len(opened.recordings)) as bar:
+        report = examine(opened, lambda: bar.step(0))
+    if coupling:
+        with Countdown("Measuring coupling of subjects", len(opened.subjects)) as bar:
+            report.add_coupling(couple(opened, minutes, lambda: bar.step(0)))
     if json:
         print(dumps(asdict(report), indent=2, ensure_ascii=False, default=str))
     else:
         _print(report, Console(file=sys.stdout))
     if psd is not None:
         _save_psd(report.facts, opened, psd)
+    if html is not None:
+        from eeg2speech.data.dataset_report import write_report  # brings matplotlib
+
+        write_report(opened, report, html)
+        print(f"{html}: written", file=sys.stderr)
     return int(report.failed)
 
 
@@ -65,6 +87,8 @@ def _print(report: Report, console: Console) -> None:
         for recording, names in list(facts.bad.items())[:SHOWN]:
             console.print(Text(f"  {recording}: {', '.join(names)}"))
         _more(len(facts.bad), console)
+    if report.coupling is not None:
+        print_coupling(report.coupling, console)
     _problems(report.problems, console)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -35,18 +36,22 @@ def run(argv: Sequence[str]) -> int:
     """Run the command with the words after ``eeg2speech prepare``."""
     import jsonargparse
 
+    from eeg2speech.cli.yaml_labels import MODE
+
     parser = jsonargparse.ArgumentParser(
-        prog="eeg2speech prepare", description="Turn raw recordings into a prepared store."
+        prog="eeg2speech prepare", description="Turn raw recordings into a prepared store.", parser_mode=MODE
     )
     datasets = parser.add_subcommands(dest="dataset", metavar="DATASET")
     for name, reader in READERS.items():
-        summary = (reader.__doc__ or "").partition("\n")[0]
-        command = jsonargparse.ArgumentParser(description=summary)
+        text = inspect.getdoc(reader) or ""
+        summary = text.partition("\n")[0]
+        about = text.partition("Attributes:")[0].strip()
+        command = jsonargparse.ArgumentParser(description=about, parser_mode=MODE)
         command.add_argument("--config", action="config", help="YAML file of these options.")
         command.add_class_arguments(reader, as_positional=True)
         command.add_function_arguments(_into, skip={"reader"}, as_positional=True)
         datasets.add_subcommand(name, command, help=summary)
-    command = jsonargparse.ArgumentParser(description=(_demo.__doc__ or "").partition("\n")[0])
+    command = jsonargparse.ArgumentParser(parser_mode=MODE, description=(_demo.__doc__ or "").partition("\n")[0])
     command.add_argument("--config", action="config", help="YAML file of these options.")
     command.add_function_arguments(_demo, as_positional=True)
     datasets.add_subcommand("demo", command, help="Simulated EEG of people who listen to speech.")

@@ -18,7 +18,7 @@ COMPONENTS = 64
 
 
 def reconstruct(line: Timeline, lags: Sequence[int], shifts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Correlation of envelope and reconstruction in folds that the decoder has not seen, for each shift of the envelope.
+    """Correlation of envelope and reconstruction in folds unseen by the decoder, for each shift of the envelope.
 
     For every shift the whole procedure is run anew, with its own decoders and ridges. Shifting only what is tested
     would make chance look narrower than it is: the folds' results depend on each other, as what one is tested on

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio import RATE
+from eeg2speech.data import coupling as couplings
+from eeg2speech.data.coupling import Couplings
+from eeg2speech.data.signal_checks import check_duplicates, check_order, check_units
+from eeg2speech.data.sound_checks import TOLERANCE, check_clocks, check_presence, check_resemblance
 from eeg2speech.data.spectrum import Shape, describe, power_spectrum, window_length
 from eeg2speech.data.store import Store
 from eeg2speech.data.store_files import Problem, check_audio, stray_files
@@ -21,8 +25,6 @@ FAR = 20.0
 """Robust standard deviations beyond which training clamps the signal."""
 HUM = 15.0
 """Decibels over the 1/f part from which a peak outside the alpha band is reported."""
-TOLERANCE = 0.02
-"""Seconds by which the end of a segment may miss that of its recording or sound: two samples of 10 ms."""
 
 
 @dataclass
@@ -98,15 +100,22 @@ class Report:
     Attributes:
         facts: What the store holds.
         problems: Errors first.
+        coupling: Whether EEG and sound belong together, where that was measured.
     """
 
     facts: Facts
     problems: list[Problem]
+    coupling: Couplings | None = None
 
     @property
     def failed(self) -> bool:
         """Whether there is any error."""
         return any(problem.severity == "error" for problem in self.problems)
+
+    def add_coupling(self, found: Couplings) -> None:
+        """Take in what was measured of the coupling; what is suspicious becomes warnings."""
+        self.coupling = found
+        self.problems += [Problem("warning", text) for text in couplings.problems(found, self.facts.simulated)]
 
 
 def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
@@ -181,8 +190,12 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
     lengths, found_audio = check_audio(store)
     facts.sounds, facts.audio_hours = len(lengths), sum(lengths.values()) / RATE / 3600
     problems += found_audio
-    problems += _check_sounds(segments, lengths)
-    problems += [Problem("warning", text) for text in stray_files(store)]
+    problems += check_presence(store, segments, lengths)
+    seconds = {stimulus: samples / RATE for stimulus, samples in lengths.items()}
+    warnings = check_clocks(segments, seconds) + check_resemblance(store, seconds)
+    warnings += check_units(store, facts.amplitude) + check_order(store) + stray_files(store)
+    problems += [Problem("error", text) for text in check_duplicates(store)]
+    problems += [Problem("warning", text) for text in warnings]
     return Report(facts, sorted(problems, key=lambda problem: problem.severity))
 
 
@@ -248,29 +261,6 @@ def _amplitude(recording: Recording, eeg: NDArray[np.float32]) -> tuple[float, i
         levels.append(level)
         beyond += int((distance > FAR * 1.4826 * level).sum())
     return float(np.median(levels)) if levels else 0.0, beyond, problems
-
-
-def _check_sounds(segments: dict[str, list[Segment]], lengths: dict[str, int]) -> list[Problem]:
-    """Segments without a sound or longer than it, counted per recording."""
-    problems = []
-    for recording, own in sorted(segments.items()):
-        silent = sorted({s.stimulus for s in own if s.stimulus and s.stimulus not in lengths})
-        if silent:
-            # a participant whose sounds were never published lacks all of them; a lost file is one among others
-            whole = all(s.stimulus in silent for s in own if s.stimulus)
-            named = ", ".join(silent[:3]) + ", ..." * (len(silent) > 3)
-            text = f"{recording}: no sound for {len(silent)} stimuli ({named})"
-            remedy = "it serves stage 1 only" if whole else "prepare the store again"
-            problems.append(Problem("warning" if whole else "error", f"{text}; {remedy}"))
-        short = [s for s in own if s.offset + s.duration > lengths.get(s.stimulus, RATE * 10**6) / RATE + TOLERANCE]
-        if short:
-            first = short[0]
-            text = (
-                f"{recording}: {len(short)} segments are longer than their sound; the first, at {first.onset:g} s, "
-                f"by {first.offset + first.duration - lengths[first.stimulus] / RATE:.2f} s"
-            )
-            problems.append(Problem("warning", text))
-    return problems
 
 
 def _upper_edge(store: Store) -> float:

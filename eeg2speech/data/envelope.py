@@ -29,7 +29,7 @@ def envelope(wave: Waveform) -> NDArray[np.float32]:
 
 
 def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None:
-    """Envelope of a stimulus at the store's EEG rate, (samples,): of its sound, or the published one where there is none.
+    """Envelope of a stimulus at the store's EEG rate, (samples,): of its sound, else the published one.
 
     Returns:
         None where the store has neither.
@@ -39,7 +39,7 @@ def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None
     """
     file = store.audio_file(stimulus)
     if not file.is_file():
-        return published_envelope(store, stimulus)
+        return store.envelope(stimulus)
     try:
         samples = soundfile.info(file).frames
     except (soundfile.LibsndfileError, OSError) as error:
@@ -56,21 +56,3 @@ def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None
     ratio = (round(store.rate * 1000), FRAME_RATE * 1000)
     resampled: NDArray[np.float32] = resample_poly(whole, *ratio, padtype="line").astype(np.float32)
     return resampled
-
-
-def published_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None:
-    """Envelope that a dataset publishes in place of a sound, at the store's EEG rate, (samples,), or None.
-
-    Raises:
-        DataError: The file is damaged.
-    """
-    file = store.root / "envelopes" / f"{stimulus}.npy"
-    if not file.is_file():
-        return None
-    try:
-        values = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); prepare the store again") from error
-    if values.ndim != 1 or values.dtype.kind != "f" or not np.isfinite(values).all():
-        raise DataError(f"{file}: {values.dtype} of shape {values.shape}, not finite numbers (samples,); replace it")
-    return np.asarray(values, np.float32)

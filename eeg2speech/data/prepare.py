@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -83,7 +84,7 @@ def prepare_sources(
         writer = StoreWriter(out, description)
         finished = writer.recordings
         todo = [source for source in shard.of(sources) if source.recording not in finished]
-        tasks = (delayed(_prepare)(source, preprocessing, writer, root) for source in todo)
+        tasks = (delayed(_prepare)(s, preprocessing, writer, root, _fit_on(s, sources, preprocessing)) for s in todo)
         with Countdown(label, len(todo)) as countdown:
             try:
                 parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator_unordered")
@@ -122,7 +123,16 @@ def _waiting(sources: Sequence[Source], writer: StoreWriter, shard: Shard) -> in
     return sum(source.recording not in done for source in sources)
 
 
-def _prepare(source: Source, preprocessing: Preprocessing, writer: StoreWriter, root: Path | None) -> str:
+def _fit_on(source: Source, sources: Sequence[Source], preprocessing: Preprocessing) -> list[Source] | None:
+    """Recordings of the same subject that components are fitted on; None for the recording itself."""
+    if preprocessing.ica_fit is None:
+        return None
+    return [s for s in sources if s.subject == source.subject and re.search(preprocessing.ica_fit, s.recording)]
+
+
+def _prepare(
+    source: Source, preprocessing: Preprocessing, writer: StoreWriter, root: Path | None, fit_on: list[Source] | None
+) -> str:
     """Prepare one recording into the store; runs in a worker process.
 
     Returns:
@@ -131,8 +141,14 @@ def _prepare(source: Source, preprocessing: Preprocessing, writer: StoreWriter, 
     try:
         inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
         raw: RawRecording = source.load()
+        if fit_on is not None and not fit_on:
+            raise DataError(
+                f"{source.recording}: preprocessing.ica_fit={preprocessing.ica_fit!r} finds no recording of subject "
+                f"{source.subject}; widen it"
+            )
+        training = [s.load() for s in fit_on or ()]
         scratch = writer.scratch(source.recording)
-        eeg, channels, segments = preprocess(raw, preprocessing, source.recording, scratch)
+        eeg, channels, segments = preprocess(raw, preprocessing, source.recording, scratch, training)
         _add_sounds(raw, {segment.stimulus for segment in segments}, preprocessing.rate, writer)
     except DiskError:
         raise

@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import deviating_channels, fill_gaps, flat_channels, replace_bad
+from eeg2speech.data.causal import filter_causally
+from eeg2speech.data.ica import Ica, apply_ica, fit_ica
 from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.rejection import bad_stretches, without
 from eeg2speech.data.spool import spooled, whole_factor
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import DECODABLE, Channel, RawRecording, Segment
-
-if TYPE_CHECKING:
-    from eeg2speech.data.ica import FittedIca
 
 MAX_MISSING = 0.01
 """Fraction of a channel's samples that may be NaN or infinite (interpolated in time); more makes it bad."""
@@ -54,8 +55,7 @@ class Preprocessing:
             `auto` learns a limit for each channel from the recording; null for no check.
         reject_share: Share of the channels that must exceed it.
         shortest: Parts of a cut segment that are shorter than this are left out (seconds).
-        ica: Take out independent components of eye and muscle: `iclabel` finds them by mne-icalabel, `eog` by their
-            correlation with eye or frontal electrodes; null for none.
+        ica: Take out independent components of eyes and muscles; null for none.
         ica_fit: Regular expression over recording ids: a subject's components are fitted on those of his or her
             recordings that it finds (keep the tested ones out); null for each recording by itself.
     """
@@ -73,7 +73,7 @@ class Preprocessing:
     reject: float | Literal["auto"] | None = None
     reject_share: float = 0.1
     shortest: float = 1.0
-    ica: Literal["iclabel", "eog"] | None = None
+    ica: Ica | None = None
     ica_fit: str | None = None
 
     def check(self) -> None:
@@ -93,6 +93,8 @@ class Preprocessing:
             raise ConfigError(f"preprocessing.reject_share={self.reject_share:g} must lie above 0 and up to 1")
         if not self.shortest > 0:
             raise ConfigError(f"preprocessing.shortest={self.shortest:g} must be above 0 seconds")
+        if self.ica is not None:
+            self.ica.check()
         if self.ica_fit is not None:
             if self.ica is None:
                 raise ConfigError(f"preprocessing.ica_fit={self.ica_fit!r} needs preprocessing.ica")
@@ -111,7 +113,7 @@ def preprocess(
     settings: Preprocessing,
     source_name: str,
     scratch: Path | None = None,
-    cleaning: FittedIca | None = None,
+    fit_on: Sequence[RawRecording] = (),
 ) -> tuple[NDArray[np.float32], list[Channel], list[Segment]]:
     """Prepare one recording, in memory that does not grow with its rate and little with its length.
 
@@ -120,7 +122,7 @@ def preprocess(
         settings: What to do.
         source_name: The recording, for error messages.
         scratch: File that a long recording may be held in meanwhile; None to hold it in memory.
-        cleaning: Independent components to take out; None for none.
+        fit_on: Recordings of the same subject that independent components are fitted on; the recording itself if empty.
 
     Returns:
         Signal in microvolts (femtoteslas, femtoteslas per centimetre), (channels, samples); its channels, ``bad`` where
@@ -133,7 +135,8 @@ def preprocess(
     settings.check()
     rows = _decodable_rows(raw, settings, source_name)
     channels = [raw.channels[row] for row in rows]
-    factor = whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
+    # the filter that goes before thinning out looks ahead
+    factor = 1 if settings.causal else whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
     try:
         spooling = Pieces.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
         segments = [spooling.moved(segment) for segment in raw.segments]
@@ -150,15 +153,11 @@ def preprocess(
         eeg, flat = _filtered(signal, pieces, settings)
     if missing.any():
         logger.info("%s: %d missing samples interpolated", source_name, round(missing.sum() * raw.eeg.shape[1]))
-    if cleaning is not None:
-        from eeg2speech.data.ica import apply_ica  # brings scikit-learn
-
-        eeg = apply_ica(eeg, channels, cleaning)
     channels = _judged(eeg, channels, missing, flat, settings, source_name)
+    if settings.ica is not None:
+        _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings)
     if settings.reject is not None:
-        from eeg2speech.data.rejection import bad_stretches, without
-
         stretches = bad_stretches(eeg, pieces.new_starts, settings.rate, settings.reject, settings.reject_share)
         segments = without(segments, stretches, settings.rate, settings.shortest)
     return eeg, channels, segments
@@ -168,9 +167,7 @@ def _filtered(
     signal: NDArray[np.floating], pieces: Pieces, settings: Preprocessing
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The filtered and resampled signal, (channels, samples), and which channels are flat, (channels,)."""
-    apply = filter_pieces
-    if settings.causal:
-        from eeg2speech.data.causal import filter_pieces_causally as apply
+    apply = filter_causally if settings.causal else filter_pieces
     low, high = settings.band
     if high is not None and high >= pieces.rate / 2:  # only where a slow recording is interpolated up
         high = None
@@ -223,6 +220,24 @@ def _judged(
             "recording out, or loosen preprocessing.flat and preprocessing.deviation"
         )
     return judged
+
+
+def _clean(
+    eeg: NDArray[np.float32],
+    channels: list[Channel],
+    fit_on: Sequence[RawRecording],
+    settings: Preprocessing,
+    source_name: str,
+) -> None:
+    """Take independent components of eyes and muscles out of the good electrodes on the scalp, in place."""
+    assert settings.ica is not None
+    rows = [row for row, c in enumerate(channels) if c.type == "eeg" and c.status == "good"]
+    bad = [c.name for c in channels if c.status == "bad"]
+    fitted = fit_ica(fit_on, settings.ica, source_name, bad, settings.notch)
+    try:
+        eeg[rows] = apply_ica(eeg[rows], [channels[row].name for row in rows], fitted)
+    except DataError as error:
+        raise DataError(f"{source_name}: {error}") from error
 
 
 def _replace_and_reference(eeg: NDArray[np.float32], channels: list[Channel], settings: Preprocessing) -> None:

@@ -75,10 +75,20 @@ def read_npz(file: Path) -> tuple[NDArray[np.float32], float]:
             missing = [key for key in ("audio", "fs") if key not in archive]
             if missing:
                 raise DataError(f"{file}: holds {', '.join(archive) or 'nothing'}, no {missing[0]!r}; replace it")
-            wave, rate = np.asarray(archive["audio"]), float(archive["fs"])
-    if not rate > 0 or wave.ndim not in (1, 2) or wave.size == 0:
-        raise DataError(f"{file}: a sound of shape {wave.shape} at {rate:g} Hz; replace it")
-    scale = np.iinfo(wave.dtype).max if wave.dtype.kind in "iu" else 1.0
+            if sum(member.file_size for member in archive.zip.infolist()) > LARGEST:
+                raise DataError(f"{file}: unpacks to more than {LARGEST / 1e9:.0f} GB; this is no sound")
+            wave, rate = np.asarray(archive["audio"]), float(np.asarray(archive["fs"]).item())
+    if not 0 < rate < np.inf or wave.ndim not in (1, 2) or wave.size == 0 or wave.dtype.kind not in "fiu":
+        raise DataError(f"{file}: a sound of {wave.dtype} of shape {wave.shape} at {rate:g} Hz; replace it")
+    middle, scale = _range(wave.dtype)
     if wave.ndim == 2:
         wave = wave.mean(axis=int(wave.shape[0] > wave.shape[1]))
-    return (wave / scale).astype(np.float32), rate
+    return ((wave - middle) / scale).astype(np.float32), rate
+
+
+def _range(dtype: np.dtype[np.generic]) -> tuple[float, float]:
+    """Value of silence and of full scale above it."""
+    if dtype.kind == "f":
+        return 0.0, 1.0
+    full = 2.0 ** (8 * dtype.itemsize - 1)
+    return (full, full) if dtype.kind == "u" else (0.0, full)

@@ -96,7 +96,7 @@ def describe(frequencies: NDArray[np.floating], power: NDArray[np.floating], edg
     octaves = octaves[(octaves < ALPHA[0]) | (octaves > ALPHA[1])]
     level = np.interp(octaves, frequencies[background], np.log10(power[background]))
     slope, intercept, *_ = theilslopes(level, np.log10(octaves))
-    with np.errstate(divide="ignore"):  # 0 Hz and empty bins lie in neither part
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 Hz and empty bins lie in neither part
         over = 10 * (np.log10(power) - intercept - slope * np.log10(frequencies))
     alpha = int(np.argmax(np.where(inside, over, -np.inf)))
     peak = int(np.argmax(np.where(background, over, -np.inf)))

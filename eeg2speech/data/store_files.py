@@ -15,7 +15,9 @@ from eeg2speech.errors import DataError
 
 CLIPPED = 0.001
 """Fraction of the samples at full scale from which a sound counts as clipped."""
-TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv")
+SILENT = 1e-4
+"""Largest absolute sample, of 1, below which a sound counts as silent."""
+TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv")
 
 
 class Problem(NamedTuple):
@@ -52,9 +54,11 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
                     problems.append(Problem("error", f"{text}; prepare the store again"))
                     continue
                 read = clipped = 0
+                peak = 0.0
                 for block in sound.blocks(blocksize=RATE * 60, dtype="float32"):
                     read += len(block)
                     clipped += int((np.abs(block) > 0.999).sum())
+                    peak = max(peak, float(np.abs(block).max()))
                 if read < sound.frames or read == 0:
                     text = f"{file}: {read} of {sound.frames} samples can be read"
                     problems.append(Problem("error", f"{text}; prepare the store again"))
@@ -67,6 +71,8 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
         lengths[stimulus] = read
         if clipped > CLIPPED * read:
             problems.append(Problem("warning", f"{stimulus}: {clipped / read:.1%} of the sound is clipped"))
+        if peak < SILENT:
+            problems.append(Problem("warning", f"{stimulus}: the sound is silent; nothing can be learned from it"))
     for same in names.values():
         if len(same) > 1:
             text = f"{', '.join(same)} are the same sound: as separate stimuli they leak between splits"
@@ -77,5 +83,6 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
 def stray_files(store: Store) -> list[str]:
     """Files that no table names, one line each."""
     known = {*TABLES, *(r.file for r in store.recordings), *(f"audio/{s}.flac" for s in store.stimuli)}
+    known |= {f"envelopes/{stimulus}.npy" for stimulus in store.stimuli}
     found = (file.relative_to(store.root).as_posix() for file in sorted(store.root.rglob("*")) if file.is_file())
     return [f"{file}: belongs to no recording or stimulus; remove it" for file in found if file not in known]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
+from eeg2speech.data.scaling import FLAT
 from eeg2speech.data.store import Store
 from eeg2speech.types import Recording, Segment
 
@@ -118,7 +119,8 @@ def fold_pieces(segments: Sequence[Segment]) -> list[Piece]:
         first = min(segment.offset for segment in own)
         edges = np.linspace(first, max(segment.offset + segment.duration for segment in own), FOLDS + 1)
         for segment in own:
-            for fold, (low, high) in enumerate(zip(edges[:-1], edges[1:] - GAP * (np.arange(FOLDS) < FOLDS - 1))):
+            for fold in range(FOLDS):
+                low, high = edges[fold], edges[fold + 1] - GAP * (fold < FOLDS - 1)
                 start, stop = max(low, segment.offset), min(high, segment.offset + segment.duration)
                 if stop - start > GAP:
                     onset = segment.onset + start - segment.offset
@@ -222,5 +224,5 @@ def _filtered(signal: NDArray[np.float32], first: int, length: int, rate: float,
 
 def _spread(eeg: NDArray[np.float32]) -> NDArray[np.float32]:
     """Robust standard deviation of each channel, (C, 1); zero for a flat one."""
-    spread: NDArray[np.float32] = 1.4826 * np.median(np.abs(eeg), axis=1, keepdims=True)
-    return np.where(spread > 1e-3, spread, 0).astype(np.float32)
+    spread = 1.4826 * np.median(np.abs(eeg), axis=1, keepdims=True)
+    return np.asarray(np.where(spread > FLAT, spread, 0), np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.memory import MemoryStore
+from eeg2speech.data.ica import Ica
 from eeg2speech.data.montage import OLD_NAMES, electrode_positions, order_by_position
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.scaling import Scaling, fit_scalings
@@ -69,6 +70,7 @@ class TrainedOn:
         try:
             settings = dict(remembered["preprocessing"])
             settings["band"] = tuple(settings["band"])
+            settings["ica"] = Ica(**settings["ica"]) if settings.get("ica") else None
             montages = tuple(
                 TrainedMontage(tuple(m["names"]), np.array([p or (np.nan,) * 3 for p in m["positions"]], float))
                 for m in remembered["montages"]

@@ -3,6 +3,8 @@
 from matplotlib.figure import Figure
 
 from eeg2speech.plotting.alignment import Curve, gallery_figure, lag_figure, similarity_figure
+from eeg2speech.plotting.coupling import Estimate, chance_figure, coupling_lag_figure, response_figure
+from eeg2speech.plotting.dataset import Row, montage_figure, spectra_figure, timeline_figure
 from eeg2speech.plotting.reconstruction import reconstruction_figure
 from eeg2speech.plotting.signals import ALPHA_BAND, psd_figure
 from eeg2speech.plotting.sound import spectrogram_figure
@@ -15,17 +17,25 @@ __all__ = [
     "ALPHA_BAND",
     "PALETTE",
     "Curve",
+    "Estimate",
     "Figure",
+    "Row",
+    "chance_figure",
     "cosine_figure",
+    "coupling_lag_figure",
     "draw_identification",
     "draw_speech",
     "error_topomap",
     "gallery_figure",
     "importance_topomap",
     "lag_figure",
+    "montage_figure",
     "plane_figure",
     "psd_figure",
     "reconstruction_figure",
+    "response_figure",
     "similarity_figure",
+    "spectra_figure",
     "spectrogram_figure",
+    "timeline_figure",
 ]

@@ -52,7 +52,7 @@ def _topomap(
         axes.text(0.5, 0.5, "fewer than four electrodes with a position", ha="center")
         axes.set_axis_off()
         return figure
-    plane = _from_above(positions[known])
+    plane = from_above(positions[known])
     image, _ = plot_topomap(
         values[known], plane, axes=axes, show=False, cmap=cmap, sphere=(0, 0, 0, 1.0), contours=0, sensors=False,
         vlim=limits, extrapolate="head",
@@ -66,7 +66,7 @@ def _topomap(
     return figure
 
 
-def _from_above(positions: Array) -> Array:
+def from_above(positions: Array) -> Array:
     """Azimuthal equidistant projection onto the unit disc whose rim is the ear line, (C, 2)."""
     centred = positions - np.array([0.0, 0.0, 0.04])
     length = np.linalg.norm(centred, axis=1)

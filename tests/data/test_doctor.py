@@ -14,6 +14,7 @@ from eeg2speech.data.store import Description, Store, StoredChannel
 from eeg2speech.data.tables import read_table, write_table
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.types import Channel, Recording, Segment
+from tests.data.coupled_stores import coupled_store
 
 RATE, SECONDS = 100.0, 60
 
@@ -218,3 +219,116 @@ def test_wrong_arguments_are_one_line(store, tmp_path, capsys):
     assert "not a prepared store" in capsys.readouterr().err
     assert main(["doctor", str(store), "--psd", "picture.bmp"]) == 1
     assert "psd=picture.bmp" in capsys.readouterr().err
+
+
+def speech(seconds, seed=0):
+    """Noise whose loudness rises and falls as in speech."""
+    rng = np.random.default_rng(seed)
+    loud = np.repeat(rng.uniform(0.02, 1.0, round(seconds * 5)), 3200)
+    return (0.3 * loud * rng.standard_normal(loud.size)).clip(-1, 1).astype(np.float32)
+
+
+def store_of_sounds(root, sounds, durations=None):
+    """One recording in which each sound is heard once."""
+    writer = StoreWriter(root, Description("sounds", "here", "CC0", "nobody", False, RATE))
+    segments, at = [], 1.0
+    for name, wave in sounds.items():
+        writer.add_audio(name, wave)
+        seconds = (durations or {}).get(name, len(wave) / 16000)
+        segments.append(Segment("r", at, seconds, name, 0.0, "listening"))
+        at += seconds + 1
+    signal = np.tile(eeg(0), (1, int(at // SECONDS) + 1))
+    channels = [Channel(c, "eeg", 0.01 * i, 0.0, 0.1) for i, c in enumerate(("Fz", "Cz", "Pz", "Oz"))]
+    writer.add("r", "01", "", "", signal, channels, segments, {})
+    return writer.finish()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warned"), [(40.0, False), (40.02, False), (40.1, True), (39.8, True), (20.0, False)]
+)
+def test_clocks_that_differ_are_reported_in_parts_per_million(tmp_path, seconds, warned):
+    found = problems(store_of_sounds(tmp_path / "store", {"a": speech(40)}, {"a": seconds}), "warning")
+    assert any("ppm" in text for text in found) is warned
+    if warned:
+        (text,) = [text for text in found if "ppm" in text]
+        assert f"{abs(seconds / 40 - 1) * 1e6:.0f} ppm {'longer' if seconds > 40 else 'shorter'}" in text
+
+
+def test_a_sound_that_is_another_one_at_another_loudness_or_trimmed_is_named(tmp_path):
+    one = speech(20)
+    sounds = {
+        "a": one,
+        "b": speech(20, 1),
+        "c": 0.4 * one[round(1.23 * 16000) :],
+        "d": speech(20, 2),
+        "e": one[: 16000 * 5],
+    }
+    found = [text for text in problems(store_of_sounds(tmp_path / "store", sounds), "warning") if "alike" in text]
+    (text,) = found
+    assert text.startswith("a and c sound alike")
+    assert "starts 1.2 s later" in text
+
+
+def test_a_silent_sound_is_named(tmp_path):
+    found = problems(store_of_sounds(tmp_path / "store", {"a": np.zeros(16000, np.float32), "b": speech(1)}), "warning")
+    assert "a: the sound is silent; nothing can be learned from it" in found
+    assert not any(text.startswith("b:") for text in found)
+
+
+def test_the_same_eeg_under_two_ids_is_an_error(store):
+    (store / "eeg" / "sub-02.npy").write_bytes((store / "eeg" / "sub-01.npy").read_bytes())
+    assert any(text.startswith("sub-01, sub-02 hold the same EEG") for text in problems(store, "error"))
+
+
+def test_channels_in_another_order_are_reported(store):
+    edit(store, "channels.tsv", StoredChannel, lambda rows: rows[:4] + rows[:3:-1])
+    assert any(
+        "1 recordings have the channels of sub-01 in another order, first sub-02" in w
+        for w in problems(store, "warning")
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e3])
+def test_an_amplitude_that_no_eeg_has_is_reported(store, factor):
+    np.save(store / "eeg" / "sub-01.npy", (eeg(0) * factor).astype(np.float32))
+    (text,) = [text for text in problems(store, "warning") if "unit" in text]
+    assert text.startswith("subject 01: median amplitude of")
+
+
+def test_published_envelopes_stand_in_for_sounds(tmp_path):
+    store = coupled_store(tmp_path / "store")
+    report = examine(store)
+    assert not report.failed
+    assert any("4 stimuli (s0, s1, s2, ...), only envelopes; it serves stage 1" in p.text for p in report.problems)
+    assert not any("belongs to no" in problem.text for problem in report.problems)
+    np.save(store.root / "envelopes" / "s0.npy", np.zeros((3, 3)))
+    assert any("s0.npy" in text for text in problems(store.root, "error"))
+
+
+def test_the_command_says_whether_eeg_and_sound_belong_together(tmp_path, capsys):
+    root = coupled_store(tmp_path / "store", subjects=2).root
+    assert main(["doctor", str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("coupling found") == 3
+    assert "2 of 2 subjects by themselves" in printed
+    assert main(["doctor", str(root), "--json", "true"]) == 0
+    found = json.loads(capsys.readouterr().out)["coupling"]
+    assert [one["verdict"] for one in found["subjects"]] == ["coupling found"] * 2
+    assert found["overall"][0]["p"] < 0.01 < found["overall"][0]["null_95"]
+    assert main(["doctor", str(root), "--coupling", "false"]) == 0
+    assert "coupling" not in capsys.readouterr().out.lower()
+
+
+def test_no_coupling_is_a_warning_that_leaves_the_status_alone(tmp_path, capsys):
+    root = coupled_store(tmp_path / "store", moved=4.0, seconds=25.0).root
+    assert main(["doctor", str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert "warning: listening: no coupling of EEG and sound" in printed
+    assert main(["doctor", str(coupled_store(tmp_path / "short", seconds=7.0).root)]) == 0
+    assert "Not enough sound to tell" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", [["--minutes", "0.1"], ["--html", "page.pdf"]])
+def test_options_that_cannot_be_met_are_one_line(store, wrong, capsys):
+    assert main(["doctor", str(store), *wrong]) == 1
+    assert f"{wrong[0][2:]}={wrong[1]}" in capsys.readouterr().err

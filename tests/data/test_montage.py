@@ -3,10 +3,10 @@ from __future__ import annotations
 import mne
 import numpy as np
 import pytest
-from feis_files import LOCS
 
 from eeg2speech.data.montage import electrode_positions, order_by_position, read_locs, spherical_spline
 from eeg2speech.errors import DataError
+from tests.data.readers.feis_files import LOCS
 
 CAP32 = mne.channels.make_standard_montage("biosemi32").ch_names
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feis_files import write_feis
 
 from eeg2speech.cli import main
 from eeg2speech.data.prepare import prepare_sources
@@ -21,6 +20,7 @@ from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.store import Description, Store
 from eeg2speech.errors import ConfigError, DataError, DiskError
 from eeg2speech.types import Channel, RawRecording, Segment, Source
+from tests.data.readers.feis_files import write_feis
 
 RATE = 8000
 

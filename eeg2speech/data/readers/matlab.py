@@ -28,6 +28,5 @@ def read_mat(file: Path, names: Sequence[str] = ()) -> dict[str, Any]:
         found: dict[str, Any] = read(str(file), variable_names=list(names) or None)
     missing = [name for name in names if name not in found]
     if missing:
-        held = ", ".join(name for name in found if not name.startswith("__")) or "nothing"
-        raise DataError(f"{file}: no variable {missing[0]!r}; it holds {held}")
+        raise DataError(f"{file}: no variable {missing[0]!r}; this is another file, or the download is not complete")
     return found

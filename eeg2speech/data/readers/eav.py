@@ -1,0 +1,195 @@
+"""Reader of EAV: conversations in five emotions, with EEG, the participant's speech and video.
+
+Reference: Lee et al. 2024, EAV: EEG-Audio-Video Dataset for Emotion Recognition in Conversational Contexts, Scientific
+Data 11, 1026, doi 10.1038/s41597-024-03838-4.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.data.montage import electrode_positions
+from eeg2speech.data.raw import from_array
+from eeg2speech.data.readers.base import chosen, describe, reading
+from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.sounds import sound_at, sound_seconds
+from eeg2speech.data.store import Description
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.types import Condition, RawRecording, Segment, Sound, Source
+
+ELECTRODES = (
+    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4", "T8"),
+    *("CP5", "CP1", "CP2", "CP6", "P7", "P3", "Pz", "P4", "P8", "PO9", "O1", "Oz", "O2", "PO10"),
+)
+"""In the order of the file, which does not name them."""
+MONTAGE = "standard_1005"
+RATE = 500.0
+EMOTIONS = ("Neutral", "Sadness", "Anger", "Happiness", "Calmness")
+TASKS: dict[str, Condition] = {"listening": "listening", "speaking": "overt"}
+"""What the participant did; the rows of the label table are each emotion in turn, listened to and then spoken."""
+SOUND = re.compile(r"(\d+)_Trial_\d+_Speaking_([A-Za-z]+?)(_aud)?\.wav", re.IGNORECASE)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Eav:
+    """EAV: 30-channel EEG of people who answer an actor in five emotions (doi 10.5281/zenodo.10205702).
+
+    The published sound is that of the participant's own speech, so muscle activity is in the EEG wherever there is
+    sound: what is decoded may be the muscles.
+
+    Attributes:
+        root: Folder that holds subject1, subject2, ...
+        subjects: Participants, e.g. [1,2]; all if not given.
+        tasks: Of listening and speaking; speaking if not given, as listening is published without sound.
+    """
+
+    root: Path
+    subjects: list[str | int] | None = None
+    tasks: list[str] | None = None
+
+    def sources(self) -> list[Source]:
+        """One recording per participant."""
+        unknown = [task for task in self.tasks or () if task not in TASKS]
+        if unknown:
+            raise ConfigError(f"tasks: {unknown[0]!r} is no task of EAV; choose from {', '.join(TASKS)}")
+        tasks = tuple(dict.fromkeys(self.tasks or ["speaking"]))
+        root = self.root.expanduser()
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; give the folder of EAV that holds subject1")
+        folders = {
+            int(match[1]): folder
+            for folder in root.iterdir()
+            if folder.is_dir() and (match := re.fullmatch(r"subject0*(\d+)", folder.name))
+        }
+        if not folders:
+            raise DataError(
+                f"{root}: holds no folder subject1, subject2, ...; give the folder that EAV was unpacked to"
+            )
+        if "speaking" in tasks:
+            logger.warning("EAV: people speak while their EEG is recorded; what is decoded may be their muscles")
+        sources = []
+        wanted = None if self.subjects is None else [str(s).removeprefix("subject") for s in self.subjects]
+        for label in chosen([str(number) for number in sorted(folders)], wanted, root):
+            folder = folders[int(label)]
+            eeg, table = (_file_in(folder / "EEG", int(label), end) for end in ("eeg.mat", "eeg_label.mat"))
+            sounds = sorted((folder / "Audio").glob("*.wav"))
+            recording = f"subject{int(label):02d}"
+            load = partial(read_eav, eeg, table, tuple(sounds), recording, tasks)
+            inputs = tuple(file for file in (eeg, table, *sounds) if file.is_file())
+            sources.append(Source(recording, recording, "", "", inputs, load))
+        return sources
+
+    def description(self) -> Description:
+        """What goes into ``dataset.json``."""
+        return describe(
+            "EAV",
+            source="https://doi.org/10.5281/zenodo.10205702",
+            license="unknown",
+            citation="M.-H. Lee, A. Shomanov, B. Begim, Z. Kabidenova, A. Nyssanbay, A. Yazici, S.-W. Lee, EAV: "
+            "EEG-Audio-Video Dataset for Emotion Recognition in Conversational Contexts, Sci. Data 11, 1026, 2024",
+            reader="eav",
+            tasks=list(self.tasks or ["speaking"]),
+        )
+
+
+def read_eav(eeg: Path, table: Path, sounds: tuple[Path, ...], recording: str, tasks: tuple[str, ...]) -> RawRecording:
+    """Read one participant: his or her trials in a row, each a piece of its own.
+
+    File and variable names are those of the authors' loaders (nubcico/EAV). The order of the label table's rows and
+    of the electrodes, and that trial n is the sound whose name begins with n, is what public loaders have found; only
+    files written in that layout have been read, not the published ones. Amplitudes are taken for microvolts, which
+    nothing in the files says.
+
+    Args:
+        eeg: Signal, ``seg1`` or ``seg``: (samples, 30, trials).
+        table: ``label``: one-hot, (10, trials).
+        sounds: Of speech, ``002_Trial_02_Speaking_Neutral_Aud.wav``.
+        recording: Id for the segments.
+        tasks: To make segments of.
+
+    Raises:
+        DataError: A file is missing or damaged, or sounds and labels contradict each other.
+    """
+    signal = _read_signal(eeg)
+    samples, _, trials = signal.shape
+    labels = _read_labels(table, trials)
+    # trial by trial one after the other; the one copy that is needed
+    continuous = np.ascontiguousarray(signal.transpose(1, 2, 0), np.float32).reshape(len(ELECTRODES), -1)
+    continuous *= 1e-6
+    raw = from_array(continuous, RATE, ELECTRODES, electrode_positions(ELECTRODES, MONTAGE, source=str(eeg)))
+    raw.breaks = [samples * trial for trial in range(1, trials)]
+    of_trial = _by_trial(sounds, labels)
+    stimuli: dict[str, Sound] = {}
+    silent = 0
+    for trial, (task, emotion) in enumerate(labels):
+        if task not in tasks:
+            continue
+        seconds, stimulus = samples / RATE, ""
+        sound = of_trial.get(trial)
+        if task == "speaking":
+            if sound is None:
+                silent += 1
+                continue
+            stimulus = f"{recording}_{trial + 1:03d}"
+            stimuli[stimulus] = sound_at(sound)
+            seconds = min(seconds, sound_seconds(sound))
+        onset = trial * samples / RATE
+        raw.segments.append(Segment(recording, onset, seconds, stimulus, 0.0, TASKS[task], emotion.lower()))
+    if silent:
+        logger.warning("%s: %d trials of speaking have no sound in Audio; left out", eeg, silent)
+    raw.stimuli = stimuli
+    return raw
+
+
+def _file_in(folder: Path, number: int, end: str) -> Path:
+    """The file of a participant, whose number some releases pad with a zero."""
+    names = (f"subject{number}_{end}", f"subject{number:02d}_{end}")
+    return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
+
+
+def _read_signal(file: Path) -> NDArray[np.floating]:
+    """Microvolts, (samples, channels, trials)."""
+    content = read_mat(file)
+    signal = next((content[name] for name in ("seg1", "seg") if isinstance(content.get(name), np.ndarray)), None)
+    if signal is None or signal.ndim != 3 or signal.shape[1] != len(ELECTRODES):
+        held = ", ".join(f"{k} {np.shape(v)}" for k, v in content.items() if not k.startswith("__")) or "nothing"
+        raise DataError(f"{file}: holds {held}, not seg1 of (samples, {len(ELECTRODES)}, trials); download it again")
+    return np.asarray(signal)
+
+
+def _read_labels(file: Path, trials: int) -> list[tuple[str, str]]:
+    """Task and emotion of every trial."""
+    label = read_mat(file, ["label"])["label"]
+    with reading(file):
+        one_hot = np.asarray(label, np.float64)
+        rows = len(EMOTIONS) * len(TASKS)
+        if one_hot.shape != (rows, trials) or not ((one_hot != 0).sum(axis=0) == 1).all():
+            raise DataError(f"{file}: label of {one_hot.shape} is not one-hot ({rows}, {trials}); download it again")
+        classes = (one_hot != 0).argmax(axis=0).tolist()
+    return [(tuple(TASKS)[row % len(TASKS)], EMOTIONS[row // len(TASKS)]) for row in classes]
+
+
+def _by_trial(sounds: tuple[Path, ...], labels: list[tuple[str, str]]) -> dict[int, Path]:
+    """Sound by trial, counted from 0, after checking that its name says what the label table says."""
+    found: dict[int, Path] = {}
+    for file in sounds:
+        match = SOUND.fullmatch(file.name)
+        if match is None:
+            logger.warning("%s: not named like a sound of EAV; left out", file)
+            continue
+        trial = int(match[1]) - 1
+        said = ("speaking", match[2].capitalize())
+        if not 0 <= trial < len(labels) or labels[trial] != said:
+            held = " ".join(labels[trial]) if 0 <= trial < len(labels) else f"only {len(labels)} trials"
+            raise DataError(f"{file}: the label table has {held} there; download this participant again")
+        found[trial] = file
+    return found

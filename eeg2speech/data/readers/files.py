@@ -1,0 +1,177 @@
+"""Reader of folders of files in any format that mne reads."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.cues import pair, silent
+from eeg2speech.data.readers.events import annotated_events
+from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
+from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
+from eeg2speech.data.store import Description
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.types import RawRecording, Source
+
+SUFFIXES = (
+    ".vhdr", ".edf", ".bdf", ".gdf", ".set", ".fif", ".fif.gz", ".cnt", ".con", ".sqd", ".ds", ".mff", ".nxe", ".lay",
+)  # fmt: skip
+STEM = r"(?P<subject>[^/]+)$"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Files:
+    r"""A folder of recordings in any format that mne reads: EDF, BDF, GDF, BrainVision, EEGLAB, FIF, CNT, KIT, EGI.
+
+    Recordings without a sound are kept for training that needs none. Checked on one published EEGLAB file; EDF, BDF,
+    BrainVision, EEGLAB and FIF on files written by mne and its exporters; the others not at all.
+
+    Attributes:
+        root: Folder that is searched.
+        pattern: Regular expression found in each file's path relative to root, without its suffix; its groups subject,
+            session and run say who and what was recorded, e.g. (?P<subject>S\d+)/run(?P<run>\d+)$. Files that do not
+            match are passed over. By default the file's name is the subject.
+        subjects: Participants; all if not given.
+        sounds: Rules that say which sound belongs to what; events are the annotations of the file.
+        datatype: What to take: scalp EEG, intracranial EEG or MEG.
+        leave_out: Names of channels that the file calls EEG but are not, e.g. [EOG1,M1].
+        montage: Where electrodes are by name if the file does not say it.
+        onset: Seconds added to every onset: how long after its trigger a sound could be heard.
+    """
+
+    root: Path
+    pattern: str = STEM
+    subjects: list[str | int] | None = None
+    sounds: list[SoundRule] | None = None
+    datatype: Literal["eeg", "ieeg", "meg"] = "eeg"
+    leave_out: list[str] | None = None
+    montage: str = "standard_1005"
+    onset: float = 0.0
+
+    def sources(self) -> list[Source]:
+        """One recording per file."""
+        check_rules(self.sounds or [])
+        try:
+            pattern = re.compile(self.pattern)
+        except re.error as error:
+            raise ConfigError(f"pattern={self.pattern!r}: no regular expression ({error})") from error
+        if "subject" not in pattern.groupindex:
+            raise ConfigError(f"pattern={self.pattern!r}: has no group subject; write such as {STEM}")
+        root = self.root.expanduser()
+        paths = _paths(root)
+        found = [(path, match) for path in paths if (match := pattern.search(_stem(path)))]
+        if len(found) < len(paths):
+            logger.info("%s: %d of %d files do not match pattern", root, len(paths) - len(found), len(paths))
+        if not found:
+            what = f"none of {len(paths)} recordings matches pattern={self.pattern!r}" if paths else "no recording"
+            raise DataError(f"{self.root}: {what}; it is searched for {', '.join(SUFFIXES)}")
+        keep = set(chosen(sorted({match["subject"] for _, match in found}), self.subjects, self.root))
+        ids = Counter(_plain(_stem(path)) for path, _ in found)
+        sources = []
+        for path, match in found:
+            said = {name: text or "" for name, text in match.groupdict().items()}
+            if said["subject"] in keep:
+                name = _plain(_stem(path))
+                name = name if ids[name] == 1 else _plain(path)
+                load = partial(read_file, self, path, name, said)
+                inputs = _inputs(root / path)
+                sources.append(
+                    Source(name, said["subject"], said.get("session", ""), said.get("run", ""), inputs, load)
+                )
+        return sources
+
+    def description(self) -> Description:
+        """What goes into ``dataset.json``."""
+        rules = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        return describe(
+            self.root.expanduser().resolve().name,
+            source="files of the user's own",
+            license="unknown",
+            citation="unknown",
+            reader="files",
+            datatype=self.datatype,
+            montage=self.montage,
+            onset=self.onset,
+            leave_out=self.leave_out or [],
+            **rules,
+        )
+
+
+def _paths(root: Path) -> list[str]:
+    """Recordings below a folder, relative to it, sorted; parts of split ones and of folders are left out."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the folder that holds the recordings")
+    found = {path.relative_to(root) for path in root.rglob("*") if path.name.lower().endswith(SUFFIXES)}
+    kept = []
+    for path in found:
+        hidden = any(part.startswith(".") for part in path.parts)
+        within = any(above in found for above in path.parents)
+        part = re.fullmatch(r"(.+?)(_split-(?!0*1(_|$))\d+.*|-\d+)", path.stem) if path.suffix == ".fif" else None
+        continues = part and any(other.stem.startswith(part[1]) and other != path for other in found)
+        if not (hidden or within or continues) and (root / path).exists():
+            kept.append(path.as_posix())
+    return sorted(kept)
+
+
+def _stem(path: str) -> str:
+    ending = max((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), key=len)
+    return path[: -len(ending)]
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"[/\\:\x00-\x1f]", "_", path)
+
+
+def _inputs(file: Path) -> tuple[Path, ...]:
+    """The files that a recording is spread over: those that share its name, or all in its folder."""
+    if file.is_dir():
+        return tuple(sorted(path for path in file.rglob("*") if path.is_file()))
+    stem = Path(_stem(file.name)).name
+    return tuple(sorted(p for p in file.parent.iterdir() if p.name.startswith(f"{stem}.") and p.is_file()))
+
+
+def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawRecording:
+    """Read a recording. The signal stays in its file.
+
+    Args:
+        reader: What is to be done with it.
+        path: Relative to the reader's folder.
+        name: Id of the recording.
+        said: What its path says, by name of the group.
+
+    Raises:
+        ConfigError: A rule is malformed.
+        DataError: The recording or one of its sounds is damaged or missing.
+    """
+    root = reader.root.expanduser()
+    file = root / path
+    raw = open_recording(file)
+    missing = [channel for channel in reader.leave_out or [] if channel not in raw.ch_names]
+    if missing:
+        logger.warning("%s: has no channel %s, which leave_out names", file, ", ".join(missing))
+    types = {channel: "misc" for channel in reader.leave_out or [] if channel in raw.ch_names}
+    if reader.datatype == "ieeg":  # most formats cannot say that electrodes lie inside the head
+        inner = {name for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True) if kind == "eeg"}
+        types = dict.fromkeys(sorted(inner), "seeg") | types
+    raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
+    read = decodable(raw, reader.datatype, file)
+    read.channels = placed_by_name(read.channels, reader.montage, file)
+    names = dict.fromkeys(("session", "run"), "") | said | {"stem": Path(_stem(path)).name, "folder": _folder(path)}
+    cues = ruled_cues(reader.sounds or [], root, path, names, annotated_events(raw, file))
+    cues = [replace(cue, onset=cue.onset + reader.onset) for cue in cues]
+    seconds = read.eeg.shape[1] / read.rate
+    read.segments, read.stimuli = pair(cues, name, seconds, read.rate, root)
+    read.segments = read.segments or [silent(name, seconds)]
+    return read
+
+
+def _folder(path: str) -> str:
+    return Path(path).parent.as_posix()

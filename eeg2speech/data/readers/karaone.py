@@ -1,0 +1,224 @@
+"""Reader of KARA ONE: people imagining and then saying seven phonemic prompts and four words.
+
+Reference: Zhao and Rudzicz 2015, Classifying phonological categories in imagined and articulated speech, ICASSP,
+doi 10.1109/ICASSP.2015.7178118.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import mne
+import numpy as np
+
+from eeg2speech.data.montage import electrode_positions
+from eeg2speech.data.raw import BaseRaw, from_mne
+from eeg2speech.data.readers.base import chosen, describe, reading
+from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.sounds import sound_at, sound_seconds
+from eeg2speech.data.store import Description
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.types import Condition, RawRecording, Segment, Sound, Source
+
+CONDITIONS: dict[str, Condition] = {
+    "clearing": "rest",
+    "stimulus": "listening",
+    "thinking": "imagined",
+    "speaking": "overt",
+}
+"""What the participant did in each phase of a trial, in their order."""
+DEFAULT_PHASES = ("thinking", "speaking")
+OTHERS = ("M1", "M2", "CB1", "CB2", "VEO", "HEO", "VEOG", "HEOG", "EKG", "ECG", "EMG", "TRIGGER", "STI 014")
+"""Mastoids, two electrodes that no standard montage has, and what is no EEG."""
+MONTAGE = "standard_1005"
+
+Span = tuple[int, int]
+"""First and last sample, counted from 1."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class KaraOne:
+    """KARA ONE: 60-channel EEG of imagined and spoken phonemes and words (University of Toronto).
+
+    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. Muscles move during
+    speaking: what is decoded from that phase may be their activity.
+
+    Attributes:
+        root: Folder that holds the participants' folders (MM05, ...), at any depth.
+        subjects: Participants, e.g. [MM05,P02]; all if not given.
+        phases: Of clearing, stimulus, thinking and speaking; thinking and speaking if not given.
+        cleaned: Read the .set files, which the authors have filtered and freed of eye movements, not the raw .cnt.
+    """
+
+    root: Path
+    subjects: list[str | int] | None = None
+    phases: list[str] | None = None
+    cleaned: bool = False
+
+    def sources(self) -> list[Source]:
+        """One recording per participant."""
+        unknown = [phase for phase in self.phases or () if phase not in CONDITIONS]
+        if unknown:
+            raise ConfigError(f"phases: {unknown[0]!r} is no phase of KARA ONE; choose from {', '.join(CONDITIONS)}")
+        phases = tuple(dict.fromkeys(self.phases or DEFAULT_PHASES))
+        root = self.root.expanduser()
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; give the folder that KARA ONE was unpacked to")
+        folders = {file.parent.name: file.parent for file in sorted(root.rglob("epoch_inds.mat"))}
+        if not folders:
+            raise DataError(f"{root}: holds no epoch_inds.mat at any depth; unpack the participants' archives there")
+        sources = []
+        for subject in chosen(sorted(folders), self.subjects, root):
+            folder = folders[subject]
+            signal = _signal_file(folder, self.cleaned)
+            if signal is None:
+                logger.warning("%s: holds no .%s; left out", folder, "set" if self.cleaned else "cnt")
+                continue
+            beside = [folder / "epoch_inds.mat", *(f for f in (_labels_file(folder),) if f is not None)]
+            wavs = sorted((folder / "kinect_data").glob("*.wav"))
+            load = partial(read_karaone, folder, signal, subject, phases)
+            fdt = [file for file in (signal.with_suffix(".fdt"),) if file.is_file() and self.cleaned]
+            sources.append(Source(subject, subject, "", "", (signal, *fdt, *beside, *wavs), load))
+        if not sources:
+            raise DataError(
+                f"{root}: no participant has a .{'set' if self.cleaned else 'cnt'}; set cleaned accordingly"
+            )
+        return sources
+
+    def description(self) -> Description:
+        """What goes into ``dataset.json``."""
+        return describe(
+            "KARA ONE",
+            source="http://www.cs.toronto.edu/~complingweb/data/karaOne/karaOne.html",
+            license="unknown",
+            citation="S. Zhao, F. Rudzicz, Classifying phonological categories in imagined and articulated speech, "
+            "ICASSP 2015, pp. 992-996",
+            reader="karaone",
+            phases=list(self.phases or DEFAULT_PHASES),
+            cleaned=self.cleaned,
+        )
+
+
+def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ...]) -> RawRecording:
+    """Read one participant: per trial and phase a segment whose stimulus is what the participant then said.
+
+    The layout is that of public loaders; only files written in it have been read, not the published ones. Sounds
+    are taken to begin with the phase of speaking, as those loaders do; nothing in the dataset confirms it. Segments of
+    clearing and of the prompt have no sound: the prompts' sounds are not published.
+
+    Args:
+        folder: Of the participant.
+        signal: Its ``.cnt`` or ``.set``.
+        subject: Participant, also the recording's id.
+        phases: To make segments of.
+
+    Raises:
+        DataError: A file is damaged, or labels and trials do not go together.
+    """
+    raw = _read_signal(signal)
+    trials = _read_trials(folder / "epoch_inds.mat")
+    labels = _read_labels(folder)
+    if len(labels) != len(trials):
+        raise DataError(
+            f"{folder}: {len(labels)} labels for {len(trials)} trials of epoch_inds.mat; leave {subject} out"
+        )
+    stimuli: dict[str, Sound] = {}
+    lost = dict.fromkeys(phases, 0)
+    for number, (trial, label) in enumerate(zip(trials, labels, strict=True)):
+        wav = folder / "kinect_data" / f"{number}.wav"
+        for phase in phases:
+            span = trial.get(phase)
+            spoken = phase in DEFAULT_PHASES
+            if span is None or span[1] > raw.eeg.shape[1] or (spoken and not wav.is_file()):
+                lost[phase] += 1
+                continue
+            seconds = (span[1] - span[0] + 1) / raw.rate
+            stimulus = ""
+            if spoken:
+                stimulus = f"{subject}_{number:03d}"
+                stimuli[stimulus] = sound_at(wav)
+                seconds = min(seconds, sound_seconds(wav))
+            text = "" if "/" in label else label
+            onset = (span[0] - 1) / raw.rate
+            raw.segments.append(Segment(subject, onset, seconds, stimulus, 0.0, CONDITIONS[phase], label, text))
+    for phase, count in lost.items():
+        if count:
+            logger.warning("%s: %d of %d trials have no %s that can be used", folder, count, len(trials), phase)
+    raw.segments.sort(key=lambda segment: segment.onset)
+    raw.stimuli = stimuli
+    return raw
+
+
+def _signal_file(folder: Path, cleaned: bool) -> Path | None:
+    return next(iter(sorted(folder.glob("*.set" if cleaned else "*.cnt"))), None)
+
+
+def _labels_file(folder: Path) -> Path | None:
+    candidates = (folder / "kinect_data" / "labels.txt", folder / "all_features_simple.mat")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _read_signal(file: Path) -> RawRecording:
+    """EEG of the cap at standard positions, in volts; it stays in the file where the file is uncompressed."""
+    with reading(file):
+        raw: BaseRaw
+        if file.suffix == ".set":
+            raw = mne.io.read_raw_eeglab(file, verbose="ERROR")
+        else:
+            raw = mne.io.read_raw_cnt(file, verbose="ERROR")
+        others = {name: "misc" for name in raw.ch_names if name.upper().strip() in OTHERS}
+        raw.set_channel_types(others, on_unit_change="ignore", verbose="ERROR")
+        found = from_mne(raw, lazily=True)
+        raw.get_data(start=max(raw.n_times - 1, 0))  # a file that was cut short fails here and not later
+    names = [channel.name for channel in found.channels]
+    # the header's own positions are in no known frame
+    places = electrode_positions(names, MONTAGE, source=str(file)).tolist()
+    found.channels = [replace(c, x=x, y=y, z=z) for c, (x, y, z) in zip(found.channels, places, strict=True)]
+    found.breaks = []  # the authors count samples of the whole file
+    return found
+
+
+def _read_trials(file: Path) -> list[dict[str, Span]]:
+    """Samples of the phases of every trial.
+
+    ``speaking_inds`` has prompt and speech in turn, but in some files entries are doubled or missing. Each is
+    therefore found by where it lies: the prompt between clearing and thinking, the speech before the next clearing.
+    """
+    content = read_mat(file, ["clearing_inds", "thinking_inds", "speaking_inds"])
+    with reading(file):
+        clearing, thinking, mixed = (
+            [(int(first), int(last)) for first, last in np.reshape([np.ravel(pair) for pair in content[name]], (-1, 2))]
+            for name in ("clearing_inds", "thinking_inds", "speaking_inds")
+        )
+    if len(clearing) != len(thinking) or not clearing:
+        raise DataError(f"{file}: {len(clearing)} phases of clearing, {len(thinking)} of thinking; download it again")
+    others = sorted({span for span in mixed if 0 < span[0] < span[1]})
+    trials = []
+    for rest, thought, (end, _) in zip(clearing, thinking, [*clearing[1:], (2**62, 0)], strict=True):
+        trial: dict[str, Span] = {}
+        if 0 < rest[0] < rest[1] <= thought[0] < thought[1] <= end:
+            trial |= {"clearing": rest, "thinking": thought}
+            for phase, first, last in (("stimulus", rest[1], thought[0]), ("speaking", thought[1], end)):
+                inside = [span for span in others if first <= span[0] and span[1] <= last]
+                if len(inside) == 1:
+                    trial[phase] = inside[0]
+        trials.append(trial)
+    return trials
+
+
+def _read_labels(folder: Path) -> list[str]:
+    """The prompt of every trial, ``/tiy/`` or ``gnaw``."""
+    file = _labels_file(folder)
+    if file is None:
+        raise DataError(f"{folder / 'kinect_data' / 'labels.txt'}: missing; unpack the participant's archive again")
+    with reading(file):
+        if file.suffix == ".txt":
+            lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            return [line.strip() for line in lines if line.strip()]
+        prompts = read_mat(file, ["all_features"])["all_features"]["prompts"]
+        return [str(prompt).strip() for prompt in np.ravel(prompts)]

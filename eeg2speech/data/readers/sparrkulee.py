@@ -1,0 +1,287 @@
+"""Reader of SparrKULee: 64-channel EEG of people listening to Dutch stories and podcasts.
+
+Reference: Accou et al. 2024, SparrKULee: A Speech-Evoked Auditory Response Repository from KU Leuven, Containing the
+EEG of 85 Participants, doi 10.3390/data9080094.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import mne
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.data.raw import from_mne
+from eeg2speech.data.readers.base import chosen, describe, inside, reading
+from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
+from eeg2speech.data.readers.packed import read_packed
+from eeg2speech.data.sounds import sound_at, sound_seconds
+from eeg2speech.data.store import Description
+from eeg2speech.errors import DataError
+from eeg2speech.types import Envelope, RawRecording, Segment, Sound, Source
+
+PUBLISHED_RATE = 64.0
+PUBLISHED_NAME = re.compile(r"(?P<run>sub-(?P<subject>[^_]+)_.+)_desc-preproc-audio-(?P<stimulus>.+)_eeg")
+UNALIGNED = (
+    "sub-006_ses-shortstories01_task-listeningActive_run-06",
+    "sub-017_ses-shortstories01_task-listeningActive_run-03",
+    "sub-048_ses-varyingStories05_task-listeningActive_run-04",
+)
+"""Recordings whose triggers were lost, so that their sound cannot be placed, as the dataset's README lists them."""
+NONE = ("", "n/a")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class SparrKULee:
+    """SparrKULee: 85 people, 64 electrodes at 8192 Hz, Dutch stories and podcasts (CC BY-NC 4.0; some on request).
+
+    Get it from doi 10.48804/K3VSND. The raw recordings are packed (.bdf.gz); one at a time is unpacked into the
+    folder for temporary files (TMPDIR), which takes one to three gigabytes. The onsets of sounds are those of
+    events.tsv, which rounds to 10 ms. Three recordings without usable triggers are left out.
+
+    With published, the dataset's own preprocessing is read in place of the raw recordings: 64 Hz, average reference,
+    artefacts removed, in microvolts, starting with the sound, and corrected for the drift between the clocks. Where
+    the sound itself is missing, its published envelope takes its place.
+
+    Verified on real files: events, and the published EEG and envelope of two participants. The raw recordings were
+    only tested as files written in that layout. Stimuli named _shifted or _artefact are another rendering of the story
+    of that number: keep them on one side of a split.
+
+    Attributes:
+        root: Folder of the dataset.
+        subjects: Participants, e.g. [1,2]; all if not given.
+        published: Read the published preprocessing in place of the raw recordings.
+    """
+
+    root: Path
+    subjects: list[str | int] | None = None
+    published: bool = False
+
+    def sources(self) -> list[Source]:
+        """One recording per run; with ``published``, one per run and sound."""
+        root = self.root.expanduser()
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; give the folder of SparrKULee")
+        found = _published(root) if self.published else _raw(root)
+        subjects = chosen(sorted({source.subject for source in found}), self.subjects, root)
+        return [source for source in found if source.subject in subjects]
+
+    def description(self) -> Description:
+        """What goes into ``dataset.json``."""
+        return describe(
+            "SparrKULee",
+            source="https://doi.org/10.48804/K3VSND",
+            license="CC BY-NC 4.0",
+            citation="B. Accou, L. Bollens, M. Gillis, W. Verheijen, H. Van hamme, T. Francart, SparrKULee: A "
+            "Speech-Evoked Auditory Response Repository from KU Leuven, Containing the EEG of 85 Participants, "
+            "Data 9(8), 2024",
+            reader="sparrkulee",
+            published=self.published,
+        )
+
+
+def read_raw_run(file: Path, root: Path, recording: str) -> RawRecording:
+    """Read one raw recording; its signal stays in an unpacked copy, which goes when the signal does.
+
+    Args:
+        file: ``.bdf.gz`` or ``.bdf``.
+        root: Folder of the dataset.
+        recording: Id for the segments.
+
+    Raises:
+        DataError: A file is missing or damaged.
+        DiskError: There is no room for the unpacked copy.
+    """
+    events = _events_of(file)
+    resting = "rest" in recording.lower() and not events.is_file()
+    rows = [] if resting else _read_events(events)
+    segments, stimuli = [], {}
+    for row in rows:
+        sound = inside(root / "stimuli", row["stim_file"], events)
+        segment = _segment(row, events, recording)
+        stimuli[segment.stimulus] = sound_at(sound)
+        segments.append(replace(segment, duration=min(segment.duration, sound_seconds(sound))))
+    recorded = read_packed(file, partial(_read_bdf, packed=file))
+    seconds = recorded.eeg.shape[1] / recorded.rate
+    if resting:
+        segments = [Segment(recording, 0.0, seconds, "", 0.0, "rest")]
+    late = next((segment for segment in segments if segment.onset >= seconds), None)
+    if late is not None:
+        raise DataError(f"{events}: onset {late.onset:g} s lies outside {file.name} of {seconds:.1f} s; leave it out")
+    segments = [replace(segment, duration=min(segment.duration, seconds - segment.onset)) for segment in segments]
+    return replace(recorded, segments=segments, stimuli=stimuli)
+
+
+def read_published(file: Path, root: Path, recording: str, run: str, stimulus: str) -> RawRecording:
+    """Read the published preprocessing of one sound in one run.
+
+    Args:
+        file: EEG in microvolts at 64 Hz, (64, samples), which starts with the sound.
+        root: Folder of the dataset.
+        recording: Id for the segment.
+        run: Name that the files of the raw run start with.
+        stimulus: Id of the sound.
+
+    Raises:
+        DataError: A file is damaged, or there is neither the sound nor its envelope.
+    """
+    channels = cap_channels("biosemi64")
+    with reading(file):
+        array = np.load(file, allow_pickle=False)
+    eeg = in_volts(channels_first(array, len(channels), file, "EEG"), "uV", file)
+    sound, envelope = _sound_of(root, stimulus), _envelope_of(root, stimulus)
+    stimuli: dict[str, Sound] = {}
+    envelopes: dict[str, Envelope] = {}
+    if sound is not None:
+        stimuli[stimulus], heard = sound_at(sound), sound_seconds(sound)
+    elif envelope is not None:
+        envelopes[stimulus] = partial(_envelope_at_rate, envelope)
+        heard = len(read_envelope(envelope)) / PUBLISHED_RATE
+    else:
+        raise DataError(f"{root}: neither a sound nor an envelope of {stimulus}; download stimuli or derivatives")
+    label = next((_label(row) for row in _events_of_run(root, run) if _stimulus(row) == stimulus), "")
+    duration = min(eeg.shape[1] / PUBLISHED_RATE, heard)
+    segment = Segment(recording, 0.0, duration, stimulus, 0.0, "listening", label)
+    return RawRecording(eeg, PUBLISHED_RATE, channels, [segment], stimuli=stimuli, envelopes=envelopes)
+
+
+def read_envelope(file: Path) -> NDArray[np.float64]:
+    """A published envelope, (samples,) at 64 Hz.
+
+    Raises:
+        DataError: It is damaged, or no row of finite numbers.
+    """
+    with reading(file):
+        values = np.load(file, allow_pickle=False)
+    if (
+        values.dtype.kind != "f"
+        or values.size == 0
+        or values.size != max(values.shape)
+        or not np.isfinite(values).all()
+    ):
+        raise DataError(f"{file}: {values.dtype} of shape {values.shape}, not finite samples; download it again")
+    return np.asarray(values.ravel(), np.float64)
+
+
+def _envelope_at_rate(file: Path) -> tuple[NDArray[np.floating], float]:
+    return read_envelope(file), PUBLISHED_RATE
+
+
+def _raw(root: Path) -> list[Source]:
+    files = {f.name.removesuffix(".gz").removesuffix("_eeg.bdf"): f for f in root.glob("sub-*/ses-*/eeg/*_eeg.bdf*")}
+    if not files:
+        raise DataError(
+            f"{root}: no sub-*/ses-*/eeg/*_eeg.bdf.gz; download them, or read the published preprocessing (published)"
+        )
+    left_out = sorted(files.keys() & set(UNALIGNED))
+    if left_out:
+        logger.warning("%s: left out, as their triggers do not suffice: %s", root, ", ".join(left_out))
+    sources = []
+    for recording, file in sorted(files.items()):
+        if recording not in UNALIGNED:
+            events = _events_of(file)
+            inputs = (file, *([events] if events.is_file() else []))
+            subject, session, run = (_entity(recording, key) for key in ("sub", "ses", "run"))
+            load = partial(read_raw_run, file, root, recording)
+            sources.append(Source(recording, subject, session, run, inputs, load))
+    return sources
+
+
+def _published(root: Path) -> list[Source]:
+    sources = []
+    for file in sorted((root / "derivatives").rglob("sub-*_desc-preproc-audio-*_eeg.npy")):
+        name = PUBLISHED_NAME.fullmatch(file.stem)
+        if name is None:
+            continue
+        run, stimulus = name["run"], name["stimulus"]
+        recording = f"{run}_{stimulus}"
+        heard = _sound_of(root, stimulus) or _envelope_of(root, stimulus)
+        inputs = (file, *([heard] if heard else []))
+        load = partial(read_published, file, root, recording, run, stimulus)
+        session = _entity(run, "ses")
+        sources.append(Source(recording, name["subject"], session, _entity(run, "run"), inputs, load))
+    if not sources:
+        raise DataError(f"{root}: derivatives hold no sub-*_desc-preproc-audio-*_eeg.npy; download them")
+    return sources
+
+
+def _entity(name: str, key: str) -> str:
+    value = re.search(rf"(?:^|_){key}-([^_]+)", name)
+    return value[1] if value else ""
+
+
+def _read_bdf(file: Path, packed: Path) -> RawRecording:
+    """The 64 electrodes, in the order of the amplifier's inputs, left in the file."""
+    with reading(packed):
+        raw = mne.io.read_raw_bdf(file, preload=False, verbose="ERROR")
+    rows, electrodes = find_cap(raw.ch_names, "biosemi64", packed)
+    names = [raw.ch_names[row] for row in rows]
+    with reading(packed):
+        raw.pick(names, verbose="ERROR")
+        raw.set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
+    return replace(from_mne(raw, lazily=True), channels=electrodes)
+
+
+def _events_of(file: Path) -> Path:
+    return file.with_name(file.name.removesuffix(".gz").removesuffix("_eeg.bdf") + "_events.tsv")
+
+
+def _events_of_run(root: Path, run: str) -> list[dict[str, str]]:
+    """Events of the raw run that a published file was made from, if they are there."""
+    events = root / f"sub-{_entity(run, 'sub')}" / f"ses-{_entity(run, 'ses')}" / "eeg" / f"{run}_events.tsv"
+    return _read_events(events) if events.is_file() else []
+
+
+def _read_events(file: Path) -> list[dict[str, str]]:
+    """Rows that belong to a sound."""
+    with reading(file), file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream, delimiter="\t", restval="")
+        missing = {"onset", "duration", "stim_file"} - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(f"{file}: no column {sorted(missing)[0]}; download it again")
+        rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+    return [row for row in rows if row["stim_file"] not in NONE]
+
+
+def _stimulus(row: dict[str, str]) -> str:
+    """Id of a sound: ``eeg/audiobook_1.npz.gz`` is ``audiobook_1``."""
+    path = row["stim_file"].replace("\\", "/").removeprefix("eeg/")
+    return path.removesuffix(".gz").rpartition(".")[0].replace("/", "_") or path
+
+
+def _label(row: dict[str, str]) -> str:
+    """What the sound was heard in: ``in_noise_-4dB``, ``silence``, or nothing."""
+    condition, snr = (row.get(key, "") for key in ("condition", "snr"))
+    shown = "" if condition in NONE else condition
+    return shown if snr in NONE else f"{shown}_{snr}dB".removeprefix("_")
+
+
+def _segment(row: dict[str, str], file: Path, recording: str) -> Segment:
+    try:
+        onset, duration = float(row["onset"]), float(row["duration"])
+    except ValueError as error:
+        raise DataError(f"{file}: {error}; download it again") from error
+    if not (0 <= onset < math.inf and 0 < duration < math.inf):
+        raise DataError(f"{file}: onset {onset:g} s and duration {duration:g} s are no stretch; download it again")
+    return Segment(recording, onset, duration, _stimulus(row), 0.0, "listening", _label(row))
+
+
+def _sound_of(root: Path, stimulus: str) -> Path | None:
+    files = (root / "stimuli" / "eeg" / f"{stimulus}{suffix}" for suffix in (".npz.gz", ".npz", ".wav"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _envelope_of(root: Path, stimulus: str) -> Path | None:
+    """Published under either name, in ``derivatives/preprocessed_stimuli`` or ``derivatives/stimuli``."""
+    names = (f"{stimulus}_-_envelope.npy", f"{stimulus}_envelope.npy")
+    folders = (root / "derivatives" / folder for folder in ("preprocessed_stimuli", "stimuli"))
+    return next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)

@@ -1,0 +1,80 @@
+"""Signals of a store against each other: the same EEG twice, channels in another order, units that cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from eeg2speech.data.store import Store
+from eeg2speech.types import Recording
+
+PLAUSIBLE = (0.5, 500.0)
+"""Median absolute microvolts between which EEG lies."""
+_SAMPLE = 1 << 16  # bytes that tell nearly all recordings apart
+
+
+def check_duplicates(store: Store) -> list[str]:
+    """Recordings that hold the same EEG, one line for each group."""
+    groups: dict[tuple[int, int], list[Recording]] = defaultdict(list)
+    for recording in store.recordings:
+        groups[recording.channels, recording.samples].append(recording)
+    same: dict[bytes, list[str]] = defaultdict(list)
+    for group in groups.values():
+        alike: dict[bytes, list[Recording]] = defaultdict(list)
+        for recording in group:
+            file = store.root / recording.file
+            if len(group) > 1 and file.is_file():
+                alike[_start(file)].append(recording)
+        for few in alike.values():
+            for recording in few if len(few) > 1 else []:
+                with (store.root / recording.file).open("rb") as stream:
+                    same[hashlib.file_digest(stream, "blake2b").digest()].append(recording.recording)
+    return [
+        f"{', '.join(names)} hold the same EEG: a recording was copied; remove one of its inputs and prepare again"
+        for names in same.values()
+        if len(names) > 1
+    ]
+
+
+def check_order(store: Store) -> list[str]:
+    """A line where recordings have the same channels in different orders."""
+    first: dict[frozenset[str], tuple[str, list[str]]] = {}
+    other: dict[str, list[str]] = defaultdict(list)
+    for recording in store.recordings:
+        names = [channel.name for channel in store.channels(recording.recording)]
+        known, order = first.setdefault(frozenset(names), (recording.recording, names))
+        if order != names:
+            other[known].append(recording.recording)
+    return [
+        f"{len(names)} recordings have the channels of {known} in another order, first {names[0]}; code that goes by "
+        "row numbers instead of channels.tsv would mix them up"
+        for known, names in other.items()
+    ]
+
+
+def check_units(store: Store, amplitude: Mapping[str, float]) -> list[str]:
+    """Subjects whose amplitude no EEG has, one line each.
+
+    Args:
+        store: Prepared store.
+        amplitude: Median absolute amplitude in microvolts by subject.
+    """
+    scalp = {
+        recording.subject
+        for recording in store.recordings
+        if all(channel.type == "eeg" for channel in store.channels(recording.recording))
+    }
+    low, high = PLAUSIBLE
+    return [
+        f"subject {subject}: median amplitude of {level:.3g} µV, where EEG has {low:g} to {high:g}; the unit "
+        "of the raw data may have been misread"
+        for subject, level in amplitude.items()
+        if subject in scalp and level > 0 and not low <= level <= high
+    ]
+
+
+def _start(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(_SAMPLE)
