@@ -45,7 +45,7 @@ def filter_causally(
     Args:
         eeg: Pieces, (..., samples).
         rate: Samples per second.
-        new_rate: Samples per second wanted, at most ``rate``.
+        new_rate: Samples per second wanted.
         band: Lower and upper edge in hertz; either may be None.
         notch: Line frequency in hertz or None.
 

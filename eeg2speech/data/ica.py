@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import fill_gaps
-from eeg2speech.data.ica_labels import CLASSES, eye_correlations, iclabel
+from eeg2speech.data.ica_labels import CLASSES, eye_correlations, foremost, iclabel
 from eeg2speech.data.pieces import filter_pieces
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording
@@ -54,7 +54,7 @@ class Ica:
     correlation: float = 0.9
     variance: float = 0.99
     components: int = 30
-    minutes: float = 10.0
+    minutes: float = 5.0
     seed: int = 0
 
     def check(self) -> None:
@@ -83,7 +83,8 @@ class FittedIca:
 
     Attributes:
         channels: Names of the channels it was fitted on.
-        unmixing: Turns microvolts against the average of ``channels`` into components, (components, channels).
+        unmixing: Turns microvolts into components; its rows sum to zero, as do the columns of ``mixing``, so that
+            the reference does not matter, (components, channels).
         mixing: Turns components into microvolts, (channels, components).
         labels: What each component is most likely, (components,).
         scores: How sure that is: a probability (`iclabel`) or an absolute correlation (`eog`), (components,).
@@ -109,9 +110,7 @@ class FittedIca:
         reference, before or after.
         """
         rows = list(self.excluded)
-        C = len(self.channels)
-        against_average = np.eye(C) - 1 / C
-        return np.asarray(np.eye(C) - self.mixing[:, rows] @ self.unmixing[rows] @ against_average)
+        return np.asarray(np.eye(len(self.channels)) - self.mixing[:, rows] @ self.unmixing[rows])
 
 
 def fit_ica(
@@ -180,7 +179,8 @@ def fit_ica(
             label in settings.remove and p >= settings.probability for label, p in zip(labels, scores, strict=True)
         ]
     else:
-        scores = eye_correlations(sources, eog if eyes else signal, eyes or channels, rate, source_name, bool(eyes))
+        near = eog if eyes else signal[foremost(channels, source_name)]
+        scores = eye_correlations(sources, near, rate)
         excluded = (scores >= settings.correlation).tolist()
         labels = ["eye" if is_eye else "other" for is_eye in excluded]
     variance = np.square(mixing).sum(axis=0) * sources.var(axis=1) / signal.var(axis=1).sum()

@@ -71,42 +71,36 @@ def iclabel(raw: BaseRaw, ica: ICA, source_name: str) -> tuple[list[str], NDArra
     return [CLASSES[k] for k in probabilities.argmax(axis=1)], probabilities.max(axis=1)
 
 
-def eye_correlations(
-    sources: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    names: Sequence[str],
-    rate: float,
-    source_name: str,
-    are_eyes: bool,
-) -> NDArray[np.float64]:
+def foremost(names: Sequence[str], source_name: str) -> list[int]:
+    """The electrodes nearest to the eyes, by number: they stand in for EOG channels.
+
+    Raises:
+        DataError: None of the electrodes is near the eyes.
+    """
+    rows = {name.lower(): row for row, name in enumerate(names)}
+    pairs = ([rows[name] for name in pair if name in rows] for pair in FRONTAL)
+    nearest = next((pair for pair in pairs if pair), None)
+    if nearest is None:
+        raise DataError(
+            f"{source_name}: it has neither EOG channels nor one of {', '.join(n for pair in FRONTAL for n in pair)}, "
+            "so preprocessing.ica.method=eog cannot find the eyes; choose iclabel or null"
+        )
+    return nearest
+
+
+def eye_correlations(sources: NDArray[np.float64], eyes: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """How much components look like the eyes.
 
     Args:
         sources: Components, (components, samples).
-        targets: EOG channels or EEG channels, (targets, samples).
-        names: Names of the targets.
+        eyes: What was recorded at or near the eyes, (channels, samples).
         rate: Samples per second.
-        source_name: The recording or subject, for error messages.
-        are_eyes: Whether the targets are EOG channels; the foremost of them stand in otherwise.
 
     Returns:
         Largest absolute correlation with any of the eyes' channels from 1 to 10 Hz, (components,).
-
-    Raises:
-        DataError: There is neither an EOG channel nor a frontal electrode.
     """
-    if not are_eyes:
-        rows = {name.lower(): row for row, name in enumerate(names)}
-        pairs = [[rows[name] for name in pair if name in rows] for pair in FRONTAL]
-        nearest = next((pair for pair in pairs if pair), None)
-        if nearest is None:
-            raise DataError(
-                f"{source_name}: it has neither EOG channels nor one of {', '.join(n for p in FRONTAL for n in p)}, so "
-                "preprocessing.ica.method=eog cannot find the eyes; choose iclabel or null"
-            )
-        targets = targets[nearest]
     band = butter(2, BLINK_BAND, "bandpass", fs=rate, output="sos")
-    slow = sosfiltfilt(band, np.concatenate([sources, targets]), axis=1)
+    slow = sosfiltfilt(band, np.concatenate([sources, eyes]), axis=1)
     slow -= slow.mean(axis=1, keepdims=True)
     slow /= np.maximum(np.linalg.norm(slow, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     return np.asarray(np.abs(slow[: len(sources)] @ slow[len(sources) :].T).max(axis=1))

@@ -50,10 +50,12 @@ class Preprocessing:
         deviation: A channel is bad if its log standard deviation lies further than this from the other
             channels' (robust z-score); null for no check.
         interpolate: Replace bad channels by a spherical-spline interpolation; otherwise they are zero.
-        causal: Filter forwards only, so that no sample depends on later ones; the signal is delayed by that.
+        causal: Filter forwards only, so that no sample depends on later ones; the signal is delayed by that. Gaps, bad
+            channels and components are still found from the whole recording.
         reject: Cut seconds out of segments in which channels exceed this peak-to-peak amplitude (microvolts);
             `auto` learns a limit for each channel from the recording; null for no check.
-        reject_share: Share of the channels that must exceed it.
+        reject_share: A second is cut out if more than this share of the channels exceed theirs. With `auto`, 0.1 loses
+            a third of clean seconds, 0.5 a tenth of the bad ones.
         shortest: Parts of a cut segment that are shorter than this are left out (seconds).
         ica: Take out independent components of eyes and muscles; null for none.
         ica_fit: Regular expression over recording ids: a subject's components are fitted on those of his or her
@@ -71,7 +73,7 @@ class Preprocessing:
     interpolate: bool = True
     causal: bool = False
     reject: float | Literal["auto"] | None = None
-    reject_share: float = 0.1
+    reject_share: float = 0.3
     shortest: float = 1.0
     ica: Ica | None = None
     ica_fit: str | None = None
@@ -89,8 +91,8 @@ class Preprocessing:
         for name, value in {**limits, "reject": None if self.reject == "auto" else self.reject}.items():
             if value is not None and not value > 0:
                 raise ConfigError(f"preprocessing.{name}={value:g} must be above 0; null turns it off")
-        if not 0 < self.reject_share <= 1:
-            raise ConfigError(f"preprocessing.reject_share={self.reject_share:g} must lie above 0 and up to 1")
+        if not 0 <= self.reject_share < 1:
+            raise ConfigError(f"preprocessing.reject_share={self.reject_share:g} must lie between 0 and below 1")
         if not self.shortest > 0:
             raise ConfigError(f"preprocessing.shortest={self.shortest:g} must be above 0 seconds")
         if self.ica is not None:

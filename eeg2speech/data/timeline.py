@@ -16,8 +16,8 @@ from eeg2speech.data.scaling import FLAT
 from eeg2speech.data.store import Store
 from eeg2speech.types import Recording, Segment
 
-BAND = (1.0, 8.0)
-"""Hertz in which EEG follows the envelope of speech."""
+BAND = (0.5, 8.0)
+"""Hertz in which EEG follows the envelope of speech: delta and theta."""
 RATE = 50.0
 """Samples per second of a timeline."""
 FOLDS = 5
@@ -33,7 +33,7 @@ SHORTEST = 30.0
 """Seconds from each of many long segments that are worth more than fewer segments."""
 CLAMP = 5.0
 """Robust standard deviations to which artefacts are cut down."""
-_MARGIN = 3.0  # seconds around a piece in which the filter settles
+_MARGIN = 6.0  # seconds around a piece in which the filter settles
 
 Envelopes = Callable[[str], NDArray[np.float32] | None]
 """Gives the envelope of a stimulus at the store's rate, or None."""

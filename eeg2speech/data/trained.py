@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.memory import MemoryStore
 from eeg2speech.data.ica import Ica
+from eeg2speech.data.memory import MemoryStore
 from eeg2speech.data.montage import OLD_NAMES, electrode_positions, order_by_position
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.scaling import Scaling, fit_scalings

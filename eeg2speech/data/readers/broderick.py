@@ -38,7 +38,7 @@ class Broderick:
     Get Natural Speech.zip from doi 10.5061/dryad.070jc and unpack it. The sounds are not in it, only their envelopes:
     without your own copy of them the store holds envelopes. The layout follows four public loaders; the reader was
     tested on files written that way, not on published ones. EEG and sound start together. The mastoids are left out.
-    At least two of those loaders take the EEG to be in microvolts; another multiplies it by a million and scales it away.
+    At least two of those loaders take the EEG to be in microvolts; another multiplies it by a million.
     Another loader's authors note that the sound of run 15 departs from the EEG near 170 s.
 
     Attributes:
