@@ -44,7 +44,7 @@ class Countdown:
         text = f"{self.label} ({failed} failed)" if failed else self.label
         self._bar.update(self._task, advance=1, description=text)
         now = time.monotonic()
-        if self._bar.disable and now - self._told >= EVERY:
+        if self._bar.disable and self.done < self.total and now - self._told >= EVERY:
             self._told = now
             left = (now - self._started) / self.done * (self.total - self.done)
             print(f"{text}: {self.done} of {self.total}, about {left / 60:.0f} min left", file=sys.stderr, flush=True)
