@@ -162,7 +162,8 @@ def _table(dropped: list[Dropped]) -> Table:
     groups: dict[tuple[str, str], list[Dropped]] = defaultdict(list)
     for part in dropped:
         groups[part.what, "" if part.what == "recording" else _reason(part)].append(part)
-    table = Table("Dropped", "Why", "How much", "Where", box=None, padding=(0, 2, 0, 0), title_justify="left")
+    table = Table("Dropped", "Why", "How much", box=None, padding=(0, 2, 0, 0))
+    table.add_column("Where", overflow="fold")
     for (what, reason), parts in sorted(groups.items()):
         where = Counter(part.recording for part in parts)
         if what == "time":

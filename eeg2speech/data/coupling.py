@@ -2,7 +2,7 @@
 
 The first second of segments of 10 s and more is left out. In shorter ones a response to whatever marks their start, a
 picture say, counts as coupling, too. In noise whose spectrum falls as that of EEG does, p was below 0.05 in 5 % of 600
-subjects and below 0.01 in 0.3 %, so a verdict is as sure as it claims to be.
+subjects and below 0.01 in 1.3 %, so a verdict is about as sure as it claims to be.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -59,18 +60,17 @@ def sole_writer(out: Path, shard: Shard) -> Iterator[None]:
     own = base if shard == WHOLE else f"{base}-{shard.number}of{shard.count}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            stack.enter_context(_held(out, own))
-            # a whole run and a shard exclude each other; shards do not
-            others = sorted(out.parent.glob(f"{base}-*")) if shard == WHOLE else [out.parent / base]
-            for other in others:
-                with _held(out, other.name):
-                    pass
-            yield
+        with TemporaryFile(dir=out.parent):  # a lock would take a folder that cannot be written for one that is held
+            pass
     except OSError as error:
-        if error.filename is not None and Path(error.filename).name.startswith(base):
-            raise DiskError(f"{out}: cannot be written ({error.strerror}); choose another OUT") from error
-        raise
+        raise DiskError(f"{out}: cannot be written ({error.strerror}); choose another OUT") from error
+    with _held(out, own):
+        # a whole run and a shard exclude each other; shards do not
+        others = sorted(out.parent.glob(f"{base}-*")) if shard == WHOLE else [out.parent / base]
+        for other in others:
+            with _held(out, other.name):
+                pass
+        yield
 
 
 def finishing(out: Path) -> BaseFileLock:

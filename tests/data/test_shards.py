@@ -12,7 +12,7 @@ from eeg2speech.data.prepare import prepare_sources
 from eeg2speech.data.shards import Shard, sole_writer
 from eeg2speech.data.store import Dropped, Store
 from eeg2speech.data.tables import read_table
-from eeg2speech.errors import ConfigError
+from eeg2speech.errors import ConfigError, DiskError
 
 
 def sources(damage=""):
@@ -84,3 +84,8 @@ def test_the_same_share_twice_or_the_whole_beside_a_share_is_refused(tmp_path):
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_not_taken_for_one_in_use():
+    with pytest.raises(DiskError, match="/proc/store: cannot be written"), sole_writer(Path("/proc/store"), Shard()):
+        pass
