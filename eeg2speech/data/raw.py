@@ -10,7 +10,7 @@ from mne.io import BaseRaw
 from mne.io.constants import FIFF
 from numpy.typing import ArrayLike, NDArray
 
-from eeg2speech.data.readers.base import reading
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, RawRecording
 
@@ -20,7 +20,9 @@ UNKNOWN = (float("nan"),) * 3
 EDGES = ("EDGE boundary", "BAD_ACQ_SKIP")
 
 
-def from_mne(raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False) -> RawRecording:
+def from_mne(
+    raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False, beside: Sequence[str] = ()
+) -> RawRecording:
     """Take the EEG channels out of an ``mne.io.Raw``.
 
     Channels in ``raw.info["bads"]`` are marked bad, positions are those of its montage, and where recordings were
@@ -30,13 +32,14 @@ def from_mne(raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False
         raw: Recording.
         kinds: Channel types to take, of ``types.DECODABLE``.
         lazily: Leave the signal in the file; it is read as it is asked for.
+        beside: Further types to take where there are any, which are not decoded from, such as ``eog``.
 
     Raises:
         DataError: It has no such channel.
     """
     types = raw.get_channel_types()
-    picks = [pick for pick, kind in enumerate(types) if kind in kinds]
-    if not picks:
+    picks = [pick for pick, kind in enumerate(types) if kind in (*kinds, *beside)]
+    if not any(types[pick] in kinds for pick in picks):
         raise DataError(
             f"none of the {len(raw.ch_names)} channels of the recording is {' or '.join(kinds).upper()} (they are "
             f"{', '.join(sorted(set(types)))}); set their types (raw.set_channel_types, or type in channels.tsv)"

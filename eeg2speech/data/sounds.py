@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from eeg2speech.data.readers.base import reading
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Sound
 

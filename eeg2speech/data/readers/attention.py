@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from eeg2speech.data.readers.base import chosen, reading
+from eeg2speech.data.readers.base import chosen
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 
 

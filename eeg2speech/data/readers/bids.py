@@ -25,8 +25,8 @@ from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, Condition, RawRecording, Source
 
-TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog"}
-"""Channel types of ``channels.tsv`` that are decoded from."""
+TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog"}
+"""Channel types of ``channels.tsv`` that are decoded from, or that show eye movements."""
 NAMED = ("subject", "session", "task", "run", "acquisition")
 """Entities that templates may name even where the recording has none."""
 

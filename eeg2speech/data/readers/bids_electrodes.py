@@ -13,8 +13,8 @@ import mne
 import numpy as np
 
 from eeg2speech.data.montage import Position
-from eeg2speech.data.readers.base import reading
 from eeg2speech.data.readers.bids_layout import BidsRecording, read_rows, sidecar, sidecars
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}

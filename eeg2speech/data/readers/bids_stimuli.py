@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from eeg2speech.data.readers.base import inside
 from eeg2speech.data.readers.cues import Cue
 from eeg2speech.data.readers.events import Event
+from eeg2speech.data.reading import inside
 from eeg2speech.data.sounds import SUFFIXES
 from eeg2speech.errors import DataError
 from eeg2speech.types import Condition

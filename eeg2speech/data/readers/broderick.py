@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.readers.base import chosen, describe, reading
+from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError

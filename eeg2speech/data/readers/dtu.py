@@ -24,9 +24,10 @@ from eeg2speech.data.readers.attention import (
     subject_number,
     wanted,
 )
-from eeg2speech.data.readers.base import describe, inside, reading
+from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.biosemi import Unit, channels_first, find_cap, in_volts
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError

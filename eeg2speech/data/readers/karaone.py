@@ -16,8 +16,9 @@ import numpy as np
 
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import BaseRaw, from_mne
-from eeg2speech.data.readers.base import chosen, describe, reading
+from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError

@@ -18,9 +18,10 @@ import numpy as np
 import soundfile
 
 from eeg2speech.data.readers.attention import number_at, part, sound_folder, subject_files, subject_number, wanted
-from eeg2speech.data.readers.base import describe, reading
+from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError

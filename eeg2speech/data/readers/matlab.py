@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eeg2speech.data.readers.base import reading
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 
 

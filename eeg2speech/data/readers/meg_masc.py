@@ -20,7 +20,8 @@ from typing import Any
 import mne
 
 from eeg2speech.data.raw import BaseRaw, from_mne
-from eeg2speech.data.readers.base import chosen, describe, inside, reading
+from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError

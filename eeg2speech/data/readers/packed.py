@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from eeg2speech.data.readers.base import reading
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError, DiskError
 from eeg2speech.types import RawRecording
 

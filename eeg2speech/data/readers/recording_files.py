@@ -15,7 +15,7 @@ from mne.io import BaseRaw
 
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_mne
-from eeg2speech.data.readers.base import one_line, reading
+from eeg2speech.data.reading import one_line, reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, RawRecording
 
@@ -90,7 +90,7 @@ def decodable(raw: BaseRaw, datatype: str, file: Path) -> RawRecording:
     """
     try:
         with reading(file):  # types of channels are looked up here, and may be none in a damaged file
-            return from_mne(raw, KINDS[datatype], lazily=True)
+            return from_mne(raw, KINDS[datatype], lazily=True, beside=("eog",) if datatype == "eeg" else ())
     except DataError as error:
         if str(file) in str(error):
             raise

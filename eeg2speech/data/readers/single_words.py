@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.readers.base import chosen, describe, reading
+from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.reading import reading
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Channel, RawRecording, Segment, Sound, Source

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-from eeg2speech.data.readers.base import inside
 from eeg2speech.data.readers.cues import Cue
 from eeg2speech.data.readers.events import Event
+from eeg2speech.data.reading import inside
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Condition
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.raw import from_mne
-from eeg2speech.data.readers.base import chosen, describe, inside, reading
+from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
 from eeg2speech.data.readers.packed import read_packed
+from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.readers.base import chosen, describe, reading
+from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
+from eeg2speech.data.reading import reading
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
 from eeg2speech.types import RawRecording, Segment, Source

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import mne
@@ -59,10 +60,11 @@ def beside(root, ending, subject="01"):
 def test_every_format_gives_volts_names_and_types(tmp_path, suffix):
     raw = load(write_bids(tmp_path / "bids", ONE, suffix=suffix))
     assert raw.rate == 100
-    assert raw.eeg.shape == (5, 1000)
-    np.testing.assert_allclose(raw.eeg[EVERYTHING], volts(seed=1)[:5], atol=3e-9)
-    assert [channel.name for channel in raw.channels] == list(NAMES[:5])  # EOG by channels.tsv
-    assert all(np.isfinite(channel.x) for channel in raw.channels)
+    assert raw.eeg.shape == (6, 1000)
+    np.testing.assert_allclose(raw.eeg[EVERYTHING], volts(seed=1), atol=3e-9)
+    assert [channel.name for channel in raw.channels] == list(NAMES)
+    assert [channel.type for channel in raw.channels] == ["eeg"] * 5 + ["eog"]  # by channels.tsv
+    assert all(np.isfinite(channel.x) for channel in raw.channels[:5])
     assert raw.channels[3].x < -0.07  # T7 is left
 
 
@@ -199,7 +201,7 @@ def test_bad_channels_and_types_come_from_the_table_in_any_order(tmp_path):
     write_tsv(beside(root, "channels.tsv"), reversed(channels(Cz={"status": "bad"}, T7={"type": "MISC"})))
     raw = load(root)
     assert [(c.name, c.status) for c in raw.channels] == [
-        ("Fp1", "good"), ("Fp2", "good"), ("Cz", "bad"), ("Oz", "good"),
+        ("Fp1", "good"), ("Fp2", "good"), ("Cz", "bad"), ("Oz", "good"), ("EOG", "good"),
     ]  # fmt: skip
 
 
@@ -487,7 +489,11 @@ def test_channels_are_those_that_mne_bids_finds(tmp_path, suffix):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = mne_bids.read_raw_bids(path, verbose="ERROR")
-    picks = [name for name, kind in zip(expected.ch_names, expected.get_channel_types(), strict=True) if kind == "eeg"]
+    picks = [
+        name
+        for name, kind in zip(expected.ch_names, expected.get_channel_types(), strict=True)
+        if kind in ("eeg", "eog")
+    ]
     assert [channel.name for channel in raw.channels] == picks
     assert [channel.name for channel in raw.channels if channel.status == "bad"] == expected.info["bads"]
     np.testing.assert_array_equal(raw.eeg[EVERYTHING], expected.get_data(picks))
@@ -500,9 +506,10 @@ def test_published_brainvision_recording_is_read():
     assert source.recording == "sub-01_ses-eeg_task-rest"
     assert (source.subject, source.session) == ("01", "eeg")
     raw = source.load()
-    assert raw.eeg.shape == (64, 10_000)
+    assert Counter(channel.type for channel in raw.channels) == {"eeg": 64, "eog": 2}
+    assert raw.eeg.shape == (66, 10_000)
     assert raw.rate == 5000
     assert [channel.name for channel in raw.channels if channel.status == "bad"] == ["PO10"]
     assert place(raw, "Fp1") == pytest.approx((-0.0374127, 0.1110214, 0.0498709), abs=1e-6)
-    assert all(np.isfinite(channel.z) for channel in raw.channels)
+    assert all(np.isfinite(channel.z) for channel in raw.channels if channel.type == "eeg")
     assert (raw.segments[0].duration, raw.segments[0].condition) == (2.0, "rest")
