@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,8 +52,7 @@ class StoreWriter:
             self.root = out
         else:
             self.root = out.with_name(out.name + ".partial")
-            if (self.root / "dataset.json").is_file():
-                self._check_same(self.root)
+            self._take_up()
         self._finished = self.root / ".finished"
         self._failed = self.root / ".failed"
         with disk_of(self.root):
@@ -242,6 +242,17 @@ class StoreWriter:
                 for file in notes.glob("*.json"):
                     file.unlink()
                 notes.rmdir()
+
+    def _take_up(self) -> None:
+        """Go on with what a killed or failed run has left, or clear it away if nothing in it is finished."""
+        if not (self.root / "dataset.json").is_file():
+            return
+        try:
+            self._check_same(self.root)
+        except ConfigError:
+            if any((self.root / ".finished").glob("*.json")):
+                raise
+            shutil.rmtree(self.root)
 
     def _check_same(self, root: Path) -> None:
         try:

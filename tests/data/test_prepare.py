@@ -146,6 +146,15 @@ def test_other_settings_are_refused_by_their_name(tmp_path):
         prepare_sources([source("sub-02")], tmp_path / "store", description(), Preprocessing(notch=60.0))
 
 
+def test_other_settings_are_welcome_as_long_as_nothing_is_finished(tmp_path):
+    broken = [source("sub-01", damage="cut short"), source("sub-02", damage="cut short")]
+    with pytest.raises(DataError, match="no recording could be prepared"):
+        prepare_sources(broken, tmp_path / "store", description())
+    sources = [source("sub-01"), source("sub-02", damage="cut short")]
+    assert len(prepare_sources(sources, tmp_path / "store", description(), Preprocessing(notch=60.0)).errors) == 1
+    assert Store(tmp_path / "store").description.settings["preprocessing.notch"] == 60.0
+
+
 def test_mistakes_are_found_before_anything_is_read(tmp_path):
     for arguments in ({"jobs": 0}, {"preprocessing": Preprocessing(band=(1.0, 80.0))}):
         with pytest.raises(ConfigError, match=r"jobs=0|preprocessing\.band"):
