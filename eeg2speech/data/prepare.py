@@ -165,7 +165,7 @@ def _prepare(
         Dropped(row.recording, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"
     ]
     lost = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
-    if preprocessing.reject is not None and lost > 0:
+    if preprocessing.reject is not None and lost > 1 / preprocessing.rate:
         dropped.append(Dropped(row.recording, "time", "", lost, "amplitude"))
     writer.add_row(row, channels, segments, inputs, dropped)
     return ""
