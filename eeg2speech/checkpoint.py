@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from torch import Tensor, nn
 
 from eeg2speech.errors import DataError
 from eeg2speech.exports import Part, read_config, read_export, write_export
+from eeg2speech.frozen import put_back
 
+FORMAT = 1
+"""Of the checkpoints that runs write; raised when an older version could misread a newer one's."""
+FORMAT_KEY = "eeg2speech_format"
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
     LookupError, TypeError, AttributeError, AssertionError,  # what the restricted unpickler makes of flipped bytes
@@ -31,24 +36,59 @@ def canonical_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {canonical(name): value for name, value in state.items()}
 
 
-def read_checkpoint(file: Path) -> dict[str, Any]:
+def read_checkpoint(file: Path, mapped: bool = True) -> dict[str, Any]:
     """Read a Lightning checkpoint without unpickling objects.
 
+    Args:
+        file: What a run wrote.
+        mapped: Leave tensors in the file until they are used. A run that resumes works on them for days: it reads them.
+
     Raises:
-        DataError: The file is missing, truncated, or not a checkpoint.
+        DataError: The file is missing, truncated, not a checkpoint, or of a newer version; the message names another
+            one in its folder that can be read.
     """
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        return _read(file, mapped)
+    except DataError as error:
+        raise DataError(f"{error}; {_advice(file)}") from error.__cause__
+
+
+def _read(file: Path, mapped: bool) -> dict[str, Any]:
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise DataError(f"{file}: no such checkpoint") from None
+    except pickle.UnpicklingError as error:  # torch's own message advises to run what the file holds
+        raise DataError(
+            f"{file}: not a readable checkpoint (damaged, or it holds objects besides tensors and plain values, which "
+            "are never unpickled)"
+        ) from error
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{file}: not a readable checkpoint ({reason}); use another one, e.g. last.ckpt") from error
+        raise DataError(f"{file}: not a readable checkpoint ({reason})") from error
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise DataError(f"{file}: not a Lightning checkpoint (no state_dict); use one that a run wrote")
-    content: dict[str, Any] = checkpoint
-    return content
+        raise DataError(f"{file}: not a Lightning checkpoint (no state_dict)")
+    version = checkpoint.get(FORMAT_KEY, FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise DataError(
+            f"{file}: written by a newer eeg2speech ({FORMAT_KEY}={version}, this one reads up to {FORMAT}); update "
+            "eeg2speech"
+        )
+    return put_back(checkpoint, file)
+
+
+def _advice(file: Path) -> str:
+    """Which other checkpoint in the folder can be read, the latest step first."""
+    steps: dict[str, int] = {}
+    for other in sorted(file.parent.glob("*.ckpt")):
+        if other != file:
+            with suppress(DataError):
+                steps[other.name] = int(_read(other, mapped=True).get("global_step", 0))
+    if not steps:
+        return "no other checkpoint beside it can be read: use one that a run wrote"
+    name = max(steps, key=lambda name: steps[name])
+    return f"{name} beside it is good (step {steps[name]}): name that one"
 
 
 def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
@@ -102,21 +142,25 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: str, ass
     Raises:
         DataError: Names or shapes differ; the message lists them.
     """
-    have = {canonical(name): (name, value) for name, value in module.state_dict().items()}
-    missing, unexpected = sorted(have.keys() - weights.keys()), sorted(weights.keys() - have.keys())
+    have = {canonical(name): name for name in module.state_dict()}
+    if found := differences(canonical_state(module.state_dict()), weights):
+        raise DataError(f"{source}: does not fit {type(module).__name__}; {found}; use its own settings")
+    module.load_state_dict({have[name]: value for name, value in weights.items()}, assign=assign)
+
+
+def differences(have: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """Say in which names and shapes the weights of a model and those given to it differ; nothing where they fit."""
+    missing, unexpected = sorted(have.keys() - given.keys()), sorted(given.keys() - have.keys())
     shapes = [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(have[name][1].shape)}"
-        for name in sorted(have.keys() & weights.keys())
-        if have[name][1].shape != weights[name].shape
+        f"{name} {tuple(given[name].shape)} instead of {tuple(have[name].shape)}"
+        for name in sorted(have.keys() & given.keys())
+        if have[name].shape != given[name].shape
     ]
-    found = [
+    return "; ".join(
         f"{what}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         if names
-    ]
-    if found:
-        raise DataError(f"{source}: does not fit {type(module).__name__}; {'; '.join(found)}; use its own settings")
-    module.load_state_dict({have[name][0]: value for name, value in weights.items()}, assign=assign)
+    )
 
 
 def export_part(source: Path, out: Path, part: str = "encoder") -> Path:

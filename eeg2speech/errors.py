@@ -1,6 +1,9 @@
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
+PREEMPTED = 75
+"""Exit status of a run that was asked to make room and saved where it stands (EX_TEMPFAIL: try again)."""
+
 
 class Eeg2SpeechError(Exception):
     """Something a user can put right: one line that says what is wrong, where, the value, and what to do."""

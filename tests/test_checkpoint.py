@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from eeg2speech.checkpoint import (
+    FORMAT,
+    FORMAT_KEY,
     canonical,
     canonical_state,
     export_part,
@@ -141,6 +143,24 @@ def test_damaged_bytes_never_escape_as_another_error(tmp_path, seed):
     warnings.simplefilter("ignore")  # about pickle protocols that do not exist
     with suppress(DataError):
         read_part(file, "encoder")
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text", "missing", "only weights", "newer"])
+def test_the_good_one_beside_it_is_offered(tmp_path, how):
+    for name, step in (("best.ckpt", 30), ("last.ckpt", 20), ("older.ckpt", 10), ("broken.ckpt", 50)):
+        torch.save({**torch.load(make_checkpoint(tmp_path / name)), "global_step": step}, tmp_path / name)
+    os.truncate(tmp_path / "broken.ckpt", 3000)
+    if how == "newer":
+        torch.save({**torch.load(tmp_path / "last.ckpt"), FORMAT_KEY: FORMAT + 1}, tmp_path / "last.ckpt")
+    else:
+        spoil(tmp_path / "last.ckpt", how)
+    with pytest.raises(DataError, match=r"last\.ckpt: .*; best\.ckpt beside it is good \(step 30\)") as caught:
+        read_checkpoint(tmp_path / "last.ckpt")
+    assert ("update eeg2speech" in str(caught.value)) == (how == "newer")
+    for name in ("best.ckpt", "older.ckpt"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match="no other checkpoint beside it can be read"):
+        read_checkpoint(tmp_path / "last.ckpt")
 
 
 def test_a_part_that_is_not_there_is_named_with_those_that_are(tmp_path):

@@ -235,3 +235,19 @@ def test_tests_and_doctor_name_a_damaged_checkpoint(stage: Run, tmp_path: Path, 
     bad.write_bytes(b"PK\x03\x04 cut short")
     assert stage("test", "--ckpt_path", str(bad)) == 1
     assert "bad.ckpt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_a_foreign_checkpoint_is_told_in_one_line(
+    command: str, stage: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    content = {"state_dict": {"weight": torch.zeros(2)}, "pytorch-lightning_version": "2.6.0", "loops": {}}
+    torch.save(content, tmp_path / "foreign.ckpt")
+    assert stage(command, "--ckpt_path", str(tmp_path / "foreign.ckpt")) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: the checkpoint (ckpt_path) does not fit this MAEEGTask; missing: autoencoder.")
+    assert "unexpected: weight" in error
+    other = {"_class_path": "eeg2speech.tasks.AlignmentTask"}
+    torch.save({**content, "hyper_parameters": other}, tmp_path / "other.ckpt")
+    assert stage(command, "--ckpt_path", str(tmp_path / "other.ckpt")) == 1
+    assert "other.ckpt: a checkpoint of AlignmentTask, while the config is for MAEEGTask" in capsys.readouterr().err

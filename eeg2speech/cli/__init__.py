@@ -20,6 +20,7 @@ TOOLS = {
     "export": ("eeg2speech.cli.export", "Write what a checkpoint holds as safetensors and config.json."),
     "generate": ("eeg2speech.cli.generate", "Make speech out of EEG with a trained model."),
     "resynthesise": ("eeg2speech.cli.resynthesise", "Make speech out of speech: the best that EEG could give."),
+    "plan": ("eeg2speech.cli.plan", "Estimate memory, time and GPU-hours of a stage, before it runs."),
     "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
 }
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
         argv: Words after ``eeg2speech``.
 
     Returns:
-        Exit status: 0 done, 1 a problem that the message explains, 2 a mistake on the command line, 130 interrupted.
+        Exit status: 0 done, 1 a problem that the message explains, 2 a mistake on the command line, 75 pre-empted and
+        saved, 130 interrupted.
     """
     argv = list(argv)
     from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError
@@ -57,6 +59,10 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> None:
     """Entry point of the console script."""
+    if sys.argv[1:2] == ["fit"]:  # imports take seconds, in which a cluster may already want its machine back
+        from eeg2speech.signals import PREEMPTING, note
+
+        note.take(*PREEMPTING)
     sys.exit(main(sys.argv[1:]))
 
 

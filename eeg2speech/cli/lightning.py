@@ -9,19 +9,23 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from eeg2speech.callbacks import ThroughputBar
+from eeg2speech import slurm
+from eeg2speech.callbacks import GracefulInterrupt, ThroughputBar
+from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
+from eeg2speech.cli.resuming import newest_checkpoint
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
 from eeg2speech.tasks import Task
@@ -44,8 +48,10 @@ class SaveRunConfig(SaveConfigCallback):
         """Choose the file name before the parent writes it."""
         folder = Path(trainer.log_dir or ".")  # a collective: every rank asks
         if trainer.is_global_zero and not self.already_saved:
-            if stage == "fit" and self.config.get("ckpt_path") is None:
-                set_aside(folder)
+            if stage == "fit":
+                if self.config.get("ckpt_path") is None and not slurm.continues(folder):
+                    set_aside(folder)
+                slurm.record_job(folder)
             name, count = Path(self.config_filename), 0
             while (folder / self.config_filename).exists():
                 count += 1
@@ -123,12 +129,22 @@ class StageCLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
         if config.get("enable_progress_bar") is not False:  # one in the YAML could not be switched off
             callbacks = [*callbacks, ThroughputBar()]
+        if not any(isinstance(callback, GracefulInterrupt) for callback in config.get("callbacks") or []):
+            callbacks = [*callbacks, GracefulInterrupt()]
         trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = SoundCheckpointIO()
         return trainer
 
     def _parse_ckpt_path(self) -> None:
         config = self.config[self.config.subcommand]
         name = config.get("ckpt_path")
+        if name is not None:
+            name = config.ckpt_path = str(name)  # typing may take `str | Path` for `Path | str`, if it met that first
+        fitting = self.config.subcommand == "fit"
+        if fitting and (name == "auto" or slurm.continues(Path(config.run))):
+            found = newest_checkpoint(Path(config.run))
+            name = config.ckpt_path = str(found) if found else None if name == "auto" else name
         if name in ("last", "best"):
             file = Path(config.run) / "checkpoints" / f"{name}.ckpt"
             if not file.is_file():
@@ -138,12 +154,29 @@ class StageCLI(LightningCLI):
                 )
             config.ckpt_path = str(file)
         elif name is not None and not Path(name).is_file():
-            raise ConfigError(f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`")
+            raise ConfigError(
+                f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`"
+            )
         if name is not None:
-            read_checkpoint(Path(config.ckpt_path))  # a damaged file is named here, before anything is built
+            checkpoint = read_checkpoint(
+                Path(config.ckpt_path)
+            )  # a damaged file is named here, before anything is built
+            _check_stage(Path(config.ckpt_path), checkpoint, str(config.model.class_path))
         # When fitting, the command line decides; a checkpoint's own settings would silently override it.
-        if self.config.subcommand != "fit":
+        if not fitting:
             super()._parse_ckpt_path()
+
+
+def _check_stage(file: Path, checkpoint: Mapping[str, Any], wanted: str) -> None:
+    """See that a checkpoint is of the stage that the config is for."""
+    settings = checkpoint.get("hyper_parameters")
+    theirs = str(settings.get("_class_path", "")) if isinstance(settings, dict) else ""
+    ours = wanted.rpartition(".")[2]
+    if theirs and theirs.rpartition(".")[2] != ours:
+        raise ConfigError(
+            f"{file}: a checkpoint of {theirs.rpartition('.')[2]}, while the config is for {ours} (ckpt_path, "
+            "model.class_path); later stages take a run over by model.encoder_weights or model.aligner"
+        )
 
 
 def run_stage(argv: Sequence[str]) -> int:
@@ -155,6 +188,7 @@ def run_stage(argv: Sequence[str]) -> int:
     Returns:
         Exit status.
     """
+    slurm.check_launch()
     _quieten()
     common = {"allow_abbrev": False}
     parser_kwargs = {
@@ -204,6 +238,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", "Found .* in eval mode at the start of training.*")  # what is frozen
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # Lightning 2.6, torch 2.15
+    warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")  # log-in nodes
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(_no_advice)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import math
 import warnings
 from abc import abstractmethod
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from eeg2speech.checkpoint import canonical, canonical_state, load_into, read_part
-from eeg2speech.errors import ConfigError
+from eeg2speech import frozen
+from eeg2speech.checkpoint import canonical, canonical_state, differences, load_into, read_checkpoint, read_part
+from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.tasks.remembered import remembered_data
@@ -154,20 +157,46 @@ class Task(pl.LightningModule):
             for part, (module, described) in self.parts.items()
         }
         checkpoint["state_dict"] = canonical_state(checkpoint["state_dict"])
+        checkpoint[frozen.NAMES] = [
+            canonical(name) for name, value in self.named_parameters() if not value.requires_grad
+        ]
         data = getattr(self._trainer, "datamodule", None)
         if data is not None:
             checkpoint["data"] = remembered_data(data, getattr(self, "subjects", None))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give names the prefixes that this model's wrappers add."""
+        """Give names the prefixes that this model's wrappers add.
+
+        Raises:
+            DataError: The weights are those of another model.
+        """
+        if frozen.FILE in checkpoint:
+            raise ConfigError(
+                f"the weights that were not trained are in {checkpoint[frozen.FILE]} beside the checkpoint, which "
+                "Lightning's own reader does not know; add eeg2speech.callbacks.SoundCheckpoint (trainer.callbacks)"
+            )
         names = dict(zip(canonical_state(self.state_dict()), self.state_dict(), strict=True))
         checkpoint["state_dict"] = {names.get(k, k): v for k, v in checkpoint["state_dict"].items()}
+        if found := differences(self.state_dict(), checkpoint["state_dict"]):
+            raise DataError(
+                f"the checkpoint (ckpt_path) does not fit this {type(self).__name__}; {found}; go on with the "
+                "config.yaml of the run that it is from"
+            )
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As Lightning's, without unpickling, and with the weights that stand beside the checkpoint."""
+        whole = io.BytesIO()
+        torch.save(read_checkpoint(Path(checkpoint_path)), whole)
+        whole.seek(0)
+        return super().load_from_checkpoint(whole, *args, **kwargs)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Log the norm of the gradient before it is clipped."""
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             squares = [p.grad.detach().square().sum() for p in self.parameters() if p.grad is not None]
-            self.log("train/grad_norm", cast(Tensor, sum(squares)).sqrt())
+            if squares:  # none where a callback leaves the step out
+                self.log("train/grad_norm", cast(Tensor, sum(squares)).sqrt())
 
 
 def _plain(value: Any) -> bool:

@@ -271,8 +271,8 @@ class DiffusionTask(Task):
         config = checkpoint.get("parts", {}).get("speech", {}).get("config", {})
         self.model.check_fingerprint(config.get("fingerprint", ""), "the checkpoint")
         own = {name: value for name, value in self.state_dict().items() if _plain_name(name) in self.model.frozen_names}
-        super().on_load_checkpoint(checkpoint)
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
+        super().on_load_checkpoint(checkpoint)
 
 
 def _plain_name(name: str) -> str:

@@ -1,0 +1,115 @@
+"""What is on the disk after a save that failed."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from eeg2speech.callbacks import checkpoint_io
+from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
+from eeg2speech.checkpoint import read_checkpoint
+from eeg2speech.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def content(step: int, size: int = 10) -> dict[str, Any]:
+    return {"state_dict": {"weight": torch.full((size,), float(step))}, "global_step": step}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_full_disk_keeps_the_last_good_one(small_disk: Path):
+    io = SoundCheckpointIO()
+    io.save_checkpoint(content(1), small_disk / "last.ckpt")
+    with pytest.warns(UserWarning, match="No space left on device.*the earlier one is kept; training goes on"):
+        io.save_checkpoint(content(2, 10**6), small_disk / "last.ckpt")
+    assert io.failed
+    assert read_checkpoint(small_disk / "last.ckpt")["global_step"] == 1
+    assert names(small_disk) == ["last.ckpt"]
+    io.remove_checkpoint(small_disk / "last.ckpt")  # as Lightning does where names hold the step
+    assert names(small_disk) == ["last.ckpt"]
+    io.save_checkpoint(content(3), small_disk / "other.ckpt")
+    io.remove_checkpoint(small_disk / "last.ckpt")
+    assert names(small_disk) == ["other.ckpt"]
+    assert (io.failed, io.failures) == (False, 1)
+
+
+def test_a_first_save_that_fails_leaves_nothing(small_disk: Path):
+    with pytest.warns(UserWarning, match="there is none of that name yet"):
+        SoundCheckpointIO().save_checkpoint(content(1, 10**6), small_disk / "last.ckpt")
+    assert names(small_disk) == []
+
+
+def test_other_errors_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(checkpoint_io.torch, "save", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        SoundCheckpointIO().save_checkpoint(content(1), tmp_path / "last.ckpt")
+
+
+class Scores(Callback):
+    """Lets ``val/score`` take given values, one a validation."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = values
+
+    def on_validation_end(self, trainer, pl_module) -> None:
+        index = trainer.global_step // 4 - 1
+        trainer.callback_metrics["val/score"] = torch.tensor(self.values[index])
+
+
+def test_a_run_survives_a_full_disk_and_then_keeps_what_beats_the_file(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = torch.save
+
+    def full_at_step_8(what: dict[str, Any], stream: Any) -> None:
+        if what["global_step"] == 8:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(what, stream)
+
+    monkeypatch.setattr(checkpoint_io.torch, "save", full_at_step_8)
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(f"""
+trainer:
+  max_steps: 18
+  callbacks:
+  - class_path: {Scores.__module__}.Scores
+    init_args: {{values: [5.0, 1.0, 3.0, 4.0]}}
+  - class_path: eeg2speech.callbacks.SoundCheckpoint
+    init_args: {{monitor: val/score, filename: best, save_last: true, enable_version_counter: false}}
+""")
+    configs = [f"--config={path}" for path in (ROOT / "configs/maeeg.yaml", ROOT / "tests/conf/tiny.yaml", overlay)]
+    with pytest.warns(UserWarning, match="not saved"):
+        assert main(["fit", *configs, f"--data.store={tiny_store}", f"--run={tmp_path / 'run'}"]) == 0
+    folder = tmp_path / "run/checkpoints"
+    assert names(folder) == ["best.ckpt", "last.ckpt"]
+    assert read_checkpoint(folder / "last.ckpt")["global_step"] == 18  # although the best was long before
+    best = read_checkpoint(folder / "best.ckpt")
+    assert best["global_step"] == 12  # 3.0: worse than what was lost, better than the file of step 4
+    (state,) = [value for key, value in best["callbacks"].items() if key.startswith("ModelCheckpoint")]
+    assert state["best_model_score"] == 3.0
