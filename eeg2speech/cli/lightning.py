@@ -214,13 +214,17 @@ def run_stage(argv: Sequence[str]) -> int:
             args=None if from_console else list(argv),
         )
     except ValueError as error:
-        raise _first_cause(error) from error
+        raise first_cause(error) from error
+    except SystemExit as left:
+        if isinstance(left.__context__, KeyboardInterrupt):  # which Lightning turns into status 1
+            raise left.__context__ from None
+        raise
     finally:
         sys.argv = kept
     return 0
 
 
-def _first_cause(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """The message for the user inside what jsonargparse wraps around an error of a class that it builds."""
     inner: BaseException | None = error
     while inner is not None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.callbacks import AverageTrained
-from eeg2speech.cli.lightning import StageCLI, StageParser
+from eeg2speech.cli.lightning import StageCLI, StageParser, first_cause
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError, Eeg2SpeechError
+from eeg2speech.errors import ConfigError
 from eeg2speech.planning import Run
 from eeg2speech.tasks import Task
 
@@ -98,18 +98,9 @@ def _parse(argv: Sequence[str], alignment: Sequence[str]) -> PlannedCLI:
         )  # fmt: skip
         return cli
     except ValueError as error:
-        raise _said_to_users(error) from error
+        raise first_cause(error) from error
     finally:
         sys.argv = kept
-
-
-def _said_to_users(error: BaseException) -> BaseException:
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, Eeg2SpeechError):
-            return inner
-        inner = inner.__cause__ or inner.__context__
-    return error
 
 
 def _precision(value: Any) -> str:
