@@ -75,6 +75,7 @@ benchmark: $(VENV)/.installed-dev ## Time the model and the data module against 
 	$(BIN)/python -m tests.benchmarks.audio
 	$(BIN)/python -m tests.benchmarks.diffusion --seconds 1.28
 	$(BIN)/python -m tests.benchmarks.loader
+	$(BIN)/python -m tests.benchmarks.operations
 
 clean: ## Remove what was built, but no runs
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
