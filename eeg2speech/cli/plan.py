@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eeg2speech.cli.planned import PlannedStage, build_planned
+from eeg2speech.cli.planned import USAGE, PlannedStage, build_planned
 from eeg2speech.errors import ConfigError
 from eeg2speech.planning import GPUS, Assumptions, Estimate, Footprint, Run, estimate, footprint
 from eeg2speech.planning.hardware import GIGA
@@ -55,8 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eeg2speech plan",
         description="Estimate memory, time and GPU-hours of a stage from counts of its operations, without training.",
-        usage="%(prog)s --config FILE [--config OVERLAY ...] [--gpus 1,8,64] [--gpu h100] "
-        "[--{data,model,trainer}.KEY VALUE ...]",
+        usage=USAGE,
         allow_abbrev=False,
     )
     add = parser.add_argument

@@ -16,6 +16,9 @@ from eeg2speech.planning import Run
 from eeg2speech.tasks import Task
 
 STAGE2 = "alignment.yaml"
+USAGE = (
+    "%(prog)s --config FILE [--config OVERLAY ...] [--gpus 1,8,64] [--gpu h100] [--{data,model,trainer}.KEY VALUE ...]"
+)
 
 
 @dataclass
@@ -94,7 +97,7 @@ def _parse(argv: Sequence[str], alignment: Sequence[str]) -> PlannedCLI:
         cli: PlannedCLI = chosen(
             Task, EEGAudioDataModule, subclass_mode_model=True, save_config_callback=None, parser_class=StageParser,
             auto_configure_optimizers=False, seed_everything_default=0, run=False, args=list(argv),
-            parser_kwargs={"prog": "eeg2speech plan", "allow_abbrev": False},
+            parser_kwargs={"prog": "eeg2speech plan", "allow_abbrev": False, "usage": USAGE},
         )  # fmt: skip
         return cli
     except ValueError as error:
