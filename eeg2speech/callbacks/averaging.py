@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eeg2speech.checkpoint import canonical
 from eeg2speech.errors import ConfigError
+from eeg2speech.sharded import all_whole, deal_out, dealt_like, is_dealt_out, rows_of
 
 
 class AverageTrained(Callback):
@@ -16,6 +17,8 @@ class AverageTrained(Callback):
 
     A checkpoint's ``state_dict`` holds the average, which tests and later use take; the weights that training goes on
     with stand beside it. Lightning's own callback copies the whole model, frozen parts included.
+
+    Where weights are dealt out to processes, so is their average.
 
     Reference: Polyak and Juditsky 1992, Acceleration of stochastic approximation by averaging.
 
@@ -52,7 +55,8 @@ class AverageTrained(Callback):
         self.updates = trainer.global_step
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         here = _trained(pl_module)
-        torch._foreach_lerp_([self.average[name] for name in here], [*here.values()], 1 - decay)
+        averages = [rows_of(self.average[name]) for name in here]
+        torch._foreach_lerp_(averages, [rows_of(value) for value in here.values()], 1 - decay)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validate with the average."""
@@ -61,6 +65,7 @@ class AverageTrained(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on with the weights of training."""
+        deal_out(pl_module)  # which were together for validation
         self._swap(pl_module)
         self._swapped = False
 
@@ -68,12 +73,13 @@ class AverageTrained(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Put the average into ``state_dict`` and the weights of training beside it."""
-        if not self.average:
+        kept = all_whole(self.average) if is_dealt_out(pl_module) else self.average  # every process has to ask
+        if not kept or not trainer.is_global_zero:
             return
         state = checkpoint["state_dict"]
         names = {canonical(name): name for name in state}
-        here = {name: state[names[name]] for name in self.average}
-        average, training = (here, self.average) if self._swapped else (self.average, here)
+        here = {name: state[names[name]] for name in kept}
+        average, training = (here, kept) if self._swapped else (kept, here)
         checkpoint["trained_weights"] = training
         checkpoint["state_dict"] = {**state, **{names[name]: value for name, value in average.items()}}
 
@@ -85,10 +91,11 @@ class AverageTrained(Callback):
         if training is None or trainer.state.fn != "fit":
             return
         state = {canonical(name): value for name, value in checkpoint["state_dict"].items()}
-        self.average = {name: state[name].clone() for name in training}
+        here = _trained(pl_module)
+        self.average = {name: dealt_like(state[name], here.get(name)).clone() for name in training}
         with torch.no_grad():
-            for name, value in _trained(pl_module).items():
-                value.copy_(training[name])
+            for name, value in here.items():
+                value.copy_(dealt_like(training[name], value))
 
     def state_dict(self) -> dict[str, Any]:
         """How often the average was moved."""

@@ -19,6 +19,7 @@ from eeg2speech.checkpoint import canonical, canonical_state, differences, load_
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
+from eeg2speech.sharded import whole
 from eeg2speech.tasks.remembered import remembered_data
 from eeg2speech.types import TEST_PARTS, Batch
 
@@ -109,6 +110,18 @@ class Task(pl.LightningModule):
             _, weights, _ = read_part(self.encoder_weights, "encoder")
             load_into(self.encoder, weights, f"{self.encoder_weights} (model.encoder_weights)")
 
+    def configure_model(self) -> None:
+        """Deal out the weights where the run's strategy asks for it; a stage that can overrides this.
+
+        Raises:
+            ConfigError: It asks, and the stage cannot.
+        """
+        if self.device_mesh is not None:
+            raise ConfigError(
+                f"the weights of {type(self).__name__} cannot be dealt out to devices, only those of stage 3 can; take "
+                "configs/trainer/ddp.yaml in the place of fsdp.yaml (trainer.strategy)"
+            )
+
     def configure_optimizers(self) -> Any:
         """Make the optimizer with a schedule per step; no weight decay on biases and norms."""
         optimizer = self.optimizer_factory(cast(Any, decay_groups(self, self.rate_of)))
@@ -196,7 +209,7 @@ class Task(pl.LightningModule):
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             squares = [p.grad.detach().square().sum() for p in self.parameters() if p.grad is not None]
             if squares:  # none where a callback leaves the step out
-                self.log("train/grad_norm", cast(Tensor, sum(squares)).sqrt())
+                self.log("train/grad_norm", whole(cast(Tensor, sum(squares))).sqrt())
 
 
 def _plain(value: Any) -> bool:

@@ -11,16 +11,17 @@ from eeg2speech.callbacks import checkpoint_io
 
 
 class KillAt(Callback):
-    """Kills its process, as a machine that dies does: nothing is caught, nothing is cleaned up.
+    """Kills its process, as a machine that dies does: nothing is caught, nothing is cleaned up. Or tells it to leave.
 
     Args:
         step: Optimizer steps that are done by then.
         moment: What it is doing.
         rank: Which process dies.
+        number: Of the signal.
     """
 
-    def __init__(self, step: int, moment: str, rank: int = 0) -> None:
-        self.step, self.moment, self.rank = step, moment, rank
+    def __init__(self, step: int, moment: str, rank: int = 0, number: int = signal.SIGKILL) -> None:
+        self.step, self.moment, self.rank, self.number = step, moment, rank, number
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.moment in ("writing", "written"):
@@ -56,4 +57,4 @@ class KillAt(Callback):
 
     def _die(self, trainer: pl.Trainer, *moments: str) -> None:
         if self.moment in moments and trainer.global_step == self.step and trainer.global_rank == self.rank:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
