@@ -16,7 +16,7 @@ from eeg2speech.cli import main
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["eeg2speech.cli.lightning", "eeg2speech.models.audioldm2.speech", "tensorboard"])
-DEADLINE = 120
+DEADLINE = 600
 """Seconds."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -118,7 +120,22 @@ def test_a_checkpoint_in_the_middle_of_an_accumulated_step_is_exact(ranks: int, 
 
 
 @pytest.mark.slow
-def test_stage_3_is_repeated_bit_for_bit(tiny_store: Path, tmp_path: Path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_kills_at_random_moments_lose_nothing(ranks: int, tiny_store: Path, tmp_path: Path):
+    options = TWO_RANKS if ranks == 2 else ()
+    started = time.monotonic()
+    assert run(fit("maeeg", tiny_store, tmp_path / "whole", *options), tmp_path / "log", ranks) == [0] * ranks
+    took = time.monotonic() - started
+    random, cut = Random(ranks), fit("maeeg", tiny_store, tmp_path / "cut", *options, "--ckpt_path=auto")
+    died = [run(cut, tmp_path / "log", ranks, kill_after=random.uniform(0.1, took)) for _ in range(8)]
+    assert [-9] * ranks in died, died
+    assert run(cut, tmp_path / "log", ranks) == [0] * ranks, log(tmp_path)
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_stage_3_is_repeated_bit_for_bit(ranks: int, tiny_store: Path, tmp_path: Path):
     stage2, log_file = tmp_path / "alignment", tmp_path / "log"
     export = "--trainer.callbacks+={class_path: eeg2speech.callbacks.ExportEncoder}"
     assert run(fit("alignment", tiny_store, stage2, "--trainer.max_steps=4", export), log_file) == [0], log(tmp_path)
@@ -133,10 +150,13 @@ def test_stage_3_is_repeated_bit_for_bit(tiny_store: Path, tmp_path: Path):
         "--model.init_args.encoder_rate=0.1",
         "--trainer.callbacks+={class_path: eeg2speech.callbacks.AverageTrained}",
     ]
+    options += TWO_RANKS if ranks == 2 else ()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert run(fit("diffusion", tiny_store, whole, *options), log_file) == [0], log(tmp_path)
+    assert run(fit("diffusion", tiny_store, whole, *options), log_file, ranks) == [0] * ranks, log(tmp_path)
     for step, moment in ((5, "gradients"), (8, "writing"), (9, "stepped")):
         go_on = ("--ckpt_path=last",) if (cut / "checkpoints/last.ckpt").exists() else ()
-        assert run(fit("diffusion", tiny_store, cut, *options, killed_at(step, moment), *go_on), log_file) == [-9]
-    assert run(fit("diffusion", tiny_store, cut, *options, "--ckpt_path=last"), log_file) == [0], log(tmp_path)
+        died = run(fit("diffusion", tiny_store, cut, *options, killed_at(step, moment), *go_on), log_file, ranks)
+        assert died[0] == -9, log(tmp_path)
+    again = run(fit("diffusion", tiny_store, cut, *options, "--ckpt_path=last"), log_file, ranks)
+    assert again == [0] * ranks, log(tmp_path)
     assert_same(whole, cut, "trained_weights")
