@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,10 +16,10 @@ class KillAt(Callback):
         step: Optimizer steps that are done by then.
         moment: What it is doing.
         rank: Which process dies.
-        number: Of the signal.
+        number: Of the signal; 9 is SIGKILL.
     """
 
-    def __init__(self, step: int, moment: str, rank: int = 0, number: int = signal.SIGKILL) -> None:
+    def __init__(self, step: int, moment: str, rank: int = 0, number: int = 9) -> None:
         self.step, self.moment, self.rank, self.number = step, moment, rank, number
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
