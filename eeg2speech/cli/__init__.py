@@ -21,6 +21,7 @@ TOOLS = {
     "generate": ("eeg2speech.cli.generate", "Make speech out of EEG with a trained model."),
     "resynthesise": ("eeg2speech.cli.resynthesise", "Make speech out of speech: the best that EEG could give."),
     "plan": ("eeg2speech.cli.plan", "Estimate memory, time and GPU-hours of a stage, before it runs."),
+    "report": ("eeg2speech.cli.report", "Write one HTML page about runs: verdicts, figures, curves, pictures, sounds."),
     "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
 }
 

@@ -6,6 +6,7 @@ from eeg2speech.plotting.alignment import Curve, gallery_figure, lag_figure, sim
 from eeg2speech.plotting.coupling import Estimate, chance_figure, coupling_lag_figure, response_figure
 from eeg2speech.plotting.dataset import Row, montage_figure, spectra_figure, timeline_figure
 from eeg2speech.plotting.reconstruction import reconstruction_figure
+from eeg2speech.plotting.runs import Mark, compared_figure, draw_spectrogram, training_figure
 from eeg2speech.plotting.signals import ALPHA_BAND, psd_figure
 from eeg2speech.plotting.sound import spectrogram_figure
 from eeg2speech.plotting.space import cosine_figure, plane_figure
@@ -19,11 +20,14 @@ __all__ = [
     "Curve",
     "Estimate",
     "Figure",
+    "Mark",
     "Row",
     "chance_figure",
+    "compared_figure",
     "cosine_figure",
     "coupling_lag_figure",
     "draw_identification",
+    "draw_spectrogram",
     "draw_speech",
     "error_topomap",
     "gallery_figure",
@@ -38,4 +42,5 @@ __all__ = [
     "spectra_figure",
     "spectrogram_figure",
     "timeline_figure",
+    "training_figure",
 ]
