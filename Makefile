@@ -6,7 +6,7 @@ RUN    ?= runs/maeeg
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev demo maeeg audiomae alignment diffusion tensorboard test test-all format lint types benchmark clean
+.PHONY: help install install-dev docs demo maeeg audiomae alignment diffusion tensorboard test test-all format lint types benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## Install into .venv
 install-dev: $(VENV)/.installed-dev ## Install with everything a developer needs
@@ -76,6 +80,10 @@ benchmark: $(VENV)/.installed-dev ## Time the model and the data module against 
 	$(BIN)/python -m tests.benchmarks.diffusion --seconds 1.28
 	$(BIN)/python -m tests.benchmarks.loader
 	$(BIN)/python -m tests.benchmarks.operations
+
+docs: $(VENV)/.installed-docs ## Build the documentation: build/site/index.html
+	@# not --quiet, which keeps --strict from counting warnings
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 
 clean: ## Remove what was built, but no runs
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
