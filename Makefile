@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/maeeg
+# a process per core, but no more than memory holds; a file's tests stay together, so that its fixtures are made once
+SPREAD ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -56,10 +58,10 @@ tensorboard: $(VENV)/.installed ## Watch the runs in a browser
 	$(BIN)/tensorboard --logdir runs
 
 test: $(VENV)/.installed-test ## Install, then run the tests
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(SPREAD) --cov --cov-report=term:skip-covered $(ARGS)
 
 test-all: $(VENV)/.installed-test ## Run the slow tests, too
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term:skip-covered $(ARGS)
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .

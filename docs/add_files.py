@@ -14,7 +14,7 @@ SHIM, OURS = "https://unpkg.com/iframe-worker/shim", "search_from_disk.js"
 
 def on_files(files: Files, config: Any) -> Files:
     """Add what lies outside of the pages' folder."""
-    for name in ["search_from_disk.js", *(f"images/{image.name}" for image in sorted((HERE / "images").glob("*.png")))]:
+    for name in ["search_from_disk.js", *(f"images/{image.name}" for image in sorted((HERE / "images").iterdir()))]:
         files.append(File.generated(config, name, abs_src_path=str(HERE / name)))
     return files
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 uses what jsonargparse will rename
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: more threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -26,6 +26,7 @@ A line of any other kind fails. Those of ``RUN`` are also run to the end, on the
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import re
@@ -197,14 +198,18 @@ def _check_plan(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _check_parsed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = jsonargparse.ArgumentParser.parse_args
+    def stopping(kind: type[argparse.ArgumentParser]) -> Callable[..., None]:
+        parse = kind.parse_args
 
-    def stop(parser: jsonargparse.ArgumentParser, *args: object, **kwargs: object) -> None:
-        parse(parser, *args, **kwargs)
-        raise StoppedError
+        def stop(parser: argparse.ArgumentParser, *args: object, **kwargs: object) -> None:
+            parse(parser, *args, **kwargs)
+            raise StoppedError
+
+        return stop
 
     with monkeypatch.context() as patched:
-        patched.setattr(jsonargparse.ArgumentParser, "parse_args", stop)
+        for kind in (argparse.ArgumentParser, jsonargparse.ArgumentParser):
+            patched.setattr(kind, "parse_args", stopping(kind))
         asks = {"--help", "--version"} & set(words)
         with pytest.raises(SystemExit if asks else StoppedError) as left:
             main(words)
