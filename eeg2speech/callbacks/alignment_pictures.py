@@ -17,10 +17,11 @@ from eeg2speech.callbacks.alignment_controls import embed_part, facts
 from eeg2speech.callbacks.alignment_electrodes import electrode_drops
 from eeg2speech.callbacks.alignment_figures import embedding_figures, result_figures
 from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.responses import mean_response
 from eeg2speech.files import written_beside
 from eeg2speech.metrics import Embeddings
 from eeg2speech.metrics.geometry import modality_gap
-from eeg2speech.plotting import Figure, importance_topomap
+from eeg2speech.plotting import Figure, importance_topomap, response_figure
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.types import Batch, Part
 
@@ -33,7 +34,8 @@ class LogAlignment(Callback):
 
     At every validation: similarities, cosines and both sides on their principal components. After a test, of every
     list, these and what ``TestAlignment`` has found, behind which this callback stands: retrieval against the size of
-    the gallery and the lag curve. Of held-out stimuli also which electrodes matter. ``WriteResults`` stands behind.
+    the gallery and the lag curve. Of held-out stimuli also which electrodes matter, and of all data the response that
+    speech evokes. ``WriteResults`` stands behind.
 
     Args:
         windows: Validation windows that are looked at, evenly spread.
@@ -106,7 +108,19 @@ class LogAlignment(Callback):
                     logger.experiment.add_figure(f"test/{part}/{name}", figure, trainer.global_step)
             if logger is not None and self.projected:
                 self._project(embeddings, data, part, logger, trainer.global_step)
+        self._response(data, folder, logger, trainer.global_step)
         rank_zero_info(f"Pictures written to {folder}")
+
+    def _response(self, data: EEGAudioDataModule, folder: Path, logger: TensorBoardLogger | None, step: int) -> None:
+        """Draw what speech evokes in the EEG, whatever the model makes of it."""
+        found = mean_response(data.store)
+        if found is None:
+            return
+        title = _title(data, "response to the envelope", f"mean of {found.subjects} subjects")
+        figure = response_figure(found.lags, found.weights, found.positions, title)
+        _save(figure, folder / "response.png")
+        if logger is not None:
+            logger.experiment.add_figure("test/response", figure, step)
 
     def _electrodes(
         self, task: AlignmentTask, data: EEGAudioDataModule, part: Part, found: dict[str, Any], title: str

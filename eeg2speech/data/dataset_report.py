@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eeg2speech.data.coupling import FARTHEST, RESPONSE, Coupling, Couplings
 from eeg2speech.data.doctor import Facts, Report
+from eeg2speech.data.responses import electrode_places
 from eeg2speech.data.store import Store
 from eeg2speech.data.timeline import RATE
 from eeg2speech.errors import ConfigError
@@ -170,10 +171,8 @@ def _responses(store: Store, told: Sequence[Coupling], condition: str, mark: str
 
 
 def _places(store: Store, subject: str, names: Sequence[str]) -> Places:
-    """Positions of a subject's channels in metres, NaN where unknown, (C, 3)."""
     recording = next(r.recording for r in store.recordings if r.subject == subject)
-    known = {channel.name: (channel.x, channel.y, channel.z) for channel in store.channels(recording)}
-    return np.array([known.get(name, (np.nan,) * 3) for name in names])
+    return electrode_places(store, recording, names)
 
 
 def _montages(store: Store, mark: str) -> Iterable[tuple[str, Figure]]:

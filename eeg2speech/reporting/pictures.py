@@ -23,6 +23,7 @@ CAPTIONS = {
     "cosines": "how similar right and other sounds are",
     "electrodes": "what each electrode is worth",
     "plane": "the common space, its first two components",
+    "response": "what the sound's envelope evokes (temporal response function)",
     "identification": "own sound found, by arm",
     "speech": "spectrograms by arm",
     "reconstruction": "a window, what was visible of it, and its reconstruction",
@@ -50,7 +51,7 @@ def picture_sections(view: RunView, run: Run, events: Events, heard: bool, budge
         part, _, kind = tag.partition("/")
         if part == "val" and kind not in drawn:
             validated[kind] = (seen.content, seen.step)
-    sections = []
+    sections = [_section("Pictures: the data", [_response(view, run, events, budget)])]
     for part, kinds in tested.items():
         pictures = []
         for kind in sorted(kinds, key=_rank):
@@ -66,6 +67,15 @@ def picture_sections(view: RunView, run: Run, events: Events, heard: bool, budge
             pictures.append(_embed(view, kind, where, content, describe(kind, CAPTIONS.get(kind, ""), {}), budget))
     sections.append(_section("Pictures: validation", pictures))
     return [section for section in sections if section.pictures]
+
+
+def _response(view: RunView, run: Run, events: Events, budget: Budget) -> Picture | None:
+    file = run.folder / FOLDER / "response.png"
+    seen = events.images.get("test/response")
+    if not file.is_file() and seen is None:
+        return None
+    content = seen.content if seen is not None else _read(file)
+    return _embed(view, "response", "all recordings", content, describe("response", CAPTIONS["response"], {}), budget)
 
 
 def _section(title: str, pictures: list[Picture | None]) -> Section:

@@ -14,6 +14,8 @@ SEEN = {
     "all other sounds; the further the first lies to the right of the others, the better. Medians stand in the legend.",
     "plane": "Scatter plot of EEG windows (dots) and sounds (triangles) in the first two components of the common "
     "space, coloured by stimulus; lines join some windows with their sounds.",
+    "response": "Above, heads at the peaks of the response, red and blue where EEG rises and falls with the sound; "
+    "below, each electrode's weights from 0.2 s before to 0.6 s after the sound, and in black how far they are apart.",
     "reconstruction": "One window by time: whole, with hidden patches greyed out, and reconstructed. Where traces of "
     "channels follow below, the recording is black and predictions of hidden stretches are orange.",
     "error_topomap": "Head seen from above, coloured by the squared error of hidden patches over the variance at each "

@@ -65,10 +65,10 @@ def test_a_test_leaves_all_pictures_of_every_list_as_files_and_in_tensorboard(ru
     wanted = {(part, name) for part in PARTS for name in DRAWN | {"galleries", "lags"}}
     wanted.add(("unseen_stimulus", "electrodes"))
     files = {file.name: file for file in (run / "pictures").iterdir()}
-    assert set(files) == {f"{part}_{name}.png" for part, name in wanted}
+    assert set(files) == {f"{part}_{name}.png" for part, name in wanted} | {"response.png"}
     assert all(colours(file) > 50 for file in files.values())
     in_board = {tag for tag in events.Tags()["images"] if tag.startswith("test/")}
-    assert in_board == {f"test/{part}/{name}" for part, name in wanted}
+    assert in_board == {f"test/{part}/{name}" for part, name in wanted} | {"test/response"}
 
 
 def test_a_test_keeps_the_numbers_of_its_curves(run: Path):

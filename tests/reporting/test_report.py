@@ -65,7 +65,7 @@ class Page(HTMLParser):
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report") / "runs"
     make_run(root / "maeeg", "MAEEGTask", reconstruction_test())
-    add_pictures(make_run(root / "alignment", "AlignmentTask", alignment_test()), "unseen_stimulus_lags")
+    add_pictures(make_run(root / "alignment", "AlignmentTask", alignment_test()), "unseen_stimulus_lags", "response")
     speech = make_run(root / "diffusion", "DiffusionTask", speech_test())
     add_sounds(speech, 6)
     add_pictures(speech, "unseen_stimulus_speech", "unseen_stimulus_identification")
@@ -86,6 +86,11 @@ def test_verdicts_stand_with_the_band_of_chance(page: Page):
     alts = " ".join(image["alt"] for image in page.all("img"))
     assert "permutations lie from 0.070 to 0.180, their 99th percentile at 0.193, chance at 0.100" in alts
     assert "permutations lie from 0.050 to 0.170" in alts
+
+
+def test_the_response_of_the_data_is_shown_and_described(page: Page):
+    assert any("0.2 s before to 0.6 s after the sound" in image["alt"] for image in page.all("img"))
+    assert "temporal response function" in page.text
 
 
 def test_figures_stand_with_interval_chance_and_subject(page: Page):
