@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUN    ?= runs/maeeg
+RUN    ?= runs
 # a process per core, but no more than memory holds; a file's tests stay together, so that its fixtures are made once
 SPREAD ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
@@ -54,8 +54,9 @@ diffusion: $(VENV)/.installed ## Stage 3, after `make alignment`: speech from EE
 	$(BIN)/eeg2speech fit --config configs/diffusion.yaml $(ARGS)
 	$(BIN)/eeg2speech test --config configs/diffusion.yaml --ckpt_path best $(ARGS)
 
-tensorboard: $(VENV)/.installed ## Watch the runs in a browser
-	$(BIN)/tensorboard --logdir runs
+tensorboard: $(VENV)/.installed ## Watch all runs in a browser (RUN=runs/alignment for one, ARGS="--port 6007")
+	@echo "TensorBoard on $(RUN): it tells its address when it is ready; Ctrl-C ends it"
+	$(BIN)/tensorboard --logdir $(RUN) $(ARGS)
 
 test: $(VENV)/.installed-test ## Install, then run the tests
 	$(BIN)/python -m pytest -m "not slow" $(SPREAD) --cov --cov-report=term:skip-covered $(ARGS)

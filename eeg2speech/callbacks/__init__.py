@@ -2,6 +2,7 @@ from eeg2speech.callbacks.alignment import TestAlignment
 from eeg2speech.callbacks.alignment_pictures import LogAlignment
 from eeg2speech.callbacks.averaging import AverageTrained
 from eeg2speech.callbacks.baselines import CompareBaselines
+from eeg2speech.callbacks.board import LogOverview
 from eeg2speech.callbacks.checkpoints import SoundCheckpoint
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
@@ -22,6 +23,7 @@ __all__ = [
     "ExportEncoder",
     "GracefulInterrupt",
     "LogAlignment",
+    "LogOverview",
     "LogReconstruction",
     "LogSpeech",
     "LogThroughput",

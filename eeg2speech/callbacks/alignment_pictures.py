@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from eeg2speech.callbacks.alignment_controls import embed_part, facts
 from eeg2speech.callbacks.alignment_electrodes import electrode_drops
 from eeg2speech.callbacks.alignment_figures import embedding_figures, result_figures
+from eeg2speech.callbacks.projector import Cloud, write_projector
+from eeg2speech.callbacks.steps import Occasions, step_of
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.data.responses import mean_response
 from eeg2speech.files import written_beside
@@ -32,7 +34,7 @@ DOTS = 120
 class LogAlignment(Callback):
     """Shows in TensorBoard how EEG and sound come together; after a test also as files in ``<run>/pictures``.
 
-    At every validation: similarities, cosines and both sides on their principal components. After a test, of every
+    At validations: similarities, cosines and both sides on their principal components. After a test, of every
     list, these and what ``TestAlignment`` has found, behind which this callback stands: retrieval against the size of
     the gallery and the lag curve. Of held-out stimuli also which electrodes matter, and of all data the response that
     speech evokes. ``WriteResults`` stands behind.
@@ -42,12 +44,23 @@ class LogAlignment(Callback):
         tested: The same of each test list.
         projected: Windows in TensorBoard's embedding projector.
         electrodes: Windows with which electrodes are silenced in turn; 0 leaves that out.
+        occasions: How many validations of a run are drawn, spread evenly from the first to the last; 0 for none.
     """
 
-    def __init__(self, windows: int = 300, tested: int = 2000, projected: int = 300, electrodes: int = 200) -> None:
+    def __init__(
+        self, windows: int = 300, tested: int = 2000, projected: int = 300, electrodes: int = 200, occasions: int = 10
+    ) -> None:
         self.windows, self.tested, self.projected, self.electrodes = windows, tested, projected, electrodes
-
+        self.occasions = Occasions(occasions)
         self._rows: dict[str, list[NDArray[Any]]] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """When a validation was drawn last."""
+        return self.occasions.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.occasions.load_state_dict(state_dict)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the windows of the validation before."""
@@ -72,7 +85,7 @@ class LogAlignment(Callback):
             self._rows.setdefault(name, []).append(values.detach().cpu()[chosen].numpy())
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw validation windows."""
+        """Log the gap between both sides, and now and then draw validation windows."""
         data, logger, step = trainer.datamodule, trainer.logger, trainer.global_step  # type: ignore[attr-defined]
         if not self._rows or not isinstance(logger, TensorBoardLogger):
             return
@@ -80,6 +93,8 @@ class LogAlignment(Callback):
         self._rows = {}
         first, _ = embeddings.gallery()
         logger.experiment.add_scalar("val/modality_gap", modality_gap(embeddings.eeg, embeddings.sound[first]), step)
+        if not self.occasions.due(trainer):
+            return
         title = _title(data, "validation", f"step {step}")
         for name, figure in embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title).items():
             logger.experiment.add_figure(f"val/{name}", figure, step)
@@ -94,6 +109,8 @@ class LogAlignment(Callback):
             return
         logger = trainer.logger if isinstance(trainer.logger, TensorBoardLogger) else None
         found = pl_module.results.setdefault("alignment", {}).setdefault("lists", {})
+        step = step_of(trainer, pl_module)
+        clouds: dict[str, Cloud] = {}
         for part in data.test_parts:
             title = _title(data, part.replace("_", " "))
             embeddings = embed_part(pl_module, data, part, most=self.tested)
@@ -105,10 +122,12 @@ class LogAlignment(Callback):
             for name, figure in figures.items():
                 _save(figure, folder / f"{part}_{name}.png")
                 if logger is not None:
-                    logger.experiment.add_figure(f"test/{part}/{name}", figure, trainer.global_step)
-            if logger is not None and self.projected:
-                self._project(embeddings, data, part, logger, trainer.global_step)
-        self._response(data, folder, logger, trainer.global_step)
+                    logger.experiment.add_figure(f"test/{part}/{name}", figure, step)
+            if self.projected:
+                clouds[part] = self._cloud(embeddings, data)
+        if logger is not None and clouds:
+            write_projector(Path(logger.log_dir), clouds)
+        self._response(data, folder, logger, step)
         rank_zero_info(f"Pictures written to {folder}")
 
     def _response(self, data: EEGAudioDataModule, folder: Path, logger: TensorBoardLogger | None, step: int) -> None:
@@ -136,24 +155,16 @@ class LogAlignment(Callback):
         figure = importance_topomap(value, low, result.positions, result.names, about)
         return {"electrodes": figure}
 
-    def _project(
-        self, embeddings: Embeddings, data: EEGAudioDataModule, part: Part, logger: TensorBoardLogger, step: int
-    ) -> None:
-        """Write windows and their sounds where TensorBoard's projector finds them."""
+    def _cloud(self, embeddings: Embeddings, data: EEGAudioDataModule) -> Cloud:
+        """Some windows and their sounds, for the projector."""
         count = len(embeddings.key)
         rows = np.unique(np.linspace(0, count - 1, min(count, self.projected)).astype(int))
         sounds = rows[np.unique(embeddings.key[rows], return_index=True)[1]]
         stimuli, subjects = data.store.stimuli, data.store.subjects
-        described = [["EEG", stimuli[embeddings.stimulus[row]], subjects[embeddings.subject[row]]] for row in rows]
-        described += [["sound", stimuli[embeddings.stimulus[row]], "none"] for row in sounds]
+        facts = [["EEG", stimuli[embeddings.stimulus[row]], subjects[embeddings.subject[row]]] for row in rows]
+        facts += [["sound", stimuli[embeddings.stimulus[row]], "none"] for row in sounds]
         vectors = np.concatenate([embeddings.eeg[rows], embeddings.sound[sounds]])
-        logger.experiment.add_embedding(
-            vectors.astype(np.float64).round(4),  # four digits, as it is written as text
-            metadata=described,
-            metadata_header=["modality", "stimulus", "subject"],
-            global_step=step,
-            tag=part,
-        )
+        return Cloud(vectors, ("modality", "stimulus", "subject"), facts)
 
 
 def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:

@@ -12,10 +12,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
 import eeg2speech
 from eeg2speech import __version__
+from eeg2speech.callbacks.board_text import ENVIRONMENT, environment_text
 from eeg2speech.callbacks.seeding import StepSeed
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.files import write_json
@@ -29,7 +31,7 @@ class WriteEnvironment(Callback):
     """Writes what a run depends on beside its config into ``<run>/environment.json``, at the start of every fit.
 
     Later starts in the same folder write ``environment.1.json`` and so on, as configs do: a resumed run may meet
-    another machine or other versions.
+    another machine or other versions. TensorBoard shows the most of it under TEXT.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -39,9 +41,15 @@ class WriteEnvironment(Callback):
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(_free(folder), describe_environment(trainer))
+            described = describe_environment(trainer)
+            write_json(_free(folder), described)
         except OSError as error:
             rank_zero_warn(f"{folder}: the environment of the run is not recorded ({error}); the run goes on")
+            return
+        if isinstance(trainer.logger, TensorBoardLogger):
+            typed = [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv[1:] else []
+            text = environment_text(described, typed)
+            trainer.logger.experiment.add_text(ENVIRONMENT, text, trainer.global_step)
 
 
 def describe_environment(trainer: pl.Trainer) -> dict[str, Any]:

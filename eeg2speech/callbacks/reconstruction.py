@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
+from eeg2speech.callbacks.steps import Occasions
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.plotting import error_topomap, reconstruction_figure, spectrogram_figure
 from eeg2speech.tasks import AudioMAETask, MAEEGTask, MaskedTask
@@ -17,16 +18,25 @@ Array = NDArray[np.floating[Any]]
 
 
 class LogReconstruction(Callback):
-    """Shows in TensorBoard, at every validation, what was hidden and what came back: of EEG or of a spectrogram.
+    """Shows in TensorBoard, at validations, what was hidden and what came back: of EEG or of a spectrogram.
 
     Of EEG also where on the head it is wrong.
 
     Args:
         window: Which window of the first validation batch is drawn.
+        occasions: At how many validations of a run, spread evenly from the first to the last; 0 for none.
     """
 
-    def __init__(self, window: int = 0) -> None:
-        self.window = window
+    def __init__(self, window: int = 0, occasions: int = 10) -> None:
+        self.window, self.occasions = window, Occasions(occasions)
+
+    def state_dict(self) -> dict[str, Any]:
+        """When a picture was drawn last."""
+        return self.occasions.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.occasions.load_state_dict(state_dict)
 
     def on_validation_batch_end(
         self,
@@ -45,6 +55,8 @@ class LogReconstruction(Callback):
             return
         if pl_module.autoencoder.normalize_target:
             return  # predictions are of patches without their level: there is no picture to put them into
+        if not self.occasions.due(trainer):
+            return
         rows = outputs["image"].rows
         painted, hidden = pl_module.autoencoder.paint(rows, outputs["result"])
         images = tuple(image.float().cpu().numpy() for image in (rows, painted, hidden))

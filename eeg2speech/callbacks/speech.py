@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from eeg2speech.callbacks.speech_arms import SAMPLED, diffusion_run, evenly
-from eeg2speech.callbacks.speech_examples import clip_names, save_picture, speech_pictures, write_clips
+from eeg2speech.callbacks.speech_examples import clip_names, log_clips, save_picture, speech_pictures, write_clips
 from eeg2speech.callbacks.speech_hearing import Heard
 from eeg2speech.callbacks.speech_results import compare_arms, plain
 from eeg2speech.callbacks.speech_sampling import SpokenPart, hear_training, speak_part
 from eeg2speech.callbacks.speech_tables import print_identification, print_quality, print_trained, print_verdict
+from eeg2speech.callbacks.steps import step_of
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.data.writer import audio_hash
 from eeg2speech.errors import ConfigError
@@ -122,7 +123,9 @@ class TestSpeech(Callback):
         for name, figure in speech_pictures(spoken, found, names, title).items():
             save_picture(figure, folder / "pictures" / f"{part}_{name}.png")
             if isinstance(trainer.logger, TensorBoardLogger):
-                trainer.logger.experiment.add_figure(f"test/{part}/{name}", figure, trainer.global_step)
+                trainer.logger.experiment.add_figure(f"test/{part}/{name}", figure, step_of(trainer, task))
+        if isinstance(trainer.logger, TensorBoardLogger):
+            log_clips(trainer.logger, part, spoken, step_of(trainer, task))
         return found
 
     def _summary(self, task: DiffusionTask, data: EEGAudioDataModule, found: dict[Part, Any]) -> dict[str, Any]:

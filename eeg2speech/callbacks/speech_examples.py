@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 
+from eeg2speech.audio import RATE
 from eeg2speech.audio.mel import level
 from eeg2speech.audio.wav import write_wav
 from eeg2speech.callbacks.speech_arms import Rows
@@ -20,6 +22,8 @@ from eeg2speech.types import Part
 
 DOTS = 120
 """Per inch, of the pictures."""
+PLAYED = 2
+"""Windows of a list that TensorBoard plays, by every arm; the files are beside the run's other clips."""
 
 
 def write_clips(folder: Path, spoken: SpokenPart) -> None:
@@ -34,6 +38,21 @@ def write_clips(folder: Path, spoken: SpokenPart) -> None:
         for place, wave in made.waves.items():
             sound = np.nan_to_num(level(torch.from_numpy(wave)[None])[0].numpy())
             write_wav(folder / f"{spoken.rows[place]:05d}_{arm.replace(' ', '_')}.wav", sound)
+
+
+def log_clips(logger: TensorBoardLogger, part: Part, spoken: SpokenPart, step: int) -> None:
+    """Let TensorBoard play the first kept clips of every arm, all at the same loudness.
+
+    Args:
+        logger: TensorBoard's.
+        part: Name of the list.
+        spoken: Of the list.
+        step: That the weights stand at.
+    """
+    for arm, made in spoken.arms.items():
+        for place in spoken.kept[:PLAYED].tolist():
+            sound = level(torch.from_numpy(made.waves[place])[None]).nan_to_num().clip(-1, 1)
+            logger.experiment.add_audio(f"test/{part}/speech_{spoken.rows[place]}/{arm}", sound, step, RATE)
 
 
 def speech_pictures(

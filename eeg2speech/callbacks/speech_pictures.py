@@ -12,6 +12,7 @@ from eeg2speech.audio import RATE
 from eeg2speech.callbacks.speech_arms import Rows, diffusion_run, evenly, read_windows, speak_arms
 from eeg2speech.callbacks.speech_examples import clip_names
 from eeg2speech.callbacks.speech_hearing import Floats
+from eeg2speech.callbacks.steps import Occasions
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.plotting import draw_speech
@@ -23,18 +24,29 @@ CHANGING = ("eeg", "noise", "unconditional")
 
 
 class LogSpeech(Callback):
-    """Lets TensorBoard play and show, at every validation, what a few validation windows sound like.
+    """Lets TensorBoard play and show, at validations, what a few validation windows sound like.
 
-    Also logs ``val/mel_corr/eeg`` and ``val/mel_corr/noise``: how the spectrogram of what was made of them, and of
-    noise in their place, correlates with that of the recording. Only the difference of the two tells of the EEG.
+    At every validation it logs ``val/mel_corr/eeg`` and ``val/mel_corr/noise``: how the spectrogram of what was made of
+    them, and of noise in their place, correlates with that of the recording. Only the difference of the two tells of
+    the EEG.
 
     Args:
         windows: How many, evenly spread; the same ones every time, sampled from the same noise.
+        occasions: At how many validations of a run, spread evenly from the first to the last, they are played and
+            shown; 0 for none.
     """
 
-    def __init__(self, windows: int = 2) -> None:
-        self.windows = windows
+    def __init__(self, windows: int = 2, occasions: int = 10) -> None:
+        self.windows, self.occasions = windows, Occasions(occasions)
         self._fixed: dict[str, Floats] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """When they were shown last."""
+        return self.occasions.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.occasions.load_state_dict(state_dict)
 
     def on_validation_batch_end(
         self,
@@ -67,7 +79,7 @@ class LogSpeech(Callback):
                 f"val/mel_corr/{arm}", torch.tensor(mean, dtype=torch.float32), batch_size=len(rows), sync_dist=True
             )
         logger = trainer.logger
-        if trainer.is_global_zero and isinstance(logger, TensorBoardLogger):
+        if trainer.is_global_zero and isinstance(logger, TensorBoardLogger) and self.occasions.due(trainer):
             self._show(logger, spoken if new else {**self._fixed, **spoken}, rows, data, trainer.global_step, new)
 
     def _show(

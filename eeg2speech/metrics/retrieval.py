@@ -156,6 +156,12 @@ class Retrieval(Metric):
             for name, figure in row.figures.items()
         }
 
+    def chance(self) -> dict[str, Tensor]:
+        """What a constant model scores in EEG to sound, for the means over windows, scalars; every rank has to ask."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            sounds = len(torch.unique(dim_zero_cat(self.key)))
+        return {name: torch.tensor(float(table(sounds).mean())) for name, table in mean_tables(tops=self.tops).items()}
+
     def embeddings(self) -> Embeddings:
         """What all ranks have collected; every rank has to ask."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):

@@ -271,6 +271,8 @@ class AlignmentTask(Task):
                 f"{prefix}/{name}", value, sync_dist=True
             )  # the same on all ranks; a checkpoint watches one of them
         if prefix == "val":
+            for name, value in metric.chance().items():
+                self.log(f"val/{name}/chance", value, sync_dist=True)
             metric.reset()
             if self.unexplained:
                 self.error_metric(part).reset()

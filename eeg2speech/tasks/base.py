@@ -43,6 +43,8 @@ class Task(pl.LightningModule):
         super().__init__()
         self.optimizer_factory = optimizer
         self.warmup, self.reference_batch, self.encoder_weights = warmup, reference_batch, encoder_weights
+        self.trained_steps = 0
+        """Of the optimizer, that a loaded checkpoint's weights have seen."""
         self.results: dict[str, Any] = {}
         """What tests found, by section; callbacks add theirs, and the run folder's ``test.json`` holds it."""
 
@@ -188,6 +190,7 @@ class Task(pl.LightningModule):
                 f"the weights that were not trained are in {checkpoint[frozen.FILE]} beside the checkpoint, which "
                 "Lightning's own reader does not know; add eeg2speech.callbacks.SoundCheckpoint (trainer.callbacks)"
             )
+        self.trained_steps = int(checkpoint.get("global_step", 0))
         names = dict(zip(canonical_state(self.state_dict()), self.state_dict(), strict=True))
         checkpoint["state_dict"] = {names.get(k, k): v for k, v in checkpoint["state_dict"].items()}
         if found := differences(self.state_dict(), checkpoint["state_dict"]):

@@ -85,7 +85,7 @@ def test_a_test_keeps_the_numbers_of_its_curves(run: Path):
 def test_the_projector_has_a_line_of_facts_for_every_vector(run: Path):
     config = (run / "projector_config.pbtxt").read_text()
     for part in PARTS:
-        (folder,) = (path.parent for path in run.glob(f"*/{part}/tensors.tsv"))
+        (folder,) = (path.parent for path in run.glob(f"projector/{part}/tensors.tsv"))
         assert f"{folder.relative_to(run)}/tensors.tsv" in config
         words = (folder / "tensors.tsv").read_text().split()
         assert max(len(word) for word in words) <= len("-0.0123")

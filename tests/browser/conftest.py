@@ -1,0 +1,95 @@
+"""A browser, and a tiny run of each stage for it to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from audioldm2_tiny import LOA, write_tiny
+
+from eeg2speech.cli import main
+from eeg2speech.exports import Part, write_export
+from eeg2speech.models import SpectrogramViT
+from tests.browser.browser import NAMES, Browser, chromium, temporary_profile
+
+ROOT = Path(__file__).parents[2]
+CALLBACKS = """
+trainer:
+  callbacks:
+  - class_path: eeg2speech.callbacks.WriteEnvironment
+  - class_path: eeg2speech.callbacks.SkipNonFinite
+  - class_path: eeg2speech.callbacks.SoundCheckpoint
+    init_args: {monitor: val/loss, filename: best, save_last: true, auto_insert_metric_name: false}
+  - class_path: lightning.pytorch.callbacks.LearningRateMonitor
+  - class_path: eeg2speech.callbacks.LogThroughput
+  - class_path: eeg2speech.callbacks.ExportEncoder
+"""
+"""What all stages have; ``occasions`` and the like are as shipped."""
+OWN = {
+    "maeeg": """
+  - class_path: eeg2speech.callbacks.LogReconstruction
+  - class_path: eeg2speech.callbacks.CompareBaselines
+    init_args: {windows: 8, training_windows: 12, kriging: false}
+""",
+    "alignment": """
+  - class_path: eeg2speech.callbacks.TestAlignment
+    init_args: {permutations: 20, lags: [0.0], linear: false}
+  - class_path: eeg2speech.callbacks.LogAlignment
+    init_args: {electrodes: 0}
+""",
+    "diffusion": """
+  - class_path: eeg2speech.callbacks.TestSpeech
+    init_args: {windows: 4, lists: [unseen_stimulus], permutations: 20, training: 8, examples: 2}
+  - class_path: eeg2speech.callbacks.LogSpeech
+""",
+}
+LAST = """
+  - class_path: eeg2speech.callbacks.WriteResults
+  - class_path: eeg2speech.callbacks.LogOverview
+"""
+TINY = {"maeeg": "tiny.yaml", "alignment": "tiny_alignment.yaml", "diffusion": "tiny_diffusion.yaml"}
+
+
+def make_runs(folder: Path, store: Path) -> Path:
+    """Train and test each stage on a store; the folder of the run folders."""
+    components, runs = write_tiny(folder / "components"), folder / "runs"
+    encoder = SpectrogramViT(width=LOA, depth=1, heads=2).encoder
+    part = Part({"class": "ViTEncoder", "config": encoder.config}, dict(encoder.state_dict()))
+    write_export(folder / "audio", {"encoder": part}, {}, {})
+    handed_over = {
+        "maeeg": [],
+        "alignment": [f"--model.init_args.encoder_weights={runs / 'maeeg/encoder'}"],
+        "diffusion": [
+            f"--model.init_args.aligner={runs / 'alignment/aligner'}", f"--model.init_args.components={components}",
+            f"--model.init_args.audio_weights={folder / 'audio'}",
+        ],
+    }  # fmt: skip
+    for stage, tiny in TINY.items():
+        callbacks = folder / f"{stage}.yaml"
+        callbacks.write_text(CALLBACKS.rstrip("\n") + OWN[stage].rstrip("\n") + LAST)
+        configs = (ROOT / f"configs/{stage}.yaml", ROOT / "tests/conf" / tiny, callbacks)
+        given = [*(f"--config={config}" for config in configs), f"--data.store={store}", f"--run={runs / stage}"]
+        assert main(["fit", *given, *handed_over[stage]]) == 0
+        assert main(["test", *given, *handed_over[stage], "--ckpt_path", "best"]) == 0
+    return runs
+
+
+@pytest.fixture(scope="session")
+def runs(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of each stage, trained and tested."""
+    return make_runs(tmp_path_factory.mktemp("seen"), tiny_store)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, where it is installed."""
+    program = chromium()
+    if program is None:
+        pytest.skip(f"needs a browser, e.g. `apt-get install chromium`; found none of {', '.join(NAMES)}")
+    with temporary_profile() as profile:
+        opened = Browser(program, Path(profile))
+        try:
+            yield opened
+        finally:
+            opened.close()
