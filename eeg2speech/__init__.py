@@ -1,3 +1,44 @@
-"""Decode speech from EEG: masked autoencoding, EEG-speech alignment, diffusion."""
+"""Decode speech from EEG: masked autoencoding, EEG-speech alignment, diffusion.
+
+What a program needs of trained models stands here by name; ``import eeg2speech`` itself loads none of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eeg2speech.embedding import Aligned, Match, load_aligner
+    from eeg2speech.encoding import EEGEncoder, SoundEncoder, load_encoder
+    from eeg2speech.errors import ConfigError, DataError, Eeg2SpeechError
+    from eeg2speech.generation import Speaker, load_speech
+    from eeg2speech.loading import load
+    from eeg2speech.recordings import Embeddings
 
 __version__ = "0.1.0"
+__all__ = [
+    "Aligned", "ConfigError", "DataError", "EEGEncoder", "Eeg2SpeechError", "Embeddings", "Match", "SoundEncoder",
+    "Speaker", "__version__", "load", "load_aligner", "load_encoder", "load_speech",
+]  # fmt: skip
+
+_WHERE = {
+    "Aligned": "embedding", "Match": "embedding", "load_aligner": "embedding",
+    "EEGEncoder": "encoding", "SoundEncoder": "encoding", "load_encoder": "encoding",
+    "ConfigError": "errors", "DataError": "errors", "Eeg2SpeechError": "errors",
+    "Speaker": "generation", "load_speech": "generation",
+    "Embeddings": "recordings",
+    "load": "loading",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from eeg2speech.errors import DataError
-from eeg2speech.exports import Part, read_config, read_export, write_export
+from eeg2speech.exports import Part, parts_of, read_config, read_export, write_export
 from eeg2speech.frozen import put_back
 
 FORMAT = 1
@@ -178,7 +178,7 @@ def export_part(source: Path, out: Path, part: str = "encoder") -> Path:
         DataError: The checkpoint does not hold this part, or ``out`` cannot be made.
     """
     described, weights, provenance = read_part(source, part)
-    return write_export(out, {part: Part(described, weights)}, provenance, {})
+    return write_export(out, {part: Part(described, weights)}, provenance, read_data(source))
 
 
 def export_parts(source: Path, out: Path) -> list[str]:
@@ -197,17 +197,7 @@ def export_parts(source: Path, out: Path) -> list[str]:
     checkpoint = read_checkpoint(source)
     names = part_names(checkpoint) or ["encoder"]  # which is then named as missing
     taken = {name: _take_out(checkpoint, name, source) for name in names}
-    parts = {}
-    for name, (described, weights, prefix) in taken.items():
-        inside = {
-            other: theirs.removeprefix(prefix)
-            for other, (_, _, theirs) in taken.items()
-            if theirs != prefix and theirs.startswith(prefix)
-        }
-        own = {k: v for k, v in weights.items() if not k.startswith(tuple(inside.values()))}
-        parts[name] = Part(described, own, inside)
-    data = checkpoint.get("data", {})
-    write_export(out, parts, _provenance(checkpoint, source), data)
+    write_export(out, parts_of(taken), _provenance(checkpoint, source), checkpoint.get("data", {}))
     return names
 
 

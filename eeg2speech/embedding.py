@@ -2,165 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from torch import Tensor
 
-from eeg2speech.audio import RATE, read_audio, resample
 from eeg2speech.checkpoint import read_data, read_part
-from eeg2speech.data.raw import BaseRaw, from_array, from_mne
 from eeg2speech.data.trained import TrainedOn
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.errors import ConfigError
+from eeg2speech.exports import Part, parts_of
+from eeg2speech.hub import Published
+from eeg2speech.listening import HearsSounds
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.rebuild import rebuild_aligner
-from eeg2speech.types import RawRecording
+from eeg2speech.recordings import Embeddings, ReadsRecordings
 
-BATCH = 64
-"""Windows that are embedded at once."""
+__all__ = ["Aligned", "Embeddings", "Match", "load_aligner"]
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """Vectors of windows; ``numpy.asarray`` gives them alone.
+class Match:
+    """Which of several sounds was heard.
 
     Attributes:
-        vectors: Of unit length, (n, K).
-        starts: When the sound of each window starts, in seconds of the recording or the sound, (n,).
+        similarity: Of each window with each candidate, from -1 to 1, (n, candidates).
+        choice: The most similar candidate of each window, (n,).
+        overall: The most similar candidate of all windows together.
     """
 
-    vectors: NDArray[np.float32]
-    starts: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.vectors, dtype) if copy else np.asarray(self.vectors, dtype)
+    similarity: NDArray[np.float32]
+    choice: NDArray[np.intp]
+    overall: int
 
 
-class Aligned:
+class Aligned(ReadsRecordings, HearsSounds, Published):
     """A trained aligner that meets recordings and sounds as it met those it was trained on.
 
     Args:
         aligner: Trained.
         trained_on: What it was trained on.
         device: Where it computes, e.g. ``cuda``.
+        remembered: What its checkpoint says of the data; kept by ``save_pretrained``.
+        provenance: Where its weights come from; kept likewise.
+        source: Where it was loaded from, with the run's ``test.json`` for the model card nearby; None for nowhere.
     """
 
-    def __init__(self, aligner: Aligner, trained_on: TrainedOn, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        aligner: Aligner,
+        trained_on: TrainedOn,
+        device: str = "cpu",
+        remembered: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        source: Path | None = None,
+    ) -> None:
         self.aligner, self.trained_on, self.device = aligner.to(device), trained_on, device
+        self.remembered, self.provenance, self.source = dict(remembered or {}), dict(provenance or {}), source
 
     @property
     def any_montage(self) -> bool:
         """Whether electrodes are known by their positions alone."""
         return self.aligner.any_montage
 
-    def embed_raw(self, raw: BaseRaw, subject: str | None = None, hop: float | None = None) -> Embeddings:
-        """Embed the EEG of an ``mne.io.Raw``, prepared as the training recordings were.
-
-        Bad channels, filters, rate and reference are those of training; the scale of every channel is fitted on the
-        whole recording, and channels in ``raw.info["bads"]`` are interpolated. Positions come from its montage, else
-        from training, else from the names.
-
-        Args:
-            raw: Unfiltered, in volts as mne has it; other channels than EEG are passed over.
-            subject: Label from training, whose subject layer is used; None or anyone else gets the mean layer.
-            hop: From one window's start to the next, in seconds; None for windows end to end.
-
-        Raises:
-            DataError: Electrodes are missing, or the recording is too short, too slow or mostly bad.
-            ConfigError: The hop is no step forward.
-        """
-        return self._embed_recording(from_mne(raw), subject, hop)
-
-    def embed_eeg(
-        self,
-        eeg: NDArray[np.floating],
-        rate: float,
-        channels: Sequence[str],
-        positions: ArrayLike | None = None,
-        subject: str | None = None,
-        hop: float | None = None,
-    ) -> Embeddings:
-        """Embed an array of EEG as ``embed_raw`` does a recording.
-
-        Args:
-            eeg: Volts, (channels, samples).
-            rate: Samples per second.
-            channels: Names of the electrodes.
-            positions: Metres in head coordinates, NaN where unknown, (channels, 3); None to find all by name.
-            subject: See ``embed_raw``.
-            hop: See ``embed_raw``.
-
-        Raises:
-            DataError: As ``embed_raw``, or names and positions do not go with the array.
-            ConfigError: The hop is no step forward.
-        """
-        return self._embed_recording(from_array(eeg, rate, channels, positions), subject, hop)
-
-    def embed_wav(
-        self, sound: str | Path | NDArray[np.floating], rate: float | None = None, hop: float | None = None
-    ) -> Embeddings:
-        """Embed sound, window by window; what is left over at the end is not heard.
-
-        Args:
-            sound: A sound file, or a waveform in [-1, 1], (samples,).
-            rate: Samples per second of a waveform; a file knows its own.
-            hop: From one window's start to the next, in seconds; None for windows end to end.
-
-        Raises:
-            DataError: The file cannot be read, or the sound is shorter than a window.
-            ConfigError: A waveform comes without its rate, or the hop is no step forward.
-        """
-        if isinstance(sound, str | Path):
-            wave, rate = read_audio(Path(sound))
-        else:
-            wave = np.asarray(sound, np.float32)
-        if rate is None or not rate > 0 or wave.ndim != 1:
-            raise ConfigError(f"a waveform of shape {wave.shape} at rate={rate}; give (samples,) and its rate in hertz")
-        if not np.isfinite(wave).all():
-            raise DataError("the sound holds NaN or infinity; replace those samples")
-        wave = resample(wave, rate)
-        samples = round(self.trained_on.window * RATE)
-        step = round(self.trained_on.step(hop) / self.trained_on.preprocessing.rate * RATE)  # on the grid of the EEG
-        if len(wave) < samples:
-            raise DataError(
-                f"a sound of {len(wave) / RATE:g} s is shorter than the {self.trained_on.window:g} s of a window; "
-                "give a longer one"
-            )
-        windows = np.lib.stride_tricks.sliding_window_view(wave, samples)[::step]
-        with torch.inference_mode():
-            vectors = [
-                self.aligner.embed_sound(torch.from_numpy(windows[i : i + BATCH].copy()).to(self.device)).cpu()
-                for i in range(0, len(windows), BATCH)
-            ]
-        return Embeddings(torch.cat(vectors).float().numpy(), np.arange(len(windows)) * step / RATE)
-
     def score(self, eeg: Embeddings | NDArray[np.floating], sound: Embeddings | NDArray[np.floating]) -> NDArray[Any]:
         """Similarity of n windows of EEG with m windows of sound, from -1 to 1, (n, m)."""
         similarity: NDArray[Any] = np.asarray(eeg) @ np.asarray(sound).T
         return similarity
 
-    def _embed_recording(self, raw: RawRecording, subject: str | None, hop: float | None) -> Embeddings:
-        data = self.trained_on.windows(raw, fixed=not self.any_montage, hop=hop)
-        known = self.trained_on.subjects
-        place = known.index(subject) if subject in known else -1
-        vectors, starts = [], []
-        with torch.inference_mode():
-            for first in range(0, len(data), BATCH):
-                batch = data.__getitems__([(i, 0) for i in range(first, min(first + BATCH, len(data)))])
-                to = partial(torch.Tensor.to, device=self.device)
-                mask = None if bool(batch["channel_mask"].all()) else to(batch["channel_mask"])
-                subjects = torch.full((len(batch["eeg"]),), place, device=self.device)
-                vectors.append(self.aligner.embed_eeg(to(batch["eeg"]), to(batch["positions"]), mask, subjects).cpu())
-                starts.append(batch["sound_start"])
-        return Embeddings(torch.cat(vectors).float().numpy(), torch.cat(starts).numpy())
+    def match(
+        self,
+        eeg: Embeddings | NDArray[np.floating],
+        sounds: Sequence[Embeddings | NDArray[np.floating]],
+    ) -> Match:
+        """Decide which of several sounds was heard: match or mismatch, with one imposter or more.
+
+        Args:
+            eeg: Windows of EEG.
+            sounds: Candidates, each as many windows as there are of EEG, in the same order and with the same hop.
+
+        Raises:
+            ConfigError: There are fewer than two candidates, or not as many windows of each.
+        """
+        vectors = np.asarray(eeg)
+        lengths = [len(sound) for sound in sounds]
+        if len(sounds) < 2 or any(length != len(vectors) for length in lengths):
+            raise ConfigError(
+                f"{len(vectors)} windows of EEG and candidates of {lengths} windows; give two candidates or more, "
+                "each cut to the windows of the EEG"
+            )
+        similarity = np.stack([(vectors * np.asarray(sound)).sum(1) for sound in sounds], axis=1)
+        return Match(similarity, similarity.argmax(1), int(similarity.mean(0).argmax()))
+
+    def _vectors(self, eeg: Tensor, positions: Tensor, channel_mask: Tensor | None, subjects: Tensor) -> Tensor:
+        return self.aligner.embed_eeg(eeg, positions, channel_mask, subjects)
+
+    def _sound_vectors(self, audio: Tensor) -> Tensor:
+        return self.aligner.embed_sound(audio)
+
+    def _parts(self) -> dict[str, Part]:
+        encoder = self.aligner.encoder
+        inner = {"class": type(encoder).__name__, "config": encoder.config}
+        whole = (self.aligner.description, self.aligner.state_dict(), "")
+        return parts_of({"encoder": (inner, encoder.state_dict(), "encoder."), "aligner": whole})
+
+    @classmethod
+    def _load(cls, source: Path, device: str) -> Aligned:
+        return load_aligner(source, device)
 
 
 def load_aligner(source: str | Path, device: str = "cpu") -> Aligned:
@@ -173,6 +124,9 @@ def load_aligner(source: str | Path, device: str = "cpu") -> Aligned:
     Raises:
         DataError: There is no aligner, it is damaged, or it does not say how its data were prepared.
     """
-    described, weights, _ = read_part(Path(source), "aligner")
-    trained_on = TrainedOn.of(read_data(Path(source)), str(source))
-    return Aligned(rebuild_aligner(described, weights, str(source)), trained_on, device)
+    source = Path(source)
+    described, weights, provenance = read_part(source, "aligner")
+    remembered = read_data(source)
+    trained_on = TrainedOn.of(remembered, str(source))
+    aligner = rebuild_aligner(described, weights, str(source))
+    return Aligned(aligner, trained_on, device, remembered, provenance, source)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from eeg2speech.files import write_json, written_beside
 
 LAYOUT = 2
 """Of a config.json with several parts; one with a single part has none, as before there were several."""
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass
@@ -41,6 +43,24 @@ class Part:
     contains: dict[str, str] = field(default_factory=dict)
 
 
+def parts_of(taken: Mapping[str, tuple[dict[str, Any], Mapping[str, Tensor], str]]) -> dict[str, Part]:
+    """Parts of one model, so that no weight is in two of them.
+
+    Args:
+        taken: By name: description, all weights, and the prefix of these in the model.
+    """
+    parts = {}
+    for name, (described, weights, prefix) in taken.items():
+        inside = {
+            other: theirs.removeprefix(prefix)
+            for other, (_, _, theirs) in taken.items()
+            if theirs != prefix and theirs.startswith(prefix)
+        }
+        own = {k: v for k, v in weights.items() if not k.startswith(tuple(inside.values()))}
+        parts[name] = Part(described, own, inside)
+    return parts
+
+
 def write_export(out: Path, parts: Mapping[str, Part], provenance: Mapping[str, Any], data: Mapping[str, Any]) -> Path:
     """Write parts into a folder; files of an earlier export are replaced, ``config.json`` last.
 
@@ -48,7 +68,7 @@ def write_export(out: Path, parts: Mapping[str, Part], provenance: Mapping[str, 
         out: Folder, made if it is not there.
         parts: By name.
         provenance: Where the weights come from.
-        data: What the model was trained on, for folders of several parts; may be empty.
+        data: What the model was trained on; may be empty.
 
     Raises:
         DataError: The folder cannot be made.
@@ -61,7 +81,7 @@ def write_export(out: Path, parts: Mapping[str, Part], provenance: Mapping[str, 
     config: dict[str, Any] = {"provenance": {**provenance, "eeg2speech": __version__}}
     if len(described) == 1:
         ((name, description),) = described.items()
-        config |= {"part": name, **description}
+        config |= {"part": name, **description} | ({"data": dict(data)} if data else {})
     else:
         config |= {"layout": LAYOUT, "parts": described, "data": dict(data)}
     write_json(out / "config.json", config)
@@ -80,6 +100,9 @@ def read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tens
     try:
         config = read_config(folder)
         parts = config.get("parts", {config.get("part", part): config})
+        for name in (*parts, *parts.get(part, {}).get("contains", {})):
+            if not _NAME.fullmatch(name):  # it names a file, which must lie in the folder
+                raise ValueError(f"{name!r} is no name of a part")
         if part not in parts:
             raise ValueError(f"its parts: {', '.join(parts)}")
         description = parts[part]
@@ -94,6 +117,19 @@ def read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tens
             f"{folder}: not an exported {part} ({error}); make one with `eeg2speech export CKPT OUT`"
         ) from error
     return described, weights, provenance
+
+
+def export_names(folder: Path) -> list[str]:
+    """Parts that a folder holds; the last has all others inside it.
+
+    Raises:
+        DataError: It is no export.
+    """
+    try:
+        config = read_config(folder)
+        return list(config["parts"]) if "parts" in config else [str(config["part"])] if "part" in config else []
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{folder}: not an export ({error}); make one with `eeg2speech export CKPT OUT`") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from eeg2speech.audio import RATE, Waveform
 from eeg2speech.audio.stitching import Stitcher, cover
+from eeg2speech.audio.wav import write_wav
 from eeg2speech.checkpoint import part_names, read_checkpoint, read_data, read_part
 from eeg2speech.data.clips import Clip
-from eeg2speech.data.raw import BaseRaw, from_array, from_mne
+from eeg2speech.data.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.store import Store
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.exports import read_config
+from eeg2speech.exports import Part, export_names, parts_of
+from eeg2speech.hub import Published
+from eeg2speech.recordings import as_array
 from eeg2speech.seeding import mix, name_key
 from eeg2speech.types import Batch, RawRecording
 
@@ -35,7 +39,7 @@ BATCH = 8
 """Windows that are generated at once."""
 
 
-class Speaker:
+class Speaker(Published):
     """A trained model that speaks for recordings which it meets as it met those it was trained on.
 
     Args:
@@ -46,7 +50,13 @@ class Speaker:
         batch_size: Windows that are generated at once.
         remembered: What the checkpoint says of its data.
         global_step: Step of training that the model is from.
+        described: Class and config of the model; without them it cannot be saved.
+        provenance: Where its weights come from; kept by ``save_pretrained``.
+        source: Where it was loaded from, with the run's ``test.json`` for the model card nearby; None for nowhere.
     """
+
+    rate = RATE
+    """Samples per second of what it says."""
 
     def __init__(
         self,
@@ -57,12 +67,16 @@ class Speaker:
         batch_size: int = BATCH,
         remembered: Mapping[str, Any] | None = None,
         global_step: int = 0,
+        described: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        source: Path | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size={batch_size} must be 1 or more")
         self.model = model.to(device).eval()
         self.trained_on, self.sampler, self.device, self.batch_size = trained_on, sampler, device, batch_size
         self.remembered, self.global_step = dict(remembered or {}), global_step
+        self.described, self.provenance, self.source = dict(described or {}), dict(provenance or {}), source
 
     @property
     def any_montage(self) -> bool:
@@ -176,19 +190,48 @@ class Speaker:
             DataError: Electrodes are missing, or the recording is too short, too slow or mostly bad.
             ConfigError: The overlap is longer than half a window.
         """
-        return self._speak(from_mne(raw), subject, seed, overlap)
+        return self._speak(from_mne(raw, beside=("eog",)), subject, seed, overlap)
+
+    def speak_epochs(
+        self, epochs: BaseEpochs, subject: str | None = None, seed: int = 0, overlap: float = OVERLAP
+    ) -> list[Waveform]:
+        """Speak for each of ``mne.Epochs`` as ``speak_raw`` does for a recording; see ``Aligned.embed_epochs``.
+
+        Args:
+            epochs: All of one subject, at least as long as a window of training.
+            subject: See ``speak_raw``.
+            seed: See ``speak_raw``.
+            overlap: See ``speak_raw``.
+
+        Returns:
+            A waveform for each epoch, as long as that.
+
+        Raises:
+            DataError: As ``speak_raw``.
+            ConfigError: The overlap is longer than half a window.
+        """
+        wave = self._speak(from_epochs(epochs), subject, seed, overlap)
+        return list(np.array_split(wave, len(epochs)))
+
+    def write(self, file: str | Path, wave: Waveform) -> None:
+        """Write what it said as a 16-bit wav file at 16 kHz.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
+        write_wav(Path(file), wave)
 
     def speak_eeg(
         self,
-        eeg: NDArray[np.floating],
+        eeg: ArrayLike | Tensor,
         rate: float,
         channels: Sequence[str],
-        positions: ArrayLike | None = None,
+        positions: ArrayLike | Tensor | None = None,
         subject: str | None = None,
         seed: int = 0,
         overlap: float = OVERLAP,
     ) -> Waveform:
-        """Speak for an array of EEG as ``speak_raw`` does for a recording.
+        """Speak for an array or a tensor of EEG as ``speak_raw`` does for a recording.
 
         Args:
             eeg: Volts, (channels, samples).
@@ -203,7 +246,8 @@ class Speaker:
             DataError: As ``speak_raw``, or names and positions do not go with the array.
             ConfigError: The overlap is longer than half a window.
         """
-        return self._speak(from_array(eeg, rate, channels, positions), subject, seed, overlap)
+        places = None if positions is None else as_array(positions)
+        return self._speak(from_array(as_array(eeg), rate, channels, places), subject, seed, overlap)
 
     def overlap_samples(self, overlap: float) -> int:
         """EEG samples of an overlap in seconds.
@@ -216,6 +260,20 @@ class Speaker:
                 f"overlap={overlap} s must be 0 or more and at most half of the {self.trained_on.window:g} s window"
             )
         return round(overlap * self.trained_on.preprocessing.rate)
+
+    def _parts(self) -> dict[str, Part]:
+        if not self.described or self.model.aligner is None:
+            raise ConfigError("this Speaker was not loaded, so that nothing says how to rebuild it; use load_speech")
+        encoder, drawn = self.model.aligner.encoder, self.sampler
+        sampler = {"solver": drawn.solver, "steps": drawn.steps, "guidance": drawn.guidance}
+        described = {**self.described, "config": {**self.described["config"], "sampler": sampler}}
+        own = {k: v for k, v in self.model.state_dict().items() if k not in self.model.frozen_names}
+        inner = {"class": type(encoder).__name__, "config": encoder.config}
+        return parts_of({"encoder": (inner, encoder.state_dict(), "aligner.encoder."), PART: (described, own, "")})
+
+    @classmethod
+    def _load(cls, source: Path, device: str) -> Speaker:
+        return load_speech(source, device)
 
     def _speak(self, raw: RawRecording, subject: str | None, seed: int, overlap: float) -> Waveform:
         common = self.overlap_samples(overlap)
@@ -256,18 +314,14 @@ def load_speech(source: str | Path, device: str = "cpu", components: str | Path 
 
     model, sampler = rebuild_speech(described, weights, str(source), components)
     step = int(provenance.get("global_step", 0))
-    return Speaker(model, sampler, trained_on, device, remembered=remembered, global_step=step)
+    return Speaker(
+        model, sampler, trained_on, device, remembered=remembered, global_step=step, described=described,
+        provenance=provenance, source=source,
+    )  # fmt: skip
 
 
 def _refuse_earlier_stages(source: Path) -> None:
-    try:
-        if source.is_dir():
-            config = read_config(source)
-            parts = list(config.get("parts", {config.get("part", ""): None}))
-        else:
-            parts = part_names(read_checkpoint(source))
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{source}: not an export ({error}); make one with `eeg2speech export CKPT OUT`") from error
+    parts = export_names(source) if source.is_dir() else part_names(read_checkpoint(source))
     if PART not in parts:
         what = "an aligner" if "aligner" in parts else "an encoder" if "encoder" in parts else "a model"
         raise DataError(

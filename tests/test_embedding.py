@@ -278,9 +278,9 @@ def test_every_weight_is_in_one_file_and_every_part_is_whole(run, tmp_path):
     assert described["parts"]["aligner"]["contains"] == {"encoder": "encoder."}
     assert described["data"]["simulated"] is True
     assert described["data"]["lag"] == LAG
-    # stage 1's layout is what it was
+    # stage 1's layout is what it was, and says what the data were
     alone = json.loads((run / "encoder/config.json").read_text())
-    assert alone.keys() == {"class", "config", "parameters", "part", "provenance", "sha256"}
+    assert alone.keys() == {"class", "config", "data", "parameters", "part", "provenance", "sha256"}
     again = read_part(run / "encoder", "encoder")[1]
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mne import BaseEpochs
 from mne.io import BaseRaw
 from mne.io.constants import FIFF
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, RawRecording
 
-__all__ = ["BaseRaw", "from_array", "from_mne"]
+__all__ = ["BaseEpochs", "BaseRaw", "from_array", "from_epochs", "from_mne"]
 
 UNKNOWN = (float("nan"),) * 3
 EDGES = ("EDGE boundary", "BAD_ACQ_SKIP")
@@ -37,25 +38,54 @@ def from_mne(
     Raises:
         DataError: It has no such channel.
     """
-    types = raw.get_channel_types()
-    picks = [pick for pick, kind in enumerate(types) if kind in (*kinds, *beside)]
-    if not any(types[pick] in kinds for pick in picks):
-        raise DataError(
-            f"none of the {len(raw.ch_names)} channels of the recording is {' or '.join(kinds).upper()} (they are "
-            f"{', '.join(sorted(set(types)))}); set their types (raw.set_channel_types, or type in channels.tsv)"
-        )
-    channels = []
-    for pick in picks:
-        info = raw.info["chs"][pick]
-        place = np.asarray(info["loc"][:3], float)
-        in_head = info["coord_frame"] == FIFF.FIFFV_COORD_HEAD or types[pick] != "eeg"
-        x, y, z = place.tolist() if in_head and np.isfinite(place).all() and place.any() else UNKNOWN
-        name = raw.ch_names[pick]
-        channels.append(Channel(name, types[pick], x, y, z, "bad" if name in raw.info["bads"] else "good"))
+    picks = _picks(raw, kinds, beside)
+    channels = [_channel(raw, pick) for pick in picks]
     rate = float(raw.info["sfreq"])
     edges = [a["onset"] - raw.first_time for a in raw.annotations if a["description"].startswith(EDGES)]
     breaks = sorted({sample for edge in edges if 0 < (sample := round(edge * rate)) < raw.n_times})
     return RawRecording(InFile(raw, picks) if lazily else raw.get_data(picks), rate, channels, [], breaks)
+
+
+def from_epochs(epochs: BaseEpochs, kinds: Sequence[str] = ("eeg",)) -> RawRecording:
+    """Take the EEG channels out of ``mne.Epochs`` and lay the epochs end to end, each a piece of its own.
+
+    Args:
+        epochs: All of one subject; those that its own limits reject are dropped.
+        kinds: Channel types to take, of ``types.DECODABLE``.
+
+    Raises:
+        DataError: There is no such channel, or no epoch is left.
+    """
+    picks = _picks(epochs, kinds)
+    epochs.drop_bad(verbose="ERROR")  # as get_data does, which warns where none is left
+    if not len(epochs):
+        raise DataError("the epochs hold none that was not dropped; loosen their limits (epochs.drop_log says why)")
+    eeg = epochs.get_data(picks)
+    count, _, samples = eeg.shape
+    channels = [_channel(epochs, pick) for pick in picks]
+    breaks = [samples * index for index in range(1, count)]
+    return RawRecording(np.concatenate(list(eeg), axis=1), float(epochs.info["sfreq"]), channels, [], breaks)
+
+
+def _picks(recording: BaseRaw | BaseEpochs, kinds: Sequence[str], beside: Sequence[str] = ()) -> list[int]:
+    """Channels of some types, by number."""
+    types = recording.get_channel_types()
+    picks = [pick for pick, kind in enumerate(types) if kind in (*kinds, *beside)]
+    if not any(types[pick] in kinds for pick in picks):
+        raise DataError(
+            f"none of the {len(types)} channels of the recording is {' or '.join(kinds).upper()} (they are "
+            f"{', '.join(sorted(set(types)))}); set their types (raw.set_channel_types, or type in channels.tsv)"
+        )
+    return picks
+
+
+def _channel(recording: BaseRaw | BaseEpochs, pick: int) -> Channel:
+    """A channel as mne describes it; a position in other than head coordinates is none."""
+    info, kind, name = recording.info["chs"][pick], recording.get_channel_types([pick])[0], recording.ch_names[pick]
+    place = np.asarray(info["loc"][:3], float)
+    in_head = info["coord_frame"] == FIFF.FIFFV_COORD_HEAD or kind != "eeg"
+    x, y, z = place.tolist() if in_head and np.isfinite(place).all() and place.any() else UNKNOWN
+    return Channel(name, kind, x, y, z, "bad" if name in recording.info["bads"] else "good")
 
 
 class InFile:

@@ -135,7 +135,8 @@ class TrainedOn:
                 "give a longer one"
             )
         lag = round(self.lag * self.preprocessing.rate)
-        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag)
+        pieces = isinstance(store, MemoryStore)  # whose segments end where something else begins
+        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag, pieces=pieces)
 
     def prepare(self, raw: RawRecording, fixed: bool) -> MemoryStore:
         """Filter, resample and reference a recording as the training recordings were.
@@ -152,7 +153,7 @@ class TrainedOn:
             DataError: Electrodes are missing, or the recording is too slow.
         """
         rate = self.preprocessing.rate
-        if raw.rate < rate:
+        if raw.rate < rate and not self.preprocessing.upsample:
             raise DataError(f"EEG at {raw.rate:g} Hz; this model needs {rate:g} Hz or more")
         raw = self.choose_channels(raw, fixed)
         name, length = "recording", raw.eeg.shape[1]
@@ -167,7 +168,7 @@ class TrainedOn:
         return MemoryStore(name, eeg, rate, channels, segments)
 
     def choose_channels(self, raw: RawRecording, fixed: bool) -> RawRecording:
-        """Keep the EEG channels that the model can use, with positions.
+        """Keep the EEG channels that the model can use, with positions, and those of the eyes if training needed them.
 
         A channel lies where the recording says, else where it lay in training, else where its name lies on a standard
         head. With ``fixed``, electrodes stay where they lay in training if the recording's own positions would bring
@@ -177,8 +178,10 @@ class TrainedOn:
             DataError: An electrode is missing, or lies nobody knows where.
         """
         rows = [row for row, channel in enumerate(raw.channels) if channel.type == "eeg"]
+        ica = self.preprocessing.ica
+        beside = [row for row, c in enumerate(raw.channels) if c.type == "eog"] if ica and ica.method == "eog" else []
         if not fixed:
-            return _with(raw, rows, self._positions([raw.channels[row] for row in rows]))
+            return _with(raw, rows, self._positions([raw.channels[row] for row in rows]), beside)
         row_of = {_key(raw.channels[row].name): row for row in rows}
         lacking = {}
         for montage in sorted(self.montages, key=lambda known: -len(known.names)):
@@ -190,7 +193,7 @@ class TrainedOn:
             own = _places([raw.channels[row] for row in rows])
             own = np.where(np.isfinite(own).all(1, keepdims=True), own, montage.positions)
             same = np.array_equal(order_by_position(own), order_by_position(montage.positions))
-            return _with(raw, rows, own if same else montage.positions)
+            return _with(raw, rows, own if same else montage.positions, beside)
         names, missing = min(lacking.items(), key=lambda item: len(item[1]))
         listed = ", ".join(missing[:_NAMED]) + (" ..." if len(missing) > _NAMED else "")
         raise DataError(
@@ -222,6 +225,8 @@ def _places(channels: list[Channel]) -> NDArray[np.float64]:
     return np.array([[c.x, c.y, c.z] for c in channels], float).reshape(-1, 3)
 
 
-def _with(raw: RawRecording, rows: list[int], places: NDArray[np.float64]) -> RawRecording:
+def _with(raw: RawRecording, rows: list[int], places: NDArray[np.float64], beside: list[int]) -> RawRecording:
+    """A recording with some of its channels, moved, and then those that are only looked at."""
     channels = [replace(raw.channels[row], x=x, y=y, z=z) for row, (x, y, z) in zip(rows, places.tolist(), strict=True)]
-    return replace(raw, eeg=raw.eeg[np.array(rows, np.intp), :], channels=channels)
+    channels += [raw.channels[row] for row in beside]
+    return replace(raw, eeg=raw.eeg[np.array([*rows, *beside], np.intp), :], channels=channels)

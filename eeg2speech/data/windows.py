@@ -97,6 +97,7 @@ class WindowDataset(Dataset[Batch]):
         augment: Changes to the windows; None for evaluation.
         lag: How many samples later than the sound the EEG is read: what is heard takes time to reach the cortex.
             Where a recording ends before that, its last samples are read again.
+        pieces: Segments are pieces between breaks, over which no window may read on either.
     """
 
     def __init__(
@@ -109,7 +110,9 @@ class WindowDataset(Dataset[Batch]):
         audio: bool,
         augment: Augment | None = None,
         lag: int = 0,
+        pieces: bool = False,
     ) -> None:
+        self.pieces = pieces
         self.store, self.windows, self.samples, self.clamp = store, windows, samples, clamp
         self.audio, self.augment, self.lag = audio, augment, lag
         used = sorted({window.recording for window in windows})
@@ -143,7 +146,7 @@ class WindowDataset(Dataset[Batch]):
             C = len(montage.order)
             out = eeg[i, :C]
             # scaled in place, window by window, while it is in the processor's cache
-            raw = self._read(window.recording, start + self.lag)
+            raw = self._read(window, start + self.lag)
             raw.take(montage.order, axis=0, out=out, mode="clip")  # the default mode would copy twice
             if montage.unusable.size:
                 out[montage.unusable] = 0  # they may hold anything
@@ -184,12 +187,16 @@ class WindowDataset(Dataset[Batch]):
         first, last = max(window.first, window.start - reach), min(window.last, window.start + reach)
         return int(generator.integers(first, last + 1))
 
-    def _read(self, recording: int, start: int) -> NDArray[np.float32]:
+    def _read(self, window: Window, start: int) -> NDArray[np.float32]:
         """Samples of a recording from ``start`` on, (channels, samples); over its ends the outermost ones repeat."""
-        eeg = self.store.eeg(self.store.recordings[recording])
-        if start >= 0 and start + self.samples <= eeg.shape[1]:
+        eeg = self.store.eeg(self.store.recordings[window.recording])
+        first, stop = 0, eeg.shape[1]
+        if self.pieces:
+            onset, end = window.segment.onset, window.segment.onset + window.segment.duration
+            first, stop = round(onset * self.store.rate), min(stop, round(end * self.store.rate))
+        if start >= first and start + self.samples <= stop:
             return eeg[:, start : start + self.samples]
-        inside = np.clip(np.arange(start, start + self.samples), 0, eeg.shape[1] - 1)
+        inside = np.clip(np.arange(start, start + self.samples), first, stop - 1)
         return eeg[:, inside]
 
     def _sound_start(self, window: Window, start: int) -> float:

@@ -14,10 +14,10 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
         subjects: Labels in the order of the model, in place of the data module's.
 
     Returns:
-        Plain values: name of the dataset and whether it is simulated, ``window`` and ``lag`` in seconds, ``clamp`` in
-        robust standard deviations, settings of the ``preprocessing``, labels of ``subjects``, ``montages`` as
-        names of electrodes in the order of the files and their positions in metres, null where unknown, and
-        ``learned_from``: what decides which segments were trained on.
+        Plain values: name of the dataset, its source, licence and citation, and whether it is simulated, ``window``
+        and ``lag`` in seconds, ``clamp`` in robust standard deviations, settings of the ``preprocessing``, labels of
+        ``subjects``, ``montages`` as names of electrodes in the order of the files and their positions in metres, null
+        where unknown, and ``learned_from``: what decides which segments were trained on.
     """
     kept: dict[str, Any] = {
         name: float(getattr(data, name)) for name in ("window", "lag", "clamp") if hasattr(data, name)
@@ -28,6 +28,7 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
     if store is not None:
         described = store.description
         kept |= {"name": str(described.name), "simulated": bool(described.simulated)}
+        kept |= {about: str(getattr(described, about, "")) for about in ("source", "license", "citation")}
         prefix = "preprocessing."
         kept["preprocessing"] = {
             key.removeprefix(prefix): list(value) if isinstance(value, tuple) else value

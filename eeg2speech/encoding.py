@@ -1,0 +1,119 @@
+"""Trained encoders in Python: what stage 1 and the encoder of sound make of recordings and sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from eeg2speech.checkpoint import load_into, read_data, read_part
+from eeg2speech.data.trained import TrainedOn
+from eeg2speech.errors import DataError
+from eeg2speech.exports import Part
+from eeg2speech.hub import Published
+from eeg2speech.listening import HearsSounds
+from eeg2speech.models.audio import PATCH, SpectrogramViT
+from eeg2speech.models.encoder import ViTEncoder
+from eeg2speech.models.rebuild import build_encoder
+from eeg2speech.recordings import ReadsRecordings
+
+
+class _Encoded(Published):
+    """What both encoders have in common; arguments as of ``Aligned``."""
+
+    encoder: ViTEncoder | SpectrogramViT
+
+    def __init__(
+        self,
+        encoder: Any,
+        trained_on: TrainedOn,
+        device: str = "cpu",
+        remembered: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        self.encoder, self.trained_on, self.device = encoder.to(device), trained_on, device
+        self.remembered, self.provenance, self.source = dict(remembered or {}), dict(provenance or {}), source
+
+    def _parts(self) -> dict[str, Part]:
+        network = self.encoder.encoder if isinstance(self.encoder, SpectrogramViT) else self.encoder
+        described = {"class": type(network).__name__, "config": network.config}
+        return {"encoder": Part(described, network.state_dict())}
+
+
+class EEGEncoder(_Encoded, ReadsRecordings):
+    """An encoder of EEG that meets recordings as it met those it was trained on; vectors are means of its tokens.
+
+    Made by ``load_encoder``. ``encoder`` is the network, for tokens of every patch: see ``models.ViTEncoder``. It is of
+    any stage: that of stage 2 inside an aligner is fed what the subject layer makes of the EEG, which this one leaves
+    out.
+    """
+
+    encoder: ViTEncoder
+
+    @property
+    def any_montage(self) -> bool:
+        """Whether electrodes are known by their positions alone."""
+        return bool(self.encoder.config["position"] == "electrode")
+
+    def _vectors(self, eeg: Tensor, positions: Tensor, channel_mask: Tensor | None, subjects: Tensor) -> Tensor:
+        return self.encoder.pool(self.encoder(eeg, positions, channel_mask), channel_mask)
+
+    @classmethod
+    def _load(cls, source: Path, device: str) -> EEGEncoder:
+        loaded = load_encoder(source, device)
+        if not isinstance(loaded, EEGEncoder):
+            raise DataError(f"{source}: an encoder of sound; load it with SoundEncoder")
+        return loaded
+
+
+class SoundEncoder(_Encoded, HearsSounds):
+    """An encoder of sound; vectors are means of its tokens. Made by ``load_encoder``; ``encoder`` is the network."""
+
+    encoder: SpectrogramViT
+
+    def _sound_vectors(self, audio: Tensor) -> Tensor:
+        tokens: Tensor = self.encoder(audio)
+        return tokens.mean((1, 2))
+
+    @classmethod
+    def _load(cls, source: Path, device: str) -> SoundEncoder:
+        loaded = load_encoder(source, device)
+        if not isinstance(loaded, SoundEncoder):
+            raise DataError(f"{source}: an encoder of EEG; load it with EEGEncoder")
+        return loaded
+
+
+def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundEncoder:
+    """Load a trained encoder of EEG or sound.
+
+    Args:
+        source: Folder that ``eeg2speech export`` or the end of ``eeg2speech fit`` wrote, or a checkpoint.
+        device: Where it computes, e.g. ``cuda``.
+
+    Raises:
+        DataError: There is no encoder, it is damaged, or it does not say how its data were prepared.
+    """
+    source = Path(source)
+    described, weights, provenance = read_part(source, "encoder")
+    remembered = read_data(source)
+    trained_on = TrainedOn.of(remembered, str(source))
+    network = build_encoder(described, str(source))
+    if not isinstance(network, ViTEncoder):
+        raise DataError(f"{source}: a {type(network).__name__}, no encoder of stage 1; name a run of that")
+    load_into(network, weights, str(source))
+    if _hears(network):
+        sound = SpectrogramViT(**{key: network.config[key] for key in ("width", "depth", "heads", "mlp_ratio")})
+        sound.encoder = network
+        sound.requires_grad_(False).eval()
+        return SoundEncoder(sound, trained_on, device, remembered, provenance, source)
+    network.requires_grad_(False).eval()
+    return EEGEncoder(network, trained_on, device, remembered, provenance, source)
+
+
+def _hears(network: ViTEncoder) -> bool:
+    """Whether an encoder is one of sound: such a task takes no other settings, and one of EEG has others."""
+    rows = (network.config["position"], network.config["gain_free"], network.patch)
+    return rows == ("sincos2d", False, (PATCH, PATCH))

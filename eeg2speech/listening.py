@@ -1,0 +1,68 @@
+"""Sounds on their way into a trained model: files, arrays and tensors."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eeg2speech.audio import RATE, read_audio, resample
+from eeg2speech.data.trained import TrainedOn
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.recordings import BATCH, Embeddings, as_array
+
+
+class HearsSounds:
+    """A trained model that hears sound window by window, as long as those of its training."""
+
+    trained_on: TrainedOn
+    device: str
+
+    @abstractmethod
+    def _sound_vectors(self, audio: Tensor) -> Tensor:
+        """Vectors, (B, K), of sounds, (B, S) at 16 kHz."""
+
+    def embed_wav(
+        self,
+        sound: str | Path | NDArray[np.floating] | Tensor,
+        rate: float | None = None,
+        hop: float | None = None,
+    ) -> Embeddings:
+        """Embed sound, window by window; what is left over at the end is not heard.
+
+        Args:
+            sound: A sound file, or a waveform in [-1, 1], (samples,).
+            rate: Samples per second of a waveform; a file knows its own.
+            hop: From one window's start to the next, in seconds; None for windows end to end.
+
+        Raises:
+            DataError: The file cannot be read, or the sound is shorter than a window.
+            ConfigError: A waveform comes without its rate, or the hop is no step forward.
+        """
+        if isinstance(sound, str | Path):
+            wave, rate = read_audio(Path(sound))
+        else:
+            wave = np.asarray(as_array(sound), np.float32)
+        if rate is None or not rate > 0 or wave.ndim != 1:
+            raise ConfigError(f"a waveform of shape {wave.shape} at rate={rate}; give (samples,) and its rate in hertz")
+        if not np.isfinite(wave).all():
+            raise DataError("the sound holds NaN or infinity; replace those samples")
+        wave = resample(wave, rate)
+        samples = round(self.trained_on.window * RATE)
+        step = round(self.trained_on.step(hop) / self.trained_on.preprocessing.rate * RATE)  # on the grid of the EEG
+        if len(wave) < samples:
+            raise DataError(
+                f"a sound of {len(wave) / RATE:g} s is shorter than the {self.trained_on.window:g} s of a window; "
+                "give a longer one"
+            )
+        windows = np.lib.stride_tricks.sliding_window_view(wave, samples)[::step]
+        with torch.inference_mode():
+            vectors = [
+                self._sound_vectors(torch.from_numpy(windows[i : i + BATCH].copy()).to(self.device)).float().cpu()
+                for i in range(0, len(windows), BATCH)
+            ]
+        return Embeddings(torch.cat(vectors).numpy(), np.arange(len(windows)) * step / RATE)
