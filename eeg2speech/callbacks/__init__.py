@@ -5,6 +5,7 @@ from eeg2speech.callbacks.baselines import CompareBaselines
 from eeg2speech.callbacks.checkpoints import SoundCheckpoint
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
+from eeg2speech.callbacks.line_progress import LineProgress
 from eeg2speech.callbacks.nonfinite import SkipNonFinite
 from eeg2speech.callbacks.probes import ProbeEncoder
 from eeg2speech.callbacks.progress import LogThroughput, ThroughputBar
@@ -21,6 +22,7 @@ __all__ = [
     "CompareBaselines",
     "ExportEncoder",
     "GracefulInterrupt",
+    "LineProgress",
     "LogAlignment",
     "LogReconstruction",
     "LogSpeech",
