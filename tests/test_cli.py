@@ -208,7 +208,7 @@ def test_mistakes_get_one_line(stage: Run, options: list[str], words: list[str],
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["fti"], ["invalid choice", "fit"]),
+        (["fti"], ["unknown command", "did you mean fit"]),
         (["fit"], ["--config configs/maeeg.yaml"]),
         (["fit", "--config", "nope.yaml"], ["nope.yaml"]),
         (["fit", "--config", str(MAEEG), "--trainer.max_epoch", "3"], ["Did you mean 'trainer.max_epochs'"]),

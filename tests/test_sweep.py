@@ -75,7 +75,9 @@ def test_a_sweep_runs_reports_and_goes_on(
         return {path: path.stat().st_mtime_ns for path in out.rglob("test.json")}
 
     before = times()
-    assert sweep(plan, out, tiny_store) == 0
+    capsys.readouterr()
+    assert sweep(plan, out, tiny_store, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((out / "sweep.json").read_text()) == found
     assert times() == before
     (out / "pretrained/seed0/test.json").unlink()
     assert sweep(plan, out, tiny_store) == 0

@@ -6,6 +6,7 @@ from eeg2speech.callbacks.board import LogOverview
 from eeg2speech.callbacks.checkpoints import SoundCheckpoint
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
+from eeg2speech.callbacks.line_progress import LineProgress
 from eeg2speech.callbacks.nonfinite import SkipNonFinite
 from eeg2speech.callbacks.probes import ProbeEncoder
 from eeg2speech.callbacks.progress import LogThroughput, ThroughputBar
@@ -22,6 +23,7 @@ __all__ = [
     "CompareBaselines",
     "ExportEncoder",
     "GracefulInterrupt",
+    "LineProgress",
     "LogAlignment",
     "LogOverview",
     "LogReconstruction",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,7 @@ from eeg2speech.callbacks.alignment_controls import (
     untrained,
 )
 from eeg2speech.callbacks.alignment_tables import print_figures, print_verdict
+from eeg2speech.callbacks.progress import counted
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import (
     PROTOCOL_2023,
@@ -82,44 +83,54 @@ class TestAlignment(Callback):
         fresh = untrained(task)
         surrogates = controls(data)
         results: dict[str, Any] = {}
-        for part in data.test_parts:
-            rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
-            model = embed_part(task, data, part)
-            compared = model.compare()
-            summaries = {"model": summarise(compared, data.window)}
-            checks = {name: self._mrr(replaced(task, data, part, model, change)) for name, change in surrogates.items()}
-            checks["untrained"] = self._mrr(embed_part(fresh, data, part))
-            if linear is not None:
-                for name, embedded in linear.embed(data, part).items():
-                    other = Embeddings(
-                        embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
-                    )
-                    summaries[name] = summarise(other.compare(), data.window)
-            protocols = _protocols(model, data.window) if task.aligner.similarity == "steps" else {}
-            group = shuffled_within(model)
-            nulls = {
-                name: permutation_null(retrieval_scores(compared, table, group), self.permutations)
-                for name, table in (("mrr", reciprocal()), ("top10", top(10)))
-            }
-            verdict = judge(nulls["mrr"], checks)
-            curve = {f"{lag:+.2f}": self._mrr(self._lagged(task, data, part, model, lag)) for lag in self.lags}
-            print_figures(
-                part, {**summaries, "model, protocols' windows": protocols}, checks, data.description.simulated
-            )
-            print_verdict(part, verdict, nulls["mrr"])
-            results[part] = {
-                "windows": len(model.key),
-                "gallery": compared.similarity.shape[1],
-                "verdict": asdict(verdict),
-                "figures": {name: _plain(summary) for name, summary in summaries.items()},
-                "protocols' windows": _plain(protocols),
-                "controls, mrr": _plain(checks),
-                "permutations": {name: _describe(null) for name, null in nulls.items()},
-                "retrieval": [_row(row, data) for row in retrieval_report(compared)],
-                "galleries": _galleries(gallery_curves(compared, self.permutations, group=group)),
-                "lag curve, mrr": _plain(curve),
-                "geometry": {**geometry(model), "cka_audio_blocks": block_cka(task, data, part)},
-            }
+        each = 6 + len(surrogates) + len(self.lags)  # as `done` is called below
+        with counted(trainer, "Testing the alignment", each * len(data.test_parts)) as done:
+            for part in data.test_parts:
+                rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
+                model = embed_part(task, data, part)
+                compared = model.compare()
+                summaries = {"model": summarise(compared, data.window)}
+                done(1)
+                checks: dict[str, Figure] = {}
+                for name, change in surrogates.items():
+                    checks[name] = self._mrr(replaced(task, data, part, model, change), done)
+                checks["untrained"] = self._mrr(embed_part(fresh, data, part), done)
+                if linear is not None:
+                    for name, embedded in linear.embed(data, part).items():
+                        other = Embeddings(
+                            embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
+                        )
+                        summaries[name] = summarise(other.compare(), data.window)
+                done(1)
+                protocols = _protocols(model, data.window) if task.aligner.similarity == "steps" else {}
+                group = shuffled_within(model)
+                nulls = {
+                    name: permutation_null(retrieval_scores(compared, table, group), self.permutations)
+                    for name, table in (("mrr", reciprocal()), ("top10", top(10)))
+                }
+                done(2)
+                verdict = judge(nulls["mrr"], checks)
+                curve: dict[str, Figure] = {}
+                for lag in self.lags:
+                    curve[f"{lag:+.2f}"] = self._mrr(self._lagged(task, data, part, model, lag), done)
+                print_figures(
+                    part, {**summaries, "model, protocols' windows": protocols}, checks, data.description.simulated
+                )
+                print_verdict(part, verdict, nulls["mrr"])
+                results[part] = {
+                    "windows": len(model.key),
+                    "gallery": compared.similarity.shape[1],
+                    "verdict": asdict(verdict),
+                    "figures": {name: _plain(summary) for name, summary in summaries.items()},
+                    "protocols' windows": _plain(protocols),
+                    "controls, mrr": _plain(checks),
+                    "permutations": {name: _describe(null) for name, null in nulls.items()},
+                    "retrieval": [_row(row, data) for row in retrieval_report(compared)],
+                    "galleries": _galleries(gallery_curves(compared, self.permutations, group=group)),
+                    "lag curve, mrr": _plain(curve),
+                    "geometry": {**geometry(model), "cka_audio_blocks": block_cka(task, data, part)},
+                }
+                done(1)
         judged = next(part for part in (HELD_OUT, *results) if part in results)
         word = "aligned" if results[judged]["verdict"]["aligned"] else "not aligned"
         rank_zero_info(f"Verdict on {judged.replace('_', ' ')}: {word}")
@@ -136,8 +147,10 @@ class TestAlignment(Callback):
     ) -> Embeddings:
         return embed_part(task, data, part, sound=model.sound, lag=data.lag + lag)
 
-    def _mrr(self, embeddings: Embeddings) -> Figure:
-        return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
+    def _mrr(self, embeddings: Embeddings, done: Callable[[int], object]) -> Figure:
+        figure = retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
+        done(1)
+        return figure
 
 
 def summarise(compared: Comparison, window: float) -> Summary:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
 
+from eeg2speech.console import table_console
 from eeg2speech.metrics import Figure, Null, Verdict
 from eeg2speech.types import Part
 
@@ -27,27 +27,27 @@ def print_figures(
     """
     title = f"Alignment on {part.replace('_', ' ')} [95 % over stimuli]" + (", SIMULATED EEG" if simulated else "")
     table = Table(title=title)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for column in COLUMNS.values():
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for name, row in figures.items():
         table.add_row(name, *(_cell(row.get(column)) for column in COLUMNS), style="bold" if name == "model" else None)
     for name, figure in controls.items():
         table.add_row(f"  {name}", *(_cell(figure) if column == "mrr" else "" for column in COLUMNS), style="dim")
     chance = next(iter(figures.values()))
     table.add_row("chance", *(f"{chance[column].chance:.3g}" if column in chance else "" for column in COLUMNS))
-    Console().print(table)
+    table_console().print(table)
 
 
 def print_verdict(part: Part, verdict: Verdict, null: Null) -> None:
     """Print whether a list is aligned, how sure that is, and why."""
     word = "[bold green]ALIGNED[/]" if verdict.aligned else "[bold red]NOT ALIGNED[/]"
-    Console().print(
+    table_console().print(
         f"{part.replace('_', ' ')}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}, "
         f"{verdict.effect.ratio:.1f} x the mean of {len(null.draws)} permutations"
     )
     for reason in verdict.reasons:
-        Console().print(f"  {reason}", highlight=False)
+        table_console().print(f"  {reason}", highlight=False)
 
 
 def _cell(figure: Figure | None) -> str:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from eeg2speech.baselines.reconstruction import VARIANCE, ReconstructionBaselines
 from eeg2speech.baselines.selection import HiddenPatches
+from eeg2speech.callbacks.progress import counted
+from eeg2speech.console import table_console
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import bootstrap_interval
 from eeg2speech.seeding import mix
@@ -89,7 +90,9 @@ class CompareBaselines(Callback):
         if data is None:
             return
         assert isinstance(pl_module, MAEEGTask)
-        results = {part: self._compare(pl_module, data, part, self.kriging) for part in data.test_parts}
+        windows = sum(len(data.datasets[part]) for part in data.test_parts)
+        with counted(trainer, "Baselines on windows", windows) as done:
+            results = {part: self._compare(pl_module, data, part, self.kriging, done) for part in data.test_parts}
         pl_module.results["reconstruction"] = {
             "measure": "NMSE on hidden patches; 1 is predicting the training mean; 95 % bootstrap over stimuli",
             "masking": vars(pl_module.masking),
@@ -106,7 +109,12 @@ class CompareBaselines(Callback):
         return data if trainer.is_global_zero and not pl_module.autoencoder.normalize_target else None
 
     def _compare(
-        self, task: MAEEGTask, data: EEGAudioDataModule, part: Part, kriging: bool
+        self,
+        task: MAEEGTask,
+        data: EEGAudioDataModule,
+        part: Part,
+        kriging: bool,
+        done: Callable[[int], object] = lambda count: None,
     ) -> dict[str, dict[str, float]]:
         scores = _Scores()
         known = self._known.get(part)
@@ -120,6 +128,7 @@ class CompareBaselines(Callback):
                     measured.setdefault(name, []).append(sums)
             scores.add(MODEL, ((painted - eeg) ** 2 * hidden).sum((1, 2), dtype=np.float64))
             scores.stimulus.append(stimulus)
+            done(len(eeg))
         if known is None:
             known = self._known[part] = {name: np.concatenate(sums) for name, sums in measured.items()}
         for name, sums in known.items():
@@ -153,10 +162,10 @@ class CompareBaselines(Callback):
 def _print(results: dict[Part, dict[str, dict[str, float]]], simulated: bool) -> None:
     title = "NMSE on hidden patches (1 = predicting the mean)"
     table = Table(title=title + (", SIMULATED EEG" if simulated else ""))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for part in results:
-        table.add_column(part.replace("_", " "), justify="right")
+        table.add_column(part.replace("_", " "), justify="right", overflow="fold")
     for name in next(iter(results.values())):
         cells = [f"{r[name]['nmse']:.3f} [{r[name]['low']:.3f}, {r[name]['high']:.3f}]" for r in results.values()]
         table.add_row(name, *cells, style="bold" if name == MODEL else None)
-    Console().print(table)
+    table_console().print(table)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -8,11 +9,12 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from eeg2speech.baselines.band_power import band_power
 from eeg2speech.baselines.probes import ProbeResult, probe
+from eeg2speech.callbacks.progress import counted
+from eeg2speech.console import table_console
 from eeg2speech.data.datamodule import RATE, EEGAudioDataModule
 from eeg2speech.models import ViTEncoder
 from eeg2speech.seeding import mix
@@ -44,25 +46,33 @@ class ProbeEncoder(Callback):
         torch.manual_seed(mix(0, 1))
         untrained = type(pl_module.encoder)(**pl_module.encoder.config).to(pl_module.device)
         encoders = {"encoder": pl_module.encoder, "untrained encoder": untrained}
-        results = {}
-        unseen: list[Part] = [part for part in data.datasets if part != "train"]
-        # subjects are told apart on windows that nothing was trained on
-        if len(data.store.subjects) > 1:
-            features, facts = self._features(data, unseen, encoders)
-            if len(np.unique(facts["subject"])) > 1:
-                results["subject, stimulus-held-out"] = _probe(features, facts["subject"], facts["stimulus"])
-        if data.store.labels:
-            features, facts = self._features(data, list(data.datasets), encoders)
-            known = facts["label"] >= 0
-            if len(np.unique(facts["subject"][known])) > 1 and len(np.unique(facts["label"][known])) > 1:
-                kept = {name: values[known] for name, values in features.items()}
-                results["label, subject-held-out"] = _probe(kept, facts["label"][known], facts["subject"][known])
+        targets = (len(data.store.subjects) > 1) + bool(data.store.labels)
+        with counted(trainer, "Probing", targets * (len(encoders) + 1)) as done:
+            results = self._results(data, encoders, done)
         if results:
             pl_module.results["probes"] = {
                 target: {name: {kind: vars(r) for kind, r in kinds.items()} for name, kinds in rows.items()}
                 for target, rows in results.items()
             }
             _print(results, data.description.simulated)
+
+    def _results(
+        self, data: EEGAudioDataModule, encoders: dict[str, ViTEncoder], done: Callable[[int], object]
+    ) -> dict[str, dict[str, dict[str, ProbeResult]]]:
+        results = {}
+        unseen: list[Part] = [part for part in data.datasets if part != "train"]
+        # subjects are told apart on windows that nothing was trained on
+        if len(data.store.subjects) > 1:
+            features, facts = self._features(data, unseen, encoders)
+            if len(np.unique(facts["subject"])) > 1:
+                results["subject, stimulus-held-out"] = _probe(features, facts["subject"], facts["stimulus"], done)
+        if data.store.labels:
+            features, facts = self._features(data, list(data.datasets), encoders)
+            known = facts["label"] >= 0
+            if len(np.unique(facts["subject"][known])) > 1 and len(np.unique(facts["label"][known])) > 1:
+                kept = {name: values[known] for name, values in features.items()}
+                results["label, subject-held-out"] = _probe(kept, facts["label"][known], facts["subject"][known], done)
+        return results
 
     @torch.no_grad()
     def _features(
@@ -96,18 +106,22 @@ def _pooled(encoder: ViTEncoder, batch: Batch) -> NDArray[Any]:
 
 
 def _probe(
-    features: dict[str, NDArray[Any]], labels: NDArray[Any], groups: NDArray[Any]
+    features: dict[str, NDArray[Any]], labels: NDArray[Any], groups: NDArray[Any], done: Callable[[int], object]
 ) -> dict[str, dict[str, ProbeResult]]:
-    return {name: {kind: probe(values, labels, groups, kind) for kind in KINDS} for name, values in features.items()}
+    found: dict[str, dict[str, ProbeResult]] = {}
+    for name, values in features.items():
+        found[name] = {kind: probe(values, labels, groups, kind) for kind in KINDS}
+        done(1)
+    return found
 
 
 def _print(results: dict[str, dict[str, dict[str, ProbeResult]]], simulated: bool) -> None:
     title = "Probes: balanced accuracy [95 %]"
     table = Table(title=title + (", SIMULATED EEG" if simulated else ""))
     for column in ("probe", "features", *KINDS, "chance"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for target, rows in results.items():
         for name, kinds in rows.items():
             cells = [f"{r.accuracy:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in kinds.values()]
             table.add_row(target, name, *cells, f"{kinds['linear'].chance:.3f}")
-    Console().print(table)
+    table_console().print(table)

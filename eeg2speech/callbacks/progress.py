@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, RichProgressBar
+
+from eeg2speech.callbacks.line_progress import Pace, shortened
+from eeg2speech.data.progress import Countdown
 
 
 class LogThroughput(Callback):
@@ -42,11 +47,38 @@ class LogThroughput(Callback):
 
 
 class ThroughputBar(RichProgressBar):
-    """Rich progress bar with loss, NMSE and windows per second."""
+    """Rich progress bar with loss, NMSE, windows per second and the time that the whole run has left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pace: Pace | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._pace = Pace(trainer.global_step)
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Shorten names to fit a line."""
-        items = super().get_metrics(trainer, pl_module)
-        items.pop("v_num", None)
-        short = {"train/loss": "loss", "val/loss": "val loss", "val/nmse": "NMSE", "train/samples_per_s": "samples/s"}
-        return {short.get(name, name): value for name, value in items.items()}
+        items = shortened(super().get_metrics(trainer, pl_module))
+        left = self._pace.left(trainer.global_step, trainer.estimated_stepping_batches) if self._pace else ""
+        return items | ({"left": left} if left else {})
+
+
+@contextmanager
+def counted(trainer: pl.Trainer, label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Count what a callback does after a test, with the time left.
+
+    Args:
+        trainer: Its first process shows it.
+        label: What is done.
+        total: How much there is to do.
+
+    Yields:
+        To be told how many more are done.
+    """
+    lightning = trainer.progress_bar_callback
+    if isinstance(lightning, RichProgressBar) and lightning.progress is not None:
+        lightning.progress.stop()  # two bars would paint over one another
+    with Countdown(label, total, hidden=not trainer.is_global_zero) as countdown:
+        yield lambda count: countdown.step(count=count)

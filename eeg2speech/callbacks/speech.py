@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import numpy as np
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
-from rich.console import Console
-from rich.progress import Progress
 
+from eeg2speech.callbacks.progress import counted
 from eeg2speech.callbacks.speech_arms import SAMPLED, diffusion_run, evenly
 from eeg2speech.callbacks.speech_examples import clip_names, log_clips, save_picture, speech_pictures, write_clips
 from eeg2speech.callbacks.speech_hearing import Heard
@@ -84,7 +82,7 @@ class TestSpeech(Callback):
         parts = [part for part in data.test_parts if part in (self.lists or data.test_parts)] or data.test_parts
         transcribe = None if self.whisper is None else whisper(self.whisper)
         training = hear_training(task, data, self.training)
-        with _progress(trainer, self._clips(data, parts)) as advance:
+        with counted(trainer, "Speaking clips", self._clips(data, parts)) as advance:
             spoken = {
                 part: speak_part(
                     trainer, task, data, part, training, self.windows, self.examples, self.batch, advance, transcribe
@@ -150,16 +148,3 @@ def trained_stimuli(task: DiffusionTask, data: EEGAudioDataModule, heard: Heard)
     known = task.model.trained_sounds
     names = [data.store.stimuli[stimulus] for stimulus in np.unique(heard.stimulus)]
     return [name for name in names if name in known or audio_hash(data.store.audio_file(name)).hex() in known]
-
-
-@contextmanager
-def _progress(trainer: pl.Trainer, clips: int) -> Iterator[Callable[[int], None]]:
-    """A bar of clips with the time that is left, on the first device's terminal."""
-    lightning = trainer.progress_bar_callback
-    if isinstance(lightning, RichProgressBar) and lightning.progress is not None:
-        lightning.progress.stop()  # two bars would paint over one another
-    console = Console(stderr=True)
-    hidden = not (console.is_terminal and trainer.is_global_zero)
-    with Progress(console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("Speaking", total=clips)
-        yield lambda count: bar.advance(task, count)

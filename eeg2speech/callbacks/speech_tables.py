@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from eeg2speech.callbacks.speech_results import ArmResults, PartResults
+from eeg2speech.console import table_console
 from eeg2speech.metrics.bootstrap import Interval
 from eeg2speech.metrics.intelligibility import left_out
 from eeg2speech.types import Part
@@ -30,12 +30,12 @@ def print_identification(part: Part, results: PartResults, simulated: bool) -> N
     """
     ways = list(results.arms["eeg"].identification)
     table = Table(title=_title("Own sound found", part, simulated))
-    table.add_column(f"{results.windows} clips, {results.gallery} sounds")
+    table.add_column(f"{results.windows} clips, {results.gallery} sounds", overflow="fold")
     for way in ways:
-        table.add_column(f"one of {way}", justify="right")
+        table.add_column(f"one of {way}", justify="right", overflow="fold")
     way = results.verdict.way
-    table.add_column(f"EEG better by (of {way})", justify="right")
-    table.add_column(f"p (of {way})", justify="right")
+    table.add_column(f"EEG better by (of {way})", justify="right", overflow="fold")
+    table.add_column(f"p (of {way})", justify="right", overflow="fold")
     for name, arm in results.arms.items():
         cells = [_cell(arm.identification[way]) for way in ways]
         better = _cell(results.verdict.differences.get(name))
@@ -44,7 +44,7 @@ def print_identification(part: Part, results: PartResults, simulated: bool) -> N
     nulls = results.arms["eeg"].nulls
     table.add_row("chance", *(f"{1 / way:.3g}" for way in ways), style="dim")
     table.add_row("99 % of permutations below", *(f"{nulls[way].threshold:.3g}" for way in ways), style="dim")
-    Console().print(table)
+    table_console().print(table)
 
 
 def print_quality(part: Part, results: PartResults, simulated: bool) -> None:
@@ -52,21 +52,21 @@ def print_quality(part: Part, results: PartResults, simulated: bool) -> None:
 
     A narrow terminal has no room for the intervals, which ``test.json`` holds.
     """
-    wide = Console().width >= WIDE
+    wide = table_console().width >= WIDE
     names = [name for name in QUALITY if name in results.arms["eeg"].quality]
     table = Table(title=_title("Against the recording", part, simulated, wide))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for name in names:
-        table.add_column(QUALITY[name][0], justify="right")
-    table.add_column("Frechet", justify="right")
-    table.add_column("copied", justify="right")
+        table.add_column(QUALITY[name][0], justify="right", overflow="fold")
+    table.add_column("Frechet", justify="right", overflow="fold")
+    table.add_column("copied", justify="right", overflow="fold")
     for name, arm in results.arms.items():
         cells = [_fixed(arm.quality.get(column), QUALITY[column][1], wide) for column in names]
         table.add_row(
             name, *cells, f"{arm.frechet.value:.3g}", f"{arm.memorised.share:.0%}",
             style="bold" if name == "eeg" else None,
         )  # fmt: skip
-    Console().print(table)
+    table_console().print(table)
     first = results.arms["truth"]
     _line(
         "MCD is after dynamic time warping. Frechet distance from the list's real sounds, of which two halves are "
@@ -84,7 +84,7 @@ def print_verdict(part: Part, results: PartResults) -> None:
     """Print whether EEG carries speech information, how sure that is, and why."""
     verdict = results.verdict
     word = "[bold green]EEG CARRIES SPEECH INFORMATION[/]" if verdict.informed else "[bold red]NO SPEECH INFORMATION[/]"
-    Console().print(f"{part.replace('_', ' ')}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}")
+    table_console().print(f"{part.replace('_', ' ')}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}")
     for reason in verdict.reasons:
         _line(f"  {reason}")
 
@@ -136,4 +136,4 @@ def _fixed(figure: Interval | None, digits: int, interval: bool) -> str:
 
 
 def _line(text: str) -> None:
-    Console().print(text, highlight=False, markup=False)
+    table_console().print(text, highlight=False, markup=False)

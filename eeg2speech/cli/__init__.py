@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 STAGES = {
     "fit": "Train a stage.",
@@ -23,6 +22,7 @@ TOOLS = {
     "plan": ("eeg2speech.cli.plan", "Estimate memory, time and GPU-hours of a stage, before it runs."),
     "report": ("eeg2speech.cli.report", "Write one HTML page about runs: verdicts, figures, curves, pictures, sounds."),
     "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
+    "completion": ("eeg2speech.cli.completion", "Print a script that completes commands and options in a shell."),
 }
 
 
@@ -41,12 +41,20 @@ def main(argv: Sequence[str]) -> int:
 
     try:
         if argv and argv[0] in STAGES:
+            if {"-h", "--help"} & set(argv):
+                from eeg2speech.cli.stage_help import help_text
+
+                print(help_text(argv[0]), end="")
+                sys.exit(0)
+            argv = ["--help" if word == "--help=all" else word for word in argv]
             from eeg2speech.cli.lightning import run_stage
 
             return run_stage(argv)
         if argv and argv[0] in TOOLS:
             return _run_tool(argv[0], argv[1:])
-        _root_parser().parse_args(argv or ["--help"])
+        from eeg2speech.cli.root import answer
+
+        sys.exit(answer(argv))
     except Eeg2SpeechError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -55,7 +63,6 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:  # `eeg2speech doctor ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
 
 
 def run() -> None:
@@ -68,29 +75,12 @@ def run() -> None:
 
 
 def _run_tool(name: str, argv: list[str]) -> int:
-    import jsonargparse
-
     module = importlib.import_module(TOOLS[name][0])
-    if hasattr(module, "run"):  # builds its own parser
+    if hasattr(module, "run"):
         return int(module.run(argv))
-    command: Callable[..., int] | dict[str, Any] = module.COMMAND
-    status = jsonargparse.auto_cli(
-        command, args=argv, prog=f"eeg2speech {name}", as_positional=True, allow_abbrev=False
-    )
-    return int(status or 0)
+    from eeg2speech.cli.parser import tool_parser
 
-
-def _root_parser() -> Any:
-    import jsonargparse
-
-    from eeg2speech import __version__
-
-    parser = jsonargparse.ArgumentParser(
-        prog="eeg2speech",
-        description="Decode speech from EEG: masked autoencoding, EEG-speech alignment, diffusion.",
-        version=__version__,
-    )
-    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    for name, text in {**STAGES, **{name: text for name, (_, text) in TOOLS.items()}}.items():
-        commands.add_subcommand(name, jsonargparse.ArgumentParser(description=text), help=text)
-    return parser
+    parser = tool_parser(name)
+    options = parser.instantiate(parser.parse_args(argv)).as_dict()
+    options.pop("config", None)
+    return int(module.COMMAND(**options))

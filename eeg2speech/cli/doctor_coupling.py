@@ -30,7 +30,7 @@ def print_coupling(couplings: Couplings, console: Console) -> None:
     for one in couplings.subjects[:SHOWN]:
         table.add_row(*_cells(one))
     if len(couplings.subjects) > SHOWN:
-        table.add_row("...", f"{len(couplings.subjects) - SHOWN} more; --json true lists them all")
+        table.add_row("...", f"{len(couplings.subjects) - SHOWN} more; --json lists them all")
     console.print(table)
     for one in couplings.overall:
         console.print(Text(_sentence(one, couplings)), soft_wrap=True)

@@ -1,9 +1,17 @@
+"""`eeg2speech export`: what later stages and other programs take over from a checkpoint."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
+GROUPS: dict[str, list[str]] = {}
+EXAMPLES = """
+    eeg2speech export runs/maeeg/checkpoints/best.ckpt my_encoder
+    eeg2speech export runs/alignment/checkpoints/best.ckpt my_aligner --json
+"""
 
-def export(ckpt: Path, out: Path) -> int:
+
+def export(ckpt: Path, out: Path, json: bool = False) -> int:
     """Write what later stages take over from a checkpoint as safetensors files and one config.json.
 
     Of stages 1 and audiomae that is the encoder, of alignment also the aligner: both projections, the subject layer and
@@ -12,11 +20,17 @@ def export(ckpt: Path, out: Path) -> int:
     Args:
         ckpt: Checkpoint of a run, e.g. runs/maeeg/checkpoints/best.ckpt.
         out: Folder to write into.
+        json: Print what was written as JSON: folder, files.
     """
     from eeg2speech.checkpoint import export_parts
+    from eeg2speech.cli.machine import output_of, print_json
 
-    files = [f"{part}.safetensors" for part in export_parts(ckpt, out)]
-    print(f"Wrote {', '.join(files)} and config.json into {out}")
+    with output_of(json):
+        files = [f"{part}.safetensors" for part in export_parts(ckpt, out)]
+    if json:
+        print_json({"folder": out, "files": [*files, "config.json"]})
+    else:
+        print(f"Wrote {', '.join(files)} and config.json into {out}")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import logging
@@ -14,24 +13,30 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from jsonargparse import ArgumentParser, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import slurm
-from eeg2speech.callbacks import GracefulInterrupt, ThroughputBar
+from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ThroughputBar
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
+from eeg2speech.cli.config_files import check_configs
 from eeg2speech.cli.resuming import newest_checkpoint
+from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
 from eeg2speech.tasks import Task
 
-USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--{{data,model,trainer}}.KEY VALUE ...]"
-_UNKNOWN = re.compile(r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected")
+USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
+_UNKNOWN = re.compile(
+    r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected|^Subcommand .* option '([\w.]+)'"
+)
 _REFUSED = re.compile(
     r"class_path '((?:eeg2speech|lightning|torch)\.[\w.]+)':\s+Option '([\w.]+)' is not accepted"
     r"|((?:eeg2speech|lightning|torch)\.[\w.]+) does not accept option '([\w.]+)'"
@@ -76,15 +81,18 @@ class StageParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Of messages nested in one another keep the one that tells, and suggest what was meant."""
-        text = str(message)
+        text = in_a_line(message)
         if found := _REFUSED.search(text):  # parsers of nested classes report to one another
             path, option = (group for group in found.groups() if group)
             module, _, name = path.rpartition(".")
             parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-            text = f"{path} does not accept option '{option}'" + _suggestion(option, {p: p for p in parameters})
+            text = f"{path} does not accept option '{option}'"
+            text += _suggestion(option.partition(".")[0], {p: p for p in parameters})
         elif found := _UNKNOWN.search(text):
-            word = found[1] or found[2]
+            word = found[1] or found[2] or found[3]
             text += _suggestion(word, {a.dest.rsplit(".", 1)[-1]: a.dest for p in self._parts() for a in p._actions})
+        elif found := re.search(r"arguments: (\S+\.ya?ml)\b", text):
+            text += f"; did you mean --config {found[1]}?"
         elif "required: " in text and ".model" in text:
             text = "no stage: give its configuration, e.g. --config configs/maeeg.yaml"
         super().error(text, ex)
@@ -97,8 +105,8 @@ class StageParser(LightningArgumentParser):
 
 
 def _suggestion(word: str, known: dict[str, str]) -> str:
-    near = difflib.get_close_matches(word.rsplit(".", 1)[-1], known, n=1, cutoff=0.6)
-    return f"\nDid you mean {known[near[0]]!r} instead of {word!r}?" if near else ""
+    near = closest(word.rsplit(".", 1)[-1], known)
+    return f". Did you mean {known[near]!r} instead of {word!r}?" if near else ""
 
 
 class StageCLI(LightningCLI):
@@ -128,10 +136,13 @@ class StageCLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
         if config.get("enable_progress_bar") is not False:  # one in the YAML could not be switched off
-            callbacks = [*callbacks, ThroughputBar()]
+            callbacks = [*callbacks, ThroughputBar() if sys.stdout.isatty() else LineProgress()]
         if not any(isinstance(callback, GracefulInterrupt) for callback in config.get("callbacks") or []):
             callbacks = [*callbacks, GracefulInterrupt()]
-        trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
+        try:
+            trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise ConfigError(f"{' '.join(str(error).split())} (trainer; see {self.subcommand} --help=all)") from error
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SoundCheckpointIO()
         return trainer
@@ -157,6 +168,8 @@ class StageCLI(LightningCLI):
             raise ConfigError(
                 f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`"
             )
+        if name is None and not fitting:
+            rank_zero_info(f"{self.config.subcommand}: without --ckpt_path the model is as it was made, untrained")
         if name is not None:
             checkpoint = read_checkpoint(
                 Path(config.ckpt_path)
@@ -189,6 +202,7 @@ def run_stage(argv: Sequence[str]) -> int:
         Exit status.
     """
     slurm.check_launch()
+    check_configs(argv)
     _quieten()
     common = {"allow_abbrev": False}
     parser_kwargs = {
@@ -222,6 +236,14 @@ def run_stage(argv: Sequence[str]) -> int:
     finally:
         sys.argv = kept
     return 0
+
+
+def stage_parsers() -> dict[str, ArgumentParser]:
+    """The parsers of the stages' commands."""
+    whole = capture_parser(lambda: run_stage([next(iter(STAGES))]))
+    (commands,) = (action for action in whole._actions if isinstance(action.choices, dict))
+    assert isinstance(commands.choices, dict)
+    return commands.choices
 
 
 def first_cause(error: BaseException) -> BaseException:

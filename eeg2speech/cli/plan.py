@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from eeg2speech.cli.planned import USAGE, PlannedStage, build_planned
+from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.cli.parser import shown
+from eeg2speech.cli.suggestion import closest
 from eeg2speech.errors import ConfigError
-from eeg2speech.planning import GPUS, Assumptions, Estimate, Footprint, Run, estimate, footprint
-from eeg2speech.planning.hardware import GIGA
 
-DEFAULT = Assumptions()
+if TYPE_CHECKING:
+    from eeg2speech.planning import Assumptions
+
+DEFAULTS: dict[str, Any] = {"gpu": "h100", "share": 0.4, "launch": 10.0, "network": 25.0, "per_node": 8}
+"""As `planning.Assumptions` has them, in the units of the options; known without importing torch."""
+MODELS = ("a100", "h100", "rtx4090", "v100")
+STAGE = {"config", "run", "seed_everything", "data", "model", "trainer", "ckpt_path", "print_config"}
+"""First words of the options that are the stage's."""
+USAGE = "%(prog)s --config FILE [--config OVERLAY ...] [OPTIONS]"
+EXAMPLES = """
+    eeg2speech plan --config configs/maeeg.yaml --gpus 1,8,64 --gpu a100
+    eeg2speech plan --config configs/diffusion.yaml --gpus 8 --json
+"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -33,11 +40,21 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         ConfigError: A setting is out of its range, or the stage cannot be built.
     """
-    options, rest = _parser().parse_known_args(argv)
-    assumed, gpus = _assumptions(options), _counts(options.gpus)
-    stage = build_planned(rest, options.alignment)
-    settings = stage.settings if options.steps is None else replace(stage.settings, steps=options.steps)
-    cost = footprint(stage.task, stage.data, settings.precision)
+    made = parser()
+    options, rest = made.parse_known_args(argv)
+    _check(rest, made)
+    if not options.config and not any(word.startswith("--model") for word in rest):
+        made.error("no stage: give its configuration, e.g. --config configs/maeeg.yaml")
+    given = [*(word for file in options.config for word in ("--config", file)), *rest]
+    gpus = _counts(options.gpus)
+    from eeg2speech.cli import planned  # brings torch and Lightning
+    from eeg2speech.planning import estimate, footprint
+
+    assumed = _assumptions(options)
+    with output_of(options.json == "true"):
+        stage = planned.build_planned(given, options.alignment)
+        settings = stage.settings if options.steps is None else replace(stage.settings, steps=options.steps)
+        cost = footprint(stage.task, stage.data, settings.precision)
     rows = [estimate(cost, settings, assumed, count) for count in gpus]
     if options.json == "true":
         content = {
@@ -45,46 +62,91 @@ def run(argv: Sequence[str]) -> int:
             "assumptions": assumed.described(settings.precision) + stage.remarks,
             "assumed": asdict(assumed), "estimates": [asdict(row) for row in rows],
         }  # fmt: skip
-        print(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
     else:
-        _print(stage, settings, cost, rows, assumed, Console(file=sys.stdout))
+        from eeg2speech.cli.plan_table import print_plan
+        from eeg2speech.console import table_console
+
+        print_plan(stage, settings, cost, rows, assumed, table_console(sys.stdout))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The options of this command alone; what it does not know is the stage's."""
+    made = PlanParser(
         prog="eeg2speech plan",
         description="Estimate memory, time and GPU-hours of a stage from counts of its operations, without training.",
         usage=USAGE,
+        epilog=shown(EXAMPLES),
+        formatter_class=PlanHelp,
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add("--gpus", default="1,8,64", help="how many GPUs, several numbers with commas (default: %(default)s)")
-    add("--gpu", choices=sorted(GPUS), default="h100", help="model of GPU (default: %(default)s)")
-    add("--share", type=float, default=DEFAULT.share, help="of its peak FLOP/s that is reached (default: %(default)s)")
-    add(
-        "--launch",
-        type=float,
-        default=1e6 * DEFAULT.launch,
-        help="least time of an operation, µs (default: %(default)s)",
+    stage = made.add_argument_group("the stage, as `eeg2speech fit` takes it")
+    stage.add_argument(
+        "-c",
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Its config, and overlays; any other setting by --KEY VALUE.",
     )
-    add("--link", type=float, help="GB/s between GPUs of a node, one direction (default: the GPU's)")
-    add(
-        "--network",
-        type=float,
-        default=DEFAULT.network / GIGA,
-        help="GB/s per GPU between nodes (default: %(default)s)",
-    )
-    add("--per_node", type=int, default=DEFAULT.per_node, help="GPUs of a node (default: %(default)s)")
-    add("--steps", type=int, help="optimizer steps (default: trainer.max_steps)")
+    add = made.add_argument_group("the machine").add_argument
+    add("--gpus", default="1,8,64", metavar="N,N", help="How many GPUs, several numbers with commas.")
+    add("--gpu", choices=MODELS, default=DEFAULTS["gpu"], help="Model of GPU.")
+    add("--share", type=float, metavar="X", default=DEFAULTS["share"], help="Of its peak FLOP/s that is reached.")
+    add("--launch", type=float, metavar="X", default=DEFAULTS["launch"], help="Least time of an operation, in µs.")
+    add("--link", type=float, metavar="X",
+        help="GB/s between GPUs of a node, in one direction; the GPU's own if not given.")  # fmt: skip
+    add("--network", type=float, metavar="X", default=DEFAULTS["network"], help="GB/s per GPU between nodes.")
+    add("--per_node", type=int, metavar="N", default=DEFAULTS["per_node"], help="GPUs of a node.")
+    add = made.add_argument_group("the run").add_argument
+    add("--steps", type=int, metavar="N", help="Optimizer steps; trainer.max_steps if not given.")
     add("--alignment", action="append", default=[], metavar="FILE",
-        help="config of stage 2, and its overlays, that stands in for an aligner that is not trained yet "
-             "(default: alignment.yaml beside the config)")  # fmt: skip
-    add("--json", choices=("true", "false"), default="false", help="print everything as JSON")
-    return parser
+        help="Config of stage 2, and its overlays, that stands in for an aligner that is not trained yet; "
+             "alignment.yaml beside the config if not given.")  # fmt: skip
+    add("--json", nargs="?", choices=("true", "false"), const="true", default="false",
+        help="Print everything as JSON: stage, run, footprint, assumptions, assumed, estimates.")  # fmt: skip
+    return made
+
+
+class PlanParser(argparse.ArgumentParser):
+    """Says what is wrong as the other commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and a line."""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"error: {message}\n")
+
+
+class PlanHelp(argparse.HelpFormatter):
+    """Help as the other commands show it, of a parser that must pass over what it does not know."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n  " in text else super()._fill_text(text, width, indent)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return "--json" if action.dest == "json" else super()._format_action_invocation(action)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        shows = action.default not in (None, [], "false", argparse.SUPPRESS)
+        return f"{text} [default: %(default)s]" if shows else text
+
+
+def _check(rest: Sequence[str], made: argparse.ArgumentParser) -> None:
+    """Refuse at once what is neither an option of this command nor one of a stage."""
+    own = [flag[2:] for action in made._actions for flag in action.option_strings if flag.startswith("--")]
+    for word in rest:
+        name = word[2:].partition("=")[0]
+        if word.startswith("--") and name.partition(".")[0].rstrip("+") not in STAGE:
+            near = closest(name, own)
+            made.error(f"unrecognized arguments: {word}" + (f"; did you mean --{near}?" if near else ""))
 
 
 def _assumptions(options: argparse.Namespace) -> Assumptions:
+    from eeg2speech.planning import GPUS, Assumptions
+    from eeg2speech.planning.hardware import GIGA
+
     for key in ("share", "launch", "network", "per_node", "link", "steps"):
         value = getattr(options, key)
         if value is not None and not value > 0:
@@ -93,7 +155,7 @@ def _assumptions(options: argparse.Namespace) -> Assumptions:
         raise ConfigError(f"share={options.share} is more than the whole; give a share of 1 or less (--share)")
     link = None if options.link is None else options.link * GIGA
     return replace(
-        DEFAULT, gpu=GPUS[options.gpu], share=options.share, launch=options.launch / 1e6, link=link,
+        Assumptions(), gpu=GPUS[options.gpu], share=options.share, launch=options.launch / 1e6, link=link,
         network=options.network * GIGA, per_node=options.per_node,
     )  # fmt: skip
 
@@ -106,70 +168,3 @@ def _counts(text: str) -> list[int]:
     if not counts or min(counts) < 1:
         raise ConfigError(f"gpus={text} are not numbers of GPUs; give e.g. --gpus 1,8,64")
     return counts
-
-
-def _print(
-    stage: PlannedStage, settings: Run, cost: Footprint, rows: list[Estimate], assumed: Assumptions, console: Console
-) -> None:
-    console.print(Text(f"{type(stage.task).__name__}: a step of {settings.batch} windows per GPU", style="bold"))
-    accumulated = f" x {settings.accumulated} accumulated" if settings.accumulated > 1 else ""
-    console.print(
-        Text(
-            f"{cost.trained / 1e6:.3g} M parameters trained, {cost.frozen / 1e6:.3g} M frozen; "
-            f"{cost.flops / 1e12:.4g} TFLOP in {cost.operations} operations forward and backward{accumulated}, "
-            f"{cost.step_flops / 1e12:.4g} TFLOP in {cost.step_operations} of the optimizer"
-        )
-    )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("GPUs")
-    for row in rows:
-        table.add_column(str(row.gpus), justify="right")
-    for name, show in LINES:
-        table.add_row(name, *(show(row) for row in rows))
-    console.print(table)
-    steps = "no end: give --steps" if settings.steps is None else f"{settings.steps} steps"
-    console.print(Text(f"Run: {steps}; the batch per GPU stays, so n GPUs see n times the windows in a step."))
-    console.print(Text("Estimated, not measured. Assumed:", style="dim"))
-    for line in assumed.described(settings.precision) + stage.remarks:
-        console.print(Text(f"- {line}", style="dim"))
-
-
-def _bytes(value: float) -> str:
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if value >= unit:
-            return f"{value / unit:.3g} {name}"
-    return f"{value / 1e3:.3g} kB"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
-
-
-def _hours(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g} h"
-
-
-def _limit(row: Estimate) -> str:
-    busy = {"arithmetic": row.arithmetic, "memory traffic": row.traffic, "launches": row.launches}
-    if row.step > 1.5 * max(busy.values()):
-        return "communication"
-    return max(busy, key=lambda name: busy[name])
-
-
-LINES: list[tuple[str, Any]] = [
-    ("Memory per GPU", lambda row: _bytes(row.memory) + ("" if row.fits else " TOO MUCH")),
-    ("  weights", lambda row: _bytes(row.weights)),
-    ("  gradients", lambda row: _bytes(row.gradients)),
-    ("  optimizer", lambda row: _bytes(row.optimizer)),
-    ("  moving average", lambda row: _bytes(row.average)),
-    ("  activations", lambda row: _bytes(row.working)),
-    ("Time of a step", lambda row: _time(row.step)),
-    ("  arithmetic", lambda row: _time(row.arithmetic)),
-    ("  memory traffic", lambda row: _time(row.traffic)),
-    ("  launches", lambda row: _time(row.launches)),
-    ("  communication", lambda row: _time(row.communication)),
-    ("  limited by", _limit),
-    ("Windows/s", lambda row: f"{row.windows_per_s:.4g}"),
-    ("Run", lambda row: _hours(row.hours)),
-    ("GPU-hours", lambda row: _hours(row.gpu_hours)),
-]

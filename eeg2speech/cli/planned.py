@@ -10,15 +10,13 @@ from typing import Any
 
 from eeg2speech.callbacks import AverageTrained
 from eeg2speech.cli.lightning import StageCLI, StageParser, first_cause
+from eeg2speech.cli.plan import USAGE
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError
 from eeg2speech.planning import Run
 from eeg2speech.tasks import Task
 
 STAGE2 = "alignment.yaml"
-USAGE = (
-    "%(prog)s --config FILE [--config OVERLAY ...] [--gpus 1,8,64] [--gpu h100] [--{data,model,trainer}.KEY VALUE ...]"
-)
 
 
 @dataclass

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.cli.parser import CommandParser, shown
 from eeg2speech.errors import ConfigError
 
 NAME = "report.html"
+EXAMPLES = """
+    eeg2speech report runs/maeeg
+    eeg2speech report runs/maeeg runs/alignment runs/diffusion --out all.html
+"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -27,16 +32,23 @@ def run(argv: Sequence[str]) -> int:
         DataError: A folder holds no run, or a file in it is damaged.
         DiskError: The page cannot be written.
     """
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(list(argv))
     if options.clips < 0:
         raise ConfigError(f"clips={options.clips} must be 0 or more (--clips)")
     out = options.out
     if out is not None and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
         raise ConfigError(f"out={out} is not the name of a page; give a file that ends in .html (--out)")
+    from eeg2speech.data.progress import Countdown
     from eeg2speech.reporting import LIMIT, read_run, write_page  # brings matplotlib and torch
 
     folders: list[Path] = list(dict.fromkeys(options.runs))
-    written = write_page([read_run(folder) for folder in folders], out or _place(folders), options.clips)
+    runs = []
+    with output_of(options.json), Countdown("Reading runs and writing the page", len(folders) + 1) as bar:
+        for folder in folders:
+            runs.append(read_run(folder))
+            bar.step()
+        written = write_page(runs, out or _place(folders), options.clips)
+        bar.step()
     for note in written.notes:
         print(f"note: {note}", file=sys.stderr)
     if written.refused:
@@ -45,23 +57,27 @@ def run(argv: Sequence[str]) -> int:
             f"{LIMIT / 1e6:.0f} MB or they are damaged; it names them; fewer --clips or runs leave more room",
             file=sys.stderr,
         )
-    print(f"{written.file} ({written.size / 1e6:.1f} MB)")
+    if options.json:
+        print_json({"file": written.file, "bytes": written.size, "notes": written.notes, "left out": written.refused})
+    else:
+        print(f"{written.file} ({written.size / 1e6:.1f} MB)")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> CommandParser:
+    """Runs are as many as one likes, which no signature says."""
+    made = CommandParser(
         prog="eeg2speech report",
         description="Write one HTML page about runs: what was run on what data, whether it works, figures, learning "
         "curves, pictures and sounds. The page holds everything in itself, so it opens from disk, without a network.",
-        allow_abbrev=False,
+        epilog=shown(EXAMPLES),
     )
-    add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run of any stage, such as runs/maeeg")
-    add("--out", type=Path, metavar="FILE",
-        help=f"the page (default: {NAME} in the run's folder, or in the one that all runs lie in)")  # fmt: skip
-    add("--clips", type=int, default=4, help="most windows of a test list to hear (default: %(default)s)")
-    return parser
+    add = made.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="Folder of a run of any stage, such as runs/maeeg.")
+    add("--out", type=Path, help=f"The page; not given: {NAME} in the run's folder, or in the one that all lie in.")
+    add("--clips", type=int, default=4, help="Most windows of a test list to hear.")
+    add("--json", type=bool, default=False, help="Print what was written as JSON: file, bytes, notes, left out.")
+    return made
 
 
 def _place(folders: Sequence[Path]) -> Path:

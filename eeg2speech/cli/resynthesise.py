@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import numpy as np
-
-from eeg2speech.cli.progress import progress_bar
 from eeg2speech.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from eeg2speech.audio import Waveform
 
 OUT = Path("runs/resynthesised")
 WINDOW = {"SpectrogramViT": 3.2, "AudioMAE": 10.24}
 """Seconds, by the encoder of sound: those it was trained with."""
-SILENCE = 1e-4
-"""A sound that nowhere exceeds this is silent."""
+GROUPS = {
+    "the model": ["components", "audio_weights", "device"],
+    "how": ["window", "overlap", "seed", "solver", "steps", "guidance", "batch_size"],
+    "what is written": ["out", "json"],
+}
+EXAMPLES = """
+    eeg2speech resynthesise story.wav --out ceiling
+    eeg2speech resynthesise [a.wav,b.wav] --guidance 1 --out ceiling
+"""
 
 
 def resynthesise(
@@ -36,6 +34,7 @@ def resynthesise(
     solver: Literal["dpm", "ddim"] = "dpm",
     batch_size: int = 8,
     device: str = "auto",
+    json: bool = False,
 ) -> int:
     """Make speech out of speech, as no EEG could make it better.
 
@@ -56,19 +55,23 @@ def resynthesise(
         solver: `dpm` (DPM-Solver++) or `ddim`.
         batch_size: Windows that are generated at once.
         device: E.g. cpu or cuda; auto takes a GPU where there is one.
+        json: Print what was written as JSON: folder, files.
     """
+    if batch_size < 1:
+        raise ConfigError(f"--batch_size {batch_size} is below 1")
     from eeg2speech.audio import RATE
     from eeg2speech.audio.stitching import cover
     from eeg2speech.audio.wav import write_wav
     from eeg2speech.cli.device import choose_device
+    from eeg2speech.cli.machine import output_of, print_json
+    from eeg2speech.cli.resynthesised_sounds import find_sounds, read_sounds
+    from eeg2speech.data.progress import Countdown
     from eeg2speech.models.audio import STEP
     from eeg2speech.models.audioldm2.rebuild import sound_only
     from eeg2speech.models.audioldm2.resynthesis import Resynthesis, choose_audio
     from eeg2speech.models.audioldm2.sampling import Sampler
 
-    if batch_size < 1:
-        raise ConfigError(f"--batch_size {batch_size} is below 1")
-    waves = _read(_files([sounds] if isinstance(sounds, str) else sounds))
+    waves = read_sounds(find_sounds([sounds] if isinstance(sounds, str) else sounds))
     described, weights = choose_audio(components, audio_weights)
     seconds = WINDOW[described["class"]] if window is None else window
     samples, common = round(seconds * RATE), round(overlap * RATE)
@@ -76,58 +79,23 @@ def resynthesise(
         raise ConfigError(
             f"--window {seconds} s must be a multiple of {STEP / RATE} s and --overlap {overlap} s at most half of it"
         )
-    model = sound_only(components, described, weights).to(choose_device(device))
+    with output_of(json):
+        model = sound_only(components, described, weights).to(choose_device(device))
     again = Resynthesis(model, Sampler(solver, steps, guidance), samples, common, seed, batch_size)
     grids = {name: cover(max(len(wave), samples), samples, common) for name, wave in waves.items()}
     _make_folder(out)
-    with progress_bar() as progress:
-        task = progress.add_task("Resynthesising", total=sum(map(len, grids.values())))
+    files: list[str] = []
+    with Countdown("Resynthesising windows", sum(map(len, grids.values()))) as bar:
         for name, wave in waves.items():
-            made = again.speak(name, wave, grids[name], partial(progress.advance, task))
+            made = again.speak(name, wave, grids[name], lambda count: bar.step(count=count))
             for kind, sound in made.items():
-                write_wav(out / f"{name}_{kind}.wav", sound)
-    print(f"{out}: {', '.join(waves)}: each as _loa.wav, from its own LOA, and _roundtrip.wav, through the vocoder")
+                files.append(f"{name}_{kind}.wav")
+                write_wav(out / files[-1], sound)
+    if json:
+        print_json({"folder": out, "files": files})
+    else:
+        print(f"{out}: {', '.join(waves)}: each as _loa.wav, from its own LOA, and _roundtrip.wav, through the vocoder")
     return 0
-
-
-def _files(named: list[str]) -> dict[str, Path]:
-    """Sound files by the name of what is made of them."""
-    from eeg2speech.data.speech import sound_files
-
-    files: list[Path] = []
-    for path in (Path(name).expanduser() for name in named):
-        if path.is_dir():
-            files += sound_files(path).values()
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise DataError(f"{path}: no such sound file or folder")
-    names = Counter(file.stem for file in files)
-    if twice := [name for name, times in names.items() if times > 1]:
-        raise ConfigError(
-            f"several sounds are named {twice[0]!r}; resynthesise them one at a time, each into its own --out"
-        )
-    return {file.stem: file for file in files}
-
-
-def _read(files: dict[str, Path]) -> dict[str, Waveform]:
-    from eeg2speech.data.speech import read_sound
-    from eeg2speech.data.store_files import CLIPPED
-
-    waves = {}
-    for name, file in files.items():
-        wave = waves[name] = read_sound(file)
-        if not np.isfinite(wave).all():
-            raise DataError(f"{file}: holds NaN or infinity; replace it")
-        if np.abs(wave).max() < SILENCE:
-            raise DataError(f"{file}: is silent; there is nothing to resynthesise, leave it out")
-        clipped = float((np.abs(wave) > 0.999).mean())
-        if clipped > CLIPPED:
-            print(
-                f"warning: {file}: {clipped:.1%} of the sound is clipped; what is made of it will be, too",
-                file=sys.stderr,
-            )
-    return waves
 
 
 def _make_folder(out: Path) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sys
 import time
 from dataclasses import dataclass, field
+from json import loads
 from pathlib import Path
 
 from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
+from eeg2speech.data.progress import in_words
 from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
 from eeg2speech.files import write_json
 
+GROUPS: dict[str, list[str]] = {}
+EXAMPLES = """
+    eeg2speech sweep configs/sweeps/pretraining.yaml runs/pretraining --seeds 3
+    eeg2speech sweep configs/sweeps/levels.yaml runs/levels --fresh_data --json
+"""
 DONE = "sweep_options.json"
 """Stands in a run folder once a sweep has finished with it: the options it was run with."""
 
@@ -25,6 +31,7 @@ def sweep(
     fresh_data: bool = False,
     options: list[str] | None = None,
     threads: int = 2,
+    json: bool = False,
 ) -> int:
     """Fit and test every combination of some settings with several seeds, and compare them.
 
@@ -38,10 +45,12 @@ def sweep(
         fresh_data: Each seed also simulates other people (embedded dataset).
         options: For every fit and test, e.g. '[--data.simulation.snr=-25,--trainer.max_steps=300]'.
         threads: Cores that a run may use.
+        json: Print the content of OUT/sweep.json instead of tables.
     """
     import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
     import torch
 
+    from eeg2speech.cli.machine import print_json
     from eeg2speech.cli.sweep_report import read_run, report
     from eeg2speech.cli.sweep_tables import print_report
 
@@ -58,7 +67,8 @@ def sweep(
     clock = Clock(len(conditions))
     try:
         for number, (levels, seed) in enumerate(conditions, 1):
-            print(f"[{number}/{len(conditions)}] {folder_name(levels)}, seed {seed}{clock.left()}", flush=True)
+            name = f"{folder_name(levels)}, seed {seed}"
+            print(f"[{number}/{len(conditions)}] {name}{clock.left()}", file=sys.stderr, flush=True)
             clock.note(runs.run(levels, seed))
     finally:
         torch.set_num_threads(cores)
@@ -66,9 +76,13 @@ def sweep(
             logger.setLevel(level)
     found = [read_run(runs.folder(*key) / "test.json", *key) for key in conditions if key_of(*key) not in runs.failed]
     figures = report(runs.plan, found)
-    write_json(out / "sweep.json", {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed})
-    print_report(figures)
-    print(f"Figures written to {out / 'sweep.json'}")
+    content = {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed}
+    write_json(out / "sweep.json", content)
+    if json:
+        print_json(content)
+    else:
+        print_report(figures)
+        print(f"Figures written to {out / 'sweep.json'}")
     for name, reason in runs.failed.items():
         print(f"error: {name}: {reason}", file=sys.stderr)
     return int(bool(runs.failed))
@@ -99,7 +113,7 @@ class Clock:
         if not self.seconds:
             return ""
         left = (self.runs - self.skipped - len(self.seconds)) * sum(self.seconds) / len(self.seconds)
-        return f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
+        return f", about {in_words(left)} left"
 
 
 @dataclass
@@ -181,7 +195,7 @@ class Runs:
 
 def _finished(folder: Path, options: list[str], tested: bool) -> bool:
     there = (folder / DONE).is_file() and (not tested or (folder / "test.json").is_file())
-    return there and bool(json.loads((folder / DONE).read_text(encoding="utf-8")) == options)
+    return there and bool(loads((folder / DONE).read_text(encoding="utf-8")) == options)
 
 
 def _stage(argv: list[str], folder: Path) -> None:

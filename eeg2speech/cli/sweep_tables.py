@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from eeg2speech.cli.sweep_report import MODEL
+from eeg2speech.console import table_console
 
 COLUMNS = {
     "top1": "top-1", "top10": "top-10", "mrr": "MRR", "match_2023": "match-mismatch 2023", "match_2024": "2024",
@@ -19,7 +19,7 @@ def print_report(found: Mapping[str, Any]) -> None:
     Args:
         found: From ``sweep_report.report``.
     """
-    console = Console()
+    console = table_console()
     over = found["intervals over"]
     for part in {part: None for condition in found["conditions"] for part in condition["lists"]}:
         table = _table(f"{_words(part)} [95 % over {over}]", "aligned")
@@ -46,9 +46,9 @@ def _add_condition(table: Table, label: str, part: Mapping[str, Any]) -> None:
 
 def _table(title: str, *more: str) -> Table:
     table = Table(title=title)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for column in (*COLUMNS.values(), *more):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 

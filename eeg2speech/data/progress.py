@@ -18,14 +18,22 @@ class Countdown:
 
     Args:
         label: Stands before the bar.
-        total: Recordings to do.
+        total: How much there is to do.
+        hidden: Say nothing, as on all but the first of several processes.
     """
 
-    def __init__(self, label: str, total: int) -> None:
+    def __init__(self, label: str, total: int, hidden: bool = False) -> None:
         self.label, self.total, self.done = label, total, 0
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("left"),
+        )  # fmt: skip
+        self._hidden = hidden
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=hidden or not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # else what is printed meanwhile would miss the file it is meant for
+        )  # fmt: skip
         self._task = self._bar.add_task(label, total=total)
         self._started = self._told = time.monotonic()
 
@@ -38,13 +46,21 @@ class Countdown:
     ) -> None:
         self._bar.stop()
 
-    def step(self, failed: int) -> None:
-        """One more is done; ``failed`` of them failed."""
-        self.done += 1
+    def step(self, failed: int = 0, count: int = 1) -> None:
+        """So many more are done; ``failed`` of all of them failed."""
+        self.done += count
         text = f"{self.label} ({failed} failed)" if failed else self.label
-        self._bar.update(self._task, advance=1, description=text)
+        self._bar.update(self._task, advance=count, description=text)
         now = time.monotonic()
-        if self._bar.disable and self.done < self.total and now - self._told >= EVERY:
+        if self._bar.disable and not self._hidden and 0 < self.done < self.total and now - self._told >= EVERY:
             self._told = now
             left = (now - self._started) / self.done * (self.total - self.done)
-            print(f"{text}: {self.done} of {self.total}, about {left / 60:.0f} min left", file=sys.stderr, flush=True)
+            line = f"{text}: {self.done} of {self.total}, about {in_words(left)} left"
+            print(line, file=sys.stderr, flush=True)
+
+
+def in_words(seconds: float) -> str:
+    """A time as one would say it, e.g. ``40 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -186,12 +186,12 @@ class StoppedError(Exception):
 
 
 def _check_plan(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import eeg2speech.cli.plan as plan
+    import eeg2speech.cli.planned as planned
 
     def stop(rest: list[str], alignment: list[str]) -> None:
         raise StoppedError(rest)
 
-    monkeypatch.setattr(plan, "build_planned", stop)
+    monkeypatch.setattr(planned, "build_planned", stop)
     with pytest.raises(StoppedError) as stopped:
         main(["plan", *words])
     _check_stage(["fit", *stopped.value.args[0]])

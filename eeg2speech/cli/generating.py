@@ -1,0 +1,188 @@
+"""Making the speech that `eeg2speech generate` was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from eeg2speech.audio.wav import wav_writer
+from eeg2speech.cli.device import choose_device
+from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.data.clips import Clip, choose_clips, cut_clips
+from eeg2speech.data.generated import Generated, GeneratedTable, Making, row_of, sha256_of
+from eeg2speech.data.origin import Origin, open_origin
+from eeg2speech.data.progress import Countdown
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.generation import Speaker, load_speech
+from eeg2speech.types import TEST_PARTS
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which EEG; None for all that there is.
+
+    Attributes:
+        what: A file for each of these.
+        subjects: Only these people.
+        recordings: Only these recordings.
+        conditions: Only segments of these.
+        parts: Only these lists of the split; None for the test lists, where the split holds.
+        limit: At most so many files; 0 for all.
+    """
+
+    what: Literal["segments", "recordings", "windows"]
+    subjects: list[str] | None
+    recordings: list[str] | None
+    conditions: list[str] | None
+    parts: list[str] | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How speech is made; None as the checkpoint has it.
+
+    Attributes:
+        seed: Of the noise that speech is made from.
+        solver: Name of the solver.
+        steps: Of the solver.
+        guidance: Scale of classifier-free guidance.
+        overlap: Of windows, in seconds.
+        batch_size: Windows at once.
+        device: Name of the device, or auto.
+        components: Where AudioLDM 2's parts have moved to.
+    """
+
+    seed: int
+    solver: Literal["dpm", "ddim"] | None
+    steps: int | None
+    guidance: float | None
+    overlap: float
+    batch_size: int
+    device: str
+    components: str | None
+
+
+def speak(
+    ckpt: Path, store: Path | None, out: Path, choice: Choice, manner: Manner, overwrite: bool, json: bool
+) -> None:
+    """Write what is missing of the files that were asked for, and say what there is.
+
+    Args:
+        ckpt: Checkpoint of stage 3 or exported folder.
+        store: None for the embedded dataset.
+        out: Folder to write into.
+        choice: Which EEG.
+        manner: How.
+        overwrite: Replace what another model has generated into ``out``.
+        json: Say it as JSON.
+    """
+    with output_of(json):
+        speaker = load_speech(ckpt, choose_device(manner.device), manner.components)
+        speaker.batch_size = manner.batch_size
+        sampler = speaker.sample_with(manner.solver, manner.steps, manner.guidance)
+        origin = open_origin(speaker.remembered, speaker.trained_on, fixed=not speaker.any_montage, root=store)
+        for note in origin.notes:
+            print(f"note: {note}", file=sys.stderr)
+        chosen = _chosen(speaker, origin, choice, speaker.overlap_samples(manner.overlap))
+        making = Making(
+            manner.seed, sampler.solver, sampler.steps, float(sampler.guidance), manner.overlap, sha256_of(ckpt),
+            speaker.global_step,
+        )  # fmt: skip
+        rows = [row_of(clip, origin.store, making) for clip in chosen]
+        with _sole_writer(out):
+            table = GeneratedTable(out, making.checkpoint, overwrite)
+            todo = [i for i, row in enumerate(rows) if not table.has(row)]
+            table.drop([rows[i] for i in todo])
+            if todo:
+                _write(speaker, origin, [chosen[i] for i in todo], [rows[i] for i in todo], table, manner)
+    if json:
+        print_json(_counted(out, rows, len(todo)))
+    else:
+        _report(out, rows, len(todo))
+
+
+def _chosen(speaker: Speaker, origin: Origin, choice: Choice, common: int) -> list[Clip]:
+    window, parts = speaker.trained_on.window, choice.parts
+    clips, short = cut_clips(origin.store, choice.what, speaker.trained_on.samples, common, origin.parts)
+    if not clips:
+        raise DataError(
+            f"{origin.store.root}: all {short} {choice.what} are shorter than a window of {window:g} s; "
+            "prepare a store with longer ones"
+        )
+    if short:
+        print(f"note: {short} shorter than a window of {window:g} s are left out", file=sys.stderr)
+    if parts is None and origin.parts is not None and choice.what != "recordings":
+        there = {clip.part for clip in clips}
+        parts = [part for part in TEST_PARTS if part in there]
+    return choose_clips(clips, origin.store, choice.subjects, choice.recordings, choice.conditions, parts, choice.limit)
+
+
+def _write(
+    speaker: Speaker,
+    origin: Origin,
+    clips: Sequence[Clip],
+    rows: Sequence[Generated],
+    table: GeneratedTable,
+    manner: Manner,
+) -> None:
+    """Write clip after clip, each sample as soon as no later window can change it."""
+    windows = sum(len(clip.starts) for clip in clips)
+    pieces = speaker.speak_clips(origin.store, origin.scalings, clips, origin.subjects, manner.seed, manner.overlap)
+    with Countdown("Generating windows", windows) as bar:
+        for index, of_clip in groupby(pieces, key=lambda piece: piece[0]):
+            with wav_writer(table.folder / rows[index].file) as write:
+                for _, wave, new in of_clip:
+                    write(wave)
+                    bar.step(count=int(new))
+            table.add(rows[index])
+
+
+def _report(out: Path, rows: Sequence[Generated], made: int) -> None:
+    seconds = sum(row.duration for row in rows)
+    people = len({row.subject for row in rows})
+    kind = "simulated EEG" if rows[0].eeg == "simulated" else "EEG"
+    parts = Counter(row.part or "not known whether trained on" for row in rows)
+    counts = ", ".join(f"{count} {part}" for part, count in sorted(parts.items()))
+    print(
+        f"{out}: {len(rows)} wav files, {seconds / 60:.1f} min of speech from {kind} of {people} subjects ({counts}); "
+        f"{made} made now, {len(rows) - made} were there; generated.tsv says what came from where"
+    )
+
+
+def _counted(out: Path, rows: Sequence[Generated], made: int) -> dict[str, object]:
+    return {
+        "folder": out,
+        "table": out / "generated.tsv",
+        "files": [row.file for row in rows],
+        "made": made,
+        "seconds": sum(row.duration for row in rows),
+        "subjects": sorted({row.subject for row in rows}),
+        "eeg": rows[0].eeg,
+    }
+
+
+@contextmanager
+def _sole_writer(out: Path) -> Iterator[None]:
+    """Keep a second run off the same folder: both would write the same table."""
+    lock = FileLock(out.parent / f".{out.name}.generating", timeout=0)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise ConfigError(f"{out}: another run is generating into it; wait for it or choose another --out") from error
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,68 @@
+"""The sounds that `eeg2speech resynthesise` is given."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from eeg2speech.audio import Waveform
+from eeg2speech.data.speech import read_sound, sound_files
+from eeg2speech.data.store_files import CLIPPED
+from eeg2speech.errors import ConfigError, DataError
+
+SILENCE = 1e-4
+"""A sound that nowhere exceeds this is silent."""
+
+
+def find_sounds(named: list[str]) -> dict[str, Path]:
+    """Sound files by the name of what is made of them.
+
+    Args:
+        named: Files and folders.
+
+    Raises:
+        DataError: One is not there.
+        ConfigError: Two have the same name.
+    """
+    files: list[Path] = []
+    for path in (Path(name).expanduser() for name in named):
+        if path.is_dir():
+            files += sound_files(path).values()
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise DataError(f"{path}: no such sound file or folder")
+    names = Counter(file.stem for file in files)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise ConfigError(
+            f"several sounds are named {twice[0]!r}; resynthesise them one at a time, each into its own --out"
+        )
+    return {file.stem: file for file in files}
+
+
+def read_sounds(files: dict[str, Path]) -> dict[str, Waveform]:
+    """Waveforms of sounds that can be spoken again, by name.
+
+    Args:
+        files: From ``find_sounds``.
+
+    Raises:
+        DataError: A sound is broken or silent.
+    """
+    waves = {}
+    for name, file in files.items():
+        wave = waves[name] = read_sound(file)
+        if not np.isfinite(wave).all():
+            raise DataError(f"{file}: holds NaN or infinity; replace it")
+        if np.abs(wave).max() < SILENCE:
+            raise DataError(f"{file}: is silent; there is nothing to resynthesise, leave it out")
+        clipped = float((np.abs(wave) > 0.999).mean())
+        if clipped > CLIPPED:
+            print(
+                f"warning: {file}: {clipped:.1%} of the sound is clipped; what is made of it will be, too",
+                file=sys.stderr,
+            )
+    return waves

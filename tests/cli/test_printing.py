@@ -1,0 +1,98 @@
+"""Tables and progress, on terminals and in logs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+
+from eeg2speech.callbacks import line_progress
+from eeg2speech.cli import main
+from eeg2speech.cli.sweep_tables import print_report
+from eeg2speech.console import table_console
+from eeg2speech.data import progress
+from eeg2speech.data.progress import Countdown, in_words
+
+ROOT = Path(__file__).parents[2]
+FIGURE = {"mean": 0.123456, "low": 0.1111, "high": 0.2222}
+MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")
+ROW = dict.fromkeys(MEASURES, FIGURE)
+PART = {
+    "figures": {"model": ROW, "ridge, fitted to each person": ROW},
+    "chance": dict.fromkeys(MEASURES, 0.01), "aligned": 3, "runs": 3,
+}  # fmt: skip
+FOUND = {
+    "intervals over": "seeds",
+    "conditions": [{"levels": {"encoder": "pretrained on everything"}, "lists": {"unseen_stimulus": PART}}],
+    "differences": [],
+}
+
+
+def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    stream = io.StringIO()
+    table = Table(*(f"column {i}" for i in range(12)))
+    table.add_row(*(f"{i}.123 [0.111, 0.222]" for i in range(9)), "a", "b", "c")
+    table_console(stream).print(table)
+    text = stream.getvalue()
+    assert all(f"{i}.123 [0.111, 0.222]" in text for i in range(9))
+    assert "…" not in text
+    assert "\x1b" not in text
+
+
+def test_a_narrow_terminal_wraps_figures_and_loses_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("eeg2speech.console.WIDE", 80)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_report(FOUND)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert text.count("0.123") == 10
+    assert text.count("[0.11,") == 10
+
+
+def test_a_log_has_a_line_now_and_then_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with Countdown("Preparing", 3) as bar:
+        bar.step()
+        bar.step(failed=1)
+        bar.step(failed=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # none once all is done
+    assert re.fullmatch(r"Preparing: 1 of 3, about \d+ s left", lines[0])
+    assert lines[1].startswith("Preparing (1 failed): 2 of 3")
+    with Countdown("Preparing", 3, hidden=True) as bar:
+        bar.step()
+    assert capsys.readouterr().err == ""
+
+
+def test_times_are_said_as_one_says_them():
+    assert [in_words(seconds) for seconds in (40.2, 750, 12600)] == ["40 s", "12 min", "3.5 h"]
+
+
+def test_a_run_without_a_terminal_writes_lines_and_no_bar(
+    tmp_path: Path, tiny_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    for module in (line_progress, progress):
+        monkeypatch.setattr(module, "EVERY", 0.0)
+    configs = [f"--config={ROOT / name}" for name in ("configs/maeeg.yaml", "tests/conf/tiny.yaml")]
+    given = [*configs, f"--data.store={tiny_store}", "--trainer.enable_progress_bar=true"]
+    assert main(["fit", *given]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"^Step \d+ of \d+, .*loss [\d.]+.*, about \d+ s left$", printed.err, re.MULTILINE)
+    assert re.search(r"^Validation batch 1 of \d+", printed.err, re.MULTILINE)
+    assert not set("╸╺\x1b") & set(printed.out + printed.err)
+    assert main(["test", *given, "--ckpt_path", "last"]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"^Test batch \d+ of \d+", printed.err, re.MULTILINE)
+    assert re.search(r"^Baselines on windows: \d+ of \d+, about .* left$", printed.err, re.MULTILINE)
+    assert json.loads((tmp_path / "runs/maeeg/test.json").read_text())["simulated"] is True
