@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import write_store
 
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import export_part, read_checkpoint, read_data, read_part
@@ -30,6 +29,7 @@ from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2.components import load_components
 from eeg2speech.models.audiomae_weights import read_audiomae
 from eeg2speech.models.content_cache import ContentCache
+from tests.conftest import write_store
 
 ROOT = Path(__file__).parents[1]
 MAEEG = f"--config={ROOT / 'configs/maeeg.yaml'}"

@@ -245,7 +245,7 @@ def test_time_shifts_stay_inside_their_segment_and_take_the_sound_along(tmp_path
         (Augment(flip=1.0), lambda new, old: torch.equal(new, -old)),
         (Augment(flip=0.5), lambda new, old: torch.equal(new.abs(), old.abs()) and not torch.equal(new, old)),
     ],
-    ids=str,
+    ids=("all turned", "some turned"),
 )
 def test_each_change_by_itself(tmp_path, augment, check):
     store = one_recording(tmp_path / "store")

@@ -94,7 +94,11 @@ def test_unpacked_recordings_are_read_in_place(root, temporary):
     assert not list(temporary.iterdir())
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"\xffBIOSEMI" + bytes(500))])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"\xffBIOSEMI" + bytes(500))],
+    ids=("empty", "no gzip", "nothing packed", "cut short"),
+)
 def test_damaged_recordings_are_named_and_leave_nothing(root, temporary, content):
     bdf(root).write_bytes(content)
     with pytest.raises(DataError, match=rf"{FIRST}_eeg\.bdf\.gz"):
