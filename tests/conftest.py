@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: more threads woul
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from eeg2speech.data.store import Description
@@ -17,6 +18,18 @@ from eeg2speech.data.writer import StoreWriter
 from eeg2speech.types import Channel, Segment
 
 RATE = 100
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process ends up working alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Every test draws what it draws alone, whatever ran before it."""
+    torch.manual_seed(0)
+
 
 settings.register_profile("here", deadline=None, database=None)  # slow machines; nothing written into the work tree
 settings.load_profile("here")
