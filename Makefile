@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs
 # a process per core, but no more than memory holds; a file's tests stay together, so that its fixtures are made once
-SPREAD ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile
+SPREAD ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
