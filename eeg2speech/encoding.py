@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -42,6 +42,13 @@ class _Encoded(Published):
         described = {"class": type(network).__name__, "config": network.config}
         return {"encoder": Part(described, network.state_dict())}
 
+    @classmethod
+    def _load(cls, source: Path, device: str) -> Self:
+        loaded = load_encoder(source, device)
+        if not isinstance(loaded, cls):
+            raise DataError(f"{source}: not what {cls.__name__} loads; load it with {type(loaded).__name__}")
+        return loaded
+
 
 class EEGEncoder(_Encoded, ReadsRecordings):
     """An encoder of EEG that meets recordings as it met those it was trained on; vectors are means of its tokens.
@@ -61,13 +68,6 @@ class EEGEncoder(_Encoded, ReadsRecordings):
     def _vectors(self, eeg: Tensor, positions: Tensor, channel_mask: Tensor | None, subjects: Tensor) -> Tensor:
         return self.encoder.pool(self.encoder(eeg, positions, channel_mask), channel_mask)
 
-    @classmethod
-    def _load(cls, source: Path, device: str) -> EEGEncoder:
-        loaded = load_encoder(source, device)
-        if not isinstance(loaded, EEGEncoder):
-            raise DataError(f"{source}: an encoder of sound; load it with SoundEncoder")
-        return loaded
-
 
 class SoundEncoder(_Encoded, HearsSounds):
     """An encoder of sound; vectors are means of its tokens. Made by ``load_encoder``; ``encoder`` is the network."""
@@ -77,13 +77,6 @@ class SoundEncoder(_Encoded, HearsSounds):
     def _sound_vectors(self, audio: Tensor) -> Tensor:
         tokens: Tensor = self.encoder(audio)
         return tokens.mean((1, 2))
-
-    @classmethod
-    def _load(cls, source: Path, device: str) -> SoundEncoder:
-        loaded = load_encoder(source, device)
-        if not isinstance(loaded, SoundEncoder):
-            raise DataError(f"{source}: an encoder of EEG; load it with EEGEncoder")
-        return loaded
 
 
 def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundEncoder:

@@ -75,7 +75,9 @@ def _response(view: RunView, run: Run, events: Events, budget: Budget) -> Pictur
     if not file.is_file() and seen is None:
         return None
     content = seen.content if seen is not None else _read(file)
-    return _embed(view, "response", "all recordings", content, describe("response", CAPTIONS["response"], {}), budget)
+    return _embed(
+        view, "response", "mean over subjects", content, describe("response", CAPTIONS["response"], {}), budget
+    )
 
 
 def _section(title: str, pictures: list[Picture | None]) -> Section:
