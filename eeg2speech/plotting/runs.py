@@ -92,7 +92,7 @@ def compared_figure(
         axes.plot(value, place, "o", color=colour, ms=6 if mark.own else 4.5)
     axes.set_yticks(range(len(marks)), [mark.name for mark in marks], fontsize=8)
     axes.set_ylim(len(marks) - 0.4, -0.6)
-    axes.set_xlabel(f"{label}, 95 % over stimuli", fontsize=8.5)
+    axes.set_xlabel(f"{label}, 95 % over stimuli", fontsize=8.5, loc="right")  # it may be wider than the axes
     axes.grid(axis="x", color="0.93")
     axes.set_axisbelow(True)
     if band is not None or threshold is not None or chance is not None:
