@@ -16,6 +16,7 @@ from eeg2speech.baselines.moments import Floats, Moments
 from eeg2speech.baselines.speech_features import NAMES, speech_features
 from eeg2speech.baselines.trf import BackwardTRF
 from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.progress import Track, silently
 from eeg2speech.data.windows import Window
 from eeg2speech.errors import ConfigError
 from eeg2speech.types import Batch, Part
@@ -119,7 +120,9 @@ class LinearBaselines:
         return out
 
 
-def fit_linear(data: EEGAudioDataModule, methods: Mapping[str, Method] = METHODS, own: bool = True) -> LinearBaselines:
+def fit_linear(
+    data: EEGAudioDataModule, methods: Mapping[str, Method] = METHODS, own: bool = True, track: Track = silently
+) -> LinearBaselines:
     """Fit linear decoders on whole training segments; regularisers and weights come from validation segments.
 
     Test lists are never read. Memory holds the moments of one subject and of all together.
@@ -128,6 +131,7 @@ def fit_linear(data: EEGAudioDataModule, methods: Mapping[str, Method] = METHODS
         data: After ``setup``, with ``audio=True``.
         methods: Kinds of decoders.
         own: Also fit one decoder per training subject; one without validation segments takes those of all subjects.
+        track: Shows how many subjects are done.
 
     Raises:
         ConfigError: The data module reads no sound.
@@ -140,7 +144,7 @@ def fit_linear(data: EEGAudioDataModule, methods: Mapping[str, Method] = METHODS
     fitted = LinearBaselines(channels, methods, {}, {name: {} for name in methods if own})
     every = _moments(fitted, data, "val", [window for windows in validation.values() for window in windows])
     total: dict[str, Moments] = {}
-    for subject, windows in train.items():
+    for subject, windows in track(list(train.items())):
         moments = _moments(fitted, data, "train", windows)
         chosen = _moments(fitted, data, "val", validation[subject]) if own and subject in validation else every
         for name, method in methods.items():

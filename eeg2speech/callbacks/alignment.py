@@ -18,7 +18,7 @@ from eeg2speech.callbacks.alignment_controls import (
     untrained,
 )
 from eeg2speech.callbacks.alignment_tables import print_figures, print_verdict
-from eeg2speech.callbacks.progress import counted
+from eeg2speech.callbacks.progress import counted, tracked
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import (
     PROTOCOL_2023,
@@ -79,7 +79,9 @@ class TestAlignment(Callback):
             return
         task = pl_module
         task.eval()
-        linear = fit_linear(data) if self.linear else None
+        linear = (
+            fit_linear(data, track=tracked(trainer, "Fitting linear decoders to subjects")) if self.linear else None
+        )
         fresh = untrained(task)
         surrogates = controls(data)
         results: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eeg2speech.callbacks.alignment_controls import embed_part
 from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.progress import Track, silently
 from eeg2speech.metrics import Embeddings, Figure, mean_figure
 from eeg2speech.metrics.ranks import rank_sounds, reciprocal, score
 from eeg2speech.tasks.alignment import AlignmentTask
@@ -40,7 +41,9 @@ class ElectrodeDrops:
     drops: list[Figure]
 
 
-def electrode_drops(task: AlignmentTask, data: EEGAudioDataModule, part: Part, most: int) -> ElectrodeDrops:
+def electrode_drops(
+    task: AlignmentTask, data: EEGAudioDataModule, part: Part, most: int, track: Track = silently
+) -> ElectrodeDrops:
     """Silence each place's nearest electrodes in turn and compare with the whole cap, window by window.
 
     Args:
@@ -48,6 +51,7 @@ def electrode_drops(task: AlignmentTask, data: EEGAudioDataModule, part: Part, m
         data: Whose windows.
         part: Which list.
         most: Windows that are looked at, evenly spread.
+        track: Shows how many places are done.
     """
     batch = next(iter(data.batches(part, 1)))
     names = data.channel_names(int(batch["recording"][0]))
@@ -57,7 +61,7 @@ def electrode_drops(task: AlignmentTask, data: EEGAudioDataModule, part: Part, m
     whole = embed_part(task, data, part, most=most)
     before = _reciprocal_ranks(whole)
     drops = []
-    for place in positions[places]:
+    for place in track(positions[places].unbind()):
         less = embed_part(task, data, part, partial(_silenced, place=place, count=silent), whole.sound, most=most)
         lost = before - _reciprocal_ranks(less)
         drops.append(mean_figure(lost, 0.0, whole.stimulus))

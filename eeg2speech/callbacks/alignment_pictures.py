@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
 from eeg2speech.callbacks.alignment_controls import embed_part, facts
-from eeg2speech.callbacks.alignment_electrodes import electrode_drops
+from eeg2speech.callbacks.alignment_electrodes import ElectrodeDrops, electrode_drops
 from eeg2speech.callbacks.alignment_figures import embedding_figures, result_figures
+from eeg2speech.callbacks.progress import tracked
 from eeg2speech.callbacks.projector import Cloud, write_projector
 from eeg2speech.callbacks.steps import Occasions, step_of
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.responses import mean_response
+from eeg2speech.data.responses import Response, mean_response
 from eeg2speech.files import written_beside
 from eeg2speech.metrics import Embeddings
 from eeg2speech.metrics.geometry import modality_gap
@@ -111,49 +111,33 @@ class LogAlignment(Callback):
         found = pl_module.results.setdefault("alignment", {}).setdefault("lists", {})
         step = step_of(trainer, pl_module)
         clouds: dict[str, Cloud] = {}
-        for part in data.test_parts:
+
+        def show(name: str, figure: Figure) -> None:
+            _save(figure, folder / f"{name.replace('/', '_')}.png")
+            if logger is not None:
+                logger.experiment.add_figure(f"test/{name}", figure, step)
+
+        for part in tracked(trainer, "Drawing lists")(data.test_parts):
             title = _title(data, part.replace("_", " "))
             embeddings = embed_part(pl_module, data, part, most=self.tested)
             figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
             if part in found:
                 figures |= result_figures(found[part], title)
-            if self.electrodes and part == _held_out(data):
-                figures |= self._electrodes(pl_module, data, part, found.setdefault(part, {}), title)
             for name, figure in figures.items():
-                _save(figure, folder / f"{part}_{name}.png")
-                if logger is not None:
-                    logger.experiment.add_figure(f"test/{part}/{name}", figure, step)
+                show(f"{part}/{name}", figure)
             if self.projected:
                 clouds[part] = self._cloud(embeddings, data)
         if logger is not None and clouds:
             write_projector(Path(logger.log_dir), clouds)
-        self._response(data, folder, logger, step)
+        if self.electrodes and data.test_parts:
+            part = _held_out(data)
+            drops = electrode_drops(pl_module, data, part, self.electrodes, tracked(trainer, "Silencing electrodes"))
+            found.setdefault(part, {})["electrodes"] = _described(drops)
+            show(f"{part}/electrodes", _drops_figure(drops, _title(data, part.replace("_", " "))))
+        response = mean_response(data.store, track=tracked(trainer, "Response to sound, subjects"))
+        if response is not None:
+            show("response", _response_figure(response, data))
         rank_zero_info(f"Pictures written to {folder}")
-
-    def _response(self, data: EEGAudioDataModule, folder: Path, logger: TensorBoardLogger | None, step: int) -> None:
-        """Draw what speech evokes in the EEG, whatever the model makes of it."""
-        found = mean_response(data.store)
-        if found is None:
-            return
-        title = _title(data, "response to the envelope", f"mean of {found.subjects} subjects")
-        figure = response_figure(found.lags, found.weights, found.positions, title)
-        _save(figure, folder / "response.png")
-        if logger is not None:
-            logger.experiment.add_figure("test/response", figure, step)
-
-    def _electrodes(
-        self, task: AlignmentTask, data: EEGAudioDataModule, part: Part, found: dict[str, Any], title: str
-    ) -> Mapping[str, Figure]:
-        result = electrode_drops(task, data, part, self.electrodes)
-        drops = {
-            name: {key: float(value) for key, value in asdict(drop).items()}
-            for name, drop in zip(result.names, result.drops, strict=True)
-        }
-        found["electrodes"] = {"silent around each": result.silent, "drop in mrr": drops}
-        about = f"{title}\n{result.silent} electrodes around each silent; in brackets: may be noise"
-        value, low = (np.array([getattr(drop, name) for drop in result.drops]) for name in ("value", "low"))
-        figure = importance_topomap(value, low, result.positions, result.names, about)
-        return {"electrodes": figure}
 
     def _cloud(self, embeddings: Embeddings, data: EEGAudioDataModule) -> Cloud:
         """Some windows and their sounds, for the projector."""
@@ -165,6 +149,26 @@ class LogAlignment(Callback):
         facts += [["sound", stimuli[embeddings.stimulus[row]], "none"] for row in sounds]
         vectors = np.concatenate([embeddings.eeg[rows], embeddings.sound[sounds]])
         return Cloud(vectors, ("modality", "stimulus", "subject"), facts)
+
+
+def _described(found: ElectrodeDrops) -> dict[str, Any]:
+    """For ``test.json``."""
+    drops = {
+        name: {key: float(value) for key, value in asdict(drop).items()}
+        for name, drop in zip(found.names, found.drops, strict=True)
+    }
+    return {"silent around each": found.silent, "drop in mrr": drops}
+
+
+def _drops_figure(found: ElectrodeDrops, title: str) -> Figure:
+    about = f"{title}\n{found.silent} electrodes around each silent; in brackets: may be noise"
+    value, low = (np.array([getattr(drop, name) for drop in found.drops]) for name in ("value", "low"))
+    return importance_topomap(value, low, found.positions, found.names, about)
+
+
+def _response_figure(found: Response, data: EEGAudioDataModule) -> Figure:
+    title = _title(data, "response to the envelope", f"mean of {found.subjects} subjects")
+    return response_figure(found.lags, found.weights, found.positions, title)
 
 
 def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from eeg2speech.callbacks.line_progress import Pace, shortened
-from eeg2speech.data.progress import Countdown
+from eeg2speech.data.progress import Countdown, Track
+
+T = TypeVar("T")
 
 
 class LogThroughput(Callback):
@@ -82,3 +84,20 @@ def counted(trainer: pl.Trainer, label: str, total: int) -> Iterator[Callable[[i
         lightning.progress.stop()  # two bars would paint over one another
     with Countdown(label, total, hidden=not trainer.is_global_zero) as countdown:
         yield lambda count: countdown.step(count=count)
+
+
+def tracked(trainer: pl.Trainer, label: str) -> Track:
+    """The same for what goes through a sequence.
+
+    Args:
+        trainer: Its first process shows it.
+        label: What is done.
+    """
+
+    def track(items: Sequence[T], /) -> Iterable[T]:
+        with counted(trainer, label, len(items)) as done:
+            for item in items:
+                yield item
+                done(1)
+
+    return track

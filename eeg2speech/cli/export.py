@@ -22,10 +22,12 @@ def export(ckpt: Path, out: Path, json: bool = False) -> int:
         out: Folder to write into.
         json: Print what was written as JSON: folder, files.
     """
-    from eeg2speech.checkpoint import export_parts
     from eeg2speech.cli.machine import output_of, print_json
+    from eeg2speech.data.progress import waiting
 
-    with output_of(json):
+    with waiting(f"Exporting {ckpt}"), output_of(json):
+        from eeg2speech.checkpoint import export_parts
+
         files = [f"{part}.safetensors" for part in export_parts(ckpt, out)]
     if json:
         print_json({"folder": out, "files": [*files, "config.json"]})

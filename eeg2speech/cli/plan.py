@@ -47,11 +47,13 @@ def run(argv: Sequence[str]) -> int:
         made.error("no stage: give its configuration, e.g. --config configs/maeeg.yaml")
     given = [*(word for file in options.config for word in ("--config", file)), *rest]
     gpus = _counts(options.gpus)
-    from eeg2speech.cli import planned  # brings torch and Lightning
-    from eeg2speech.planning import estimate, footprint
+    from eeg2speech.data.progress import waiting
 
-    assumed = _assumptions(options)
-    with output_of(options.json == "true"):
+    with waiting("Counting the operations of a step, 10 to 20 s"), output_of(options.json == "true"):
+        from eeg2speech.cli import planned  # brings torch and Lightning
+        from eeg2speech.planning import estimate, footprint
+
+        assumed = _assumptions(options)
         stage = planned.build_planned(given, options.alignment)
         settings = stage.settings if options.steps is None else replace(stage.settings, steps=options.steps)
         cost = footprint(stage.task, stage.data, settings.precision)

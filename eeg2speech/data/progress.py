@@ -4,13 +4,40 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 EVERY = 60.0
 """Seconds between two lines of a log."""
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Gives what it is given, and shows how far that is."""
+
+    def __call__(self, items: Sequence[T], /) -> Iterable[T]:
+        """One after another."""
+
+
+def silently(items: Sequence[T], /) -> Iterable[T]:
+    """A ``Track`` that shows nothing."""
+    return items
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Say on a terminal what is being waited for, where it cannot be told how long."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(label):
+        yield
 
 
 class Countdown:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from eeg2speech.data.coupling import CONDITIONS, RESPONSE
 from eeg2speech.data.decoding import response
 from eeg2speech.data.envelope import stimulus_envelope
+from eeg2speech.data.progress import Track, silently
 from eeg2speech.data.store import Store
 from eeg2speech.data.timeline import RATE, choose, fold_pieces, lay_out
 from eeg2speech.types import Segment
@@ -40,12 +41,13 @@ class Response:
     minutes: float
 
 
-def mean_response(store: Store, minutes: float = 5.0) -> Response | None:
+def mean_response(store: Store, minutes: float = 5.0, track: Track = silently) -> Response | None:
     """Estimate the response (Crosse et al. 2016) from what was heard, or spoken, while the EEG ran.
 
     Args:
         store: Prepared store.
         minutes: Most minutes of sound that are used of a subject.
+        track: Shows how many subjects are done.
 
     Returns:
         That of the set of electrodes that most subjects have, or None where there is no sound beside EEG.
@@ -61,7 +63,7 @@ def mean_response(store: Store, minutes: float = 5.0) -> Response | None:
             heard[subject_of[segment.recording]].append(segment)
     steps = range(round(RESPONSE[0] * RATE), round(RESPONSE[1] * RATE) + 1)
     groups: dict[tuple[str, ...], list[tuple[str, float, NDArray[np.float64]]]] = defaultdict(list)
-    for subject in list(heard)[:SUBJECTS]:
+    for subject in track(list(heard)[:SUBJECTS]):
         line = lay_out(store, fold_pieces(choose(heard[subject], 60 * minutes)), envelopes)
         if line is not None:
             order = sorted(range(len(line.names)), key=lambda row: line.names[row])

@@ -6,16 +6,18 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.table import Table
 
 from eeg2speech.callbacks import line_progress
+from eeg2speech.callbacks.progress import tracked
 from eeg2speech.cli import main
 from eeg2speech.cli.sweep_tables import print_report
 from eeg2speech.console import table_console
 from eeg2speech.data import progress
-from eeg2speech.data.progress import Countdown, in_words
+from eeg2speech.data.progress import Countdown, in_words, waiting
 
 ROOT = Path(__file__).parents[2]
 FIGURE = {"mean": 0.123456, "low": 0.1111, "high": 0.2222}
@@ -72,6 +74,25 @@ def test_a_log_has_a_line_now_and_then_with_the_time_left(
     with Countdown("Preparing", 3, hidden=True) as bar:
         bar.step()
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_callback_goes_through_is_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    for first, lines in ((True, 2), (False, 0)):
+        trainer = SimpleNamespace(progress_bar_callback=None, is_global_zero=first)
+        assert list(tracked(trainer, "Drawing")("abc")) == ["a", "b", "c"]
+        assert capsys.readouterr().err.count("Drawing: ") == lines
+
+
+def test_a_wait_is_told_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with waiting("Counting"):
+        pass
+    assert "Counting" in capsys.readouterr().err
+    monkeypatch.delenv("FORCE_COLOR")
+    with waiting("Counting"):
+        pass
+    assert capsys.readouterr() == ("", "")
 
 
 def test_times_are_said_as_one_says_them():
