@@ -166,6 +166,19 @@ def test_a_fresh_start_sets_the_earlier_run_aside(stage: Run, tmp_path: Path):
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.parametrize(("option", "exit_code"), [("encoder_weights=gone", 1), ("normalize_target=true", 0)])
+def test_a_start_that_fails_leaves_the_earlier_run_where_it_is(stage: Run, tmp_path: Path, option: str, exit_code: int):
+    assert stage("fit") == 0
+    run = tmp_path / "runs/maeeg"
+    checkpoint, config = (run / "checkpoints/best.ckpt").read_bytes(), (run / "config.yaml").stat().st_mtime_ns
+    assert stage("fit", f"--model.init_args.{option}") == exit_code
+    failed = exit_code == 1
+    assert ((run / "config.yaml").stat().st_mtime_ns == config) == failed
+    assert ((run / "checkpoints/best.ckpt").read_bytes() == checkpoint) == failed
+    assert not (run / "config.1.yaml").exists()
+    assert run.with_name("maeeg.1").exists() != failed
+
+
 def test_the_saved_config_reruns(stage: Run, tmp_path: Path):
     assert stage("fit") == 0
     saved = tmp_path / "runs/maeeg/config.yaml"

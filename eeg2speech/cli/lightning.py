@@ -6,6 +6,7 @@ import importlib
 import inspect
 import logging
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +47,11 @@ _REFUSED = re.compile(
 class SaveRunConfig(SaveConfigCallback):
     """Keeps the config of every start: ``config.yaml``, then ``config.1.yaml``, and so on.
 
-    A start from scratch never writes over an earlier run: that one's folder is first renamed to ``<run>.1``.
+    A start from scratch never writes over an earlier run: that one's folder is first renamed to ``<run>.1``, and back
+    if the start fails before there is anything to train.
     """
+
+    _aside: tuple[Path, Path] | None = None  # a run's folder, and where the earlier run in it went
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Choose the file name before the parent writes it."""
@@ -55,7 +59,8 @@ class SaveRunConfig(SaveConfigCallback):
         if trainer.is_global_zero and not self.already_saved:
             if stage == "fit":
                 if self.config.get("ckpt_path") is None and not slurm.continues(folder):
-                    set_aside(folder)
+                    aside = set_aside(folder)
+                    self._aside = aside and (folder, aside)
                 slurm.record_job(folder)
             name, count = Path(self.config_filename), 0
             while (folder / self.config_filename).exists():
@@ -64,16 +69,37 @@ class SaveRunConfig(SaveConfigCallback):
         self.overwrite = True
         super().setup(trainer, pl_module, stage)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From now on the folder is this run's."""
+        self._aside = None
 
-def set_aside(folder: Path) -> None:
-    """Rename a run folder that holds checkpoints, so that a new run starts in an empty one."""
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Put an earlier run back in its place."""
+        if self._aside is None:
+            return
+        folder, aside = self._aside
+        if not (folder / "checkpoints").exists():  # else it was pre-empted while starting, and will go on from there
+            for logger in trainer.loggers:
+                logger.finalize("failed")  # it would write on, into the earlier run
+            shutil.rmtree(folder)
+            aside.replace(folder)
+            rank_zero_info(f"Nothing was trained: the earlier run is in {folder} again")
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename a run folder that holds checkpoints, so that a new run starts in an empty one.
+
+    Returns:
+        Its new name.
+    """
     if not (folder / "checkpoints").is_dir():
-        return
+        return None
     count = 1
     while (aside := folder.with_name(f"{folder.name}.{count}")).exists():
         count += 1
     folder.replace(aside)
     rank_zero_info(f"The earlier run in {folder} is now {aside}; --ckpt_path last would have continued it")
+    return aside
 
 
 class StageParser(LightningArgumentParser):

@@ -43,12 +43,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def fit(stage: str, overlay: str, store: Path) -> int:
     tiny = {"maeeg": "tests/conf/tiny.yaml", "alignment": "tests/conf/tiny_alignment.yaml"}[stage]
     given = ["--config", f"configs/{stage}.yaml", "--config", tiny, "--config", overlay]
-    return main(["fit", *given, "--data.store", str(store), "--trainer.max_steps", "4"])
+    return main(["fit", *given, f"--run=runs/my_{stage}", "--data.store", str(store), "--trainer.max_steps", "4"])
 
 
 def test_an_encoder_of_ones_own_goes_through_stage_1_and_comes_back(place: Path, tiny_store: Path) -> None:
     assert fit("maeeg", "my_encoder.yaml", tiny_store) == 0
-    described = json.loads((place / "runs/maeeg/encoder/config.json").read_text())
+    described = json.loads((place / "runs/my_maeeg/encoder/config.json").read_text())
     assert described["config"]["hidden"] == 64
     (back,) = (block.text for block in blocks("python") if block.page == PAGE and block.file is None)
     encoder = runpy.run_path(written(place, back))["encoder"]
@@ -58,9 +58,9 @@ def test_an_encoder_of_ones_own_goes_through_stage_1_and_comes_back(place: Path,
 
 def test_an_encoder_of_ones_own_goes_through_stage_2_and_is_refused_after_it(place: Path, tiny_store: Path) -> None:
     assert fit("alignment", "my_encoder.yaml", tiny_store) == 0
-    described, weights, _ = read_part(Path("runs/alignment/aligner"), "aligner")
+    described, weights, _ = read_part(Path("runs/my_alignment/aligner"), "aligner")
     with pytest.raises(DataError, match="class 'NetworkViTEncoder'; this eeg2speech builds ViTEncoder"):
-        rebuild_aligner(described, weights, "runs/alignment/aligner")  # what load_aligner and stage 3 do
+        rebuild_aligner(described, weights, "runs/my_alignment/aligner")  # what load_aligner and stage 3 do
 
 
 def test_a_loss_of_ones_own_trains_stage_2(place: Path, tiny_store: Path) -> None:
