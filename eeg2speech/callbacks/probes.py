@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from rich.table import Table
 
@@ -16,6 +17,7 @@ from eeg2speech.baselines.probes import ProbeResult, probe
 from eeg2speech.callbacks.progress import counted
 from eeg2speech.console import table_console
 from eeg2speech.data.datamodule import RATE, EEGAudioDataModule
+from eeg2speech.errors import DataError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.seeding import mix
 from eeg2speech.tasks import Task
@@ -72,7 +74,7 @@ class ProbeEncoder(Callback):
             if len(np.unique(facts["subject"][known])) > 1 and len(np.unique(facts["label"][known])) > 1:
                 kept = {name: values[known] for name, values in features.items()}
                 results["label, subject-held-out"] = _probe(kept, facts["label"][known], facts["subject"][known], done)
-        return results
+        return {target: rows for target, rows in results.items() if rows}
 
     @torch.no_grad()
     def _features(
@@ -108,9 +110,13 @@ def _pooled(encoder: ViTEncoder, batch: Batch) -> NDArray[Any]:
 def _probe(
     features: dict[str, NDArray[Any]], labels: NDArray[Any], groups: NDArray[Any], done: Callable[[int], object]
 ) -> dict[str, dict[str, ProbeResult]]:
+    """By features and kind; nothing where classes and groups are too few, which is no reason to lose the test."""
     found: dict[str, dict[str, ProbeResult]] = {}
     for name, values in features.items():
-        found[name] = {kind: probe(values, labels, groups, kind) for kind in KINDS}
+        try:
+            found[name] = {kind: probe(values, labels, groups, kind) for kind in KINDS}
+        except DataError as error:
+            rank_zero_warn(f"{name} is not probed, {str(error).removeprefix('probe: ')}")
         done(1)
     return found
 

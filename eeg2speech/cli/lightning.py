@@ -60,7 +60,7 @@ class SaveRunConfig(SaveConfigCallback):
             if stage == "fit":
                 if self.config.get("ckpt_path") is None and not slurm.continues(folder):
                     aside = set_aside(folder)
-                    self._aside = aside and (folder, aside)
+                    self._aside = (folder, aside) if aside else None
                 slurm.record_job(folder)
             name, count = Path(self.config_filename), 0
             while (folder / self.config_filename).exists():

@@ -35,7 +35,8 @@ def mean_figure(
     """
     kept = np.isfinite(values)
     if not kept.any():
-        return Figure(float("nan"), float("nan"), float("nan"), float(np.mean(chance)))
+        known = np.asarray(chance)
+        return Figure(float("nan"), float("nan"), float("nan"), float(known.mean()) if known.size else float("nan"))
     found = bootstrap_interval(
         values[kept],
         np.ones(kept.sum()),

@@ -21,7 +21,7 @@ Lines are run in an empty folder with ``configs`` in it, and with the files that
 ``squeue``, ``scancel`` and their like     named below; not run, as they need a cluster
 =========================================  ============================================================================
 
-A line of any other kind fails. Those of ``RUN`` are also run to the end, on the tiny store.
+A line of any other kind fails. ``test_walk.py`` runs them.
 """
 
 from __future__ import annotations
@@ -50,15 +50,6 @@ ENVIRONMENT = {"activate", "eeg2speech", "pre-commit", "python"}
 """What ``make install-dev`` leaves in ``.venv/bin``, as far as pages name it."""
 KNOWN = {"PYTHONPATH", "OMP_NUM_THREADS"}
 """Variables of Python and of BLAS."""
-TINY = ["--config", "tests/conf/tiny.yaml", "--trainer.max_steps", "4"]
-RUN = {
-    "mine.html": {"eeg2speech doctor stores/mine --html mine.html": []},
-    "my_encoder/encoder.safetensors": {
-        "eeg2speech fit --config configs/maeeg.yaml --data.store stores/mine": TINY,
-        "eeg2speech export runs/maeeg/checkpoints/best.ckpt my_encoder": [],
-    },
-}
-"""Lines that are run for real, by what is there afterwards, and what is put behind them to make them quick."""
 
 
 @pytest.fixture
@@ -88,17 +79,6 @@ def test_there_are_commands_in_the_readme_and_in_the_pages() -> None:
 def test_a_line_that_does_not_work_fails(line: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((AssertionError, SystemExit)):
         check(words_of(line), monkeypatch)
-
-
-@pytest.mark.parametrize("made", RUN)
-def test_some_lines_are_run_to_the_end(made: str, place: Path, tiny_store: Path) -> None:
-    given = [command.text.partition("  #")[0].rstrip() for command in COMMANDS]
-    (place / "stores").mkdir()
-    (place / "stores/mine").symlink_to(tiny_store)
-    for line, quickly in RUN[made].items():
-        assert line in given, f"no page has the line {line!r} any more; run another"
-        assert main([*words_of(line)[1:], *quickly]) == 0
-    assert (place / made).stat().st_size > 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
