@@ -123,7 +123,7 @@ class TestSpeech(Callback):
             if isinstance(trainer.logger, TensorBoardLogger):
                 trainer.logger.experiment.add_figure(f"test/{part}/{name}", figure, step_of(trainer, task))
         if isinstance(trainer.logger, TensorBoardLogger):
-            log_clips(trainer.logger, part, spoken, step_of(trainer, task))
+            log_clips(trainer.logger, part, spoken, step_of(trainer, task), simulated)
         return found
 
     def _summary(self, task: DiffusionTask, data: EEGAudioDataModule, found: dict[Part, Any]) -> dict[str, Any]:

@@ -40,7 +40,12 @@ def write_clips(folder: Path, spoken: SpokenPart) -> None:
             write_wav(folder / f"{spoken.rows[place]:05d}_{arm.replace(' ', '_')}.wav", sound)
 
 
-def log_clips(logger: TensorBoardLogger, part: Part, spoken: SpokenPart, step: int) -> None:
+def clip_tag(where: str, row: int, arm: str, simulated: bool) -> str:
+    """Name of a clip in TensorBoard, which says what nobody may miss."""
+    return f"{where}/{'SIMULATED_EEG_' if simulated else ''}speech_{row}/{arm}"
+
+
+def log_clips(logger: TensorBoardLogger, part: Part, spoken: SpokenPart, step: int, simulated: bool) -> None:
     """Let TensorBoard play the first kept clips of every arm, all at the same loudness.
 
     Args:
@@ -48,11 +53,13 @@ def log_clips(logger: TensorBoardLogger, part: Part, spoken: SpokenPart, step: i
         part: Name of the list.
         spoken: Of the list.
         step: That the weights stand at.
+        simulated: Whether the EEG is.
     """
     for arm, made in spoken.arms.items():
         for place in spoken.kept[:PLAYED].tolist():
             sound = level(torch.from_numpy(made.waves[place])[None]).nan_to_num().clip(-1, 1)
-            logger.experiment.add_audio(f"test/{part}/speech_{spoken.rows[place]}/{arm}", sound, step, RATE)
+            tag = clip_tag(f"test/{part}", spoken.rows[place], arm, simulated)
+            logger.experiment.add_audio(tag, sound, step, RATE)
 
 
 def speech_pictures(

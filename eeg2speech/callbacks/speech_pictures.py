@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from eeg2speech.audio import RATE
 from eeg2speech.callbacks.speech_arms import Rows, diffusion_run, evenly, read_windows, speak_arms
-from eeg2speech.callbacks.speech_examples import clip_names
+from eeg2speech.callbacks.speech_examples import clip_names, clip_tag
 from eeg2speech.callbacks.speech_hearing import Floats
 from eeg2speech.callbacks.steps import Occasions
 from eeg2speech.data.datamodule import EEGAudioDataModule
@@ -95,7 +95,8 @@ class LogSpeech(Callback):
             if arm in FIXED and not new:
                 continue
             for row, wave in zip(rows.tolist(), waves, strict=True):
-                logger.experiment.add_audio(f"val/speech_{row}/{arm}", torch.from_numpy(wave)[None], step, RATE)
+                tag = clip_tag("val", row, arm, data.description.simulated)
+                logger.experiment.add_audio(tag, torch.from_numpy(wave)[None], step, RATE)
         simulated = "SIMULATED EEG, " if data.description.simulated else ""
         figure = draw_speech(spoken, clip_names(data, "val", rows), f"{simulated}validation, step {step}")
         logger.experiment.add_figure("val/speech", figure, step)

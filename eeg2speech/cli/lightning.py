@@ -168,7 +168,10 @@ class StageCLI(LightningCLI):
         try:
             trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise ConfigError(f"{' '.join(str(error).split())} (trainer; see {self.subcommand} --help=all)") from error
+            text = f"{' '.join(str(error).split())} (trainer; see {self.subcommand} --help=all)"
+            if "gpu backend" in text:  # of Lightning's that there is none
+                text += "; --trainer.accelerator cpu trains without"
+            raise ConfigError(text) from error
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SoundCheckpointIO()
         return trainer

@@ -95,7 +95,7 @@ def test_clips_of_a_test_can_be_played(browser: Browser, board: str):
         return browser.count("audio", "e.readyState >= 1 && e.duration > 0.5") > 5
 
     see(browser, board, "audio", shown)
-    assert "test/unseen_stimulus/speech_" in browser.text
+    assert "test/unseen_stimulus/SIMULATED_EEG_speech_" in browser.text
     assert browser.count("audio", "e.error") == 0
 
 

@@ -229,6 +229,7 @@ def test_validations_can_be_heard_and_seen(data, tmp_path):
     assert [picture.step for picture in accumulator.Images("val/speech")] == [2, 4]
     tags = accumulator.Tags()["audio"]
     assert len(tags) == 2 * 5
+    assert all("SIMULATED_EEG" in tag for tag in tags)
     for tag in tags:
         heard = accumulator.Audio(tag)
         fixed = tag.endswith(("truth", "round trip"))

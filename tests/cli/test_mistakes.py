@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from eeg2speech.cli import main
 
@@ -89,6 +90,11 @@ def test_a_mistake_on_the_command_line_costs_a_line_and_status_2(
         (["fit", "--config", "list.yaml"], ["list.yaml: holds no settings"]),
         (["fit", "--config", NULL], ["the plan of a sweep", "eeg2speech sweep"]),
         (["fit", "--config", MAEEG, "--trainer.accelerator", "cudda"], ["cudda", "(trainer"]),
+        pytest.param(
+            ["fit", "--config", MAEEG, "--trainer.accelerator", "gpu"],
+            ["--trainer.accelerator cpu"],
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         (["test", "--config", MAEEG, "--ckpt_path", "best"], ["best.ckpt", "eeg2speech fit"]),
         (["doctor", "gone"], ["gone: no such folder", "eeg2speech prepare"]),
         (["doctor", "empty"], ["empty: not a prepared store", "eeg2speech prepare"]),
