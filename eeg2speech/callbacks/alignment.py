@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -150,9 +151,10 @@ class TestAlignment(Callback):
         return embed_part(task, data, part, sound=model.sound, lag=data.lag + lag)
 
     def _mrr(self, embeddings: Embeddings, done: Callable[[int], object]) -> Figure:
-        figure = retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
         done(1)
-        return figure
+        if not len(embeddings.key):  # of another trial, where nobody heard two sounds
+            return Figure(math.nan, math.nan, math.nan, math.nan)
+        return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
 
 
 def summarise(compared: Comparison, window: float) -> Summary:

@@ -35,8 +35,7 @@ def mean_figure(
     """
     kept = np.isfinite(values)
     if not kept.any():
-        known = np.asarray(chance)
-        return Figure(float("nan"), float("nan"), float("nan"), float(known.mean()) if known.size else float("nan"))
+        return Figure(float("nan"), float("nan"), float("nan"), float(np.mean(chance)))
     found = bootstrap_interval(
         values[kept],
         np.ones(kept.sum()),

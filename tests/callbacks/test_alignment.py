@@ -54,6 +54,18 @@ def test_noise_that_no_sound_went_into_is_not_called_aligned(run):
     assert not any(found["verdict"]["aligned"] for found in lists.values())
 
 
+def test_a_single_sound_to_test_on_ends_in_a_verdict_against(tiny_store, tmp_path):
+    one = ["--data.split.by", "stimulus", "--data.split.test", "0.125", "--run", str(tmp_path)]
+    common = [*CONFIG, "--data.store", str(tiny_store), *one]
+    assert main(["fit", *common]) == 0
+    assert main(["test", *common, "--ckpt_path", "best"]) == 0
+    assert main(["report", str(tmp_path)]) == 0
+    (found,) = json.loads((tmp_path / "test.json").read_text())["alignment"]["lists"].values()
+    assert np.isnan(found["controls, mrr"]["another trial"]["value"])
+    assert found["verdict"]["aligned"] is False
+    assert any("another trial is not a number: it has no windows" in reason for reason in found["verdict"]["reasons"])
+
+
 def test_embeddings_do_not_depend_on_the_batches(loaded):
     task, data = loaded
     whole = embed_part(task, data, "unseen_stimulus")

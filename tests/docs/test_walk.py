@@ -67,13 +67,19 @@ class Walk:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, whole: bool) -> None:
         self.folder, self.patch, self.whole = folder, patch, whole
         self.typed: set[str] = set()
-        self.pages: set[Path] = set()
+        self.first: frozenset[str] = frozenset()
 
     def page(self, page: Path) -> None:
-        """Type what a page shows, after what the first one shows."""
-        if page.name != FIRST and not self.pages:
-            self.page(ORDER[0])
-        self.pages.add(page)
+        """Type what a page shows, after what the first one shows and nothing else."""
+        kept, runs = self.folder / "kept", self.folder / "runs"
+        if page.name != FIRST:
+            if not kept.exists():
+                self.page(ORDER[0])
+                shutil.copytree(runs, kept)
+                self.first = frozenset(self.typed)
+            shutil.rmtree(runs)
+            shutil.copytree(kept, runs)
+            self.typed = set(self.first)
         for file in (*self.folder.glob("*.yaml"), *self.folder.glob("*.py")):
             file.unlink()  # of the page before
         write_files(page, self.folder)

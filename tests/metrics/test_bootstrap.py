@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from eeg2speech.metrics.bootstrap import bootstrap_interval, median_interval
-from eeg2speech.metrics.figure import mean_figure
 
 
 def test_it_equals_resampling_by_hand():
@@ -55,10 +54,3 @@ def test_a_median_equals_resampling_by_hand():
     medians = [np.median(values.repeat(counts[group])) for counts in draws]
     assert got.value == np.median(values)
     np.testing.assert_allclose([got.low, got.high], np.quantile(medians, [0.025, 0.975]))
-
-
-def test_a_figure_of_no_windows_is_not_a_number():
-    for chance in (np.array([]), 0.5):  # as where nobody heard a second sound that could stand in for the first
-        figure = mean_figure(np.array([]), chance, np.array([], dtype=np.int64))
-        assert np.isnan([figure.value, figure.low, figure.high]).all()
-    assert figure.chance == 0.5
