@@ -97,4 +97,5 @@ class SubjectLayer(nn.Module):
             raise ValueError(f"subjects {strangers} are trained on, but SubjectLayer.know was not told of them")
         known = self.known.to(self.change.dtype)[:, None, None]
         mean = (self.change * known).sum(0, keepdim=True) / known.sum().clamp(min=1)
-        return mix_channels(eeg, torch.cat([self.change, mean])[row], channel_mask)
+        # of `[row]` the gradient is summed in any order where there are several threads, and no run repeats another
+        return mix_channels(eeg, torch.cat([self.change, mean]).index_select(0, row), channel_mask)

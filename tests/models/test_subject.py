@@ -97,3 +97,19 @@ def test_the_unchanged_part_of_the_signal_is_not_rounded_under_autocast():
     layer, eeg = SubjectLayer(5, 6).eval(), make_eeg()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(eeg, torch.arange(4)), eeg)
+
+
+def test_gradients_are_the_same_every_time_with_several_threads():
+    layer = SubjectLayer(8, 32)
+    layer.know(set(range(8)))
+    eeg, weight, subject = torch.randn(64, 32, 320), torch.randn(64, 32, 320), torch.arange(64) % 8
+    threads, found = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(20):
+            layer.zero_grad()
+            (layer(eeg, subject) * weight).sum().backward()
+            found.add(layer.change.grad.numpy().tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
