@@ -97,7 +97,7 @@ def _against_controls(value: float, controls: Mapping[str, Interval], measure: s
     for name, figure in controls.items():
         bound = figure.high if np.isfinite(figure.high) else figure.value
         if not np.isfinite(figure.value):
-            against.append(f"control {name} is not a number: it has no windows, or the model is broken")
+            against.append(f"control {name} is not a number: it has no windows, or what the model gives is not finite")
         elif not value > figure.value:
             against.append(f"{measure} {value:.3f} does not exceed control {name} ({figure.value:.3f})")
         elif not value > bound:

@@ -75,7 +75,8 @@ def test_a_control_may_lack_some_windows_but_not_all():
     kept = identify(compared, 10)[20:] - found["another trial"][20:]
     assert verdict.differences["another trial"].value == pytest.approx(kept.mean())
     found["another trial"][:] = np.nan
-    assert judge_speech(compared, found).reasons[0].startswith("control another trial is not a number")
+    (reason,) = judge_speech(compared, found).reasons
+    assert reason.startswith("control another trial is not a number")
 
 
 def test_pairing_makes_the_difference_surer_than_its_parts():
