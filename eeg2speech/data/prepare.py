@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -84,7 +85,10 @@ def prepare_sources(
         writer = StoreWriter(out, description)
         finished = writer.recordings
         todo = [source for source in shard.of(sources) if source.recording not in finished]
-        tasks = (delayed(_prepare)(s, preprocessing, writer, root, _fit_on(s, sources, preprocessing)) for s in todo)
+        here = Path.cwd()
+        tasks = (
+            delayed(_prepare)(s, preprocessing, writer, root, _fit_on(s, sources, preprocessing), here) for s in todo
+        )
         with Countdown(label, len(todo)) as countdown:
             try:
                 parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator_unordered")
@@ -131,13 +135,23 @@ def _fit_on(source: Source, sources: Sequence[Source], preprocessing: Preprocess
 
 
 def _prepare(
-    source: Source, preprocessing: Preprocessing, writer: StoreWriter, root: Path | None, fit_on: list[Source] | None
+    source: Source,
+    preprocessing: Preprocessing,
+    writer: StoreWriter,
+    root: Path | None,
+    fit_on: list[Source] | None,
+    here: Path,
 ) -> str:
     """Prepare one recording into the store; runs in a worker process.
+
+    Args:
+        here: Folder that relative paths start from. joblib keeps its workers for the next call, in the folder of the
+            first.
 
     Returns:
         One line if it failed, else nothing.
     """
+    os.chdir(here)
     try:
         inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
         raw: RawRecording = source.load()

@@ -70,6 +70,22 @@ def test_recordings_are_prepared_and_the_store_does_not_depend_on_jobs(tmp_path,
     assert sorted(file.name for file in tmp_path.iterdir()) == ["other", "store"]
 
 
+def load_from(file):
+    return load(file.read_text(), 0, {"s1": 300})
+
+
+def test_relative_paths_start_where_the_call_is_made(tmp_path, monkeypatch):
+    for day in ("monday", "tuesday"):  # the worker processes of the first call are kept for the second
+        (tmp_path / day).mkdir()
+        monkeypatch.chdir(tmp_path / day)
+        names = [f"{day}-{n}" for n in range(2)]
+        for name in names:
+            Path(name).write_text(name)
+        sources = [Source(n, "S01", "", "", (Path(n),), partial(load_from, Path(n))) for n in names]
+        assert prepare_sources(sources, Path("store"), description(), jobs=2).errors == []
+        assert [r.recording for r in Store(tmp_path / day / "store").recordings] == names
+
+
 def test_finished_recordings_are_not_read_again(tmp_path):
     prepare_sources([source("sub-01")], tmp_path / "store", description())
     before = content(tmp_path / "store"), (tmp_path / "store" / "recordings.tsv").stat().st_mtime_ns
