@@ -144,9 +144,7 @@ def _prepare(
 ) -> str:
     """Prepare one recording into the store; runs in a worker process.
 
-    Args:
-        here: Folder that relative paths start from. joblib keeps its workers for the next call, in the folder of the
-            first.
+    Relative paths start from ``here``: joblib keeps its workers for the next call, in the folder of the first.
 
     Returns:
         One line if it failed, else nothing.
