@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from eeg2speech.files import figure
 
 SIMULATED = "**Simulated EEG.** Nobody was recorded: what this model finds says nothing about brains."
 KINDS = {
@@ -69,12 +72,13 @@ def write_card(
     name = str(data.get("name", "unknown data"))
     simulated = bool(data.get("simulated"))
     found = figures(results)
+    judged = [_eval_result(kind, name, simulated, one) for one in found if math.isfinite(one.value)]
     components = parts[kind][0].get("config", {}).get("components")
     card = ModelCardData(
         library_name="eeg2speech",
         tags=["eeg", "speech", "brain-computer-interface", kind, *(["simulated-eeg"] if simulated else [])],
-        model_name=f"eeg2speech {title}" if found else None,
-        eval_results=[_eval_result(kind, name, simulated, one) for one in found] or None,
+        model_name=f"eeg2speech {title}" if judged else None,
+        eval_results=judged or None,
         **_license(license, data, components),
     )
     sections = [
@@ -104,7 +108,7 @@ def figures(results: Mapping[str, Any]) -> list[Found]:
     for part, methods in results.get("reconstruction", {}).get("lists", {}).items():
         own = methods.get("MAEEG")
         if own is not None:
-            others = {name: row["nmse"] for name, row in methods.items() if name != "MAEEG"}
+            others = {n: row["nmse"] for n, row in methods.items() if n != "MAEEG" and row["nmse"] is not None}
             best = min(others, key=lambda name: others[name], default=None)
             next_to = [] if best is None else [f"the best of the other methods, {best}, has {others[best]:.3f}"]
             measure = "NMSE on hidden patches (less is better)"
@@ -112,9 +116,9 @@ def figures(results: Mapping[str, Any]) -> list[Found]:
     return sorted(found)
 
 
-def _found(part: str, measure: str, figure: Mapping[str, Any], verdict: str, reasons: list[str]) -> Found:
-    value, chance = float(figure["value"]), figure.get("chance")
-    low, high = float(figure.get("low", value)), float(figure.get("high", value))
+def _found(part: str, measure: str, found: Mapping[str, Any], verdict: str, reasons: list[str]) -> Found:
+    value, chance = figure(found["value"]), found.get("chance")
+    low, high = figure(found.get("low", value)), figure(found.get("high", value))
     return Found(
         part, measure, value, low, high, None if chance is None else float(chance), verdict, "; ".join(reasons)
     )
@@ -165,7 +169,7 @@ def _table(found: list[Found]) -> str:
     rows = ["| Held out | Measure | Value [95 % interval] | Chance | Verdict |", "|---|---|---|---|---|"]
     for one in found:
         chance = "" if one.chance is None else f"{one.chance:.3f}"
-        value = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+        value = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" if math.isfinite(one.value) else "none"
         rows.append(f"| {one.part} | {one.measure} | {value} | {chance} | {one.verdict}: {one.reasons} |")
     return "\n".join([*rows, "", "From `test.json` of the run that the weights come from."])
 

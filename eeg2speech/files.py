@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +32,23 @@ def write_json(file: Path, content: Any) -> None:
     with written_beside(file) as partial:
         text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+def strict(value: Any) -> Any:
+    """A value as JSON knows it, whose figures every program can read: paths as text, what is not finite as None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {str(key): strict(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [strict(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value) if isinstance(value, Path) else strict(value.item() if hasattr(value, "item") else str(value))
+
+
+def figure(value: float | None) -> float:
+    """A figure that ``strict`` has written; NaN for None."""
+    return math.nan if value is None else float(value)

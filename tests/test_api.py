@@ -257,6 +257,10 @@ def test_cards_of_all_kinds_are_valid():
         assert SIMULATED not in card.content
         assert "not recorded; ask its source" in card.content
         assert ModelCard(str(card)).data.eval_results[0].metric_value == 0.5
+    rows = {"MAEEG": {"nmse": None, "low": None, "high": None}, "mean": {"nmse": None}}  # nothing to compute it from
+    none = write_card({"encoder": ({"class": "X"}, 3)}, {}, {}, {"reconstruction": {"lists": {"unseen_both": rows}}})
+    assert "| none |" in none.content
+    assert ModelCard(str(none)).data.eval_results is None
     bare = write_card({"encoder": ({"class": "X"}, 3)}, {"name": "n", "simulated": True}, {}, {})
     assert "nothing is known of how well it does" in bare.content
     assert SIMULATED in bare.content

@@ -159,7 +159,10 @@ def test_interrupt_and_resume_equal_the_uninterrupted_run(
 def test_a_fresh_start_sets_the_earlier_run_aside(stage: Run, tmp_path: Path):
     assert stage("fit") == 0
     first = weights(tmp_path / "runs/maeeg/checkpoints/last.ckpt")
+    (events,) = (tmp_path / "runs/maeeg").glob("events.*")
     assert stage("fit", "--seed_everything", "1") == 0
+    assert [file.name for file in (tmp_path / "runs/maeeg.1").glob("events.*")] == [events.name]
+    assert len(list((tmp_path / "runs/maeeg").glob("events.*"))) == 1
     kept = weights(tmp_path / "runs/maeeg.1/checkpoints/last.ckpt")
     second = weights(tmp_path / "runs/maeeg/checkpoints/last.ckpt")
     assert all(torch.equal(first[name], kept[name]) for name in first)
@@ -171,10 +174,12 @@ def test_a_start_that_fails_leaves_the_earlier_run_where_it_is(stage: Run, tmp_p
     assert stage("fit") == 0
     run = tmp_path / "runs/maeeg"
     checkpoint, config = (run / "checkpoints/best.ckpt").read_bytes(), (run / "config.yaml").stat().st_mtime_ns
+    before = sorted(file.name for file in run.iterdir())
     assert stage("fit", f"--model.init_args.{option}") == exit_code
     failed = exit_code == 1
     assert ((run / "config.yaml").stat().st_mtime_ns == config) == failed
     assert ((run / "checkpoints/best.ckpt").read_bytes() == checkpoint) == failed
+    assert (sorted(file.name for file in run.iterdir()) == before) == failed  # no empty file of events either
     assert not (run / "config.1.yaml").exists()
     assert run.with_name("maeeg.1").exists() != failed
 

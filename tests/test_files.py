@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from eeg2speech.files import write_json, written_beside
+from eeg2speech.files import figure, strict, write_json, written_beside
 
 
 def files(folder):
@@ -75,3 +78,11 @@ def test_what_json_cannot_hold_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": object()})
     assert not files(tmp_path)
+
+
+def test_results_are_figures_that_any_program_reads():
+    content = {"a": [math.nan, np.float32(0.5), np.int64(3)], Path("b"): (math.inf, True, None), "c": {"x": 1.5}}
+    text = json.dumps(strict(content), allow_nan=False)
+    assert json.loads(text) == {"a": [None, 0.5, 3], "b": [None, True, None], "c": {"x": 1.5}}
+    assert math.isnan(figure(None))
+    assert figure(2) == 2.0

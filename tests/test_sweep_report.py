@@ -23,10 +23,11 @@ GAIN = {("pretrained", "all"): 0.0, ("pretrained", "few"): 0.1}
 
 
 def figure(value, chance=0.01):
-    return {"value": value, "low": value - 0.1, "high": value + 0.1, "chance": chance}
+    low, high = (None, None) if value is None else (value - 0.1, value + 0.1)
+    return {"value": value, "low": low, "high": high, "chance": chance}
 
 
-def write_test(file: Path, model: float, cca: float = 0.2, noise: float = 0.05) -> None:
+def write_test(file: Path, model: float, cca: float | None = 0.2, noise: float = 0.05) -> None:
     found = {
         "figures": {"model": dict.fromkeys(MEASURES, figure(model)), "cca": dict.fromkeys(MEASURES, figure(cca))},
         "controls, mrr": {"noise": figure(noise)},
@@ -113,7 +114,7 @@ def test_people_can_be_the_repetitions(tmp_path: Path):
 
 
 def test_figures_that_do_not_exist_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    write_test(tmp_path / "test.json", 0.4, cca=math.nan)
+    write_test(tmp_path / "test.json", 0.4, cca=None)
     found = report(Plan([]), [read_run(tmp_path / "test.json", {}, 0)])
     assert found["conditions"][0]["lists"]["unseen_stimulus"]["figures"]["cca"]["mrr"] is None
     json.dumps(found, allow_nan=False)

@@ -8,12 +8,15 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import __version__
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.files import write_json
+from eeg2speech.files import strict, write_json
 from eeg2speech.tasks import Task
 
 
 class WriteResults(Callback):
-    """Writes what a test found into ``<run>/test.json``; stands behind the callbacks that find it."""
+    """Writes what a test found into ``<run>/test.json``; stands behind the callbacks that find it.
+
+    A figure that does not exist is null.
+    """
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write beside and rename."""
@@ -25,5 +28,5 @@ class WriteResults(Callback):
         about = data.summary() if isinstance(data, EEGAudioDataModule) else {}
         content = {"eeg2speech": __version__, **about, "metrics": metrics, **pl_module.results}
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "test.json", content)
+        write_json(folder / "test.json", strict(content))
         rank_zero_info(f"Results written to {folder / 'test.json'}")

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import logging
 import re
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from jsonargparse import ArgumentParser, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -29,6 +28,7 @@ from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
 from eeg2speech.cli.config_files import check_configs
 from eeg2speech.cli.resuming import newest_checkpoint
+from eeg2speech.cli.run_folder import SaveRunConfig
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
@@ -42,64 +42,6 @@ _REFUSED = re.compile(
     r"class_path '((?:eeg2speech|lightning|torch)\.[\w.]+)':\s+Option '([\w.]+)' is not accepted"
     r"|((?:eeg2speech|lightning|torch)\.[\w.]+) does not accept option '([\w.]+)'"
 )
-
-
-class SaveRunConfig(SaveConfigCallback):
-    """Keeps the config of every start: ``config.yaml``, then ``config.1.yaml``, and so on.
-
-    A start from scratch never writes over an earlier run: that one's folder is first renamed to ``<run>.1``, and back
-    if the start fails before there is anything to train.
-    """
-
-    _aside: tuple[Path, Path] | None = None  # a run's folder, and where the earlier run in it went
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Choose the file name before the parent writes it."""
-        folder = Path(trainer.log_dir or ".")  # a collective: every rank asks
-        if trainer.is_global_zero and not self.already_saved:
-            if stage == "fit":
-                if self.config.get("ckpt_path") is None and not slurm.continues(folder):
-                    aside = set_aside(folder)
-                    self._aside = (folder, aside) if aside else None
-                slurm.record_job(folder)
-            name, count = Path(self.config_filename), 0
-            while (folder / self.config_filename).exists():
-                count += 1
-                self.config_filename = f"{name.stem}.{count}{name.suffix}"
-        self.overwrite = True
-        super().setup(trainer, pl_module, stage)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on the folder is this run's."""
-        self._aside = None
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Put an earlier run back in its place."""
-        if self._aside is None:
-            return
-        folder, aside = self._aside
-        if not (folder / "checkpoints").exists():  # else it was pre-empted while starting, and will go on from there
-            for logger in trainer.loggers:
-                logger.finalize("failed")  # it would write on, into the earlier run
-            shutil.rmtree(folder)
-            aside.replace(folder)
-            rank_zero_info(f"Nothing was trained: the earlier run is in {folder} again")
-
-
-def set_aside(folder: Path) -> Path | None:
-    """Rename a run folder that holds checkpoints, so that a new run starts in an empty one.
-
-    Returns:
-        Its new name.
-    """
-    if not (folder / "checkpoints").is_dir():
-        return None
-    count = 1
-    while (aside := folder.with_name(f"{folder.name}.{count}")).exists():
-        count += 1
-    folder.replace(aside)
-    rank_zero_info(f"The earlier run in {folder} is now {aside}; --ckpt_path last would have continued it")
-    return aside
 
 
 class StageParser(LightningArgumentParser):

@@ -13,7 +13,7 @@ from pathlib import Path
 from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
 from eeg2speech.data.progress import in_words
 from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
-from eeg2speech.files import write_json
+from eeg2speech.files import strict, write_json
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -77,7 +77,7 @@ def sweep(
     found = [read_run(runs.folder(*key) / "test.json", *key) for key in conditions if key_of(*key) not in runs.failed]
     figures = report(runs.plan, found)
     content = {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed}
-    write_json(out / "sweep.json", content)
+    write_json(out / "sweep.json", strict(content))
     if json:
         print_json(content)
     else:
