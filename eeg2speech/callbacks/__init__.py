@@ -7,6 +7,7 @@ from eeg2speech.callbacks.checkpoints import SoundCheckpoint
 from eeg2speech.callbacks.export import ExportEncoder
 from eeg2speech.callbacks.interrupt import GracefulInterrupt
 from eeg2speech.callbacks.line_progress import LineProgress
+from eeg2speech.callbacks.model_parts import ModelParts
 from eeg2speech.callbacks.nonfinite import SkipNonFinite
 from eeg2speech.callbacks.probes import ProbeEncoder
 from eeg2speech.callbacks.progress import LogThroughput, ThroughputBar
@@ -29,6 +30,7 @@ __all__ = [
     "LogReconstruction",
     "LogSpeech",
     "LogThroughput",
+    "ModelParts",
     "ProbeEncoder",
     "SkipNonFinite",
     "SoundCheckpoint",

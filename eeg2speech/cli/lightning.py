@@ -16,13 +16,13 @@ import lightning.pytorch as pl
 from jsonargparse import ArgumentParser, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import slurm
-from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ThroughputBar
+from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
@@ -114,6 +114,8 @@ class StageCLI(LightningCLI):
             if "gpu backend" in text:  # of Lightning's that there is none
                 text += "; --trainer.accelerator cpu trains without"
             raise ConfigError(text) from error
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:] = [ModelParts() if type(one) is RichModelSummary else one for one in callbacks]
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SoundCheckpointIO()
         return trainer

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from rich.table import Table
 
-from eeg2speech.callbacks import line_progress
+from eeg2speech.callbacks import ModelParts, line_progress
 from eeg2speech.callbacks.progress import tracked
 from eeg2speech.cli import main
 from eeg2speech.cli.sweep_tables import print_report
@@ -106,14 +107,39 @@ def test_a_run_without_a_terminal_writes_lines_and_no_bar(
     for module in (line_progress, progress):
         monkeypatch.setattr(module, "EVERY", 0.0)
     configs = [f"--config={ROOT / name}" for name in ("configs/maeeg.yaml", "tests/conf/tiny.yaml")]
-    given = [*configs, f"--data.store={tiny_store}", "--trainer.enable_progress_bar=true"]
+    given = [
+        *configs,
+        f"--data.store={tiny_store}",
+        "--trainer.enable_progress_bar=true",
+        "--trainer.enable_model_summary=true",
+    ]
     assert main(["fit", *given]) == 0
     printed = capsys.readouterr()
     assert re.search(r"^Step \d+ of \d+, .*loss [\d.]+.*, about \d+ s left$", printed.err, re.MULTILINE)
     assert re.search(r"^Validation batch 1 of \d+", printed.err, re.MULTILINE)
     assert not set("╸╺\x1b") & set(printed.out + printed.err)
+    assert re.search(r"^[\d,]+ weights, [\d,]+ of them trained", printed.out, re.MULTILINE)
+    assert re.search(r"encoder +│ ViTEncoder +│ +[\d,]+ │ +all │", printed.out)
+    assert "FLOPs" not in printed.out  # Lightning's 0, before there was a step
     assert main(["test", *given, "--ckpt_path", "last"]) == 0
     printed = capsys.readouterr()
     assert re.search(r"^Test batch \d+ of \d+", printed.err, re.MULTILINE)
     assert re.search(r"^Baselines on windows: \d+ of \d+, about .* left$", printed.err, re.MULTILINE)
     assert json.loads((tmp_path / "runs/maeeg/test.json").read_text())["simulated"] is True
+
+
+def test_what_is_frozen_is_told_before_training(capsys: pytest.CaptureFixture[str]):
+    module = torch.nn.ModuleDict(
+        {"speaks": torch.nn.Linear(3, 4), "stays": torch.nn.Linear(4, 4), "empty": torch.nn.ReLU()}
+    )
+    module["stays"].requires_grad_(False)
+    module["both"] = torch.nn.Sequential(module["speaks"], module["stays"])
+    ModelParts().on_fit_start(SimpleNamespace(is_global_zero=True), module)
+    printed = capsys.readouterr().out
+    assert "36 weights, 16 of them trained" in printed  # what is shared counts once
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "Linear" in line]
+    assert rows == [["speaks", "Linear", "16", "all"], ["stays", "Linear", "20", "none"]]
+    assert re.search(r"both +│ Sequential +│ +36 │ +16 │", printed)
+    assert "empty" not in printed
+    ModelParts().on_fit_start(SimpleNamespace(is_global_zero=False), module)
+    assert not capsys.readouterr().out
