@@ -56,6 +56,7 @@ def gather_pairs(eeg: Tensor, sound: Tensor, key: Tensor | None) -> Pairs:
         groups, group = torch.unique(gather_rows(key, counts), return_inverse=True)
         mine = torch.split(group, counts)[rank_and_world()[0]]
         empty = eeg.new_zeros(len(groups), eeg.shape[1])
-        like_eeg, like_sound = (empty.index_add(0, group, rows)[mine] for rows in (all_eeg, all_sound))
+        # of `[mine]` the gradient would be summed in any order where there are several threads
+        like_eeg, like_sound = (empty.index_add(0, group, rows).index_select(0, mine) for rows in (all_eeg, all_sound))
         positives = group.bincount(minlength=len(groups))[mine, None].to(precision)
     return Pairs(eeg, sound, all_eeg, all_sound, like_eeg, like_sound, positives, sum(counts) / len(counts))

@@ -216,3 +216,19 @@ def test_shapes_that_do_not_go_together_are_refused(name, shapes):
     eeg, sound, key = (None if shape is None else torch.zeros(shape) for shape in shapes)
     with pytest.raises(ValueError, match="have shapes"):
         LOSSES[name]()(eeg, sound, key)
+
+
+@each_loss
+def test_gradients_are_the_same_every_time_with_several_threads(name):
+    key = torch.randint(0, 8, (64,), generator=torch.Generator().manual_seed(0))  # several heard each sound
+    eeg, sound = embeddings(64, 1280, dtype=torch.float32)
+    threads, found = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(20):
+            leaves = [eeg.clone().requires_grad_(), sound.clone().requires_grad_()]
+            LOSSES[name]()(*leaves, key).backward()
+            found.add(b"".join(leaf.grad.numpy().tobytes() for leaf in leaves))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
