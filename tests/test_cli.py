@@ -14,6 +14,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eeg2speech.cli import main
 from eeg2speech.models import ViTEncoder
@@ -182,6 +183,17 @@ def test_a_start_that_fails_leaves_the_earlier_run_where_it_is(stage: Run, tmp_p
     assert (sorted(file.name for file in run.iterdir()) == before) == failed  # no empty file of events either
     assert not (run / "config.1.yaml").exists()
     assert run.with_name("maeeg.1").exists() != failed
+
+
+def test_a_validation_loss_does_not_depend_on_the_batches(stage: Run, tmp_path: Path):
+    found = []
+    for size in ("3", "4"):  # of 15 windows
+        run = tmp_path / f"runs/by{size}"
+        assert stage("validate", "--data.window", "0.8", "--data.batch_size", size, "--run", str(run)) == 0
+        events = EventAccumulator(str(run))
+        events.Reload()
+        found.append(events.Scalars("val/loss")[-1].value)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_the_saved_config_reruns(stage: Run, tmp_path: Path):

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from eeg2speech import frozen
 from eeg2speech.checkpoint import canonical, canonical_state, differences, load_into, read_checkpoint, read_part
@@ -43,6 +44,7 @@ class Task(pl.LightningModule):
         super().__init__()
         self.optimizer_factory = optimizer
         self.warmup, self.reference_batch, self.encoder_weights = warmup, reference_batch, encoder_weights
+        self._means = nn.ModuleDict()
         self.trained_steps = 0
         """Of the optimizer, that a loaded checkpoint's weights have seen."""
         self.results: dict[str, Any] = {}
@@ -84,17 +86,33 @@ class Task(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Validate on a batch."""
         outputs = self.step(batch, "val", "val")
-        self.log("val/loss", outputs["loss"], prog_bar=True, batch_size=len(batch["eeg"]), sync_dist=True)
+        self.log_mean("val/loss", outputs["loss"], len(batch["eeg"]), prog_bar=True)
         return outputs
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Test on a batch of one of the test lists."""
         part = self.test_part(dataloader_idx)
         outputs = self.step(batch, "test", part)
-        name = f"test/{part}/loss"
-        size = len(batch["eeg"])
-        self.log(name, outputs["loss"], batch_size=size, sync_dist=True, add_dataloader_idx=False)
+        self.log_mean(f"test/{part}/loss", outputs["loss"], len(batch["eeg"]))
         return outputs
+
+    def log_mean(self, name: str, value: Tensor, count: int, prog_bar: bool = False) -> None:
+        """Log, in validation and tests, a mean over the windows of all processes.
+
+        Lightning's own mean over processes rounds how many windows each has on average down to an integer.
+
+        Args:
+            name: Of the figure.
+            value: Mean over the windows of this batch.
+            count: How many they are.
+            prog_bar: Show it beside the progress bar.
+        """
+        if name not in self._means:
+            # NaN stays NaN; nan_strategy="disable" of torchmetrics 1.9 forgets the counts
+            self._means[name] = MeanMetric(nan_strategy=math.nan).to(value.device)
+        mean = cast(MeanMetric, self._means[name])
+        mean.update(value.detach().clone(), count)
+        self.log(name, mean, prog_bar=prog_bar, add_dataloader_idx=False, metric_attribute=f"_means.{name}")
 
     def test_part(self, dataloader_idx: int) -> str:
         """Name of a test list."""

@@ -243,10 +243,10 @@ class DiffusionTask(Task):
 
     def log_part(self, part: str, stage: Stage, name: str, value: Tensor, count: int) -> None:
         """Log a part of the loss."""
-        prefix = f"test/{part}" if stage == "test" else part
-        self.log(
-            f"{prefix}/{name}", value.detach(), batch_size=count, sync_dist=stage != "train", add_dataloader_idx=False
-        )
+        if stage == "train":
+            self.log(f"train/{name}", value.detach(), batch_size=count)
+        else:
+            self.log_mean(f"test/{part}/{name}" if stage == "test" else f"{part}/{name}", value, count)
 
     def _drawn(self, seeds: Sequence[int], latents: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Noise, time and whether the condition is dropped, for each window by its own seed."""

@@ -45,7 +45,7 @@ LONG = re.compile(
 EMBEDDED = ["simulation.subjects=3", "simulation.channels=8"]
 SHORT = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--trainer.enable_progress_bar=false",
          "--data.batch_size=4"]  # fmt: skip
-QUICK = {"generate": ["--steps=2"], "resynthesise": ["--steps=2"]}
+QUICK = {"generate": ["--steps=2", "--limit=2"], "resynthesise": ["--steps=2"]}
 LEAVES = {
     "quick-start.md": [
         "runs/report.html", "runs/maeeg/test.json", "runs/audiomae/test.json", "runs/alignment/aligner/config.json",
