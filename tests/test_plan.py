@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def test_weights_and_optimizer_are_those_of_a_real_run(
 
 
 COST = Footprint(
-    trained=10**9, frozen=0, weights=4 * 10**9, gradients=4 * 10**9, optimizer=8 * 10**9, working=10**9,
+    trained=10**9, frozen=0, weights=4 * 10**9, dealt=4 * 10**9, gradients=4 * 10**9, optimizer=8 * 10**9,
+    working=10**9,
     flops=67 * 10**12, traffic=10**9, operations=100, step_flops=0, step_traffic=10**9, step_operations=10,
 )  # fmt: skip
 
@@ -120,6 +122,19 @@ def test_memory_adds_up_and_sharding_divides_it():
     sharded = estimate(COST, Run(batch=1, steps=1, sharded=True), assumed, 8)
     assert sharded.memory == 4 * 10**9  # an eighth of 16, activations and context
     assert sharded.communication > eight.communication
+    partly = estimate(replace(COST, dealt=2 * 10**9), Run(batch=1, steps=1, sharded=True), assumed, 8)
+    assert partly.weights == 2 * 10**9 + 2 * 10**9 / 8  # what is not dealt out is on every device
+    assert partly.communication < sharded.communication
+
+
+def test_what_fsdp_deals_out_is_counted_and_stages_that_it_refuses_are_refused(capsys: pytest.CaptureFixture[str]):
+    fsdp = ["--trainer", str(ROOT / "configs/trainer/fsdp.yaml"), "--gpus", "1,4"]
+    found = planned(capsys, "--config", str(ROOT / "configs/diffusion.yaml"), *fsdp)
+    one, four = (row["weights"] for row in found["estimates"])
+    assert 0 < found["footprint"]["dealt"] < found["footprint"]["weights"]
+    assert four == pytest.approx(one - 3 / 4 * found["footprint"]["dealt"])
+    assert main(["plan", "--config", str(ROOT / "configs/maeeg.yaml"), *fsdp]) == 1
+    assert "only those of stage 3 can" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stage", ["maeeg", "audiomae", "alignment", "diffusion"])

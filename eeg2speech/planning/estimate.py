@@ -83,7 +83,7 @@ def estimate(cost: Footprint, run: Run, assumed: Assumptions, gpus: int) -> Esti
         gpus: How many.
     """
     parts = gpus if run.sharded else 1
-    weights, optimizer = cost.weights / parts, cost.optimizer / parts
+    weights, optimizer = cost.weights - cost.dealt + cost.dealt / parts, cost.optimizer / parts
     gradients = cost.gradients / parts
     if gpus > 1 and not run.sharded:
         gradients *= 2  # DDP's buckets are copies
@@ -116,5 +116,5 @@ def exchange(cost: Footprint, run: Run, assumed: Assumptions, gpus: int) -> floa
     bandwidth = inside if gpus <= assumed.per_node else min(inside, assumed.network)
     whole = 2 * cost.gradients
     if run.sharded:
-        whole = run.accumulated * (2 * cost.weights + cost.gradients)
+        whole = run.accumulated * (2 * cost.dealt + cost.gradients)
     return (gpus - 1) / gpus * whole / bandwidth + 2 * (gpus - 1) * assumed.latency

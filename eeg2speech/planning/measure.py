@@ -24,6 +24,7 @@ class Footprint:
         trained: Parameters that are trained, as a number.
         frozen: Other parameters, as a number.
         weights: Of all parameters and buffers.
+        dealt: Of those parameters among them that FSDP deals out to devices.
         gradients: Of the parameters that are trained.
         optimizer: The optimizer's state.
         working: Most that forward and backward pass hold beside all of these: activations, and what is passing.
@@ -38,6 +39,7 @@ class Footprint:
     trained: int
     frozen: int
     weights: int
+    dealt: int
     gradients: int
     optimizer: int
     working: int
@@ -92,7 +94,11 @@ def without_content(module: nn.Module) -> FakeTensorMode:
 
 
 def measure(
-    module: nn.Module, loss: Callable[[], Tensor], make_optimizer: Callable[[], Optimizer], precision: str
+    module: nn.Module,
+    loss: Callable[[], Tensor],
+    make_optimizer: Callable[[], Optimizer],
+    precision: str,
+    dealt: Iterable[nn.Module] = (),
 ) -> Footprint:
     """Count what one step costs.
 
@@ -101,6 +107,7 @@ def measure(
         loss: Forward pass on a batch.
         make_optimizer: Of what is trained.
         precision: As Lightning names it; mixed ones are emulated.
+        dealt: What FSDP deals out to devices of it.
     """
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision.endswith("-mixed"))
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -122,6 +129,7 @@ def measure(
         trained=sum(p.numel() for p in trained),
         frozen=sum(p.numel() for p in module.parameters() if not p.requires_grad),
         weights=size([*module.parameters(), *module.buffers()]),
+        dealt=size(nn.ModuleList(dealt).parameters()),
         gradients=gradients,
         optimizer=state,
         # gradients of the step before are there in the forward pass, those of this one at the end of the backward pass

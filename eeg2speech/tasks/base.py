@@ -130,6 +130,11 @@ class Task(pl.LightningModule):
             _, weights, _ = read_part(self.encoder_weights, "encoder")
             load_into(self.encoder, weights, f"{self.encoder_weights} (model.encoder_weights)")
 
+    @property
+    def dealt_parts(self) -> list[nn.Module]:
+        """Modules whose weights a run may deal out to its devices; none unless a stage names some."""
+        return []
+
     def configure_model(self) -> None:
         """Deal out the weights where the run's strategy asks for it; a stage that can overrides this.
 
@@ -137,6 +142,15 @@ class Task(pl.LightningModule):
             ConfigError: It asks, and the stage cannot.
         """
         if self.device_mesh is not None:
+            self.check_dealing()
+
+    def check_dealing(self) -> None:
+        """See that the weights can be dealt out to devices.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+        if not self.dealt_parts:
             raise ConfigError(
                 f"the weights of {type(self).__name__} cannot be dealt out to devices, only those of stage 3 can; take "
                 "configs/trainer/ddp.yaml in the place of fsdp.yaml (trainer.strategy)"

@@ -19,7 +19,7 @@ from eeg2speech.models import ViTEncoder
 from eeg2speech.models.audio import AudioEncoder
 from eeg2speech.models.audioldm2.rebuild import describe_audio, give_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
-from eeg2speech.models.audioldm2.sharding import shard_speech
+from eeg2speech.models.audioldm2.sharding import dealt_parts, shard_speech
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion, Trainable
 from eeg2speech.models.readout import fit_linear_map
 from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
@@ -146,6 +146,11 @@ class DiffusionTask(Task):
     def rate_of(self, name: str) -> float:
         """Lower on the EEG side."""
         return self.encoder_rate if name.startswith("model.aligner.") else 1.0
+
+    @property
+    def dealt_parts(self) -> list[nn.Module]:
+        """All that is trained, and the UNet."""
+        return dealt_parts(self.model)
 
     def configure_model(self) -> None:
         """Deal out the weights where the run's strategy asks for it."""

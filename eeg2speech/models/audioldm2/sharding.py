@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 from eeg2speech.sharded import shard
+
+
+def dealt_parts(model: SpeechDiffusion) -> list[nn.Module]:
+    """What ``shard_speech`` deals out."""
+    parts = (model.unet, model.conditioner, model.aligner, model.readout)
+    return [part for part in parts if part is not None]
 
 
 def shard_speech(model: SpeechDiffusion, mesh: Any) -> None:
@@ -21,9 +29,5 @@ def shard_speech(model: SpeechDiffusion, mesh: Any) -> None:
     """
     for block in (*model.unet.down_blocks, model.unet.mid_block, *model.unet.up_blocks):
         shard(block, mesh)
-    shard(model.unet, mesh)
-    shard(model.conditioner, mesh)
-    if model.aligner is not None:
-        shard(model.aligner, mesh, methods=("eeg_steps",))
-    if model.readout is not None:
-        shard(model.readout, mesh)
+    for part in dealt_parts(model):
+        shard(part, mesh, methods=("eeg_steps",) if part is model.aligner else ())
