@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import nn
 
 from eeg2speech.data.store import Description
 from eeg2speech.data.writer import StoreWriter
+from eeg2speech.tasks import Task
 from eeg2speech.tasks.diffusion import DiffusionTask
 from eeg2speech.types import Segment
 from tests.conftest import head_channels
@@ -61,8 +61,8 @@ class Parrot(DiffusionTask):
     """
 
     def __init__(self, data, skill=1.0, trained=frozenset()):
-        pl.LightningModule.__init__(self)
-        self.model, self.sampler, self.results = Tape(trained), Settings(), {}
+        Task.__init__(self, torch.optim.AdamW, 0.0, 0, None)
+        self.model, self.sampler = Tape(trained), Settings()
         self.skill, self.known, self.asked = skill, {}, []
         self.encoder_rate = 1.0
         for part in data.datasets:

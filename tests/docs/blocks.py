@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,3 +90,11 @@ def write_files(page: Path, folder: Path) -> None:
             target = folder / block.file
             assert not target.exists(), f"{page.name} has two files {block.file}"
             target.write_text(block.text)
+
+
+def made_of(words: list[str]) -> list[str]:
+    """Lines that ``make`` would run for some words, whatever the ``make`` that runs the tests was given."""
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    done = subprocess.run(["make", "-n", "-C", str(ROOT), *words], env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

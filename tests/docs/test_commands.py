@@ -41,7 +41,7 @@ import pytest
 import yaml
 
 from eeg2speech.cli import STAGES, TOOLS, main
-from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, write_files
+from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, made_of, write_files
 
 COMMANDS = commands()
 CLUSTER = {"sinfo", "squeue", "scancel", "sacct", "scontrol", "tail"}
@@ -213,8 +213,7 @@ def _check_python(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _check_make(words: list[str]) -> None:
-    done = subprocess.run(["make", "-n", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    made_of(words)
 
 
 def _check_script(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from eeg2speech.cli import STAGES, main
 from tests.data.readers.bids_files import NAMES, TYPES, volts, write_recording, write_tsv
 from tests.data.readers.feis_files import write_feis
 from tests.data.readers.sparrkulee_files import write_published, write_sparrkulee
-from tests.docs.blocks import PAGES, ROOT, Command, commands, write_files
+from tests.docs.blocks import PAGES, ROOT, Command, commands, made_of, write_files
 from tests.docs.test_commands import words_of
 
 NOT_HERE = {
@@ -149,8 +149,7 @@ def expanded(line: str) -> list[str]:
     words = words_of(line)
     if words[0] != "make":
         return [line]
-    done = subprocess.run(["make", "-n", "-C", str(ROOT), *words[1:]], capture_output=True, text=True, check=True)
-    return [row for row in done.stdout.splitlines() if row.startswith(".venv/bin/eeg2speech")]
+    return [row for row in made_of(words[1:]) if row.startswith(".venv/bin/eeg2speech")]
 
 
 @pytest.fixture(
