@@ -149,7 +149,7 @@ def test_ranks_come_from_slurm(whole: Job):
     assert whole.done(0) == whole.done(1) == WHOLE
 
 
-@pytest.mark.parametrize("name", ["USR1", "TERM"])
+@pytest.mark.parametrize("name", ["USR1", pytest.param("TERM", marks=pytest.mark.slow)])  # pre-emption sends it, below
 def test_a_signal_saves_and_starts_again(submit: Submit, whole: Job, name: str):
     job = submit()
     assert job.reaches(11), job.log()
@@ -169,6 +169,7 @@ def test_a_more_urgent_job_takes_the_machine(submit: Submit, whole: Job):
     nothing_lost(job, whole)
 
 
+@pytest.mark.slow  # tests/callbacks/test_preemption.py has it without a cluster
 def test_a_signal_while_starting_is_kept(submit: Submit, whole: Job):
     job = submit(pause=0)
     assert wait(lambda: job.shown("JobState") == "RUNNING", LONG)
