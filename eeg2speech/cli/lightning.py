@@ -105,7 +105,8 @@ class StageCLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
         if config.get("enable_progress_bar") is not False:  # one in the YAML could not be switched off
             callbacks = [*callbacks, ThroughputBar() if sys.stdout.isatty() else LineProgress()]
-        if not any(isinstance(callback, GracefulInterrupt) for callback in config.get("callbacks") or []):
+        given = list(config.get("callbacks") or [])
+        if not any(isinstance(callback, GracefulInterrupt) for callback in given):
             callbacks = [*callbacks, GracefulInterrupt()]
         try:
             trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
@@ -115,7 +116,9 @@ class StageCLI(LightningCLI):
                 text += "; --trainer.accelerator cpu trains without"
             raise ConfigError(text) from error
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks[:] = [ModelParts() if type(one) is RichModelSummary else one for one in callbacks]
+        callbacks[:] = [
+            ModelParts() if type(one) is RichModelSummary and one not in given else one for one in callbacks
+        ]
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SoundCheckpointIO()
         return trainer

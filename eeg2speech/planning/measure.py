@@ -107,7 +107,7 @@ def measure(
         loss: Forward pass on a batch.
         make_optimizer: Of what is trained.
         precision: As Lightning names it; mixed ones are emulated.
-        dealt: What FSDP deals out to devices of it.
+        dealt: Its parts that FSDP deals out to devices.
     """
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision.endswith("-mixed"))
     trained = [p for p in module.parameters() if p.requires_grad]

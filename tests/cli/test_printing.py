@@ -121,6 +121,11 @@ def test_a_run_without_a_terminal_writes_lines_and_no_bar(
     assert re.search(r"^[\d,]+ weights, [\d,]+ of them trained", printed.out, re.MULTILINE)
     assert re.search(r"encoder +│ ViTEncoder +│ +[\d,]+ │ +all │", printed.out)
     assert "FLOPs" not in printed.out  # Lightning's 0, before there was a step
+    chosen = (
+        "--trainer.callbacks+={class_path: lightning.pytorch.callbacks.RichModelSummary, init_args: {max_depth: 1}}"
+    )
+    assert main(["fit", *given, "--run=runs/chosen", "--trainer.max_steps=1", chosen]) == 0
+    assert "FLOPs" in capsys.readouterr().out  # who asks for Lightning's gets it
     assert main(["test", *given, "--ckpt_path", "last"]) == 0
     printed = capsys.readouterr()
     assert re.search(r"^Test batch \d+ of \d+", printed.err, re.MULTILINE)
