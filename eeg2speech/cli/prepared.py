@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eeg2speech.console import table_console
+from eeg2speech.data.notices import Notice, one_line_per_kind
 from eeg2speech.data.prepare import Summary
 from eeg2speech.data.store import Dropped, Store
 from eeg2speech.data.tables import read_table
@@ -42,6 +43,7 @@ def store_in_figures(store: Store | None, out: Path, summary: Summary, count: in
     """
     found: dict[str, Any] = {
         "store": out, "finished": store is not None, "of": count, "waiting": summary.waiting, "errors": summary.errors,
+        "warnings": one_line_per_kind(summary.notices),
     }  # fmt: skip
     if store is not None:
         found |= {
@@ -50,6 +52,12 @@ def store_in_figures(store: Store | None, out: Path, summary: Summary, count: in
             "segments": len(store.segments), "dropped": [vars(part) for part in _dropped(store)],
         }  # fmt: skip
     return found
+
+
+def print_notices(notices: list[Notice]) -> None:
+    """Print warnings to standard error, one line for each kind."""
+    for line in one_line_per_kind(notices):
+        print(line, file=sys.stderr)
 
 
 def print_errors(summary: Summary, count: int) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from eeg2speech.cli.machine import output_of, print_json
 from eeg2speech.cli.parser import CommandParser, described, shown
-from eeg2speech.cli.prepared import print_errors, print_store, store_in_figures
+from eeg2speech.cli.prepared import print_errors, print_notices, print_store, store_in_figures
 from eeg2speech.cli.yaml_labels import MODE
 from eeg2speech.data.embedded import describe
+from eeg2speech.data.notices import collected_notices
 from eeg2speech.data.prepare import prepare_sources
 from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.readers import READERS
@@ -86,7 +87,10 @@ def _into(
         json: Print what is in the store as JSON, and what is not.
     """
     share = Shard.parse(shard)
-    return _prepare(reader.sources(), out, reader.description(), preprocessing, jobs, reader.root, share, json)
+    with collected_notices() as notices:
+        sources = reader.sources()
+    print_notices(notices)
+    return _prepare(sources, out, reader.description(), preprocessing, jobs, reader.root, share, json)
 
 
 def _demo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from eeg2speech.audio import read_audio, resample
+from eeg2speech.data.notices import Notice, collected_notices, one_line_per_kind
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
 from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
@@ -27,6 +29,8 @@ from eeg2speech.types import RawRecording, Recording, Sound, Source
 
 DEFAULT = Preprocessing()
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class Summary:
@@ -34,10 +38,12 @@ class Summary:
 
     Attributes:
         errors: One line per recording that failed.
+        notices: Warnings about the recordings that were read.
         waiting: Recordings that other shards have not done yet; the store is there once none is left.
     """
 
     errors: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     waiting: int = 0
 
 
@@ -92,8 +98,9 @@ def prepare_sources(
         with Countdown(label, len(todo)) as countdown:
             try:
                 parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator_unordered")
-                for error in parallel(tasks):
+                for error, notices in parallel(tasks):
                     summary.errors += [error] * bool(error)
+                    summary.notices += notices
                     countdown.step(len(summary.errors))
             except BrokenProcessPool as error:
                 raise DataError(
@@ -101,6 +108,9 @@ def prepare_sources(
                     f"jobs={jobs} and run the same command again: finished recordings are kept"
                 ) from error
         summary.errors.sort()
+        summary.notices.sort(key=lambda notice: notice.text)
+        for line in one_line_per_kind(summary.notices):
+            logger.warning(line)
         lock = finishing(out)
         with lock:
             summary.waiting = _waiting(sources, writer, shard)
@@ -141,15 +151,26 @@ def _prepare(
     root: Path | None,
     fit_on: list[Source] | None,
     here: Path,
-) -> str:
+) -> tuple[str, list[Notice]]:
     """Prepare one recording into the store; runs in a worker process.
 
     Relative paths start from ``here``: joblib keeps its workers for the next call, in the folder of the first.
 
     Returns:
-        One line if it failed, else nothing.
+        One line if it failed, else nothing; and what was warned of.
     """
     os.chdir(here)
+    with collected_notices() as notices:
+        return _prepare_one(source, preprocessing, writer, root, fit_on), notices
+
+
+def _prepare_one(
+    source: Source,
+    preprocessing: Preprocessing,
+    writer: StoreWriter,
+    root: Path | None,
+    fit_on: list[Source] | None,
+) -> str:
     try:
         inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
         raw: RawRecording = source.load()
