@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from eeg2speech.files import figure
+from eeg2speech.training_record import seen_text, verdict_words
 
 SIMULATED = "**Simulated EEG.** Nobody was recorded: what this model finds says nothing about brains."
 KINDS = {
@@ -99,7 +100,7 @@ def figures(results: Mapping[str, Any]) -> list[Found]:
     found = []
     for part, test in results.get("alignment", {}).get("lists", {}).items():
         verdict, mrr = test.get("verdict", {}), test["figures"]["model"]["mrr"]
-        words = "aligned" if verdict.get("aligned") else "not aligned"
+        words = verdict_words(verdict, "aligned", "not aligned") if verdict else "not aligned"
         found.append(_found(part, "MRR", mrr, words, verdict.get("reasons", [])))
     spoken = results.get("diffusion", {}).get("verdict")
     if spoken:
@@ -108,9 +109,11 @@ def figures(results: Mapping[str, Any]) -> list[Found]:
     for part, methods in results.get("reconstruction", {}).get("lists", {}).items():
         own = methods.get("MAEEG")
         if own is not None:
+            seen = seen_text(results, part)
             others = {n: row["nmse"] for n, row in methods.items() if n != "MAEEG" and row["nmse"] is not None}
             best = min(others, key=lambda name: others[name], default=None)
             next_to = [] if best is None else [f"the best of the other methods, {best}, has {others[best]:.3f}"]
+            next_to += [f"the list is not unseen: {seen}"] if seen else []
             measure = "NMSE on hidden patches (less is better)"
             found.append(_found(part, measure, {**own, "value": own["nmse"], "chance": 1.0}, "not judged", next_to))
     return sorted(found)

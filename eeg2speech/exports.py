@@ -7,7 +7,6 @@ written twice, and an inner part can be read by itself.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from eeg2speech import __version__
 from eeg2speech.errors import DataError
-from eeg2speech.files import write_json, written_beside
+from eeg2speech.files import sha256_of, write_json, written_beside
 
 LAYOUT = 2
 """Of a config.json with several parts; one with a single part has none, as before there were several."""
@@ -154,7 +153,7 @@ def _write_part(file: Path, part: Part) -> dict[str, Any]:
     description: dict[str, Any] = {
         **part.described,
         "parameters": sum(value.numel() for value in part.weights.values()),
-        "sha256": _sha256(file),
+        "sha256": sha256_of(file),
     }
     return description | ({"contains": part.contains} if part.contains else {})
 
@@ -162,11 +161,6 @@ def _write_part(file: Path, part: Part) -> dict[str, Any]:
 def _read_weights(folder: Path, part: str, sha256: str) -> dict[str, Tensor]:
     file = folder / f"{part}.safetensors"
     weights: dict[str, Tensor] = load_file(file)
-    if _sha256(file) != sha256:
+    if sha256_of(file) != sha256:
         raise ValueError(f"{file.name} is not the one that config.json describes")
     return weights
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -41,6 +41,7 @@ from eeg2speech.metrics.geometry import geometry
 from eeg2speech.metrics.ranks import reciprocal, top
 from eeg2speech.metrics.streams import rewindow
 from eeg2speech.tasks.alignment import AlignmentTask
+from eeg2speech.training_record import list_words, seen_text, verdict_words
 from eeg2speech.types import Part
 
 STEP = 0.16
@@ -91,6 +92,7 @@ class TestAlignment(Callback):
             for part in data.test_parts:
                 rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
                 model = embed_part(task, data, part)
+                seen = seen_text(task.results, part)
                 compared = model.compare()
                 summaries = {"model": summarise(compared, data.window)}
                 done(1)
@@ -112,14 +114,15 @@ class TestAlignment(Callback):
                     for name, table in (("mrr", reciprocal()), ("top10", top(10)))
                 }
                 done(2)
-                verdict = judge(nulls["mrr"], checks)
+                verdict = judge(nulls["mrr"], checks, seen=seen)
                 curve: dict[str, Figure] = {}
                 for lag in self.lags:
                     curve[f"{lag:+.2f}"] = self._mrr(self._lagged(task, data, part, model, lag), done)
                 print_figures(
-                    part, {**summaries, "model, protocols' windows": protocols}, checks, data.description.simulated
-                )
-                print_verdict(part, verdict, nulls["mrr"])
+                    list_words(part, seen), {**summaries, "model, protocols' windows": protocols}, checks,
+                    data.description.simulated,
+                )  # fmt: skip
+                print_verdict(list_words(part, seen), verdict, nulls["mrr"])
                 results[part] = {
                     "windows": len(model.key),
                     "gallery": compared.similarity.shape[1],
@@ -135,7 +138,7 @@ class TestAlignment(Callback):
                 }
                 done(1)
         judged = next(part for part in (HELD_OUT, *results) if part in results)
-        word = "aligned" if results[judged]["verdict"]["aligned"] else "not aligned"
+        word = verdict_words(results[judged]["verdict"], "aligned", "not aligned")
         rank_zero_info(f"Verdict on {judged.replace('_', ' ')}: {word}")
         task.results["alignment"] = {
             "verdict": {"list": judged, **results[judged]["verdict"]},

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from eeg2speech.console import table_console
 from eeg2speech.metrics import Figure, Null, Verdict
-from eeg2speech.types import Part
+from eeg2speech.training_record import verdict_words
 
 COLUMNS = {
     "top1": "top-1", "top10": "top-10", "mrr": "MRR", "median_rank": "median rank",
@@ -15,17 +15,17 @@ COLUMNS = {
 
 
 def print_figures(
-    part: Part, figures: Mapping[str, Mapping[str, Figure]], controls: Mapping[str, Figure], simulated: bool
+    part: str, figures: Mapping[str, Mapping[str, Figure]], controls: Mapping[str, Figure], simulated: bool
 ) -> None:
     """Print a test list's figures with their chance levels, and the controls.
 
     Args:
-        part: Name of the list.
+        part: Name of the list, in words.
         figures: Of the model and the linear decoders, by column.
         controls: Mean reciprocal rank of each control.
         simulated: The EEG is.
     """
-    title = f"Alignment on {part.replace('_', ' ')} [95 % over stimuli]" + (", SIMULATED EEG" if simulated else "")
+    title = f"Alignment on {part} [95 % over stimuli]" + (", SIMULATED EEG" if simulated else "")
     table = Table(title=title)
     table.add_column("", overflow="fold")
     for column in COLUMNS.values():
@@ -39,11 +39,11 @@ def print_figures(
     table_console().print(table)
 
 
-def print_verdict(part: Part, verdict: Verdict, null: Null) -> None:
+def print_verdict(part: str, verdict: Verdict, null: Null) -> None:
     """Print whether a list is aligned, how sure that is, and why."""
-    word = "[bold green]ALIGNED[/]" if verdict.aligned else "[bold red]NOT ALIGNED[/]"
+    word = verdict_words(vars(verdict), "[bold green]ALIGNED[/]", "[bold red]NOT ALIGNED[/]")
     table_console().print(
-        f"{part.replace('_', ' ')}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}, "
+        f"{part}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}, "
         f"{verdict.effect.ratio:.1f} x the mean of {len(null.draws)} permutations"
     )
     for reason in verdict.reasons:

@@ -22,6 +22,7 @@ from eeg2speech.metrics import bootstrap_interval
 from eeg2speech.seeding import mix
 from eeg2speech.tasks import MAEEGTask
 from eeg2speech.tasks.masked import MASKS
+from eeg2speech.training_record import list_words, seen_text
 from eeg2speech.types import Part
 
 MODEL = "MAEEG"
@@ -99,7 +100,8 @@ class CompareBaselines(Callback):
             "windows": {part: len(data.datasets[part]) for part in data.test_parts},
             "lists": results,
         }
-        _print(results, data.description.simulated)
+        _print({list_words(part, seen_text(pl_module.results, part)): rows for part, rows in results.items()},
+               data.description.simulated)  # fmt: skip
 
     def _data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> EEGAudioDataModule | None:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -159,12 +161,12 @@ class CompareBaselines(Callback):
         return self._fitted[kriging]
 
 
-def _print(results: dict[Part, dict[str, dict[str, float]]], simulated: bool) -> None:
+def _print(results: dict[str, dict[str, dict[str, float]]], simulated: bool) -> None:
     title = "NMSE on hidden patches (1 = predicting the mean)"
     table = Table(title=title + (", SIMULATED EEG" if simulated else ""))
     table.add_column("", overflow="fold")
     for part in results:
-        table.add_column(part.replace("_", " "), justify="right", overflow="fold")
+        table.add_column(part, justify="right", overflow="fold")
     for name in next(iter(results.values())):
         cells = [f"{r[name]['nmse']:.3f} [{r[name]['low']:.3f}, {r[name]['high']:.3f}]" for r in results.values()]
         table.add_row(name, *cells, style="bold" if name == MODEL else None)

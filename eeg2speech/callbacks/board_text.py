@@ -8,6 +8,7 @@ from typing import Any
 
 from eeg2speech.callbacks.alignment_tables import COLUMNS
 from eeg2speech.callbacks.board_settings import judged_list
+from eeg2speech.training_record import UNJUDGED, seen_text, verdict_words
 
 VERDICT, RESULTS, ENVIRONMENT = "1 verdict", "2 results", "3 environment"
 """Tags, which TensorBoard shows in the order of the alphabet."""
@@ -36,7 +37,7 @@ def result_texts(results: Mapping[str, Any], metrics: Mapping[str, float], simul
         verdicts.append(_verdict(found, "informed", *words))
         tables += [_speech(part, listed) for part, listed in found["lists"].items()]
     if found := results.get("reconstruction"):
-        verdicts.append(_reconstruction_verdict(found["lists"]))
+        verdicts.append(_reconstruction_verdict(found["lists"], seen_text(results, judged_list(found["lists"]))))
         tables.append(_reconstruction(found["lists"]))
     if not tables:
         tables.append(_table(("", "value"), ([tag, _number(value)] for tag, value in sorted(metrics.items()))))
@@ -77,19 +78,21 @@ def _verdict(found: Mapping[str, Any], key: str, good: str, bad: str) -> str:
     lines = []
     for part in sorted(found["lists"], key=lambda name: name != first):
         verdict = found["lists"][part]["verdict"]
-        words = good if verdict[key] else bad
+        words = verdict_words(verdict, good, bad, key)
         level = "##" if part == first else "###"
         lines.append(f"{level} {_title(part)}: {words.upper()}\n\np = {verdict['p']:.2g}\n")
         lines.append("\n".join(f"- {reason}" for reason in verdict["reasons"]))
     return "\n\n".join(lines)
 
 
-def _reconstruction_verdict(lists: Mapping[str, Any]) -> str:
-    """The model beside the best of the others, on the list that counts."""
+def _reconstruction_verdict(lists: Mapping[str, Any], seen: str) -> str:
+    """The model beside the best of the others, on the list that counts, and what of that list was trained on."""
     part = judged_list(lists)
     own, others = lists[part]["MAEEG"], {name: row for name, row in lists[part].items() if name != "MAEEG"}
     name, best = min(others.items(), key=lambda item: item[1]["nmse"])
-    if own["high"] < best["low"]:
+    if seen:
+        words = UNJUDGED
+    elif own["high"] < best["low"]:
         words = "better than every other method"
     elif own["low"] > best["high"]:
         words = f"not as good as {name}"
@@ -98,6 +101,7 @@ def _reconstruction_verdict(lists: Mapping[str, Any]) -> str:
     return (
         f"## {_title(part)}: {words.upper()}\n\n"
         f"- NMSE on hidden patches {_interval(own, 'nmse')}; best of the others, {name}: {_interval(best, 'nmse')}"
+        + (f"\n- the list is not unseen: {seen}" if seen else "")
     )
 
 

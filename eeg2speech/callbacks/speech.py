@@ -23,6 +23,7 @@ from eeg2speech.data.writer import audio_hash
 from eeg2speech.errors import ConfigError
 from eeg2speech.metrics.intelligibility import left_out
 from eeg2speech.metrics.speech_extras import whisper
+from eeg2speech.training_record import list_words, seen_text, verdict_words
 from eeg2speech.types import Part
 
 if TYPE_CHECKING:
@@ -108,12 +109,13 @@ class TestSpeech(Callback):
         folder: Path,
     ) -> dict[str, Any]:
         """Print a list's results, write its clips and pictures, and return the results in plain values."""
-        results, simulated = compare_arms(spoken, self.permutations), data.description.simulated
+        seen, simulated = seen_text(task.results, part), data.description.simulated
+        results, words = compare_arms(spoken, self.permutations, seen), list_words(part, seen)
         trained, stimuli = trained_stimuli(task, data, spoken.heard), len(np.unique(spoken.heard.stimulus))
-        print_identification(part, results, simulated)
-        print_quality(part, results, simulated)
+        print_identification(words, results, simulated)
+        print_quality(words, results, simulated)
         print_trained(trained, stimuli)
-        print_verdict(part, results)
+        print_verdict(words, results)
         write_clips(folder / "clips" / part, spoken)
         found = plain(results) | {"stimuli": stimuli, "stimuli of the pretrained parts": trained}
         title = ("SIMULATED EEG, " if simulated else "") + part.replace("_", " ")
@@ -129,7 +131,9 @@ class TestSpeech(Callback):
     def _summary(self, task: DiffusionTask, data: EEGAudioDataModule, found: dict[Part, Any]) -> dict[str, Any]:
         judged = next(part for part in (HELD_OUT, *found) if part in found)
         verdict = found[judged]["verdict"]
-        word = "EEG carries speech information" if verdict["informed"] else "no speech information from EEG"
+        word = verdict_words(
+            verdict, "EEG carries speech information", "no speech information from EEG", key="informed"
+        )
         rank_zero_info(f"Verdict on {judged.replace('_', ' ')}: {word}")
         sampler = {name: getattr(task.sampler, name) for name in ("solver", "steps", "guidance")}
         return {
@@ -147,4 +151,4 @@ def trained_stimuli(task: DiffusionTask, data: EEGAudioDataModule, heard: Heard)
     """Stimuli of a list that the pretrained parts say they were trained on, known to them by name or by content."""
     known = task.model.trained_sounds
     names = [data.store.stimuli[stimulus] for stimulus in np.unique(heard.stimulus)]
-    return [name for name in names if name in known or audio_hash(data.store.audio_file(name)).hex() in known]
+    return [name for name in names if audio_hash(data.store.audio_file(name)).hex() in known]

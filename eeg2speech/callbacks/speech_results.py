@@ -62,12 +62,13 @@ class PartResults:
     verdict: SpeechVerdict
 
 
-def compare_arms(spoken: SpokenPart, permutations: int) -> PartResults:
+def compare_arms(spoken: SpokenPart, permutations: int, seen: str = "") -> PartResults:
     """Turn what each arm made of a list's windows into figures.
 
     Args:
         spoken: Of the list.
         permutations: Shuffles of the sounds.
+        seen: What of the list was trained on, in words; empty where nothing was.
     """
     heard, rows, moved = spoken.heard, spoken.rows, spoken.moved
     group = shuffled_within(_without_vectors(heard))[rows]
@@ -91,7 +92,7 @@ def compare_arms(spoken: SpokenPart, permutations: int) -> PartResults:
     way = judged_way(len(heard.sounds))
     scores = {arm: identify(compared[arm], way) for arm in CONTROLS}
     scores["another trial"] = _spread(scores["another trial"], moved)
-    verdict = judge_speech(compared["eeg"], scores, way, group, permutations)
+    verdict = judge_speech(compared["eeg"], scores, way, group, permutations, seen=seen)
     return PartResults(len(rows), len(heard.sounds), arms, verdict)
 
 

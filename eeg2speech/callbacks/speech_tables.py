@@ -9,7 +9,7 @@ from eeg2speech.callbacks.speech_results import ArmResults, PartResults
 from eeg2speech.console import table_console
 from eeg2speech.metrics.bootstrap import Interval
 from eeg2speech.metrics.intelligibility import left_out
-from eeg2speech.types import Part
+from eeg2speech.training_record import verdict_words
 
 QUALITY = {
     "mel_corr": ("mel r", 2), "band_corr": ("band r", 2), "mcd_dtw": ("MCD dB", 1), "lsd": ("LSD dB", 1),
@@ -20,11 +20,11 @@ WIDE = 160
 """Columns of a terminal from which on intervals of all figures fit."""
 
 
-def print_identification(part: Part, results: PartResults, simulated: bool) -> None:
+def print_identification(part: str, results: PartResults, simulated: bool) -> None:
     """Print how often each arm's clips are nearest to their own sound.
 
     Args:
-        part: Name of the list.
+        part: Name of the list, in words.
         results: Of the list.
         simulated: The EEG is.
     """
@@ -47,7 +47,7 @@ def print_identification(part: Part, results: PartResults, simulated: bool) -> N
     table_console().print(table)
 
 
-def print_quality(part: Part, results: PartResults, simulated: bool) -> None:
+def print_quality(part: str, results: PartResults, simulated: bool) -> None:
     """Print how close each arm's clips are to the recording; arguments as in ``print_identification``.
 
     A narrow terminal has no room for the intervals, which ``test.json`` holds.
@@ -80,11 +80,13 @@ def print_quality(part: Part, results: PartResults, simulated: bool) -> None:
         _line(f"No {QUALITY[name][0]}: {reason}")
 
 
-def print_verdict(part: Part, results: PartResults) -> None:
+def print_verdict(part: str, results: PartResults) -> None:
     """Print whether EEG carries speech information, how sure that is, and why."""
     verdict = results.verdict
-    word = "[bold green]EEG CARRIES SPEECH INFORMATION[/]" if verdict.informed else "[bold red]NO SPEECH INFORMATION[/]"
-    table_console().print(f"{part.replace('_', ' ')}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}")
+    word = verdict_words(
+        vars(verdict), "[bold green]EEG CARRIES SPEECH INFORMATION[/]", "[bold red]NO SPEECH INFORMATION[/]", "informed"
+    )
+    table_console().print(f"{part}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}")
     for reason in verdict.reasons:
         _line(f"  {reason}")
 
@@ -114,12 +116,8 @@ def _missing(arms: dict[str, ArmResults]) -> str:
     return "; ".join(parts)
 
 
-def _title(what: str, part: Part, simulated: bool, intervals: bool = True) -> str:
-    return (
-        f"{what}, {part.replace('_', ' ')}"
-        + (" [95 % over stimuli]" if intervals else "")
-        + (", SIMULATED EEG" if simulated else "")
-    )
+def _title(what: str, part: str, simulated: bool, intervals: bool = True) -> str:
+    return f"{what}, {part}" + (" [95 % over stimuli]" if intervals else "") + (", SIMULATED EEG" if simulated else "")
 
 
 def _cell(figure: Interval | None) -> str:

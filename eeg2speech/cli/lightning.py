@@ -90,9 +90,19 @@ class StageCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "test":
             parser.set_defaults({"verbose": False})  # callbacks print tables that can be read
+        if subcommand in ("validate", "test"):
+            parser.add_argument(
+                "--allow_seen", type=bool, default=False,
+                help="Go on where sounds or subjects that were trained on are in lists of unseen ones; results say so.",
+            )  # fmt: skip
         if subcommand == "predict":
             parser.set_defaults({"return_predictions": False})  # nobody takes them, and hours do not fit into memory
         return parser
+
+    def instantiate_classes(self) -> None:
+        """Tell the data module whether lists that are not unseen may be tested."""
+        super().instantiate_classes()
+        self.datamodule.allow_seen = bool(self._get(self.config, "allow_seen", default=False))
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Put the logger, and with it checkpoints, into the run folder, unless the config names a logger."""
@@ -140,12 +150,18 @@ class StageCLI(LightningCLI):
                     "train first with `eeg2speech fit`, or name another --run"
                 )
             config.ckpt_path = str(file)
+        elif name is None and not fitting and (best := Path(config.run) / "checkpoints" / "best.ckpt").is_file():
+            name = config.ckpt_path = str(best)
+            rank_zero_info(f"{self.config.subcommand}: the model is {best}; --ckpt_path names another")
         elif name is not None and not Path(name).is_file():
             raise ConfigError(
                 f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`"
             )
         if name is None and not fitting:
-            rank_zero_info(f"{self.config.subcommand}: without --ckpt_path the model is as it was made, untrained")
+            rank_zero_info(
+                f"{self.config.subcommand}: {config.run} holds no best.ckpt and no --ckpt_path is given; the model is "
+                "untrained"
+            )
         if name is not None:
             checkpoint = read_checkpoint(
                 Path(config.ckpt_path)

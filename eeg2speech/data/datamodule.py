@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from eeg2speech.data.augment import Augment
 from eeg2speech.data.embedded import embedded_store
 from eeg2speech.data.leaks import refuse_known_sounds
+from eeg2speech.data.material import material_of
 from eeg2speech.data.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.simulator import Simulation
@@ -20,6 +21,7 @@ from eeg2speech.data.splits import Split, assign_parts, some_stimuli
 from eeg2speech.data.store import Description, Store
 from eeg2speech.data.windows import WindowDataset, cut_windows, read_montage
 from eeg2speech.errors import ConfigError
+from eeg2speech.training_record import Material
 from eeg2speech.types import TEST_PARTS, Batch, Condition, Part, Segment
 
 RATE = 100
@@ -50,9 +52,15 @@ class EEGAudioDataModule(pl.LightningDataModule):
         pin_memory: Page-locked batches, for transfer to a GPU.
         seed: Of the order of training windows and of augmentation.
 
+    Attributes:
+        allow_seen: Let a model be tested on lists of unseen sounds or subjects although it was trained on some of them;
+            the results then say so. A program sets it, or ``--allow_seen true``.
+
     Raises:
         ConfigError: A setting is out of its range or does not fit the data.
     """
+
+    allow_seen = False
 
     def __init__(
         self,
@@ -184,6 +192,26 @@ class EEGAudioDataModule(pl.LightningDataModule):
         """Labels of the subjects whose windows are in a part."""
         recordings = {window.recording for window in self.datasets[part].windows}
         return sorted({self.store.recordings[index].subject for index in recordings})
+
+    def material(self, part: Part) -> Material:
+        """Sounds, subjects and recordings whose windows are in a part."""
+        dataset = self.datasets.get(part)
+        segments = {} if dataset is None else dict.fromkeys(window.segment for window in dataset.windows)
+        return material_of(self.store, segments)
+
+    def training_data(self) -> dict[str, Any]:
+        """What decides which segments are trained on, in plain values."""
+        return {
+            "name": str(self.description.name),
+            "store": str(self.store.root),
+            "fingerprint": str(self.store.fingerprint),
+            "simulation": self.simulation.settings() if self.store_path is None else None,
+            "split": asdict(self.split),
+            "conditions": None if self.conditions is None else [str(condition) for condition in self.conditions],
+            "pairs": float(self.pairs),
+            "scaling": str(self.scaling),
+            "new_subjects": bool(self.split.val_subjects),
+        }
 
     def _segments(self) -> list[Segment]:
         segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]

@@ -31,6 +31,7 @@ class SpeechVerdict:
         effect: Its size.
         differences: EEG minus each control, on the clips that both have, with paired intervals over stimuli; reported,
             not judged by.
+        seen: What of the list was trained on, in words: then there is no verdict. Empty where nothing was.
     """
 
     informed: bool
@@ -40,6 +41,7 @@ class SpeechVerdict:
     p: float
     effect: Effect
     differences: dict[str, Figure]
+    seen: str = ""
 
 
 def judge_speech(
@@ -49,6 +51,7 @@ def judge_speech(
     group: Numbers | None = None,
     permutations: int = 1000,
     seed: int = 0,
+    seen: str = "",
 ) -> SpeechVerdict:
     """Judge clips that were generated from EEG.
 
@@ -60,12 +63,13 @@ def judge_speech(
         group: Of each clip, (n,): what sounds are shuffled within. The stimulus by default.
         permutations: Shuffles of the sounds; a verdict in favour needs 1000.
         seed: Of all draws.
+        seen: What of the list was trained on, in words; empty where nothing was.
     """
     way = judged_way(comparison.similarity.shape[1]) if way is None else way
     own, stimulus = identify(comparison, way), comparison.stimulus
     null = permutation_null(retrieval_scores(comparison, top(1, way), group), permutations, seed)
     arms = {name: mean_figure(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
-    verdict = judge(null, arms, f"{way}-way identification")
+    verdict = judge(null, arms, f"{way}-way identification", seen)
     missing = [f"control {name} was not run" for name in CONTROLS if name not in controls]
     against = [] if verdict.aligned and missing else verdict.reasons
     return SpeechVerdict(
@@ -76,6 +80,7 @@ def judge_speech(
         verdict.p,
         verdict.effect,
         {name: mean_figure(own - scores, 0.0, stimulus, seed=seed) for name, scores in controls.items()},
+        seen,
     )
 
 

@@ -36,15 +36,17 @@ class Verdict:
         reasons: In words; of an aligned model what it exceeds, else everything that speaks against it.
         p: One-sided p-value against the permutations.
         effect: Its size.
+        seen: What of the list was trained on, in words: then there is no verdict. Empty where nothing was.
     """
 
     aligned: bool
     reasons: list[str]
     p: float
     effect: Effect
+    seen: str = ""
 
 
-def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR") -> Verdict:
+def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR", seen: str = "") -> Verdict:
     """Judge a model by its retrieval on held-out stimuli.
 
     The mean reciprocal rank is the measure meant: it uses every rank, so it moves where top-10 is full (galleries of
@@ -55,9 +57,12 @@ def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR") ->
         controls: Figure of each control on the same windows; a model has to exceed the upper bound of its interval.
             Linear baselines, which may truly decode, are no controls.
         measure: Name of the figure.
+        seen: What of the list was trained on, in words; empty where nothing was.
     """
     against = [*_against_permutations(null, measure), *_against_controls(null.observed, controls, measure)]
     effect = Effect(null.z, null.ratio)
+    if seen:
+        return Verdict(False, [f"the list is not unseen: {seen}", *against], null.p, effect, seen)
     if against:
         return Verdict(False, against, null.p, effect)
     highest = max(controls, key=lambda name: controls[name].value)

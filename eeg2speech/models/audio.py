@@ -30,11 +30,13 @@ class AudioEncoder(nn.Module):
         width: Features of a token, D.
         rows: Stretches of the spectrum, F, from low to high.
         config: Arguments that build it anew, without its weights.
+        source: Where its weights were loaded from; None for random ones.
     """
 
     width: int
     rows: int
     config: dict[str, Any]
+    source: str | None = None
 
     @abstractmethod
     def load(self, weights: str | Path) -> None:
@@ -132,6 +134,7 @@ class SpectrogramViT(AudioEncoder):
                     "train one with configs/audiomae.yaml, or use its own settings"
                 )
         load_into(self.encoder, state, str(weights))
+        self.source = str(weights)
 
     def encode(self, audio: Tensor) -> Tensor:
         """Do what ``forward`` promises."""

@@ -32,12 +32,14 @@ class CachedAudio(AudioEncoder):
         self.encoder = encoder
         self._refuse_training()
         self.width, self.rows, self.config = encoder.width, encoder.rows, encoder.config
+        self.source = encoder.source
         self.cache = ContentCache("audio", folder, precision)
         self._hashed: tuple[list[tuple[int, int]], bytes] | None = None
 
     def load(self, weights: str | Path) -> None:
         """Give the encoder pretrained weights."""
         self.encoder.load(weights)
+        self.source = self.encoder.source
 
     def encode(self, audio: Tensor) -> Tensor:
         """Do what ``forward`` promises; tokens come in single precision, rounded to that of the files."""

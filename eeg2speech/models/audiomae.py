@@ -93,6 +93,7 @@ class AudioMAE(AudioEncoder):
         names = {name.replace(".base_layer.", "."): name for name in self.vit.state_dict()}  # as adapters rename them
         adapters = {k: v for k, v in self.vit.state_dict().items() if ".lora_" in k}
         load_into(self.vit, {names.get(k, k): v for k, v in state.items()} | adapters, str(weights))
+        self.source = str(weights)
 
     def encode(self, audio: Tensor) -> Tensor:
         """Do what ``forward`` promises."""

@@ -10,6 +10,7 @@ from eeg2speech.reporting.embed import Budget, embed_figure
 from eeg2speech.reporting.figures import cell_of, mark_of, told
 from eeg2speech.reporting.origin import list_order, list_title
 from eeg2speech.reporting.views import Cell, Row, RunView, Section, Table, Verdict, number
+from eeg2speech.training_record import verdict_words
 
 MEASURES = {
     "mrr": "MRR", "top1": "top-1", "top10": "top-10", "match_2023": "match 1 of 2", "match_2024": "match 1 of 5",
@@ -44,7 +45,8 @@ def _ordered(lists: Mapping[str, Any], judged: str | None) -> dict[str, Any]:
 
 
 def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budget) -> Verdict:
-    verdict, null, title = results["verdict"], results["permutations"]["mrr"], list_title(part)
+    verdict, null = results["verdict"], results["permutations"]["mrr"]
+    title = list_title(part, bool(verdict.get("seen")))
     own = mark_of("model", results["figures"]["model"]["mrr"], own=True)
     controls = [mark_of(name, figure) for name, figure in results["controls, mrr"].items()]
     chance = results["figures"]["model"]["mrr"]["chance"]
@@ -57,10 +59,10 @@ def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budge
         f". Controls: {'; '.join(told(mark) for mark in controls)}."
     )
     caption = view.caption(f"MRR beside permutations and controls, {title}")
-    words = "aligned" if verdict["aligned"] else "not aligned"
+    words = verdict_words(verdict, "aligned", "not aligned")
     reasons = [*verdict["reasons"], f"p = {number(verdict['p'])}, {results['windows']} windows"]
     picture = embed_figure(figure, alt, caption, budget)
-    return Verdict(title, words, bool(verdict["aligned"]), reasons, picture)
+    return Verdict(title, words, None if verdict.get("seen") else bool(verdict["aligned"]), reasons, picture)
 
 
 def _chance(results: Mapping[str, Any], measure: str) -> str:

@@ -10,6 +10,7 @@ from eeg2speech.reporting.embed import Budget, embed_figure
 from eeg2speech.reporting.figures import cell_of, mark_of, told
 from eeg2speech.reporting.origin import list_title
 from eeg2speech.reporting.views import Cell, Row, RunView, Section, Table, Verdict, number
+from eeg2speech.training_record import verdict_words
 
 ARMS = {
     "truth": "recording",
@@ -54,7 +55,7 @@ def arm_title(arm: str) -> str:
 
 
 def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budget) -> Verdict:
-    verdict, title = results["verdict"], list_title(part)
+    verdict, title = results["verdict"], list_title(part, bool(results["verdict"].get("seen")))
     way = str(verdict["way"])
     arms = {name: ways[way] for name, ways in results["identification"].items() if way in ways}
     own = mark_of(arm_title("eeg"), verdict["figure"], own=True)
@@ -71,13 +72,13 @@ def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budge
         f"{number(chance)}. Others: {'; '.join(told(mark) for mark in (*ceiling, *controls))}."
     )
     caption = view.caption(f"share of clips whose own sound is found among {way}, {title}")
-    informed = bool(verdict["informed"])
-    words = "EEG carries speech information" if informed else "no speech information from EEG"
+    words = verdict_words(verdict, "EEG carries speech information", "no speech information from EEG", "informed")
     reasons = [*verdict["reasons"], f"p = {number(verdict['p'])}, {results['windows']} clips"]
     known = results.get("stimuli of the pretrained parts") or []
     if known:
         reasons.append(f"The pretrained parts have heard {len(known)} of its {results['stimuli']} stimuli")
-    return Verdict(title, words, informed, reasons, embed_figure(figure, alt, caption, budget))
+    good = None if verdict.get("seen") else bool(verdict["informed"])
+    return Verdict(title, words, good, reasons, embed_figure(figure, alt, caption, budget))
 
 
 def _arms(results: Mapping[str, Any], key: str) -> list[str]:

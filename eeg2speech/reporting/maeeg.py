@@ -10,6 +10,7 @@ from eeg2speech.reporting.embed import Budget, embed_figure
 from eeg2speech.reporting.figures import cell_of, mark_of, told
 from eeg2speech.reporting.origin import list_order, list_title
 from eeg2speech.reporting.views import Cell, Row, RunView, Section, Table, Verdict, number
+from eeg2speech.training_record import UNJUDGED, seen_text
 
 OWN = "MAEEG"
 FIGURE = "NMSE"
@@ -25,7 +26,7 @@ def show_reconstruction(view: RunView, test: Mapping[str, Any], budget: Budget) 
         return
     lists = {part: found["lists"][part] for part in sorted(found["lists"], key=list_order)}
     for part, methods in lists.items():
-        view.verdicts.append(_verdict(view, part, methods, budget))
+        view.verdicts.append(_verdict(view, part, methods, seen_text(test, part), budget))
     cell = cell_of(next(iter(lists.values())).get(OWN), "nmse")
     view.headline = (view.verdicts[0].words, Cell(f"{FIGURE} {cell.text}", cell.note))
     view.sections.append(Section("Figures", f"{found.get('measure', FIGURE)}.", (_table(view, lists),)))
@@ -47,11 +48,11 @@ def _plain(view: RunView, test: Mapping[str, Any]) -> None:
     view.sections.append(Section("Figures", "No interval and no other method: nothing is judged by these.", (table,)))
 
 
-def _verdict(view: RunView, part: str, methods: Mapping[str, Any], budget: Budget) -> Verdict:
+def _verdict(view: RunView, part: str, methods: Mapping[str, Any], seen: str, budget: Budget) -> Verdict:
     marks = sorted((mark_of(name, row, name == OWN, "nmse") for name, row in methods.items()), key=lambda m: m.value)
     own = next((mark for mark in marks if mark.own), None)
     others = [mark for mark in marks if not mark.own]
-    title = list_title(part)
+    title = list_title(part, bool(seen))
     if own is None or not others:
         return Verdict(title, "not compared", None, ("The test ran no other method.",))
     best = others[0]
@@ -61,7 +62,10 @@ def _verdict(view: RunView, part: str, methods: Mapping[str, Any], budget: Budge
         words, good = f"worse than {best.name}", False
     else:
         words, good = f"not to be told from {best.name}", None
-    reasons = [f"{told(own)}; {told(best)}. Predicting the mean gives 1. Told by whether the intervals overlap."]
+    if seen:
+        words, good = UNJUDGED, None
+    reasons = [f"The list is not unseen: {seen}."] if seen else []
+    reasons += [f"{told(own)}; {told(best)}. Predicting the mean gives 1. Told by whether the intervals overlap."]
     shown = [mark for mark in marks if mark.value <= SHOWN or mark.own]
     figure = compared_figure(
         shown, None, None, 1.0, view.caption(title), f"{FIGURE}, less is better", "predicting the mean"

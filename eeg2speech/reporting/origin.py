@@ -88,13 +88,18 @@ def list_order(part: str) -> int:
     return TEST_PARTS.index(part) if part in TEST_PARTS else len(TEST_PARTS)
 
 
-def list_title(part: str) -> str:
-    """A list of windows in words."""
+def list_title(part: str, seen: bool = False) -> str:
+    """A list of windows in words.
+
+    Args:
+        part: Its name.
+        seen: Some of it was trained on, whatever its name says.
+    """
     known = {
         "train": "for training", "val": "for validation", "unseen_stimulus": "new sounds",
         "unseen_subject": "new person", "unseen_both": "new sounds and person",
     }  # fmt: skip
-    return known.get(part, part.replace("_", " "))
+    return known.get(part, part.replace("_", " ")) + (", not unseen" if seen else "")
 
 
 def _simulation(settings: dict[str, Any]) -> str:

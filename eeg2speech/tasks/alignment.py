@@ -22,6 +22,7 @@ from eeg2speech.models.whitening import Covariances
 from eeg2speech.seeding import mix
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.null_training import TrainOn, shown
+from eeg2speech.tasks.provenance import records_of
 from eeg2speech.types import TEST_PARTS, Batch
 
 SAME = 0.05
@@ -175,6 +176,8 @@ class AlignmentTask(Task):
                     "encoder first, `eeg2speech fit --config configs/audiomae.yaml`, or set it to null"
                 )
             self.aligner.audio.load(self.audio_weights)
+        if stage == "fit":
+            self.inherit(records_of(self.aligner.audio.source))
         data = getattr(self.trainer, "datamodule", None)
         names = list(getattr(data, "subject_names", self.subjects))
         places = [self.subjects.index(name) if name in self.subjects else -1 for name in names]
@@ -182,6 +185,7 @@ class AlignmentTask(Task):
 
     def on_fit_start(self) -> None:
         """Fit what is not learned by gradients on training windows: who is known, the whitening, and the target."""
+        super().on_fit_start()
         if self.train_on == "shuffled" and self.trainer.world_size > 1:
             # a device deals out its own sounds only, so that a window's own is likelier right than those of the others
             raise ConfigError("train_on=shuffled needs the whole batch on one device: set trainer.devices to 1")

@@ -36,6 +36,8 @@ class AudioMAETask(MaskedTask):
             is out of range.
     """
 
+    learned = "sound"
+
     def __init__(
         self,
         samples: int,

@@ -21,7 +21,9 @@ from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.sharded import whole
+from eeg2speech.tasks.provenance import begin_training, check_unseen, records_of
 from eeg2speech.tasks.remembered import remembered_data
+from eeg2speech.training_record import KEY, Learned, TrainingRecord, merged, read_records
 from eeg2speech.types import TEST_PARTS, Batch
 
 Stage = Literal["train", "val", "test"]
@@ -38,6 +40,9 @@ class Task(pl.LightningModule):
         encoder_weights: Checkpoint or exported folder whose encoder this run starts from.
     """
 
+    learned: Learned = "pairs"
+    """What training learns from."""
+
     def __init__(
         self, optimizer: OptimizerCallable, warmup: float, reference_batch: int, encoder_weights: Path | None
     ) -> None:
@@ -49,6 +54,8 @@ class Task(pl.LightningModule):
         """Of the optimizer, that a loaded checkpoint's weights have seen."""
         self.results: dict[str, Any] = {}
         """What tests found, by section; callbacks add theirs, and the run folder's ``test.json`` holds it."""
+        self.training_records: list[TrainingRecord] | None = []
+        """Every training that the weights come from; None where a checkpoint does not say."""
 
     @property
     @abstractmethod
@@ -129,6 +136,28 @@ class Task(pl.LightningModule):
                 )
             _, weights, _ = read_part(self.encoder_weights, "encoder")
             load_into(self.encoder, weights, f"{self.encoder_weights} (model.encoder_weights)")
+            self.inherit(records_of(self.encoder_weights))
+
+    def inherit(self, records: list[TrainingRecord]) -> None:
+        """Add the trainings of weights that were taken over."""
+        self.training_records = merged([*(self.training_records or []), *records])
+
+    def on_fit_start(self) -> None:
+        """Record what is trained on, and warn of held-out lists that earlier stages were trained on."""
+        begin_training(self)
+
+    def on_train_end(self) -> None:
+        """Count the steps that the weights have seen."""
+        self.trained_steps = self.trainer.global_step
+
+    def on_validation_start(self) -> None:
+        """Refuse, outside of training, a validation on what was trained on."""
+        if self.trainer.state.fn == "validate":
+            check_unseen(self, ["val"])
+
+    def on_test_start(self) -> None:
+        """Refuse lists of unseen sounds or subjects that were trained on."""
+        check_unseen(self, getattr(getattr(self.trainer, "datamodule", None), "test_parts", TEST_PARTS))
 
     @property
     def dealt_parts(self) -> list[nn.Module]:
@@ -210,6 +239,8 @@ class Task(pl.LightningModule):
         data = getattr(self._trainer, "datamodule", None)
         if data is not None:
             checkpoint["data"] = remembered_data(data, getattr(self, "subjects", None))
+            if self.training_records is not None:
+                checkpoint["data"][KEY] = [record.to_dict() for record in self.training_records]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give names the prefixes that this model's wrappers add.
@@ -223,6 +254,7 @@ class Task(pl.LightningModule):
                 "Lightning's own reader does not know; add eeg2speech.callbacks.SoundCheckpoint (trainer.callbacks)"
             )
         self.trained_steps = int(checkpoint.get("global_step", 0))
+        self.training_records = read_records(checkpoint.get("data", {}), "the checkpoint (ckpt_path)")
         names = dict(zip(canonical_state(self.state_dict()), self.state_dict(), strict=True))
         checkpoint["state_dict"] = {names.get(k, k): v for k, v in checkpoint["state_dict"].items()}
         if found := differences(self.state_dict(), checkpoint["state_dict"]):

@@ -26,6 +26,8 @@ from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
 from eeg2speech.seeding import mix
 from eeg2speech.sharded import deal_out, gather, gathered
 from eeg2speech.tasks.base import Stage, Task
+from eeg2speech.tasks.provenance import records_of
+from eeg2speech.training_record import Material, TrainingRecord
 from eeg2speech.types import Batch
 
 NOISE = 0x6E6F697365
@@ -114,9 +116,15 @@ class DiffusionTask(Task):
         self.audio_weights = audio_weights
         self.model = SpeechDiffusion(components, audio, made, trainable, rank, control, checkpointing, cache)
         self.model.aligner.requires_grad_(encoder_rate > 0)  # type: ignore[union-attr]
+        self.inherit([*records_of(aligner), *records_of(audio.source), *self._of_components(components)])
         self.sampler, self.loss = sampler, DiffusionLoss(gamma)
         self.dropped, self.loa_weight = dropped, loa_weight
         self.encoder_rate, self.thaw = encoder_rate, thaw
+
+    def _of_components(self, name: str) -> list[TrainingRecord]:
+        """Record of the sounds that the components say they were trained on."""
+        sounds = self.model.trained_sounds
+        return [TrainingRecord(f"components {name}", "sound", Material(sounds))] if sounds else []
 
     @property
     def encoder(self) -> ViTEncoder:
@@ -177,6 +185,7 @@ class DiffusionTask(Task):
     @torch.no_grad()
     def on_fit_start(self) -> None:
         """Fit the readout from the aligner's space to LOA, by ridge regression on training windows."""
+        super().on_fit_start()
         self.train()  # components come in evaluation mode
         model = self.model
         if model.readout is None or bool(model.fitted):
@@ -197,6 +206,7 @@ class DiffusionTask(Task):
 
     def on_validation_start(self) -> None:
         """Have weights that are dealt out together: devices may have one batch more than others."""
+        super().on_validation_start()
         gather(self.model)
 
     def on_validation_end(self) -> None:
@@ -205,6 +215,7 @@ class DiffusionTask(Task):
 
     def on_test_start(self) -> None:
         """Have weights that are dealt out together, as in validation."""
+        super().on_test_start()
         gather(self.model)
 
     def on_predict_start(self) -> None:
@@ -301,7 +312,10 @@ class DiffusionTask(Task):
         self.model.check_fingerprint(config.get("fingerprint", ""), "the checkpoint")
         own = {name: value for name, value in self.state_dict().items() if _plain_name(name) in self.model.frozen_names}
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
+        brought = self.training_records or []  # of the components and the audio encoder, which no checkpoint holds
         super().on_load_checkpoint(checkpoint)
+        if self.training_records is not None:
+            self.inherit(brought)
 
 
 def _plain_name(name: str) -> str:

@@ -34,6 +34,8 @@ class MAEEGTask(MaskedTask):
         ConfigError: The patch does not divide the window, or the masking is out of range.
     """
 
+    learned = "eeg"
+
     def __init__(
         self,
         samples: int,

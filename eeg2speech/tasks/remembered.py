@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 
@@ -36,21 +35,9 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
             if key.startswith(prefix)
         }
         kept["montages"] = _montages(store)
-        if hasattr(data, "split"):
-            kept["learned_from"] = _learned_from(data, store)
+        if hasattr(data, "training_data"):
+            kept["learned_from"] = data.training_data()
     return kept
-
-
-def _learned_from(data: Any, store: Any) -> dict[str, Any]:
-    """Fingerprint of the store and what chooses from it; the simulation's settings where the data are embedded."""
-    return {
-        "fingerprint": str(store.fingerprint),
-        "simulation": data.simulation.settings() if data.store_path is None else None,
-        "split": asdict(data.split),
-        "conditions": None if data.conditions is None else [str(condition) for condition in data.conditions],
-        "pairs": float(data.pairs),
-        "scaling": str(data.scaling),
-    }
 
 
 def _montages(store: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Components:
         source: Where they were found, as the user named it.
         fingerprint: SHA-256 over the weights of the networks as they were loaded.
         conditioner: Makes the UNet's conditions from LOA tokens, ready to be trained; None where there is none yet.
-        trained_sounds: Hashes of the sounds that the components were trained on, as far as they say so.
+        trained_sounds: Names of the sounds that the components were trained on, by hash, as far as they say so.
     """
 
     unet: AudioLDM2UNet2DConditionModel
@@ -61,7 +61,7 @@ class Components:
     source: str
     fingerprint: str
     conditioner: Conditioner | None = None
-    trained_sounds: frozenset[str] = frozenset()
+    trained_sounds: dict[str, str] = field(default_factory=dict)
 
 
 def load_components(source: str | Path) -> Components:
@@ -92,9 +92,8 @@ def load_components(source: str | Path) -> Components:
         _fill(conditioner, folder, CONDITIONER)
     vae.requires_grad_(False)
     vocoder.requires_grad_(False)
-    return Components(
-        unet, vae, vocoder, scheduler, str(source), fingerprint(networks), conditioner, _heard(folder / MANIFEST)
-    )
+    trained = _trained_sounds(folder / MANIFEST)
+    return Components(unet, vae, vocoder, scheduler, str(source), fingerprint(networks), conditioner, trained)
 
 
 def context_widths(unet: AudioLDM2UNet2DConditionModel) -> tuple[int, int | None]:
@@ -214,10 +213,10 @@ def _build_conditioner(folder: Path) -> Any:
     return _build(Conditioner, _read_config(folder / "config.json"), folder) if folder.is_dir() else None
 
 
-def _heard(manifest: Path) -> frozenset[str]:
-    """Hashes of the sounds of training, which only components made by this project list."""
+def _trained_sounds(manifest: Path) -> dict[str, str]:
+    """Names of the sounds of training by their hashes, which only components made by this project list."""
     heard = _read_config(manifest).get("heard") if manifest.is_file() else None
-    return frozenset(map(str, heard.values())) if isinstance(heard, dict) else frozenset()
+    return {str(digest): str(name) for name, digest in heard.items()} if isinstance(heard, dict) else {}
 
 
 def _check(folder: Path, unet: Any, vae: Any, vocoder: Any, control: int) -> None:

@@ -1,0 +1,66 @@
+"""Which sounds, subjects and recordings are in a list of windows, told by content rather than by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from eeg2speech.data.store import Store
+from eeg2speech.data.writer import audio_hash
+from eeg2speech.training_record import Material
+from eeg2speech.types import Recording, Segment
+
+_SAMPLES = 4096  # of each channel, from the middle of a recording, that tell it from others
+
+
+def material_of(store: Store, segments: Iterable[Segment]) -> Material:
+    """Sounds, subjects and recordings of segments.
+
+    Args:
+        store: Holds them.
+        segments: Of a list.
+    """
+    segments = list(segments)
+    rows = {row.recording: row for row in store.recordings}
+    used = [rows[name] for name in sorted({segment.recording for segment in segments})]
+    sounds = {sound_digest(store, name): name for name in sorted({segment.stimulus for segment in segments})}
+    return Material(
+        sounds,
+        {_subject_key(store, row): row.subject for row in used},
+        {_recording_digest(store, row): row.subject for row in used},
+    )
+
+
+def sound_digest(store: Store, stimulus: str) -> str:
+    """Hash of a sound's samples at 16 kHz, or of the envelope that stands in for it.
+
+    Segments without any sound are the same to a model only within one dataset.
+    """
+    file = store.audio_file(stimulus)
+    if stimulus and file.is_file():
+        samples = audio_hash(file)
+        return samples.hex() if any(samples) else hashlib.sha256(file.read_bytes()).hexdigest()  # some leave it out
+    envelope = store.envelope(stimulus) if stimulus else None
+    if envelope is not None:
+        return hashlib.sha256(envelope.tobytes()).hexdigest()
+    return f"{_people_of(store)}/{stimulus}"
+
+
+def _people_of(store: Store) -> str:
+    """Name of the dataset; of a simulation with its seed, which decides who is simulated."""
+    described = store.description
+    seed = described.settings.get("simulation.seed") if described.simulated else None
+    return described.name if seed is None else f"{described.name}, seed {seed}"
+
+
+def _subject_key(store: Store, row: Recording) -> str:
+    return f"{_people_of(store)}/{row.subject}"
+
+
+def _recording_digest(store: Store, row: Recording) -> str:
+    """Hash of a stretch of a recording: the same in a copy of the store under another name."""
+    middle = max(row.samples - _SAMPLES, 0) // 2
+    stretch = np.ascontiguousarray(store.eeg(row)[:, middle : middle + _SAMPLES])
+    return hashlib.sha256(f"{stretch.shape}".encode() + stretch.tobytes()).hexdigest()

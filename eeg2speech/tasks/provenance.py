@@ -1,0 +1,124 @@
+"""What a task's weights were trained on: kept from stage to stage, and compared with what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+
+from eeg2speech.checkpoint import read_data
+from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.training_record import Material, Seen, TrainingRecord, listed, merged, read_records, seen_before
+
+if TYPE_CHECKING:
+    from eeg2speech.tasks.base import Task
+
+
+def records_of(source: Path | str | None) -> list[TrainingRecord]:
+    """Records of weights that a run takes over.
+
+    Weights of other software, from the hub or from a file, have none. An encoder of an earlier version has one that
+    says so.
+
+    Args:
+        source: Checkpoint or exported folder that the weights were read from; None for random weights.
+    """
+    if source is None or not (path := Path(source)).exists():
+        return []
+    try:
+        data = read_data(path)
+    except DataError:  # weights in another format
+        return []
+    found = read_records(data, str(source))
+    if found is None and data:
+        return [TrainingRecord(str(source), "pairs", Material(), data={"unknown": True})]
+    return found or []
+
+
+def begin_training(task: Task) -> None:
+    """Add a training to the records of its task, and warn of held-out lists that earlier stages were trained on.
+
+    Args:
+        task: About to be trained, with its weights taken over.
+    """
+    data = getattr(task.trainer, "datamodule", None)
+    if not hasattr(data, "material"):
+        return
+    earlier = task.training_records or []
+    for part, seen in _compare(earlier, data, ("val", *data.test_parts), task).items():
+        if seen.trained:
+            rank_zero_warn(
+                f"{part}: {seen.text} by {', '.join(seen.stages)}, which this run takes over; its test will refuse "
+                "this list; train both with the same data.split"
+            )
+        if seen.unlabelled:
+            rank_zero_info(_unlabelled(part, seen))
+    trained, validated = data.material("train"), data.material("val")
+    if task.learned == "sound":  # it sees no EEG, and so no subject
+        trained, validated = Material(trained.sounds), Material(validated.sounds)
+    own = TrainingRecord(type(task).__name__, task.learned, trained, validated, data.training_data())
+    task.training_records = merged([*earlier, own])
+
+
+def check_unseen(task: Task, parts: Sequence[str]) -> None:
+    """Refuse lists of unseen sounds or subjects that the task's weights were trained on.
+
+    What was seen goes into the task's results, under ``seen``.
+
+    Args:
+        task: About to be tested or validated.
+        parts: Names of the lists.
+
+    Raises:
+        ConfigError: A list is not unseen, or nothing is known of it, and ``allow_seen`` of the data module is not set.
+    """
+    data = getattr(task.trainer, "datamodule", None)
+    if not hasattr(data, "material"):
+        return
+    allowed = bool(getattr(data, "allow_seen", False))
+    if task.training_records is None and not allowed:
+        raise ConfigError(
+            "the checkpoint has no record of what it was trained on, so that no list can be called unseen; train "
+            "again with this version, or test it nevertheless with --allow_seen true"
+        )
+    records = task.training_records or []
+    lists = _compare(records, data, parts, task)
+    known = {part: seen for part, seen in lists.items() if seen.trained}
+    if known and not allowed:
+        what = "; ".join(f"{part}: {seen.text} by {', '.join(seen.stages)}" for part, seen in known.items())
+        raise ConfigError(
+            f"these lists are not unseen: {what}. Test with the data.split, data.conditions and data.store of the "
+            "run (the config.yaml in its folder has them), or go on with --allow_seen true, and the results will say so"
+        )
+    unknown = [record.stage for record in records if record.data.get("unknown")]
+    notes = [_unlabelled(part, seen) for part, seen in lists.items() if seen.unlabelled]
+    notes += [f"{part}: checkpoints were chosen on {listed(s.validated)}" for part, s in lists.items() if s.validated]
+    notes += [f"what {name} was trained on is not recorded" for name in unknown]
+    if task.training_records is None:
+        notes.append("what the checkpoint was trained on is not recorded")
+    for note in notes:
+        rank_zero_info(note)
+    task.results["seen"] = {"lists": {part: _plain(seen) for part, seen in lists.items()}, "notes": notes}
+
+
+def _compare(records: Sequence[TrainingRecord], data: Any, parts: Sequence[str], task: Task) -> dict[str, Seen]:
+    new_subjects = bool(data.training_data()["new_subjects"])
+    return {
+        part: seen_before(records, part, data.material(part), task.learned, new_subjects)
+        for part in parts
+        if part in data.datasets
+    }
+
+
+def _unlabelled(part: str, seen: Seen) -> str:
+    return f"{part}: an earlier stage saw EEG of {listed(seen.unlabelled)}, without labels"
+
+
+def _plain(seen: Seen) -> dict[str, Any]:
+    """What of a list was seen, for ``test.json``."""
+    return {
+        "text": seen.text, "sounds": list(seen.sounds), "subjects": list(seen.subjects), "stages": list(seen.stages),
+        "unlabelled": list(seen.unlabelled), "validated": list(seen.validated),
+    }  # fmt: skip
