@@ -114,12 +114,12 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
             held.append(set())
             continue
         if isinstance(wanted, int):
-            free = [s for s in order if not any(s in h for h in held) and s not in _named(split)]
+            free = [s for s in order if not any(s in h for h in held) and s not in _named(split, subjects)]
             if not 0 <= wanted <= len(free):
                 raise ConfigError(f"{key}={wanted}, but the data has {len(subjects)} subjects (data.split.{key})")
             held.append({str(s) for s in free[:wanted]})
         else:
-            names = {str(name) for name in wanted}  # YAML reads 10 as a number and 08 as text
+            names = {_label(str(name), subjects) for name in wanted}
             unknown = sorted(names - set(subjects))
             if unknown:
                 raise ConfigError(
@@ -132,9 +132,15 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
     return held[0], held[1]
 
 
-def _named(split: Split) -> Iterable[str]:
+def _named(split: Split, subjects: Sequence[str]) -> Iterable[str]:
     lists = (split.test_subjects, split.val_subjects)
-    return {str(name) for names in lists if not isinstance(names, int) for name in names}
+    return {_label(str(name), subjects) for names in lists if not isinstance(names, int) for name in names}
+
+
+def _label(name: str, subjects: Sequence[str]) -> str:
+    """The subject that is meant: YAML reads 01 as the number 1, and 08 as text."""
+    meant = [label for label in subjects if label.isdecimal() and name.isdecimal() and int(label) == int(name)]
+    return meant[0] if name not in subjects and len(meant) == 1 else name
 
 
 def _hold_out_stimuli(stimuli: list[str], test: float, val: float, seed: int) -> tuple[set[str], set[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.errors import DataError
+from eeg2speech.files import sha256_of
 from eeg2speech.reporting.alignment import show_alignment
 from eeg2speech.reporting.clips import clip_sections
 from eeg2speech.reporting.credits import credits_section
@@ -20,7 +21,7 @@ from eeg2speech.reporting.machine import environment_section
 from eeg2speech.reporting.maeeg import show_reconstruction
 from eeg2speech.reporting.origin import facts_of, find_origin
 from eeg2speech.reporting.pictures import picture_sections
-from eeg2speech.reporting.run import Run
+from eeg2speech.reporting.run import Run, section
 from eeg2speech.reporting.stages import stage_of, training_facts
 from eeg2speech.reporting.views import RunView, Section
 
@@ -42,7 +43,7 @@ def view_run(run: Run, anchor: str, clips: int, budget: Budget) -> RunView:
     view = RunView(anchor, stage.title, str(run.folder), origin.simulated, origin.told_by, stage.lead)
     events = read_events(run.events)
     view.facts = [("Folder", str(run.folder)), *facts_of(run, origin), *training_facts(run), *_when(events, run)]
-    view.notes = _missing(run, origin.simulated)
+    view.notes = [*_missing(run, origin.simulated), *_about_test(run)]
     with _as_written(run.folder / "test.json"):
         if run.test is not None:
             _show_test(view, run.test, budget)
@@ -92,6 +93,20 @@ def _missing(run: Run, simulated: bool | None) -> list[str]:
     return notes
 
 
+def _about_test(run: Run) -> list[str]:
+    """What the test says of its model and lists that a reader has to know."""
+    test = run.test or {}
+    tested = section(test, "checkpoint")
+    notes = []
+    here = run.folder / "checkpoints" / Path(str(tested.get("path") or "none")).name
+    if tested.get("sha256") and here.is_file() and sha256_of(here) != tested["sha256"]:
+        notes.append(
+            f"test.json is not of the {here.name} that is in this folder but of {tested['path']} as it was then, at "
+            f"step {tested.get('step')}; test again"
+        )
+    return notes + [f"{note[:1].upper()}{note[1:]}." for note in section(test, "seen").get("notes", [])]
+
+
 def _when(events: Events, run: Run) -> list[tuple[str, str]]:
     facts = []
     if events.begun is not None:
@@ -102,4 +117,6 @@ def _when(events: Events, run: Run) -> list[tuple[str, str]]:
     version = (run.test or {}).get("eeg2speech")
     if version:
         facts.append(("Tested with", f"eeg2speech {version}"))
+    if tested := section(run.test or {}, "checkpoint"):
+        facts.append(("Tested checkpoint", f"{tested.get('path') or 'of the program'}, step {tested.get('step')}"))
     return facts

@@ -71,7 +71,7 @@ def facts_of(run: Run, origin: Origin) -> list[tuple[str, str]]:
     facts = [("Data", about)]
     if origin.store == "embedded dataset":
         facts.append(("Simulation", _simulation(section(run.data, "simulation"))))
-    split = section(run.data, "split")
+    split = section(run.test or {}, "split") or section(run.data, "split")
     if split:
         facts.append(("Split", f"held out by {split.get('by', '?')}, seed {split.get('seed', '?')}"))
     window = run.data.get("window")

@@ -1,0 +1,249 @@
+"""What a model was trained on travels with its weights, and lists that are not unseen are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+
+import lightning.pytorch as pl
+import pytest
+
+from eeg2speech.checkpoint import read_checkpoint, read_data
+from eeg2speech.cli import main
+from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.splits import Split
+from eeg2speech.data.writer import audio_hash
+from eeg2speech.errors import ConfigError
+from eeg2speech.tasks import AlignmentTask
+from eeg2speech.training_record import KEY
+
+pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")  # runs are copied
+SAVE = "{class_path: eeg2speech.callbacks.SoundCheckpoint, init_args: {filename: best, save_last: true}}"
+TRAINING = f"--trainer.callbacks=[{SAVE}, eeg2speech.callbacks.ExportEncoder]"
+TESTING = "--trainer.callbacks=[eeg2speech.callbacks.WriteResults]"
+CONFIGS = {
+    "maeeg": ["configs/maeeg.yaml", "tests/conf/tiny.yaml"],
+    "audiomae": ["configs/audiomae.yaml", "tests/conf/tiny_audio.yaml"],
+    "alignment": ["configs/alignment.yaml", "tests/conf/tiny_alignment.yaml"],
+}
+STEPS = ["--trainer.max_steps=2", "--trainer.val_check_interval=2"]
+
+
+def words(stage, store, run, *more):
+    return [*(f"--config={file}" for file in CONFIGS[stage]), f"--data.store={store}", f"--run={run}", TESTING, *more]
+
+
+def fit(stage, store, run, *more):
+    assert main(["fit", *words(stage, store, run, TRAINING, *STEPS, *more)]) == 0
+    return run
+
+
+def data_of(store, **settings):
+    data = EEGAudioDataModule(store=store, window=0.64, hop=0.32, batch_size=8, audio=True, **settings)
+    data.setup()
+    return data
+
+
+def names(data, part):
+    return {window.segment.stimulus for window in data.datasets[part].windows}
+
+
+@pytest.fixture(scope="module")
+def aligned(tiny_store, tmp_path_factory):
+    """A run of stage 2 on the default split."""
+    return fit("alignment", tiny_store, tmp_path_factory.mktemp("aligned") / "run")
+
+
+@pytest.fixture(scope="module")
+def other_seed(tiny_store):
+    """A seed of the split that tests sounds which the default one trains on, and those sounds."""
+    return seed_with(tiny_store, "unseen_stimulus")
+
+
+def seed_with(store, part):
+    trained = names(data_of(store), "train")
+    for seed in range(1, 99):
+        known = trained & names(data_of(store, split=Split(seed=seed)), part)
+        if known:
+            return seed, sorted(known)
+    raise AssertionError("no seed divides the sounds otherwise")
+
+
+def test_a_checkpoint_and_its_exports_record_sounds_by_content_and_subjects(aligned, tiny_store):
+    data = data_of(tiny_store)
+    expected = {audio_hash(data.store.audio_file(name)).hex(): name for name in names(data, "train")}
+    for source in ("checkpoints/best.ckpt", "encoder", "aligner"):
+        (record,) = read_data(aligned / source)[KEY]
+        assert record["stage"] == "AlignmentTask"
+        assert record["learned"] == "pairs"
+        assert record["trained"]["sounds"] == expected
+        assert sorted(record["trained"]["subjects"].values()) == data.subjects_of("train")
+        assert record["data"]["split"]["seed"] == 0
+        assert set(record["validated"]["sounds"].values()) == names(data, "val")
+
+
+def test_another_split_is_refused_with_the_names(aligned, tiny_store, capsys):
+    for command, part in (("test", "unseen_stimulus"), ("validate", "val")):
+        seed, known = seed_with(tiny_store, part)
+        more = ["--ckpt_path=best", f"--data.split.seed={seed}"]
+        assert main([command, *words("alignment", tiny_store, aligned, *more)]) == 1
+        said = capsys.readouterr().err
+        total = len(names(data_of(tiny_store, split=Split(seed=seed)), part))
+        assert f"{part}: {len(known)} of {total} sounds trained on ({', '.join(known)})" in said
+        assert "by AlignmentTask" in said
+        assert "--allow_seen true" in said
+        assert not (aligned / "test.json").exists()
+        assert main([command, *words("alignment", tiny_store, aligned, "--ckpt_path=best")]) == 0
+        (aligned / "test.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ["--data.split.by=stimulus", "--data.split.test=0.5"],
+        [
+            "--data.split.by=subject",
+            "--data.split.test_subjects=[00,01,02]",
+            "--data.split.val_subjects=0",
+            "--data.split.val=0.3",
+        ],
+        ["--data.split.test_subjects=[00,01]"],
+    ],
+)
+def test_other_splits_are_refused(aligned, tiny_store, changed, capsys):
+    assert main(["test", *words("alignment", tiny_store, aligned, "--ckpt_path=best", *changed)]) == 1
+    assert "not unseen" in capsys.readouterr().err
+
+
+def test_a_copy_of_the_store_under_other_names_is_known(aligned, tiny_store, other_seed, tmp_path, capsys):
+    copy = shutil.copytree(tiny_store, tmp_path / "copy")
+    described = json.loads((copy / "dataset.json").read_text())
+    (copy / "dataset.json").write_text(json.dumps(described | {"name": "another"}))
+    for table in ("recordings.tsv", "segments.tsv"):
+        text = (copy / table).read_text()
+        (copy / table).write_text(re.sub(r"\t0(\d)\t", r"\tx\1\t", re.sub(r"\ts(\d)\t", r"\tz\1\t", text)))
+    for file in (copy / "audio").glob("s*.flac"):
+        file.rename(file.with_name("z" + file.name[1:]))
+    subject = data_of(tiny_store).subjects_of("train")[0].replace("0", "x", 1)
+    more = ["--ckpt_path=best", f"--data.split.test_subjects=[{subject}]", f"--data.split.seed={other_seed[0]}"]
+    assert main(["test", *words("alignment", copy, aligned, *more)]) == 1
+    said = capsys.readouterr().err
+    assert f"unseen_subject: 1 of 1 subjects trained on ({subject})" in said
+    assert re.search(r"sounds trained on \(z\d", said)
+
+
+def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_seed, tmp_path, capsys):
+    seed, known = other_seed
+    run = shutil.copytree(aligned, tmp_path / "run")
+    judged = "{class_path: eeg2speech.callbacks.TestAlignment, init_args: {permutations: 20, lags: [], linear: false}}"
+    callbacks = f"--trainer.callbacks=[{judged}, eeg2speech.callbacks.WriteResults, eeg2speech.callbacks.LogOverview]"
+    more = ["--ckpt_path=best", f"--data.split.seed={seed}", "--allow_seen=true", callbacks]
+    assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0
+    printed = capsys.readouterr()
+    found = json.loads((run / "test.json").read_text())
+    seen = found["seen"]["lists"]["unseen_stimulus"]
+    assert seen["sounds"] == known
+    verdict = found["alignment"]["lists"]["unseen_stimulus"]["verdict"]
+    assert verdict["aligned"] is False
+    assert verdict["reasons"][0] == f"the list is not unseen: {seen['text']}"
+    assert "unseen stimulus (NOT UNSEEN" in printed.out
+    assert "not judged, as the list is not unseen" in printed.out
+    assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "new sounds, not unseen" in page
+    assert "Not judged, as the list is not unseen" in page
+
+
+def test_results_name_checkpoint_store_and_split_and_take_the_best(aligned, tiny_store, capsys):
+    assert main(["test", *words("alignment", tiny_store, aligned)]) == 0
+    best = aligned / "checkpoints/best.ckpt"
+    found = json.loads((aligned / "test.json").read_text())
+    assert found["checkpoint"]["path"] == str(best.resolve())
+    assert found["checkpoint"]["sha256"] == hashlib.sha256(best.read_bytes()).hexdigest()
+    assert found["checkpoint"]["step"] == read_checkpoint(best)["global_step"]
+    assert found["store"]["path"] == str(tiny_store.resolve())
+    assert found["split"]["seed"] == 0
+    assert [record["stage"] for record in found["trained_on"]] == ["AlignmentTask"]
+
+
+def test_an_untrained_model_never_replaces_results(tiny_store, tmp_path):
+    (tmp_path / "test.json").write_text("{}")
+    assert main(["test", *words("alignment", tiny_store, tmp_path)]) == 0
+    assert (tmp_path / "test.json").read_text() == "{}"
+    assert json.loads((tmp_path / "test.untrained.json").read_text())["checkpoint"]["step"] == 0
+
+
+def test_going_on_with_another_split_keeps_both_records(aligned, tiny_store, other_seed, tmp_path, capsys):
+    seed, _ = other_seed
+    run = shutil.copytree(aligned, tmp_path / "run")
+    more = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", f"--data.split.seed={seed}", "--ckpt_path=last"]
+    with pytest.warns(UserWarning) as warned:
+        assert main(["fit", *words("alignment", tiny_store, run, TRAINING, *more)]) == 0
+    assert any(re.match("unseen_stimulus: .* by AlignmentTask", str(warning.message)) for warning in warned)
+    records = read_checkpoint(run / "checkpoints/last.ckpt")["data"][KEY]
+    assert [record["data"]["split"]["seed"] for record in records] == [0, seed]
+    for split in (0, seed):  # what one of them held out, the other trained on
+        assert main(["test", *words("alignment", tiny_store, run, "--ckpt_path=last", f"--data.split.seed={split}")])
+        assert "not unseen" in capsys.readouterr().err
+
+
+def test_weights_of_an_aligner_bring_its_record(aligned, tiny_store, other_seed, tmp_path, capsys):
+    seed, known = other_seed
+    more = [f"--data.split.seed={seed}", f"--model.init_args.encoder_weights={aligned / 'encoder'}"]
+    with pytest.warns(UserWarning) as warned:
+        run = fit("alignment", tiny_store, tmp_path / "run", *more)
+    said = [str(warning.message) for warning in warned]
+    assert any(
+        re.match(rf"unseen_stimulus: .*{known[0]}.* by AlignmentTask, which this run takes", text) for text in said
+    )
+    assert main(["test", *words("alignment", tiny_store, run, f"--data.split.seed={seed}")]) == 1
+    assert known[0] in capsys.readouterr().err
+
+
+def test_sounds_of_the_audio_encoder_count_and_its_subjects_do_not(tiny_store, other_seed, tmp_path, capsys):
+    seed, known = other_seed
+    audio = fit("audiomae", tiny_store, tmp_path / "audio")
+    record = read_checkpoint(audio / "checkpoints/best.ckpt")["data"][KEY][0]
+    assert record["learned"] == "sound"
+    assert not record["trained"]["subjects"]
+    more = [f"--data.split.seed={seed}", f"--model.init_args.audio_weights={audio / 'encoder'}"]
+    with pytest.warns(UserWarning, match="AudioMAETask"):
+        run = fit("alignment", tiny_store, tmp_path / "run", *more)
+    assert main(["test", *words("alignment", tiny_store, run, *more)]) == 1
+    assert f"({', '.join(known)}) by AudioMAETask" in capsys.readouterr().err
+
+
+def test_eeg_without_labels_is_reported_and_not_refused(tiny_store, other_seed, tmp_path, capsys):
+    seed, _ = other_seed
+    stage1 = fit("maeeg", tiny_store, tmp_path / "maeeg")
+    more = [f"--data.split.seed={seed}", f"--model.init_args.encoder_weights={stage1 / 'encoder'}"]
+    run = fit("alignment", tiny_store, tmp_path / "run", *more)
+    assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0
+    notes = json.loads((run / "test.json").read_text())["seen"]["notes"]
+    assert any("an earlier stage saw EEG" in note and "without labels" in note for note in notes)
+    assert main(["test", *words("maeeg", tiny_store, stage1, f"--data.split.seed={seed}")]) == 1  # its own kind
+    assert "not unseen" in capsys.readouterr().err
+
+
+def test_a_program_is_refused_as_the_command_line_is(aligned, tiny_store, other_seed, tmp_path):
+    seed, _ = other_seed
+    data = EEGAudioDataModule(tiny_store, 0.64, 0.32, 8, Split(seed=seed), audio=True)
+    task = AlignmentTask.load_from_checkpoint(aligned / "checkpoints/best.ckpt", map_location="cpu")
+    trainer = pl.Trainer(default_root_dir=tmp_path, accelerator="cpu", logger=False, enable_progress_bar=False)
+    with pytest.raises(ConfigError, match="not unseen"):
+        trainer.test(task, data, verbose=False)
+    data.allow_seen = True
+    trainer.test(task, data, verbose=False)
+    assert task.results["seen"]["lists"]["unseen_stimulus"]["sounds"]
+
+
+def test_a_checkpoint_without_a_record_is_refused(aligned, tiny_store, tmp_path, capsys):
+    import torch
+
+    content = read_checkpoint(aligned / "checkpoints/last.ckpt", mapped=False)
+    del content["data"][KEY]
+    torch.save(content, tmp_path / "old.ckpt")
+    assert main(["test", *words("alignment", tiny_store, tmp_path, f"--ckpt_path={tmp_path / 'old.ckpt'}")]) == 1
+    assert "no record of what it was trained on" in capsys.readouterr().err
