@@ -179,7 +179,7 @@ def test_going_on_with_another_split_keeps_both_records(aligned, tiny_store, oth
     seed, _ = other_seed
     run = shutil.copytree(aligned, tmp_path / "run")
     more = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", f"--data.split.seed={seed}", "--ckpt_path=last"]
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="trained on") as warned:
         assert main(["fit", *words("alignment", tiny_store, run, TRAINING, *more)]) == 0
     assert any(re.match("unseen_stimulus: .* by AlignmentTask", str(warning.message)) for warning in warned)
     records = read_checkpoint(run / "checkpoints/last.ckpt")["data"][KEY]
@@ -192,7 +192,7 @@ def test_going_on_with_another_split_keeps_both_records(aligned, tiny_store, oth
 def test_weights_of_an_aligner_bring_its_record(aligned, tiny_store, other_seed, tmp_path, capsys):
     seed, known = other_seed
     more = [f"--data.split.seed={seed}", f"--model.init_args.encoder_weights={aligned / 'encoder'}"]
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="trained on") as warned:
         run = fit("alignment", tiny_store, tmp_path / "run", *more)
     said = [str(warning.message) for warning in warned]
     assert any(
