@@ -139,7 +139,7 @@ class RawRecording:
         stimuli: Sound by stimulus.
         envelopes: Envelope by stimulus, for datasets that publish it in place of the sound.
         lost: What could not be made of the raw data.
-        rules: How many segments each rule of the user's made.
+        rules: How many segments each rule made.
     """
 
     eeg: Signal

@@ -43,6 +43,7 @@ def store_in_figures(store: Store | None, out: Path, summary: Summary, count: in
     """
     found: dict[str, Any] = {
         "store": out, "finished": store is not None, "of": count, "waiting": summary.waiting, "errors": summary.errors,
+        "incomplete": summary.incomplete,
         "warnings": one_line_per_kind(summary.notices),
     }  # fmt: skip
     if store is not None:

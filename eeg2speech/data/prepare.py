@@ -134,7 +134,8 @@ def prepare_sources(
         summary.errors.sort()
         summary.incomplete.sort()
         summary.notices.sort(key=lambda notice: notice.text)
-        summary.notices += _unused(rules, len(todo))
+        if "reader.sounds" in description.settings:  # rules of the user's, not those of a dataset's reader
+            summary.notices += _unused(rules, len(todo))
         for line in one_line_per_kind(summary.notices):
             logger.warning(line)
         lock = finishing(out)

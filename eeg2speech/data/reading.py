@@ -20,6 +20,11 @@ EXPLAINED = (
     (r"[Ff]ile (\S.*?) not found", "{}, which it needs, is missing; download it"),
     (r"the module (\w+) is needed", "reading it needs a package that is not installed; pip install {}"),
     (r"encrypted|password", "is encrypted, which is not supported; decrypt it with its password first"),
+    (r"allow_pickle", "holds Python objects, which are never read; save plain arrays"),
+    (
+        r"([Nn]ot (?:yet )?(?:supported|implemented)|[Uu]nsupported (?!operand))",
+        "is of a kind that is not supported ({error}); convert it",
+    ),
 )
 """What libraries complain of that is no damage, by what their message says, and what is said instead."""
 
@@ -59,7 +64,7 @@ def what_is_wrong(file: Path, error: Exception) -> str:
         )
     for pattern, meaning in EXPLAINED:
         if found := re.search(pattern, text):
-            return meaning.format(*found.groups())
+            return meaning.format(*found.groups(), error=text)
     if isinstance(error, UnicodeDecodeError):
         return f"is no text in UTF-8 ({error.reason}); save it as UTF-8, or download it again"
     if isinstance(error, NotImplementedError):

@@ -230,7 +230,7 @@ def _rows_by_channel(raw: BaseRaw, table: Path) -> dict[str, dict[str, str]]:
         listed.setdefault(row.cells.get("name", ""), []).append(row)
     if not listed:
         logger.warning("%s: has no rows; the types of channels are those of the recording", table)
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for name, same in listed.items():
         channels = numbered(raw).get(name, [name])
         if len(same) not in (1, len(channels)):

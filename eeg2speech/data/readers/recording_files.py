@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mne
 from mne.io import BaseRaw
@@ -57,31 +58,36 @@ def open_recording(file: Path) -> BaseRaw:
             raise DataError(f"{file}: holds no samples; download it again, or leave it out")
         if markers := missing_markers(file):
             logger.warning("%s: its markers, %s, are missing; read without them", file, markers.name)
-        _type_triggers(raw, file)
     _note_doubled(raw, [one_line(warning.message) for warning in caught])
     return raw
 
 
 def _read(file: Path) -> BaseRaw:
-    """What mne makes of a file; annotations of EDF that are not in UTF-8, as the format asks for, are in Latin-1."""
+    """What mne makes of a file, with channels of triggers as such, also where the file does not give types.
+
+    Annotations of EDF that are not in UTF-8, as the format asks for, are in Latin-1.
+    """
+    options: dict[str, Any] = {"verbose": "WARNING"}  # below, it would keep its warnings to itself
     if file.suffix.lower() in (".fif", ".gz"):
-        return mne.io.read_raw_fif(file, allow_maxshield=True, verbose="ERROR")
+        options = {"verbose": "ERROR", "allow_maxshield": True}
     try:
-        return mne.io.read_raw(file, verbose="WARNING")  # below, it would keep its warnings to itself
+        raw = mne.io.read_raw(file, **options)
     except Exception as error:
         if "encoding='latin1'" not in str(error):
             raise
-    logger.warning("%s: its annotations are not in UTF-8; they are read as Latin-1", file)
-    return mne.io.read_raw(file, encoding="latin1", verbose="WARNING")
-
-
-def _type_triggers(raw: BaseRaw, file: Path) -> None:
-    """Take channels for triggers by their name, in formats that know no types of channels."""
-    kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    named = [name for name, kind in kinds if kind == "eeg" and TRIGGERS.fullmatch(name.strip())]
-    if named:
-        logger.warning("%s: by its name, %s is a channel of triggers, not EEG", file, ", ".join(named))
-        raw.set_channel_types(dict.fromkeys(named, "stim"), on_unit_change="ignore", verbose="ERROR")
+        logger.warning("%s: its annotations are not in UTF-8; they are read as Latin-1", file)
+        options["encoding"] = "latin1"
+        raw = mne.io.read_raw(file, **options)
+    types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+    triggers = [name for name, kind in types.items() if kind == "eeg" and TRIGGERS.fullmatch(name.strip())]
+    if triggers:
+        logger.warning("%s: by its name, %s is a channel of triggers, not EEG", file, ", ".join(triggers))
+        if file.suffix.lower() in SIGNATURES:
+            # the rate of all channels is that of the fastest one which is not told to be one of triggers
+            known = [name for name, kind in types.items() if kind == "stim"]
+            raw = mne.io.read_raw(file, stim_channel=known + triggers, **options)
+        raw.set_channel_types(dict.fromkeys(triggers, "stim"), on_unit_change="ignore", verbose="ERROR")
+    return raw
 
 
 def _check_signature(file: Path) -> None:

@@ -63,7 +63,7 @@ def trigger_events(raw: BaseRaw, file: Path) -> list[Event]:
         for number, (sample, rate, code) in enumerate(found, start=1):
             columns = {"onset": f"{sample / rate:.9g}", "trial_type": str(code), "value": str(code), "channel": channel}
             where = f"{file}: trigger {number} of channel {channel} ({code})"
-            events.append(Event(sample / rate, None, str(code), columns, where))
+            events.append(Event(sample / rate, None, str(code), columns, where, sampled=True))
     return sorted(events, key=lambda event: event.onset)
 
 

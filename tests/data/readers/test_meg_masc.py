@@ -153,3 +153,11 @@ def test_signals_cut_short_anywhere_raise_data_errors_only(root, keep):
     with suppress(DataError):  # a FIF file's whole buffers may still be read
         load(root)
     file.write_bytes(content)
+
+
+def test_a_table_without_sounds_keeps_the_recording_and_is_named(root, caplog):
+    events(root).write_text("onset\tduration\ttrial_type\n")
+    raw = load(root)
+    assert [(s.onset, s.duration, s.stimulus, s.condition) for s in raw.segments] == [(0.0, 7.5, "", "rest")]
+    assert [(lost.what, lost.reason) for lost in raw.lost] == [("sound", "its table of events has no sounds")]
+    assert caplog.messages == [f"{events(root)}: has no rows of sounds; the recording is kept without"]
