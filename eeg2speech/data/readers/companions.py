@@ -13,8 +13,8 @@ LED_TO = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".dat": ".vhdr", ".fdt": ".set"}
 UNREAD = (".nwb", ".mefd", ".kdf", ".mhd", ".meghdf5", ".xdf", ".trc", ".nedf", ".cdt", ".ahdr")
 """Suffixes of nothing but recordings, in formats that are not read."""
 PACKED = (".gz", ".zip")
-UNSUPPORTED = (*UNREAD, ".raw", ".mat", *PACKED)
-"""The same, and those that hold recordings where a file is named like one."""
+UNSUPPORTED = (*UNREAD, ".raw", ".mat", "", *PACKED)
+"""The same, and those that hold recordings where a file is named like one; folders of 4D/BTi have none."""
 
 
 def unread_format(file: Path, formats: tuple[str, ...]) -> str:
@@ -45,7 +45,8 @@ def check_format(file: Path, formats: tuple[str, ...]) -> None:
         )
     if not file.name.lower().endswith(formats):
         name = "".join(file.suffixes[-2:]) if suffix in PACKED else file.suffix
-        raise DataError(f"{file}: format {name} is not supported; convert it to one of {', '.join(formats)}")
+        what = f"format {name}" if name else "a recording without a suffix (4D/BTi?)"
+        raise DataError(f"{file}: {what} is not supported; convert it to one of {', '.join(formats)}")
 
 
 def missing_markers(header: Path) -> Path | None:

@@ -71,7 +71,12 @@ def _codes(raw: BaseRaw, channel: str, file: Path) -> list[tuple[int, float, int
     """Sample, samples per second and code of every trigger of a channel."""
     with reading(file):
         read, samples, rate = _opened(raw, channel)
-        found = runs(read, samples, round(MOST * samples / rate) + 1000, PIECE)
+        most = round(MOST * samples / rate) + 1000
+        found = runs(read, samples, most, PIECE)
+        if found is not None and not found[1].any():
+            microvolts = _Microvolts(read)
+            again = runs(microvolts, samples, most, PIECE)
+            found = again if microvolts.whole else found
     if found is None:
         logger.warning("%s: channel %s changes more than %d times a second; it holds no triggers", file, channel, MOST)
         return []
@@ -94,6 +99,18 @@ def _codes(raw: BaseRaw, channel: str, file: Path) -> list[tuple[int, float, int
             file, falls.sum(), channel, old, new,
         )  # fmt: skip
     return [(int(starts[1:][index]), rate, int(after[index])) for index in np.flatnonzero(happens)]
+
+
+class _Microvolts:
+    """Codes that a converter scaled to volts as if they were microvolts; ``whole`` says whether they are codes."""
+
+    def __init__(self, read: Callable[[int, int], NDArray[np.float64]]) -> None:
+        self.read, self.whole = read, True
+
+    def __call__(self, first: int, last: int) -> NDArray[np.float64]:
+        values = self.read(first, last) * 1e6
+        self.whole &= bool((np.abs(values - np.rint(values)) < 0.01).all())
+        return values if self.whole else np.zeros_like(values)
 
 
 def _opened(raw: BaseRaw, channel: str) -> tuple[Callable[[int, int], NDArray[np.float64]], int, float]:

@@ -547,6 +547,7 @@ def test_doubled_names_of_electrodes_are_refused(tmp_path, types, message):
     [
         ("sub-02_task-x_ieeg.nwb", "format .nwb is not supported; convert it to one of"),
         ("sub-02_task-x_ieeg.bdf.gz", "format .bdf.gz is not supported"),
+        ("sub-02_task-x_ieeg", "a recording without a suffix (4D/BTi?) is not supported"),
         ("sub-02_task-x_ieeg.eeg", "sub-02_task-x_ieeg.vhdr, by way of which it is read, is missing"),
         ("sub-02_task-x_ieeg.fdt", "sub-02_task-x_ieeg.set, by way of which it is read, is missing"),
     ],

@@ -207,6 +207,14 @@ def test_eeglab_and_brainvision_scale_their_status_channel_back(tmp_path):
         assert found(tmp_path / f"a{suffix}") == [(500, "65"), (1000, "1"), (2000, "200")]
 
 
+@pytest.mark.parametrize("kind", ["stim", "eeg", "misc"])
+def test_codes_that_a_converter_scaled_to_volts_are_whole(tmp_path, kind):
+    file = write_fif(tmp_path / "a_raw.fif", {"Status": status(*PULSES) * 1e-6}, kinds=kind)
+    assert found(file) == [(500, "65"), (1000, "1"), (2000, "200")]
+    noise = np.random.default_rng(0).normal(0, 1e-3, 2500)
+    assert found(write_fif(tmp_path / "b_raw.fif", {"Status": noise}, kinds=kind)) == []
+
+
 def test_long_recordings_are_read_piece_by_piece(tmp_path, monkeypatch):
     monkeypatch.setattr(triggers, "PIECE", 5000)
     pulses = [(first, first + 10, 65) for first in range(4995, 999_000, 5000)]  # across the borders of pieces
