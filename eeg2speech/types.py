@@ -101,6 +101,25 @@ class Signal(Protocol):
         """Channels, as a slice or by number, and a slice of samples without steps."""
 
 
+@dataclass(frozen=True)
+class Lost:
+    """Something that the raw data promise and that is not in the segments of a recording.
+
+    Attributes:
+        what: ``sound``: the recording has none; ``segment``: one that could not be made.
+        reason: In words, the same for all of one kind.
+        name: Of the segment, else empty.
+        seconds: How much time; NaN where that is not what counts.
+        missing: True where a file is missing, so that the dataset is to be completed.
+    """
+
+    what: Literal["sound", "segment"]
+    reason: str
+    name: str = ""
+    seconds: float = float("nan")
+    missing: bool = False
+
+
 Sound: TypeAlias = Path | Callable[[], tuple[NDArray[np.float32], float]]
 """Where a sound is read from: a file, or a function that returns the waveform in [-1, 1], (samples,), and its rate."""
 Envelope: TypeAlias = Callable[[], tuple[NDArray[np.floating], float]]
@@ -119,6 +138,8 @@ class RawRecording:
         breaks: First sample of each later contiguous piece: filters and resampling never cross one.
         stimuli: Sound by stimulus.
         envelopes: Envelope by stimulus, for datasets that publish it in place of the sound.
+        lost: What could not be made of the raw data.
+        rules: How many segments each rule made.
     """
 
     eeg: Signal
@@ -128,6 +149,8 @@ class RawRecording:
     breaks: list[int] = field(default_factory=list)
     stimuli: Mapping[str, Sound] = field(default_factory=dict)
     envelopes: Mapping[str, Envelope] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)
+    rules: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def print_store(store: Store) -> None:
     print(
         f"{store.root}: {len(store.recordings)} {kind}recordings of {len(store.subjects)} subjects, "
         f"{_hours(store):.2f} h of EEG, {' or '.join(map(str, _channels(store)))} channels, "
-        f"{len(store.segments)} segments"
+        f"{len(store.segments)} segments, {_with_sound(store)} of them with a sound"
     )
     if dropped := _dropped(store):
         table_console().print(_table(dropped))
@@ -43,13 +43,15 @@ def store_in_figures(store: Store | None, out: Path, summary: Summary, count: in
     """
     found: dict[str, Any] = {
         "store": out, "finished": store is not None, "of": count, "waiting": summary.waiting, "errors": summary.errors,
+        "incomplete": summary.incomplete,
         "warnings": one_line_per_kind(summary.notices),
     }  # fmt: skip
     if store is not None:
         found |= {
             "simulated": store.description.simulated, "recordings": len(store.recordings),
             "subjects": len(store.subjects), "hours": _hours(store), "channels": _channels(store),
-            "segments": len(store.segments), "dropped": [vars(part) for part in _dropped(store)],
+            "segments": len(store.segments), "with_sound": _with_sound(store),
+            "dropped": [vars(part) for part in _dropped(store)],
         }  # fmt: skip
     return found
 
@@ -61,7 +63,7 @@ def print_notices(notices: list[Notice]) -> None:
 
 
 def print_errors(summary: Summary, count: int) -> None:
-    """Print which recordings failed, to standard error.
+    """Print which recordings failed or lack something, to standard error.
 
     Args:
         summary: How it went.
@@ -71,8 +73,21 @@ def print_errors(summary: Summary, count: int) -> None:
         print(f"error: {error}", file=sys.stderr)
     if len(summary.errors) > SHOWN:
         print(f"... {len(summary.errors) - SHOWN} more, see dropped.tsv in the store", file=sys.stderr)
+    if summary.incomplete:
+        names = ", ".join(summary.incomplete[:3]) + (" and others" if len(summary.incomplete) > 3 else "")
+        print(
+            f"{len(summary.incomplete)} of {count} recordings lack something whose file is missing ({names}); complete "
+            "the dataset and prepare it anew",
+            file=sys.stderr,
+        )
     if summary.errors:
         print(f"{len(summary.errors)} of {count} recordings failed; the others are in the store", file=sys.stderr)
+
+
+def _with_sound(store: Store) -> int:
+    """Segments whose sound, or its envelope, is in the store."""
+    there = {file.stem for folder in ("audio", "envelopes") for file in (store.root / folder).glob("*.*")}
+    return sum(segment.stimulus in there for segment in store.segments)
 
 
 def _hours(store: Store) -> float:
@@ -99,8 +114,10 @@ def _table(dropped: list[Dropped]) -> Table:
         where = Counter(part.recording for part in parts)
         if what == "time":
             amount = f"{sum(part.seconds for part in parts) / 60:.1f} min of segments"
-        elif what == "channel":
-            amount = f"{len(parts)} channels"
+        elif what in ("channel", "segment"):
+            amount = f"{len(parts)} {what}s"
+        elif what == "sound":
+            amount = "all of it"
         else:
             amount, reason = f"{len(parts)} recordings", "see the errors below or dropped.tsv"
         names = ", ".join(list(where)[:3]) + (f" and {len(where) - 3} more" if len(where) > 3 else "")

@@ -88,8 +88,10 @@ def _into(
     """
     share = Shard.parse(shard)
     with collected_notices() as notices:
-        sources = reader.sources()
-    print_notices(notices)
+        try:
+            sources = reader.sources()
+        finally:
+            print_notices(notices)
     return _prepare(sources, out, reader.description(), preprocessing, jobs, reader.root, share, json)
 
 
@@ -156,4 +158,4 @@ def _prepare(
     else:
         print_store(store)
     print_errors(summary, len(sources))
-    return int(bool(summary.errors))
+    return int(bool(summary.errors or summary.incomplete))

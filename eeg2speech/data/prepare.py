@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -39,12 +39,33 @@ class Summary:
     Attributes:
         errors: One line per recording that failed.
         notices: Warnings about the recordings that were read.
+        incomplete: Recordings that are in the store without something whose file is missing.
         waiting: Recordings that other shards have not done yet; the store is there once none is left.
     """
 
     errors: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
     waiting: int = 0
+
+
+@dataclass
+class Outcome:
+    """How it went with one recording.
+
+    Attributes:
+        recording: Its id.
+        error: One line if it failed, else empty.
+        notices: What was warned of.
+        incomplete: True if a file is missing that some of it needs.
+        rules: How many segments each rule of the user's made.
+    """
+
+    recording: str
+    error: str = ""
+    notices: list[Notice] = field(default_factory=list)
+    incomplete: bool = False
+    rules: Mapping[str, int] = field(default_factory=dict)
 
 
 def prepare_sources(
@@ -95,12 +116,15 @@ def prepare_sources(
         tasks = (
             delayed(_prepare)(s, preprocessing, writer, root, _fit_on(s, sources, preprocessing), here) for s in todo
         )
+        rules: Counter[str] = Counter()
         with Countdown(label, len(todo)) as countdown:
             try:
                 parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator_unordered")
-                for error, notices in parallel(tasks):
-                    summary.errors += [error] * bool(error)
-                    summary.notices += notices
+                for outcome in parallel(tasks):
+                    summary.errors += [outcome.error] * bool(outcome.error)
+                    summary.notices += outcome.notices
+                    summary.incomplete += [outcome.recording] * outcome.incomplete
+                    rules.update(outcome.rules)  # adds
                     countdown.step(len(summary.errors))
             except BrokenProcessPool as error:
                 raise DataError(
@@ -108,7 +132,10 @@ def prepare_sources(
                     f"jobs={jobs} and run the same command again: finished recordings are kept"
                 ) from error
         summary.errors.sort()
+        summary.incomplete.sort()
         summary.notices.sort(key=lambda notice: notice.text)
+        if "reader.sounds" in description.settings:  # rules of the user's, not those of a dataset's reader
+            summary.notices += _unused(rules, len(todo))
         for line in one_line_per_kind(summary.notices):
             logger.warning(line)
         lock = finishing(out)
@@ -118,6 +145,15 @@ def prepare_sources(
                 _finish(writer, summary)
                 Path(lock.lock_file).unlink()
     return summary
+
+
+def _unused(rules: Mapping[str, int], count: int) -> list[Notice]:
+    """A notice for each rule that found nothing in any of the recordings."""
+    return [
+        Notice(rule, f"{rule} finds nothing in any of the {count} recordings that were read")
+        for rule, found in sorted(rules.items())
+        if not found
+    ]
 
 
 def _finish(writer: StoreWriter, summary: Summary) -> None:
@@ -151,17 +187,15 @@ def _prepare(
     root: Path | None,
     fit_on: list[Source] | None,
     here: Path,
-) -> tuple[str, list[Notice]]:
+) -> Outcome:
     """Prepare one recording into the store; runs in a worker process.
 
     Relative paths start from ``here``: joblib keeps its workers for the next call, in the folder of the first.
-
-    Returns:
-        One line if it failed, else nothing; and what was warned of.
     """
     os.chdir(here)
     with collected_notices() as notices:
-        return _prepare_one(source, preprocessing, writer, root, fit_on), notices
+        outcome = _prepare_one(source, preprocessing, writer, root, fit_on)
+    return replace(outcome, notices=notices)
 
 
 def _prepare_one(
@@ -170,7 +204,7 @@ def _prepare_one(
     writer: StoreWriter,
     root: Path | None,
     fit_on: list[Source] | None,
-) -> str:
+) -> Outcome:
     try:
         inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
         raw: RawRecording = source.load()
@@ -189,7 +223,7 @@ def _prepare_one(
         text = str(error) or "not enough memory; lower jobs"
         text = text if source.recording in text else f"{source.recording}: {text}"
         writer.fail(source.recording, text)
-        return text
+        return Outcome(source.recording, text)
     C, T = eeg.shape
     file = f"eeg/{check_id(source.recording, 'recording')}.npy"
     row = Recording(source.recording, source.subject, source.session, source.run, C, T, file)
@@ -197,11 +231,12 @@ def _prepare_one(
     dropped = [
         Dropped(row.recording, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"
     ]
-    lost = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
-    if preprocessing.reject is not None and lost > 1 / preprocessing.rate:
-        dropped.append(Dropped(row.recording, "time", "", lost, "amplitude"))
+    dropped += [Dropped(row.recording, lost.what, lost.name, lost.seconds, lost.reason) for lost in raw.lost]
+    cut = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
+    if preprocessing.reject is not None and cut > 1 / preprocessing.rate:
+        dropped.append(Dropped(row.recording, "time", "", cut, "amplitude"))
     writer.add_row(row, channels, segments, inputs, dropped)
-    return ""
+    return Outcome(row.recording, incomplete=any(lost.missing for lost in raw.lost), rules=raw.rules)
 
 
 def _add_sounds(raw: RawRecording, used: set[str], rate: float, writer: StoreWriter) -> None:

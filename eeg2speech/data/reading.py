@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import logging
+import re
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from eeg2speech.errors import DataError, Eeg2SpeechError
+
+EXPLAINED = (
+    (r"number of trials is (\d+)", "holds {} epochs, which are not supported; export the continuous recording"),
+    (r"No raw data in", "holds no continuous recording but epochs, averages or the like, which are not supported"),
+    (r"next file (.+?) does not exist", "its part {} is missing; download it, and keep the names of all parts"),
+    (r"[Ff]ile (\S.*?) not found", "{}, which it needs, is missing; download it"),
+    (r"the module (\w+) is needed", "reading it needs a package that is not installed; pip install {}"),
+    (r"encrypted|password", "is encrypted, which is not supported; decrypt it with its password first"),
+    (r"allow_pickle", "holds Python objects, which are never read; save plain arrays"),
+    (
+        r"([Nn]ot (?:yet )?(?:supported|implemented)|[Uu]nsupported (?!operand))",
+        "is of a kind that is not supported ({error}); convert it",
+    ),
+)
+"""What libraries complain of that is no damage, by what their message says, and what is said instead."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +46,37 @@ def reading(file: Path) -> Iterator[None]:
             yield
     except (Eeg2SpeechError, MemoryError):
         raise
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror or one_line(error)}); download it again") from error
     # parsers of others raise anything on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
     except Exception as error:
-        raise DataError(f"{file}: cut short or damaged ({one_line(error)}); download it again") from error
+        raise DataError(f"{file}: {what_is_wrong(file, error)}") from error
     for text in dict.fromkeys(one_line(warning.message) for warning in caught):
         logger.info("%s: %s", file, text)
+
+
+def what_is_wrong(file: Path, error: Exception) -> str:
+    """What a library's error over a file means, and what to do: what is not supported or missing is no damage."""
+    text = one_line(error)
+    other = error.filename if isinstance(error, OSError) else None
+    if other is not None and Path(str(other)).absolute() != file.absolute():
+        return (
+            f"{other}, which it needs, cannot be read ({error_text(error)}); download it, or where files were renamed "
+            f"correct the name inside {file.name}"
+        )
+    for pattern, meaning in EXPLAINED:
+        if found := re.search(pattern, text):
+            return meaning.format(*found.groups(), error=text)
+    if isinstance(error, UnicodeDecodeError):
+        return f"is no text in UTF-8 ({error.reason}); save it as UTF-8, or download it again"
+    if isinstance(error, NotImplementedError):
+        return f"is of a kind that is not supported ({text}); convert it"
+    if isinstance(error, OSError):
+        return f"cannot be read ({error_text(error)}); download it again"
+    return f"cut short or damaged ({text}); download it again"
+
+
+def error_text(error: Exception) -> str:
+    """What the operating system says, else the first line of the message."""
+    return getattr(error, "strerror", None) or one_line(error)
 
 
 def one_line(error: object) -> str:
@@ -46,7 +88,7 @@ def inside(root: Path, path: str | Path, named_in: str | Path) -> Path:
     """A path that a file of the dataset names, which must not lead out of the dataset.
 
     Links that the dataset's own folder contains (datalad, git-annex) may point anywhere; only what the path itself
-    says counts.
+    says counts. Names that differ from the only such file in case, or in how accents are composed (macOS), mean it.
 
     Args:
         root: Folder of the dataset.
@@ -64,4 +106,28 @@ def inside(root: Path, path: str | Path, named_in: str | Path) -> Path:
             break
     if depth < 0 or str(path).startswith(("/", "\\", "~")) or ":" in parts[0] or "\0" in str(path):
         raise DataError(f"{named_in}: {str(path)!r} leads out of {root}; correct it")
-    return root.joinpath(*parts)
+    found = root
+    for part in parts:
+        found = _as_written(found, part)
+    return found
+
+
+def _as_written(folder: Path, name: str) -> Path:
+    """A file of a folder, under the name that it has there; the name itself where there is no such file, or several."""
+    file = folder / name
+    if file.exists() or not folder.is_dir():
+        return file
+    alike = _names(folder, folder.stat().st_mtime_ns).get(_plain(name), [])
+    return folder / alike[0] if len(alike) == 1 else file
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, _modified: int) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for file in folder.iterdir():
+        names.setdefault(_plain(file.name), []).append(file.name)
+    return names
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -15,7 +15,14 @@ from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Sound
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npz", ".npz.gz")
+SUFFIXES = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
+    ".sph", ".npz", ".npz.gz",
+)  # fmt: skip
+UNREADABLE = (
+    ".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3", ".ape", ".mka", ".weba", ".wv", ".alac", ".ra", ".mpc",
+)  # fmt: skip
+"""Sounds in formats that are not read."""
 LARGEST = 4 * 10**9
 """Bytes of an unpacked archive beyond which it is taken for a bomb: six hours of stereo at 24 kHz in float64."""
 

@@ -37,8 +37,9 @@ class Dropped:
 
     Attributes:
         recording: Recording it belongs to.
-        what: ``recording``; ``channel`` that was interpolated or silenced; or ``time`` cut out of segments.
-        name: Of the channel, else empty.
+        what: ``recording``; ``sound`` of a recording that has none; ``segment`` that could not be made; ``channel``
+            that was interpolated or silenced; or ``time`` cut out of segments.
+        name: Of the channel or segment, else empty.
         seconds: How much time; NaN where that is not what counts.
         reason: In words.
     """

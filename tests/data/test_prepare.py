@@ -279,7 +279,10 @@ def test_the_command_prepares_feis(tmp_path, capsys):
     out = tmp_path / "store"
     command = ["prepare", "feis", str(root), str(out), "--phases", "[thinking]", "--preprocessing.band", "[1,30]"]
     assert main(command) == 0
-    assert "2 recordings of 2 subjects, 0.00 h of EEG, 14 channels, 6 segments" in capsys.readouterr().out
+    assert (
+        "2 recordings of 2 subjects, 0.00 h of EEG, 14 channels, 6 segments, 3 of them with a sound"
+        in capsys.readouterr().out
+    )
     store = Store(out)
     assert store.description.name == "FEIS"
     assert store.description.settings["preprocessing.band"] == [1.0, 30.0]

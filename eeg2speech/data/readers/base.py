@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import Source
+from eeg2speech.types import RawRecording, Source
 
 
 class Reader(Protocol):
@@ -44,6 +45,23 @@ def describe(name: str, source: str, license: str, citation: str, reader: str, *
     """
     settings = {"reader": reader} | {f"reader.{key}": value for key, value in options.items()}
     return Description(name, source, license, citation, simulated=False, rate=100.0, settings=settings)
+
+
+def absent(recording: str, subject: str, session: str, run: str, message: str) -> Source:
+    """A recording that the dataset lists and whose signal is missing: reading it says so, and it counts as dropped.
+
+    Args:
+        recording: Its id.
+        subject: Who was recorded.
+        session: Session label or empty.
+        run: Run label or empty.
+        message: Which file is missing, and what to do.
+    """
+    return Source(recording, subject, session, run, (), partial(_refuse, message))
+
+
+def _refuse(message: str) -> RawRecording:
+    raise DataError(message)
 
 
 def chosen(found: Iterable[str], wanted: Sequence[str | int] | None, where: Path) -> list[str]:

@@ -15,18 +15,21 @@ from eeg2speech.data.montage import Position
 from eeg2speech.data.raw import UNKNOWN
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import electrodes
-from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, read_rows, recordings, sidecar
-from eeg2speech.data.readers.bids_stimuli import stimulus_cues
-from eeg2speech.data.readers.cues import Cue, pair, silent
-from eeg2speech.data.readers.events import read_events
-from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
-from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
+from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar
+from eeg2speech.data.readers.bids_stimuli import stimulus_cues, what_stimuli_miss
+from eeg2speech.data.readers.companions import missing_markers
+from eeg2speech.data.readers.cues import pair, silent
+from eeg2speech.data.readers.events import Event, read_events
+from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording, placed_by_name
+from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, ruled_cues
+from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
+from eeg2speech.data.readers.triggers import recorded_events
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import Channel, Condition, RawRecording, Source
+from eeg2speech.types import Channel, Condition, Lost, RawRecording, Source
 
-TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog"}
-"""Channel types of ``channels.tsv`` that are decoded from, or that show eye movements."""
+TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog", "TRIG": "stim"}
+"""Channel types of ``channels.tsv`` that are decoded from, that show eye movements, or that hold triggers."""
 NAMED = ("subject", "session", "task", "run", "acquisition")
 """Entities that templates may name even where the recording has none."""
 
@@ -50,7 +53,8 @@ class Bids:
         tasks: Tasks; all if not given.
         runs: Runs; all if not given.
         datatype: What to read; whichever is there if not given.
-        sounds: Rules that say which sound belongs to what; without them stim_file says it.
+        sounds: Rules that say which sound belongs to what; without them stim_file says it. Where there is no
+            events.tsv, events are the annotations of the recording, and its triggers by their codes.
         montage: Where electrodes are by name if electrodes.tsv and the file do not say it.
         onset: Seconds added to every onset: how long after its trigger a sound could be heard.
         condition: What the subject did while sounds of stim_file were played.
@@ -105,24 +109,20 @@ class Bids:
             **rules,
         )
 
-    def cues(self, recording: BidsRecording) -> list[Cue]:
-        """Which sounds belong to what in a recording; reads tables only.
+    def cues(self, recording: BidsRecording, events: Sequence[Event]) -> Ruled:
+        """Which sounds belong to what in a recording, without ``onset``.
 
         Raises:
             ConfigError: A rule is malformed.
-            DataError: A table is damaged or names a file outside the dataset.
+            DataError: A table names a file outside the dataset.
         """
         root = self.root.expanduser()
-        table = sidecar(root, recording, "events.tsv")
-        events = read_events(table) if table else []
         if self.sounds is None:
-            cues = stimulus_cues(root, events, self.condition, recording.name)
-        else:
-            path = recording.file.relative_to(root)
-            own = {"stem": recording.name, "folder": path.parent.as_posix()}
-            names = dict.fromkeys(NAMED, "") | recording.entities | own
-            cues = ruled_cues(self.sounds, root, path.as_posix(), names, events)
-        return [replace(cue, onset=cue.onset + self.onset) for cue in cues]
+            return Ruled(stimulus_cues(root, events, self.condition))
+        path = recording.file.relative_to(root)
+        own = {"stem": recording.name, "folder": path.parent.as_posix()}
+        names = dict.fromkeys(NAMED, "") | recording.entities | own
+        return ruled_cues(self.sounds, root, path.as_posix(), names, events)
 
     def _recordings(self) -> list[BidsRecording]:
         root = self.root.expanduser()
@@ -150,7 +150,8 @@ class Bids:
         root = self.root.expanduser()
         tables = [sidecar(root, recording, name) for name in ("channels.tsv", "events.tsv", "electrodes.tsv")]
         try:
-            sounds = {cue.sound for cue in self.cues(recording)}
+            events = read_events(tables[1]) if tables[1] else []
+            sounds = {cue.sound for cue in self.cues(recording, events).cues}
         except DataError:  # told when the recording is read
             sounds = set()
         return [table for table in tables if table] + sorted(sound for sound in sounds if sound and sound.is_file())
@@ -178,7 +179,8 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
         DataError: The recording, one of its tables or one of its sounds is damaged or missing.
     """
     root = reader.root.expanduser()
-    cues = reader.cues(recording)
+    described = sidecar(root, recording, "events.tsv")
+    events = read_events(described) if described else []
     raw = open_recording(recording.file)
     table = sidecar(root, recording, "channels.tsv")
     if table:
@@ -189,10 +191,21 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
         read.channels = [_placed(channel, places.get(channel.name, UNKNOWN)) for channel in read.channels]
     read.channels = placed_by_name(read.channels, reader.montage, recording.file)
     seconds = read.eeg.shape[1] / read.rate
-    if not cues and reader.sounds:
-        logger.info("%s: no rule finds a sound; kept without", recording.name)
+    if described is None and by_event(reader.sounds or []):
+        events = recorded_events(raw, recording.file)
+    found = reader.cues(recording, events)
+    cues = [replace(cue, onset=cue.onset + reader.onset) for cue in found.cues]
     read.segments, read.stimuli = pair(cues, recording.name, seconds, read.rate, root)
     read.segments = read.segments or [silent(recording.name, seconds)]
+    if described and not events:
+        read.lost = [_lost_table(described)]
+    elif reader.sounds is None:
+        read.lost = what_stimuli_miss(events, cues, recording.name)
+    else:
+        markers = None if described else missing_markers(recording.file)
+        read.lost = what_rules_miss(reader.sounds, found, events, recording.name, markers)
+    if reader.sounds is not None:
+        read.rules = segments_by_rule(reader.sounds, found)
     return read
 
 
@@ -201,14 +214,34 @@ def _placed(channel: Channel, place: Position) -> Channel:
     return replace(channel, x=x, y=y, z=z)
 
 
+def _lost_table(table: Path) -> Lost:
+    """What a table of events without any costs; one that has not even a header is damaged."""
+    if table.read_text(encoding="utf-8-sig").strip():
+        logger.warning("%s: has no rows with an onset; the recording is kept without a sound", table)
+        return Lost("sound", "its events.tsv has no rows")
+    logger.warning("%s: is empty; the recording is kept without a sound", table)
+    return Lost("sound", "its events.tsv is empty", missing=True)
+
+
+def _rows_by_channel(raw: BaseRaw, table: Path) -> dict[str, dict[str, str]]:
+    """Rows of ``channels.tsv``; one of a name that the file has twice is of each, or they follow the file's order."""
+    listed: dict[str, list[Row]] = {}
+    for row in read_rows(table):
+        listed.setdefault(row.cells.get("name", ""), []).append(row)
+    if not listed:
+        logger.warning("%s: has no rows; the types of channels are those of the recording", table)
+    rows: dict[str, dict[str, str]] = {}
+    for name, same in listed.items():
+        channels = numbered(raw).get(name, [name])
+        if len(same) not in (1, len(channels)):
+            raise DataError(f"{same[1].where}: channel {name!r} occurs twice; give each channel its own name")
+        rows |= {channel: row.cells for channel, row in zip(channels, same * len(channels), strict=False)}
+    return rows
+
+
 def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> None:
     """Set types and bad channels as ``channels.tsv`` has them; MEG files know their own types."""
-    rows = {}
-    for row in read_rows(table):
-        name = row.cells.get("name", "")
-        if name in rows:
-            raise DataError(f"{row.where}: channel {name!r} occurs twice; give each channel its own name")
-        rows[name] = row.cells
+    rows = _rows_by_channel(raw, table)
     known = [name for name in raw.ch_names if name in rows]
     if rows and not known:
         raise DataError(

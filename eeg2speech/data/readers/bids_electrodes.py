@@ -97,7 +97,9 @@ def _scalp(places: Mapping[str, Position], system: Mapping[str, Any]) -> dict[st
 
 def _landmarks(system: Mapping[str, Any], name: str, units: str) -> dict[str, np.ndarray] | None:
     """Nasion and both ears in metres, None unless all are there in the electrodes' own coordinates."""
-    found = {str(key).upper(): place for key, place in (system.get("AnatomicalLandmarkCoordinates") or {}).items()}
+    marks = system.get("AnatomicalLandmarkCoordinates")  # "n/a" where nothing is known, as a whole or for each
+    items = marks.items() if isinstance(marks, Mapping) else ()
+    found = {str(key).upper(): place for key, place in items if isinstance(place, list) and "n/a" not in place}
     scale = METRES.get(system.get("AnatomicalLandmarkCoordinateUnits", units))
     same = system.get("AnatomicalLandmarkCoordinateSystem", name) == name
     names = {"nasion": "NAS", "lpa": "LPA", "rpa": "RPA"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from eeg2speech.data.readers.companions import LED_TO, UNSUPPORTED
 from eeg2speech.errors import DataError
 
 Datatype = Literal["eeg", "ieeg", "meg"]
@@ -63,7 +65,8 @@ def entities(name: str) -> dict[str, str]:
 def recordings(root: Path, datatype: Datatype) -> list[BidsRecording]:
     """Recordings of one kind, sorted by id.
 
-    The standard's own places are searched, so that ``derivatives/`` and ``sourcedata/`` are left alone.
+    The standard's own places are searched, so that ``derivatives/`` and ``sourcedata/`` are left alone. What is there
+    in no format that is read, or without the file that leads to it, is among them: opening it says so.
     """
     found: dict[str, BidsRecording] = {}
     places = (f"sub-*/{datatype}/sub-*", f"sub-*/ses-*/{datatype}/sub-*")
@@ -71,16 +74,20 @@ def recordings(root: Path, datatype: Datatype) -> list[BidsRecording]:
     for file in sorted(files, key=lambda file: (_order(file), file)):
         said = entities(file.name)
         first = said.pop("split", "1").lstrip("0") == "1"
-        if file.stem.endswith(f"_{datatype}") and _order(file) < len(SUFFIXES) and first and file.exists():
-            parts = [part for part in file.stem.split("_")[:-1] if not part.startswith("split-")]
+        stem = Path(file.name.removesuffix(".gz")).stem
+        if stem.endswith(f"_{datatype}") and _order(file) <= len(SUFFIXES) and first and file.exists():
+            parts = [part for part in stem.split("_")[:-1] if not part.startswith("split-")]
             name = "_".join(parts).replace(":", "-").replace("\\", "-")
             found.setdefault(name, BidsRecording(name, file, datatype, said))
     return [found[name] for name in sorted(found)]
 
 
 def _order(file: Path) -> int:
+    """Rank of a file among those of a recording; beyond ``len(SUFFIXES)`` it is none."""
     suffix = file.suffix.lower()
-    return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES)
+    if suffix in SUFFIXES:
+        return SUFFIXES.index(suffix)
+    return len(SUFFIXES) + (suffix not in (*UNSUPPORTED, *LED_TO))
 
 
 def sidecars(root: Path, recording: BidsRecording, ending: str, free: Collection[str] = ()) -> list[Path]:
@@ -113,7 +120,10 @@ def sidecar(root: Path, recording: BidsRecording, ending: str) -> Path | None:
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """Read a tab-separated table of the standard: no quotes, ``n/a`` where nothing is known.
+    """Read a tab-separated table of the standard: ``n/a`` where nothing is known.
+
+    Quotes around a cell, which the standard has not and spreadsheets write, are taken off; so are empty cells beyond
+    the last column.
 
     Raises:
         DataError: It is no such table; names file and line.
@@ -125,12 +135,33 @@ def read_rows(file: Path) -> Iterator[Row]:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check the file") from error
     header, *lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    columns = [name.strip() for name in header.split("\t")]
+    columns = _cells(header)
+    _check_columns(columns, file)
     for number, line in enumerate(lines, start=2):
         if not line.strip():
             continue
-        cells = [cell.strip() for cell in line.split("\t")]
+        cells = _cells(line)
+        while len(cells) > len(columns) and not cells[-1]:
+            cells.pop()
         if len(cells) != len(columns):
             raise DataError(f"{file}: line {number}: {len(cells)} cells under {len(columns)} columns; correct the row")
         known = {name: "" if cell == "n/a" else cell for name, cell in zip(columns, cells, strict=True)}
         yield Row(known, f"{file}: line {number}")
+
+
+def _cells(line: str) -> list[str]:
+    return [_unquoted(cell.strip()) for cell in line.split("\t")]
+
+
+def _unquoted(cell: str) -> str:
+    inner = cell[1:-1].replace('""', "\0")
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
+    return inner.replace("\0", '"').strip() if quoted else cell
+
+
+def _check_columns(columns: list[str], file: Path) -> None:
+    if len(columns) == 1 and (found := re.search("[,;]", columns[0])):
+        raise DataError(f"{file}: its columns are separated by {found[0]!r}, which is not supported; separate by tabs")
+    double = next((name for name in columns if name and columns.count(name) > 1), None)
+    if double:
+        raise DataError(f"{file}: column {double!r} occurs twice; remove or rename one")

@@ -9,39 +9,59 @@ from pathlib import Path
 from eeg2speech.data.readers.cues import Cue
 from eeg2speech.data.readers.events import Event
 from eeg2speech.data.reading import inside
-from eeg2speech.data.sounds import SUFFIXES
+from eeg2speech.data.sounds import SUFFIXES, UNREADABLE
 from eeg2speech.errors import DataError
-from eeg2speech.types import Condition
+from eeg2speech.types import Condition, Lost
 
 logger = logging.getLogger(__name__)
 
 
-def stimulus_cues(root: Path, events: Sequence[Event], condition: Condition, name: str) -> list[Cue]:
+def stimulus_cues(root: Path, events: Sequence[Event], condition: Condition) -> list[Cue]:
     """Sounds that ``stim_file`` names; pictures and films are passed over.
 
     Args:
         root: Folder of the dataset.
         events: Of a recording.
         condition: What the subject did meanwhile.
-        name: Of the recording, for the log.
 
     Raises:
-        DataError: A file lies outside the dataset.
+        DataError: A file lies outside the dataset, or is a sound in a format that is not read.
     """
-    cues, others = [], set()
+    cues = []
     for event in events:
         path = event.columns.get("stim_file", "")
-        if not path:
-            continue
-        if not path.lower().endswith(SUFFIXES):
-            others.add(Path(path).suffix or path)
-            continue
-        label = event.columns.get("trial_type", "")
-        sound = _stimulus(root, path, event.where)
-        cues.append(Cue(event.onset, event.duration, sound, 0.0, condition, label, "", event.where))
+        if path.lower().endswith(UNREADABLE):
+            raise DataError(
+                f"{event.where}: sounds in the format of {path!r} are not supported; convert it to one of "
+                f"{', '.join(SUFFIXES)}"
+            )
+        if path.lower().endswith(SUFFIXES):
+            label = event.columns.get("trial_type", "")
+            sound = _stimulus(root, path, event.where)
+            cues.append(Cue(event.onset, event.duration, sound, 0.0, condition, label, "", event.where))
+    return cues
+
+
+def what_stimuli_miss(events: Sequence[Event], cues: Sequence[Cue], name: str) -> list[Lost]:
+    """Warn of a recording whose ``stim_file`` names no sound, or something else.
+
+    Args:
+        events: Of the recording.
+        cues: That ``stimulus_cues`` made of them.
+        name: Of the recording.
+
+    Returns:
+        What is lost by it.
+    """
+    named = [event.columns["stim_file"] for event in events if event.columns.get("stim_file")]
+    others = {Path(path).suffix or path for path in named if not path.lower().endswith(SUFFIXES)}
     if others:
         logger.warning("%s: stimuli that are no sounds are passed over (%s)", name, ", ".join(sorted(others)))
-    return cues
+    if cues or not any("stim_file" in event.columns for event in events):
+        return []
+    if not others:
+        logger.warning("%s: no row of stim_file names a sound; kept without", name)
+    return [Lost("sound", "stim_file names no sound")]
 
 
 def _stimulus(root: Path, path: str, where: str) -> Path:

@@ -22,12 +22,13 @@ import numpy as np
 from eeg2speech.data.montage import HEAD_CENTRE
 from eeg2speech.data.raw import BaseRaw, from_array, from_mne
 from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.readers.matlab import read_mat
 from eeg2speech.data.reading import one_line, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import Channel, RawRecording, Segment, Sound, Source
+from eeg2speech.types import Channel, Lost, RawRecording, Segment, Sound, Source
 
 RADIUS = 0.095
 """Metres from the middle of the head to the electrodes, as in mne's standard heads."""
@@ -124,6 +125,10 @@ def read_brennan(file: Path, proc: Path | None, words: dict[int, list[Word]], so
     if onsets is None:
         raise DataError(f"{file}: no table {file.stem}.mat says where the sound begins; unzip proc.zip beside it")
     known = {part: onset for part, onset in sorted(onsets.items()) if part in sounds}
+    for part in sorted(sounds.keys() ^ onsets.keys()):
+        what = "no onset" if part in sounds else "no sound"
+        logger.warning("%s: there is %s of part %d; left out", file, what, part)
+        raw.lost.append(Lost("segment", f"{what} of its part", f"alice_{part:02d}"))
     for (part, onset), (later, next_onset) in pairwise(known.items()):
         if onset + sound_seconds(sounds[part]) > next_onset + AGREE:
             raise DataError(
@@ -136,11 +141,13 @@ def read_brennan(file: Path, proc: Path | None, words: dict[int, list[Word]], so
         last = min(start + sound_seconds(sounds[part]), raw.eeg.shape[1] / raw.rate)
         if last <= first:
             logger.warning("%s: part %d lies outside the recording; left out", file, part)
+            raw.lost.append(Lost("segment", "its part lies outside the recording", f"alice_{part:02d}"))
             continue
         text = " ".join(word for begin, end, word in words[part] if start + begin >= first and start + end <= last)
         stimulus = f"alice_{part:02d}"
         stimuli[stimulus] = sound_at(sounds[part])
         raw.segments.append(Segment(file.stem, first, last - first, stimulus, first - start, "listening", text=text))
+    raw.segments = raw.segments or [silent(file.stem, raw.eeg.shape[1] / raw.rate)]
     raw.stimuli = stimuli
     return raw
 

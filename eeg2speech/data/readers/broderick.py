@@ -22,7 +22,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import Envelope, RawRecording, Segment, Sound, Source
+from eeg2speech.types import Envelope, Lost, RawRecording, Segment, Sound, Source
 
 PART = "Natural Speech"
 """Part of the deposit that this reader reads; the others have the same layout and other sounds."""
@@ -122,8 +122,9 @@ def read_run(file: Path, heard: Path, recording: str, stimulus: str, unit: Unit)
         seconds = min(seconds, len(read_envelope(heard)) / ENVELOPE_RATE)
     else:
         logger.warning("%s: neither a sound nor %s; the recording serves only what needs neither", recording, heard)
+    lost = [] if stimuli or envelopes else [Lost("sound", f"{heard.name} is missing", missing=True)]
     segment = Segment(recording, 0.0, seconds, stimulus, 0.0, "listening")
-    return RawRecording(eeg, rate, channels, [segment], stimuli=stimuli, envelopes=envelopes)
+    return RawRecording(eeg, rate, channels, [segment], stimuli=stimuli, envelopes=envelopes, lost=lost)
 
 
 def read_envelope(file: Path) -> NDArray[np.float64]:

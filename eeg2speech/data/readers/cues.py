@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def stimulus_id(root: Path, sound: Path) -> str:
 
 
 def _plain_id(path: str) -> str:
+    path = unicodedata.normalize("NFC", path)  # macOS writes accents apart from their letters
     endings = sorted((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), key=len)
     plain = re.sub(r"[/\\:\x00-\x1f]", "_", path[: len(path) - len(endings[-1])] if endings else path)
     return f"_{plain}" if plain.startswith(".") or not plain else plain

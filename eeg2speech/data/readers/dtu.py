@@ -31,7 +31,7 @@ from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import RawRecording, Segment, Sound, Source
+from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
 
 TRIAL_ENDS = (191, 192)
 """Triggers that end a trial; 192 occurs in place of 191 in participant 8."""
@@ -137,13 +137,13 @@ def read_dtu(file: Path, table: Path, sounds: Path, unit: Unit) -> RawRecording:
     trials = _read_csv(table) if table.is_file() else _read_expinfo(file, table)
     recording = f"sub-{subject_number(file):02d}"
     seconds = eeg.shape[1] / rate
-    segments, lost = [], 0
+    segments, lost = [], []
     stimuli: dict[str, Sound] = {}
     event = 0
     for trial in trials:
         start = next((e for e in range(event, len(values)) if values[e] == trial.trigger), None)
         if start is None:
-            lost += 1
+            lost.append(Lost("segment", "no trigger of its trial", Path(trial.wav).stem))
             continue
         event = start + 1
         onset = (samples[start] - 1) / rate  # MATLAB counts from 1
@@ -157,10 +157,10 @@ def read_dtu(file: Path, table: Path, sounds: Path, unit: Unit) -> RawRecording:
         duration = min(duration, sound_seconds(sound))
         segments.append(Segment(recording, onset, duration, stimulus, 0.0, "listening", trial.side))
     if lost:
-        logger.warning("%s: %d of %d trials have no trigger; left out", file, lost, len(trials))
+        logger.warning("%s: %d of %d trials have no trigger; left out", file, len(lost), len(trials))
     if not segments:
         raise DataError(f"{file}: none of the {len(trials)} triggers of expinfo occurs; is {table.name} from it?")
-    return RawRecording(eeg, rate, channels, segments, stimuli=stimuli)
+    return RawRecording(eeg, rate, channels, segments, stimuli=stimuli, lost=lost)
 
 
 def _read_csv(file: Path) -> list[Trial]:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_array
 from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.readers.matlab import read_mat
 from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Condition, RawRecording, Segment, Sound, Source
+from eeg2speech.types import Condition, Lost, RawRecording, Segment, Sound, Source
 
 ELECTRODES = (
     *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4", "T8"),
@@ -130,7 +131,6 @@ def read_eav(eeg: Path, table: Path, sounds: tuple[Path, ...], recording: str, t
     raw.breaks = [samples * trial for trial in range(1, trials)]
     of_trial = _by_trial(sounds, labels)
     stimuli: dict[str, Sound] = {}
-    silent = 0
     for trial, (task, emotion) in enumerate(labels):
         if task not in tasks:
             continue
@@ -138,15 +138,17 @@ def read_eav(eeg: Path, table: Path, sounds: tuple[Path, ...], recording: str, t
         sound = of_trial.get(trial)
         if task == "speaking":
             if sound is None:
-                silent += 1
+                name = f"trial {trial + 1}"
+                raw.lost.append(Lost("segment", "speaking without its sound in Audio", name, seconds, missing=True))
                 continue
             stimulus = f"{recording}_{trial + 1:03d}"
             stimuli[stimulus] = sound_at(sound)
             seconds = min(seconds, sound_seconds(sound))
         onset = trial * samples / RATE
         raw.segments.append(Segment(recording, onset, seconds, stimulus, 0.0, TASKS[task], emotion.lower()))
-    if silent:
-        logger.warning("%s: %d trials of speaking have no sound in Audio; left out", eeg, silent)
+    if raw.lost:
+        logger.warning("%s: %d trials of speaking have no sound in Audio; left out", eeg, len(raw.lost))
+    raw.segments = raw.segments or [silent(recording, continuous.shape[1] / RATE)]
     raw.stimuli = stimuli
     return raw
 

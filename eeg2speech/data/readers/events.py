@@ -22,6 +22,7 @@ class Event:
         name: What happened: ``trial_type``, else ``value``.
         columns: Cell by column; empty where nothing is known.
         where: Table and line, for error messages.
+        sampled: True where the onset is counted in samples of the recording, which stand still while it is interrupted.
     """
 
     onset: float
@@ -29,6 +30,7 @@ class Event:
     name: str
     columns: dict[str, str]
     where: str
+    sampled: bool = False
 
 
 def read_events(file: Path) -> list[Event]:

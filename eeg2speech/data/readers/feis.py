@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.montage import electrode_positions, read_locs
-from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.base import absent, chosen, describe
+from eeg2speech.data.reading import what_is_wrong
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Channel, Condition, RawRecording, Segment, Source
+from eeg2speech.types import Channel, Condition, Lost, RawRecording, Segment, Sound, Source
 
 CONDITIONS: dict[str, Condition] = {
     "stimuli": "listening",
@@ -105,19 +106,22 @@ def feis_sources(
     for subject in chosen(folders, subjects, root / "data_eeg"):
         wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
         for phase in dict.fromkeys(phases or CONDITIONS):
+            recording = f"sub-{subject}_phase-{phase}"
             table = next(
                 (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if f.is_file()),
                 None,
             )
             if table is None:
                 if phases:
-                    logger.warning("%s: no %s.zip or %s.csv; left out", folders[subject], phase, phase)
+                    message = (
+                        f"{folders[subject]}: no {phase}.zip or {phase}.csv; download it, or leave it out of phases"
+                    )
+                    sources.append(absent(recording, subject, "", phase, message))
                 continue
-            recording = f"sub-{subject}_phase-{phase}"
             inputs = (table, *([locs] if locs else []), *wavs.values())
             load = partial(read_feis, table, recording, subject, phase, wavs, locs)
             sources.append(Source(recording, subject, "", phase, inputs, load))
-    if not sources:
+    if not any(source.inputs for source in sources):
         wanted = ", ".join(phases or CONDITIONS)
         raise DataError(f"{root / 'data_eeg'}: no participant has {wanted} as .zip or .csv; download FEIS again")
     return sources
@@ -159,8 +163,15 @@ def read_feis(
             Segment(recording, first / RATE, (last - first) / RATE, stimulus, 0.0, CONDITIONS[phase], label)
         )
     channels = [Channel(name, "eeg", *place) for name, place in zip(ELECTRODES, places, strict=True)]
-    stimuli = {f"{subject}_{label}": wavs[label] for label in set(labels.tolist()) if label in wavs}
-    return RawRecording(microvolts.T * 1e-6, RATE, channels, segments, breaks, stimuli)
+    prompts = sorted(set(labels.tolist()) - {""})
+    stimuli: dict[str, Sound] = {f"{subject}_{label}": wavs[label] for label in prompts if label in wavs}
+    silent = [label for label in prompts if label not in wavs] if CONDITIONS[phase] != "rest" else []
+    lost = []
+    if silent:
+        logger.warning("%s: data_wav has no sound of %d of its %d labels", recording, len(silent), len(prompts))
+        reason = "its sounds are not in data_wav"
+        lost = [Lost("sound" if not stimuli else "segment", reason, ", ".join(silent), missing=bool(wavs))]
+    return RawRecording(microvolts.T * 1e-6, RATE, channels, segments, breaks, stimuli, lost=lost)
 
 
 def _find_root(root: Path) -> Path:
@@ -190,12 +201,10 @@ def _open_table(table: Path, phase: str) -> Iterator[TextIO]:
                 io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream,
             ):
                 yield stream
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{table}: cut short or damaged ({error}); download it again") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{table}: is no text table ({error.reason}); download it again") from error
-    except OSError as error:
-        raise DataError(f"{table}: cannot be read ({error.strerror}); check the file") from error
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError(f"{table}: {what_is_wrong(table, error)}") from error
 
 
 def _member(archive: zipfile.ZipFile, table: Path, phase: str) -> zipfile.ZipInfo:

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Literal
 
 from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.companions import LED_TO, missing_markers, orphans, unread_format
 from eeg2speech.data.readers.cues import pair, silent
-from eeg2speech.data.readers.events import annotated_events
-from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
-from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
+from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording, placed_by_name
+from eeg2speech.data.readers.sound_rules import SoundRule, by_event, check_rules, ruled_cues
+from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
+from eeg2speech.data.readers.triggers import recorded_events
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording, Source
 
-SUFFIXES = (
-    ".vhdr", ".edf", ".bdf", ".gdf", ".set", ".fif", ".fif.gz", ".cnt", ".con", ".sqd", ".ds", ".mff", ".nxe", ".lay",
-)  # fmt: skip
 STEM = r"(?P<subject>[^/]+)$"
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,8 @@ class Files:
             session and run say who and what was recorded, e.g. (?P<subject>S\d+)/run(?P<run>\d+)$. Files that do not
             match are passed over. By default the file's name is the subject.
         subjects: Participants; all if not given.
-        sounds: Rules that say which sound belongs to what; events are the annotations of the file.
+        sounds: Rules that say which sound belongs to what; events are the annotations of the file, and its
+            triggers by their codes, e.g. event: ^65$.
         datatype: What to take: scalp EEG, intracranial EEG or MEG.
         leave_out: Names of channels that the file calls EEG but are not, e.g. [EOG1,M1].
         montage: Where electrodes are by name if the file does not say it.
@@ -72,7 +72,7 @@ class Files:
             logger.info("%s: %d of %d files do not match pattern", root, len(paths) - len(found), len(paths))
         if not found:
             what = f"none of {len(paths)} recordings matches pattern={self.pattern!r}" if paths else "no recording"
-            raise DataError(f"{self.root}: {what}; it is searched for {', '.join(SUFFIXES)}")
+            raise DataError(f"{self.root}: {what}; it is searched for {', '.join(FORMATS)}")
         keep = set(chosen(sorted({match["subject"] for _, match in found}), self.subjects, self.root))
         ids = Counter(_plain(_stem(path)) for path, _ in found)
         sources = []
@@ -106,23 +106,36 @@ class Files:
 
 
 def _paths(root: Path) -> list[str]:
-    """Recordings below a folder, relative to it, sorted; parts of split ones and of folders are left out."""
+    """Recordings below a folder, relative to it, sorted; parts of split ones and of folders are left out.
+
+    A signal without its header is among them: opening it says so.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the folder that holds the recordings")
-    found = {path.relative_to(root) for path in root.rglob("*") if path.name.lower().endswith(SUFFIXES)}
+    files = [path for path in root.rglob("*") if not _hidden(path.relative_to(root))]
+    found = {path.relative_to(root) for path in files if path.name.lower().endswith(FORMATS)}
+    found |= {path.relative_to(root) for path in orphans(files)}
     kept = []
     for path in found:
-        hidden = any(part.startswith(".") for part in path.parts)
         within = any(above in found for above in path.parents)
         part = re.fullmatch(r"(.+?)(_split-(?!0*1(_|$))\d+.*|-\d+)", path.stem) if path.suffix == ".fif" else None
         continues = part and any(other.stem.startswith(part[1]) and other != path for other in found)
-        if not (hidden or within or continues) and (root / path).exists():
+        if not (within or continues) and (root / path).exists():
             kept.append(path.as_posix())
+    others = Counter(name for path in files if (name := unread_format(path, FORMATS)))
+    if others:
+        shown = ", ".join(f"{count} {name}" for name, count in sorted(others.items()))
+        logger.warning("%s: files in formats that are not supported are passed over: %s", root, shown)
     return sorted(kept)
 
 
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def _stem(path: str) -> str:
-    ending = max((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), key=len)
+    endings = (*FORMATS, *LED_TO)
+    ending = max((suffix for suffix in endings if path.lower().endswith(suffix)), key=len)
     return path[: -len(ending)]
 
 
@@ -154,10 +167,11 @@ def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawR
     root = reader.root.expanduser()
     file = root / path
     raw = open_recording(file)
-    missing = [channel for channel in reader.leave_out or [] if channel not in raw.ch_names]
+    leave_out = [name for wanted in reader.leave_out or [] for name in numbered(raw).get(wanted, [wanted])]
+    missing = [channel for channel in leave_out if channel not in raw.ch_names]
     if missing:
         logger.warning("%s: has no channel %s, which leave_out names", file, ", ".join(missing))
-    types = {channel: "misc" for channel in reader.leave_out or [] if channel in raw.ch_names}
+    types = {channel: "misc" for channel in leave_out if channel in raw.ch_names}
     if reader.datatype == "ieeg":  # most formats cannot say that electrodes lie inside the head
         inner = {name for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True) if kind == "eeg"}
         types = dict.fromkeys(sorted(inner), "seeg") | types
@@ -165,8 +179,12 @@ def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawR
     read = decodable(raw, reader.datatype, file)
     read.channels = placed_by_name(read.channels, reader.montage, file)
     names = dict.fromkeys(("session", "run"), "") | said | {"stem": Path(_stem(path)).name, "folder": _folder(path)}
-    cues = ruled_cues(reader.sounds or [], root, path, names, annotated_events(raw, file))
-    cues = [replace(cue, onset=cue.onset + reader.onset) for cue in cues]
+    rules = reader.sounds or []
+    events = recorded_events(raw, file) if by_event(rules) else []
+    ruled = ruled_cues(rules, root, path, names, events)
+    read.lost = what_rules_miss(rules, ruled, events, name, missing_markers(file))
+    read.rules = segments_by_rule(rules, ruled)
+    cues = [replace(cue, onset=cue.onset + reader.onset) for cue in ruled.cues]
     seconds = read.eeg.shape[1] / read.rate
     read.segments, read.stimuli = pair(cues, name, seconds, read.rate, root)
     read.segments = read.segments or [silent(name, seconds)]

@@ -7,6 +7,7 @@ doi 10.1109/ICASSP.2015.7178118.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,14 @@ import numpy as np
 
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import BaseRaw, from_mne
-from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.base import absent, chosen, describe
+from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.readers.matlab import read_mat
 from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Condition, RawRecording, Segment, Sound, Source
+from eeg2speech.types import Condition, Lost, RawRecording, Segment, Sound, Source
 
 CONDITIONS: dict[str, Condition] = {
     "clearing": "rest",
@@ -78,14 +80,17 @@ class KaraOne:
             folder = folders[subject]
             signal = _signal_file(folder, self.cleaned)
             if signal is None:
-                logger.warning("%s: holds no .%s; left out", folder, "set" if self.cleaned else "cnt")
+                kind = "set" if self.cleaned else "cnt"
+                sources.append(
+                    absent(subject, subject, "", "", f"{folder}: holds no .{kind}; unpack the archive again")
+                )
                 continue
             beside = [folder / "epoch_inds.mat", *(f for f in (_labels_file(folder),) if f is not None)]
             wavs = sorted((folder / "kinect_data").glob("*.wav"))
             load = partial(read_karaone, folder, signal, subject, phases)
             fdt = [file for file in (signal.with_suffix(".fdt"),) if file.is_file() and self.cleaned]
             sources.append(Source(subject, subject, "", "", (signal, *fdt, *beside, *wavs), load))
-        if not sources:
+        if not any(source.inputs for source in sources):
             raise DataError(
                 f"{root}: no participant has a .{'set' if self.cleaned else 'cnt'}; set cleaned accordingly"
             )
@@ -129,14 +134,16 @@ def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ..
             f"{folder}: {len(labels)} labels for {len(trials)} trials of epoch_inds.mat; leave {subject} out"
         )
     stimuli: dict[str, Sound] = {}
-    lost = dict.fromkeys(phases, 0)
     for number, (trial, label) in enumerate(zip(trials, labels, strict=True)):
         wav = folder / "kinect_data" / f"{number}.wav"
         for phase in phases:
             span = trial.get(phase)
             spoken = phase in DEFAULT_PHASES
-            if span is None or span[1] > raw.eeg.shape[1] or (spoken and not wav.is_file()):
-                lost[phase] += 1
+            if span is None or span[1] > raw.eeg.shape[1]:
+                raw.lost.append(Lost("segment", f"{phase} has no usable samples", f"trial {number + 1}"))
+                continue
+            if spoken and not wav.is_file():
+                raw.lost.append(Lost("segment", f"{phase} without its sound", f"trial {number + 1}", missing=True))
                 continue
             seconds = (span[1] - span[0] + 1) / raw.rate
             stimulus = ""
@@ -147,10 +154,10 @@ def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ..
             text = "" if "/" in label else label
             onset = (span[0] - 1) / raw.rate
             raw.segments.append(Segment(subject, onset, seconds, stimulus, 0.0, CONDITIONS[phase], label, text))
-    for phase, count in lost.items():
-        if count:
-            logger.warning("%s: %d of %d trials have no %s that can be used", folder, count, len(trials), phase)
+    for reason, count in Counter(lost.reason for lost in raw.lost).items():
+        logger.warning("%s: %d of %d trials are left out: %s", folder, count, len(trials), reason)
     raw.segments.sort(key=lambda segment: segment.onset)
+    raw.segments = raw.segments or [silent(subject, raw.eeg.shape[1] / raw.rate)]
     raw.stimuli = stimuli
     return raw
 

@@ -20,12 +20,13 @@ from typing import Any
 import mne
 
 from eeg2speech.data.raw import BaseRaw, from_mne
-from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.base import absent, chosen, describe
+from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import RawRecording, Segment, Sound, Source
+from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
 
 SUFFIXES = (".con", ".sqd", ".fif")
 LONGEST = 2000
@@ -87,11 +88,12 @@ class MegMasc:
             stem = events.name.removesuffix("_events.tsv")
             signal = next((f for s in SUFFIXES if (f := events.with_name(f"{stem}_meg{s}")).is_file()), None)
             if signal is None:
-                logger.warning("%s: no %s_meg.con beside it; left out", events, stem)
+                message = f"{events}: no {stem}_meg.con beside it; download it"
+                sources.append(absent(stem, subject, session, task, message))
                 continue
             load = partial(read_meg_masc, root, signal, events, stem)
             sources.append(Source(stem, subject, session, task, (signal, events, *sounds), load))
-        if not sources:
+        if not any(source.inputs for source in sources):
             raise DataError(f"{root}: none of the recordings asked for has a .con file; download them")
         return sources
 
@@ -148,11 +150,16 @@ def read_meg_masc(root: Path, signal: Path, events: Path, recording: str) -> Raw
         first = max(event.onset, 0.0)
         if stop <= first:
             logger.warning("%s: %s lies outside the recording; left out", where, name)
+            found.lost.append(Lost("segment", "its sound lies outside the recording", name))
             continue
         stimuli[file.stem] = sound_at(file)
         text = " ".join(str(word.about.get("word", "")) for word in words if first <= word.onset < stop)
         offset = start + first - event.onset
         found.segments.append(Segment(recording, first, stop - first, file.stem, offset, "listening", text=text))
+    if not played:
+        logger.warning("%s: has no rows of sounds; the recording is kept without", events)
+        found.lost.append(Lost("sound", "its table of events has no sounds"))
+    found.segments = found.segments or [silent(recording, end)]
     found.stimuli = stimuli
     return found
 

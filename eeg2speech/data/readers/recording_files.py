@@ -9,18 +9,25 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mne
 from mne.io import BaseRaw
 
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_mne
+from eeg2speech.data.readers.companions import check_format, missing_markers
+from eeg2speech.data.readers.triggers import NAME as TRIGGERS
 from eeg2speech.data.reading import one_line, reading
 from eeg2speech.errors import DataError
-from eeg2speech.types import Channel, RawRecording
+from eeg2speech.types import DECODABLE, Channel, RawRecording
 
 KINDS = {"eeg": ("eeg",), "ieeg": ("seeg", "ecog"), "meg": ("mag", "grad")}
 """Channel types that are decoded from, by what was recorded."""
+FORMATS = (
+    ".vhdr", ".edf", ".bdf", ".gdf", ".set", ".fif", ".fif.gz", ".cnt", ".con", ".sqd", ".ds", ".mff", ".nxe", ".lay",
+)  # fmt: skip
+"""Suffixes of what is read."""
 SIGNATURES = {".edf": b"0 ", ".bdf": b"\xffBIOSEMI", ".gdf": b"GDF"}
 """First bytes of formats whose readers take any bytes for samples."""
 DECORATION = re.compile(r"^EEG[ _]+|[ _-]+(REF|LE|AR|AVG|CE)$", re.IGNORECASE)
@@ -33,25 +40,53 @@ def open_recording(file: Path) -> BaseRaw:
     """Open a recording and leave its signal in the file.
 
     Raises:
-        DataError: It is missing, damaged, empty, or not what its suffix says.
+        DataError: It is missing, damaged, empty, not what its suffix says, or of a format that is not read.
     """
     if not file.exists():
         raise DataError(f"{file}: missing; download it again")
+    check_format(file, FORMATS)
     with reading(file):
         _check_signature(file)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            if file.suffix.lower() in (".fif", ".gz"):
-                raw = mne.io.read_raw_fif(file, allow_maxshield=True, verbose="ERROR")
-            else:
-                raw = mne.io.read_raw(file, verbose="WARNING")  # below, it would keep its warnings to itself
+            raw = _read(file)
         for text in dict.fromkeys(one_line(warning.message) for warning in caught):
             # a recording that is shorter than its header says is worth a word, most other warnings are not
             level = logging.WARNING if "does not match the file size" in text else logging.INFO
             logger.log(level, "%s: %s", file, text)
         if not raw.n_times > 0 or not float(raw.info["sfreq"]) > 0:
             raise DataError(f"{file}: holds no samples; download it again, or leave it out")
-    _refuse_duplicates(raw, [one_line(warning.message) for warning in caught], file)
+        if markers := missing_markers(file):
+            logger.warning("%s: its markers, %s, are missing; read without them", file, markers.name)
+    _note_doubled(raw, [one_line(warning.message) for warning in caught])
+    return raw
+
+
+def _read(file: Path) -> BaseRaw:
+    """What mne makes of a file, with channels of triggers as such, also where the file does not give types.
+
+    Annotations of EDF that are not in UTF-8, as the format asks for, are in Latin-1.
+    """
+    options: dict[str, Any] = {"verbose": "WARNING"}  # below, it would keep its warnings to itself
+    if file.suffix.lower() in (".fif", ".gz"):
+        options = {"verbose": "ERROR", "allow_maxshield": True}
+    try:
+        raw = mne.io.read_raw(file, **options)
+    except Exception as error:
+        if "encoding='latin1'" not in str(error):
+            raise
+        logger.warning("%s: its annotations are not in UTF-8; they are read as Latin-1", file)
+        options["encoding"] = "latin1"
+        raw = mne.io.read_raw(file, **options)
+    types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+    triggers = [name for name, kind in types.items() if kind == "eeg" and TRIGGERS.fullmatch(name.strip())]
+    if triggers:
+        logger.warning("%s: by its name, %s is a channel of triggers, not EEG", file, ", ".join(triggers))
+        if file.suffix.lower() in SIGNATURES:
+            # the rate of all channels is that of the fastest one which is not told to be one of triggers
+            known = [name for name, kind in types.items() if kind == "stim"]
+            raw = mne.io.read_raw(file, stim_channel=known + triggers, **options)
+        raw.set_channel_types(dict.fromkeys(triggers, "stim"), on_unit_change="ignore", verbose="ERROR")
     return raw
 
 
@@ -67,34 +102,43 @@ def _check_signature(file: Path) -> None:
         raise DataError(f"{file}: is no {file.suffix.lower()[1:].upper()} file: {advice}")
 
 
-def _refuse_duplicates(raw: BaseRaw, messages: Sequence[str], file: Path) -> None:
-    """Refuse names that occur twice among channels that are decoded from.
+def _note_doubled(raw: BaseRaw, messages: Sequence[str]) -> None:
+    """Keep in ``info["temp"]`` which names occur twice in the file; the library has numbered them."""
+    doubled = [name for text in messages if "not unique" in text for name in re.findall(r"'([^']*)'", text)]
+    raw.info["temp"] = {
+        name: [c for c in raw.ch_names if re.fullmatch(re.escape(name) + r"-\d+", c)] for name in doubled
+    }
 
-    The library numbers them, so that they would be taken for different electrodes without a place.
-    """
-    for text in messages:
-        if "not unique" in text:
-            doubled = re.findall(r"'([^']*)'", text)
-            types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
-            for name in doubled:
-                kinds = {kind for channel, kind in types.items() if channel.startswith(f"{name}-")}
-                if kinds & {kind for group in KINDS.values() for kind in group}:
-                    raise DataError(f"{file}: channel name {name!r} occurs more than once; rename one of the channels")
+
+def numbered(raw: BaseRaw) -> dict[str, list[str]]:
+    """Names that occur more than once in the file, and what the channels are called in ``raw``, in their order."""
+    found: dict[str, list[str]] = raw.info["temp"] or {}
+    return found
+
+
+def _refuse_doubled(raw: BaseRaw, read: RawRecording, file: Path) -> None:
+    """Refuse two channels of one name that are decoded from: they would be taken for electrodes without a place."""
+    taken = {channel.name for channel in read.channels if channel.type in DECODABLE}
+    for name, channels in numbered(raw).items():
+        if len(taken.intersection(channels)) > 1:
+            raise DataError(f"{file}: channel name {name!r} occurs more than once; rename one of the channels")
 
 
 def decodable(raw: BaseRaw, datatype: str, file: Path) -> RawRecording:
     """Take the channels of a kind, whose signal stays in the file.
 
     Raises:
-        DataError: There is none.
+        DataError: There is none, or two of one name.
     """
     try:
         with reading(file):  # types of channels are looked up here, and may be none in a damaged file
-            return from_mne(raw, KINDS[datatype], lazily=True, beside=("eog",) if datatype == "eeg" else ())
+            read = from_mne(raw, KINDS[datatype], lazily=True, beside=("eog",) if datatype == "eeg" else ())
     except DataError as error:
         if str(file) in str(error):
             raise
         raise DataError(f"{file}: {error}") from error
+    _refuse_doubled(raw, read, file)
+    return read
 
 
 def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> list[Channel]:

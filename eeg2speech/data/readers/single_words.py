@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.readers.base import chosen, describe
+from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.reading import reading
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Channel, RawRecording, Segment, Sound, Source
+from eeg2speech.types import Channel, Lost, RawRecording, Segment, Sound, Source
 
 RATE, SOUND_RATE = 1024.0, 48000.0
 """Samples per second that the authors give; the files have the time of every sample on a recorder's clock instead."""
@@ -139,7 +140,11 @@ def read_single_words(file: Path, channels: Path, places: Path | None, recording
         stimuli[stimulus] = partial(read_sound, file, *span, sound_rate, peak)
         label = words if parts == 0 else ""
         segments.append(Segment(recording, first, end - first, stimulus, 0.0, "overt", label, words))
-    return RawRecording(eeg, rate, _channels(names, places), segments, stimuli=stimuli)
+    lost = []
+    if not segments:
+        logger.warning("%s: shows no words while sound and EEG were recorded; kept without a sound", file)
+        lost, segments = [Lost("sound", "no words are shown")], [silent(recording, eeg.shape[1] / rate)]
+    return RawRecording(eeg, rate, _channels(names, places), segments, stimuli=stimuli, lost=lost)
 
 
 def read_sound(file: Path, first: int, last: int, rate: float, peak: float) -> tuple[NDArray[np.float32], float]:

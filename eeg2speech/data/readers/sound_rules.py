@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
@@ -60,20 +60,42 @@ def check_rules(rules: Sequence[SoundRule]) -> None:
         ConfigError: An expression or a template is malformed; names the rule and the field.
     """
     for number, rule in enumerate(rules):
-        for field in REGULAR:
+        for key in REGULAR:
             try:
-                re.compile(getattr(rule, field) or "")
+                re.compile(getattr(rule, key) or "")
             except re.error as error:
-                value = getattr(rule, field)
-                raise ConfigError(f"sounds[{number}].{field}={value!r}: no regular expression ({error})") from error
-        for field in TEMPLATES:
-            if isinstance(template := getattr(rule, field), str):
-                _names(template, f"sounds[{number}].{field}")
+                value = getattr(rule, key)
+                raise ConfigError(f"sounds[{number}].{key}={value!r}: no regular expression ({error})") from error
+        for key in TEMPLATES:
+            if isinstance(template := getattr(rule, key), str):
+                _names(template, f"sounds[{number}].{key}")
+
+
+def by_event(rules: Sequence[SoundRule]) -> bool:
+    """Whether a rule asks for events."""
+    return any(rule.event is not None for rule in rules)
+
+
+@dataclass
+class Ruled:
+    """What rules find in a recording.
+
+    Attributes:
+        cues: In the order of the events.
+        found: How many cues each rule made.
+        fitting: Rules whose ``match`` is found in the recording's path.
+        passed: Events that lack a number that their rule asks for.
+    """
+
+    cues: list[Cue] = field(default_factory=list)
+    found: list[int] = field(default_factory=list)
+    fitting: list[int] = field(default_factory=list)
+    passed: list[Event] = field(default_factory=list)
 
 
 def ruled_cues(
     rules: Sequence[SoundRule], root: Path, path: str, names: Mapping[str, str], events: Sequence[Event]
-) -> list[Cue]:
+) -> Ruled:
     """Apply rules to a recording.
 
     An event that lacks a number its rule asks for (``n/a`` in the table) is passed over.
@@ -89,17 +111,21 @@ def ruled_cues(
         ConfigError: A template is malformed or names what there is not.
         DataError: A filled-in template leads out of the dataset or is no number.
     """
+    ruled = Ruled(found=[0] * len(rules))
     cues: dict[int, Cue] = {}
     taken: set[int] = set()
     for number, rule in enumerate(rules):
         found = re.search(rule.match, path)
         if not found:
             continue
+        ruled.fitting.append(number)
         known = {**names, **_groups(found)}
         if rule.event is None:
             if not taken:
                 cue = _cue(rule, f"sounds[{number}]", root, known, None, path)
-                return [cue] if cue else []
+                ruled.cues = [cue] if cue else []
+                ruled.found[number] = len(ruled.cues)
+                return ruled
             continue
         for index, event in enumerate(events):
             if index not in taken and (hit := re.search(rule.event, event.name)):
@@ -108,7 +134,11 @@ def ruled_cues(
                 cue = _cue(rule, f"sounds[{number}]", root, known, event, event.where)
                 if cue:
                     cues[index] = cue
-    return [cues[index] for index in sorted(cues)]
+                    ruled.found[number] += 1
+                else:
+                    ruled.passed.append(event)
+    ruled.cues = [cues[index] for index in sorted(cues)]
+    return ruled
 
 
 def _cue(

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from eeg2speech.data.raw import from_mne
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
+from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.readers.packed import read_packed
 from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import Envelope, RawRecording, Segment, Sound, Source
+from eeg2speech.types import Envelope, Lost, RawRecording, Segment, Sound, Source
 
 PUBLISHED_RATE = 64.0
 PUBLISHED_NAME = re.compile(r"(?P<run>sub-(?P<subject>[^_]+)_.+)_desc-preproc-audio-(?P<stimulus>.+)_eeg")
@@ -119,7 +120,11 @@ def read_raw_run(file: Path, root: Path, recording: str) -> RawRecording:
     if late is not None:
         raise DataError(f"{events}: onset {late.onset:g} s lies outside {file.name} of {seconds:.1f} s; leave it out")
     segments = [replace(segment, duration=min(segment.duration, seconds - segment.onset)) for segment in segments]
-    return replace(recorded, segments=segments, stimuli=stimuli)
+    lost = []
+    if not segments:
+        logger.warning("%s: has no rows of sounds; the recording is kept without", events)
+        lost, segments = [Lost("sound", "its events.tsv has no sounds")], [silent(recording, seconds)]
+    return replace(recorded, segments=segments, stimuli=stimuli, lost=lost)
 
 
 def read_published(file: Path, root: Path, recording: str, run: str, stimulus: str) -> RawRecording:

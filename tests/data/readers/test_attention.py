@@ -211,7 +211,9 @@ def test_trials_without_trigger_are_left_out_and_a_foreign_table_is_refused(tmp_
     table = root / "EEG" / "S1.csv"
     text = table.read_text()
     table.write_text(text.replace(",,3", ",,44"))
-    assert len(DtuAttention(root).sources()[0].load().segments) == 2
+    raw = DtuAttention(root).sources()[0].load()
+    assert len(raw.segments) == 2
+    assert [(lost.what, lost.reason) for lost in raw.lost] == [("segment", "no trigger of its trial")]
     assert "1 of 3 trials have no trigger" in caplog.text
     table.write_text(text.replace(",7", ",55").replace(",,3", ",,44"))
     with pytest.raises(DataError, match=r"none of the 3 triggers of expinfo occurs; is S1\.csv from it"):

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import shutil
 import tempfile
 import warnings
@@ -513,3 +514,60 @@ def test_published_brainvision_recording_is_read():
     assert place(raw, "Fp1") == pytest.approx((-0.0374127, 0.1110214, 0.0498709), abs=1e-6)
     assert all(np.isfinite(channel.z) for channel in raw.channels if channel.type == "eeg")
     assert (raw.segments[0].duration, raw.segments[0].condition) == (2.0, "rest")
+
+
+def write_doubled(root, *types):
+    """A recording with two channels called ``-``, and a table with a row for each of the types given."""
+    folder = root / "sub-01" / "eeg"
+    file = write_recording(folder / "sub-01_task-x_eeg.edf", volts(3), ("Cz", "D1", "D2"))
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"D1".ljust(16), b"-".ljust(16), 1).replace(b"D2".ljust(16), b"-".ljust(16), 1))
+    rows = [{"name": "Cz", "type": "EEG"}, *({"name": "-", "type": kind} for kind in types)]
+    write_tsv(folder / "sub-01_task-x_channels.tsv", rows)
+    return root
+
+
+@pytest.mark.parametrize(("types", "taken"), [(["MISC"], [0]), (["MISC", "MISC"], [0]), (["MISC", "EEG"], [0, 2])])
+def test_doubled_names_of_channels_that_are_not_taken_do_no_harm(tmp_path, types, taken):
+    raw = load(write_doubled(tmp_path, *types))
+    np.testing.assert_allclose(raw.eeg[EVERYTHING], volts(3)[taken], atol=3e-9)
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [(["EEG"], "channel name '-' occurs more than once"), (["MISC"] * 3, "line 4: channel '-' occurs twice")],
+)
+def test_doubled_names_of_electrodes_are_refused(tmp_path, types, message):
+    with pytest.raises(DataError, match=message):
+        load(write_doubled(tmp_path, *types))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sub-02_task-x_ieeg.nwb", "format .nwb is not supported; convert it to one of"),
+        ("sub-02_task-x_ieeg.bdf.gz", "format .bdf.gz is not supported"),
+        ("sub-02_task-x_ieeg", "a recording without a suffix (4D/BTi?) is not supported"),
+        ("sub-02_task-x_ieeg.eeg", "sub-02_task-x_ieeg.vhdr, by way of which it is read, is missing"),
+        ("sub-02_task-x_ieeg.fdt", "sub-02_task-x_ieeg.set, by way of which it is read, is missing"),
+    ],
+)
+def test_a_recording_that_is_not_read_is_no_silence(tmp_path, name, message):
+    write_recording(tmp_path / "sub-01" / "ieeg" / "sub-01_task-x_ieeg.edf", volts())
+    file = tmp_path / "sub-02" / "ieeg" / name
+    file.parent.mkdir(parents=True)
+    file.touch()
+    first, second = Bids(tmp_path).sources()
+    assert (first.recording, second.recording) == ("sub-01_task-x", "sub-02_task-x")
+    with pytest.raises(DataError, match=re.escape(message)):
+        second.load()
+
+
+def test_landmarks_that_are_not_known_leave_the_positions_as_they_are(tmp_path):
+    root = write_bids(tmp_path / "bids", ONE)
+    places = [{"name": name, "x": 0.01 * k, "y": 0.02, "z": 0.09} for k, name in enumerate(NAMES)]
+    write_tsv(beside(root, "electrodes.tsv"), places)
+    for marks in ("n/a", {"NAS": "n/a", "LPA": "n/a", "RPA": "n/a"}, {"NAS": ["n/a", "n/a", "n/a"]}, None, []):
+        said = {"EEGCoordinateSystem": "CapTrak", "EEGCoordinateUnits": "m", "AnatomicalLandmarkCoordinates": marks}
+        beside(root, "coordsystem.json").write_text(json.dumps(said))
+        assert load(root).channels[3].x == pytest.approx(0.03)

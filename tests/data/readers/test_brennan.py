@@ -102,7 +102,9 @@ def test_without_a_table_or_plain_triggers_nothing_is_guessed(tmp_path, release)
 def test_tables_that_contradict_themselves_or_the_sounds_are_refused(tmp_path):
     root = write_brennan(tmp_path / "alice")
     write_proc(root / "proc" / "S01.mat", renumber=-9)  # parts 10 to 12: there is no sound of theirs
-    assert load(root).segments == []
+    read = load(root)
+    assert [(s.onset, s.stimulus, s.condition) for s in read.segments] == [(0.0, "", "rest")]
+    assert {(lost.name, lost.reason) for lost in read.lost} >= {("alice_01", "no onset of its part")}
     table = brennan.read_mat(root / "proc" / "S01.mat", ["proc"])["proc"]["trl"]
     table[:6, 3] = 2  # words of part 1 in part 2
     table[6:, 3] = 2

@@ -67,6 +67,9 @@ def test_runs_without_envelope_keep_the_stimulus_and_say_so(root, caplog):
     assert raw.segments[0].stimulus == "audio1"
     assert not raw.envelopes
     assert "neither a sound nor" in caplog.text
+    assert [(lost.what, lost.reason, lost.missing) for lost in raw.lost] == [
+        ("sound", "audio1_128Hz.mat is missing", True)
+    ]
 
 
 @versions

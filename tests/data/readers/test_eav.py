@@ -64,7 +64,9 @@ def test_muscles_are_warned_of(root, caplog):
 def test_a_sound_that_contradicts_the_labels_is_refused_and_a_missing_one_left_out(root, caplog):
     folder = root / "subject1" / "Audio"
     (folder / "002_Trial_02_Speaking_Neutral_Aud.wav").unlink()
-    assert [s.stimulus for s in load(root).segments] == ["subject01_004", "subject01_006", "subject01_008"]
+    raw = load(root)
+    assert [s.stimulus for s in raw.segments] == ["subject01_004", "subject01_006", "subject01_008"]
+    assert [(lost.what, lost.name, lost.missing) for lost in raw.lost] == [("segment", "trial 2", True)]
     assert "1 trials of speaking have no sound" in caplog.text
     sound = folder / "004_Trial_02_Speaking_Sadness_aud.wav"
     sound.rename(folder / "004_Trial_02_Speaking_Anger_aud.wav")

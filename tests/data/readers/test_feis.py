@@ -95,10 +95,41 @@ def test_unzipped_tables_a_folder_above_and_missing_positions_are_fine(tmp_path)
     assert np.isfinite([channel.z for channel in raw.channels]).all()
 
 
-def test_a_requested_phase_that_one_participant_lacks_is_left_out_and_said(root, caplog):
+def test_a_requested_phase_that_one_participant_lacks_fails(root):
     (root / "data_eeg" / "02" / "thinking.zip").unlink()
-    assert [s.subject for s in feis_sources(root, phases=["thinking"])] == ["01"]
-    assert "no thinking.zip" in caplog.text
+    first, second = feis_sources(root, phases=["thinking"])
+    assert first.load().lost == []
+    with pytest.raises(DataError, match=r"02: no thinking\.zip or thinking\.csv; download it"):
+        second.load()
+    assert [s.subject for s in feis_sources(root) if s.run == "thinking"] == ["01"]
+
+
+@pytest.mark.parametrize(
+    ("local", "central", "value", "message"),
+    [(8, 10, 99, "is of a kind that is not supported"), (6, 8, 1, "is encrypted, which is not supported")],
+)
+def test_zips_of_other_kinds_are_not_called_damaged(root, local, central, value, message):
+    table = root / "data_eeg" / "02" / "thinking.zip"
+    with zipfile.ZipFile(table, "w") as archive:
+        archive.writestr("thinking.csv", "Time:256Hz")
+    content = bytearray(table.read_bytes())
+    content[content.find(b"PK\x03\x04") + local] = content[content.find(b"PK\x01\x02") + central] = value
+    table.write_bytes(content)  # packed by another method, or encrypted
+    with pytest.raises(DataError, match=rf"thinking\.zip: {message}"):
+        feis_sources(root, phases=["thinking"])[1].load()
+
+
+def test_labels_without_sounds_are_named_unless_they_are_rest(root, caplog):
+    wavs = root / "data_wav" / "01" / "wavs"
+    gone = sorted(wavs.glob("*.wav"))[0]
+    gone.unlink()
+    (raw,) = [s.load() for s in feis_sources(root, phases=["thinking"], subjects=["01"])]
+    assert [(lost.what, lost.name, lost.missing) for lost in raw.lost] == [("segment", gone.stem, True)]
+    for wav in wavs.glob("*.wav"):
+        wav.unlink()
+    (raw,) = [s.load() for s in feis_sources(root, phases=["thinking"], subjects=["01"])]
+    assert [(lost.what, lost.missing) for lost in raw.lost] == [("sound", False)]
+    assert "sub-01_phase-thinking: data_wav has no sound of" in caplog.text
 
 
 def test_selections_that_find_nothing_say_so(root, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
+import scipy.io
 from bids_files import NAMES, RATE, volts, write_recording, write_sound
 
 from eeg2speech.data.readers.files import Files
@@ -156,3 +157,114 @@ def test_published_eeglab_file_is_read():
     assert first.name == "FPz"
     assert (first.x, first.y, first.z) == pytest.approx((0.0, 0.0999779, -0.0021016), abs=1e-6)
     assert 1e-6 < np.median(np.abs(raw.eeg[EVERYTHING])) < 1e-4
+
+
+def write_set(file, trials=1, data="a.fdt"):
+    """EEGLAB file of some electrodes whose signal is elsewhere, or which holds epochs."""
+    places = np.array([(name,) for name in NAMES], dtype=[("labels", object)])
+    held = np.zeros((6, 100, trials), "f4") if trials > 1 else data
+    empty = dict.fromkeys(("event", "epoch", "icawinv", "icasphere", "icaweights"), np.array([]))
+    fields = {"setname": "", "nbchan": 6.0, "trials": float(trials), "pnts": 100.0, "srate": 100.0, "xmin": 0.0}
+    scipy.io.savemat(file, {"EEG": {**fields, **empty, "xmax": 1.0, "data": held, "chanlocs": places}}, appendmat=False)
+
+
+def epochs(tmp_path):
+    data = np.random.default_rng(0).normal(0, 1e-5, (5, 6, 100))
+    mne.EpochsArray(data, mne.create_info(list(NAMES), RATE, "eeg"), verbose="ERROR").save(
+        tmp_path / "a-epo.fif", verbose="ERROR"
+    )
+
+
+def without_a_part(tmp_path):
+    raw = mne.io.RawArray(volts(20, 60_000), mne.create_info(20, 1000.0, "eeg"), verbose="ERROR")
+    raw.save(tmp_path / "a_raw.fif", split_size="2MB", verbose="ERROR")
+    (tmp_path / "a_raw-2.fif").unlink()
+
+
+def renamed(tmp_path):
+    write_recording(tmp_path / "orig.vhdr", volts())
+    for file in list(tmp_path.iterdir()):
+        file.rename(file.with_name(file.name.replace("orig", "S1")))
+
+
+def without(suffix, gone):
+    def write(tmp_path):
+        write_recording(tmp_path / f"a{suffix}", volts())
+        (tmp_path / f"a{gone}").unlink()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: write_set(path / "a.set"), r"a\.set: .*a\.fdt, which it needs, is missing; download it"),
+        (lambda path: write_set(path / "a.set", 10), r"a\.set: holds 10 epochs, which are not supported; export the"),
+        (epochs, r"a-epo\.fif: holds no continuous recording but epochs, .* which are not supported"),
+        (without_a_part, r"a_raw\.fif: its part .*a_raw-2\.fif is missing; download it"),
+        (renamed, r"S1\.vhdr: .*orig\.eeg, which it needs, cannot be read .* correct the name inside S1\.vhdr"),
+        (without(".vhdr", ".eeg"), r"a\.vhdr: .*a\.eeg, which it needs, cannot be read"),
+        (without(".vhdr", ".vhdr"), r"a\.eeg: a\.vhdr, by way of which it is read, is missing; download it"),
+        (lambda path: (path / "a.fdt").touch(), r"a\.fdt: a\.set, by way of which it is read, is missing"),
+        (lambda path: (path / "a.ds").mkdir(), r"a\.ds: .*a\.res4, which it needs, is missing"),
+    ],
+)
+def test_what_is_missing_or_not_supported_is_not_called_damaged(tmp_path, write, message):
+    write(tmp_path)
+    (source,) = Files(tmp_path).sources()
+    with pytest.raises(DataError, match=message) as error:
+        source.load()
+    assert "damaged" not in str(error.value)
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.mff").mkdir()
+    missing = "For reading EGI MFF data to work, the module mffpy is needed, but it could not be imported."
+    monkeypatch.setattr(mne.io, "read_raw", lambda *_, **__: (_ for _ in ()).throw(RuntimeError(missing)))
+    with pytest.raises(DataError, match=r"a\.mff: reading it needs a package that is not installed; pip install mffpy"):
+        Files(tmp_path).sources()[0].load()
+
+
+def test_formats_that_are_not_read_are_named_and_headers_that_name_their_signal_found(tmp_path, caplog):
+    write_recording(tmp_path / "a.edf", volts())
+    write_recording(tmp_path / "orig.vhdr", volts()).rename(tmp_path / "b.vhdr")  # and names orig.eeg
+    for name in ("c.xdf", "d.bdf.gz", "e.txt.gz", "f.mat", ".g.xdf"):
+        (tmp_path / name).touch()
+    assert [source.recording for source in Files(tmp_path).sources()] == ["a", "b"]
+    assert caplog.messages == [
+        f"{tmp_path}: files in formats that are not supported are passed over: 1 .bdf.gz, 1 .xdf"
+    ]
+
+
+def test_annotations_in_latin_1_are_read(tmp_path, caplog):
+    info = mne.create_info(["Fp1", "Cz"], RATE, "eeg")
+    raw = mne.io.RawArray(volts(2), info, verbose="ERROR")
+    raw.set_annotations(mne.Annotations([2.0], [0.0], ["geh#rt"]))
+    mne.export.export_raw(tmp_path / "a.edf", raw, verbose="ERROR")
+    file = tmp_path / "a.edf"
+    file.write_bytes(file.read_bytes().replace(b"geh#rt", "gehört".encode("latin-1")))
+    write_sound(tmp_path / "a.wav", 1.0)
+    (source,) = Files(tmp_path, sounds=[SoundRule(event="gehört", sound="a.wav")]).sources()
+    assert [(s.onset, s.duration) for s in source.load().segments] == [(2.0, 1.0)]
+    assert f"{file}: its annotations are not in UTF-8; they are read as Latin-1" in caplog.messages
+
+
+DOUBLED = ("Fp1", "-", "Cz", "-", "EKG")
+
+
+def rename_in_edf(file):
+    """Give two channels of an EDF file, called D1 and D2, one name."""
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"D1".ljust(16), b"-".ljust(16), 1).replace(b"D2".ljust(16), b"-".ljust(16), 1))
+
+
+def test_doubled_names_matter_among_channels_that_are_taken_only(tmp_path, caplog):
+    eeg = volts(5)
+    file = write_recording(tmp_path / "a.edf", eeg, ("Fp1", "D1", "Cz", "D2", "EKG"))
+    rename_in_edf(file)
+    raw = Files(tmp_path, leave_out=["-", "EKG"]).sources()[0].load()
+    assert [channel.name for channel in raw.channels] == ["Fp1", "Cz"]
+    np.testing.assert_allclose(raw.eeg[EVERYTHING], eeg[[0, 2]], atol=3e-9)
+    assert not [record for record in caplog.records if record.name.startswith("eeg2speech")]
+    with pytest.raises(DataError, match=r"a\.edf: channel name '-' occurs more than once; rename one of the channels"):
+        Files(tmp_path, leave_out=["EKG"]).sources()[0].load()

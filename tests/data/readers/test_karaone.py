@@ -70,7 +70,8 @@ def test_doubled_and_missing_entries_cost_their_trial_only(root, caplog):
     raw = load(root, phases=["speaking"])
     assert [s.stimulus for s in raw.segments] == ["MM05_002", "MM05_003"]
     assert [s.onset for s in raw.segments] == pytest.approx([(of[k]["speaking"][0] - 1) / RATE for k in (2, 3)])
-    assert "2 of 4 trials have no speaking that can be used" in caplog.text
+    assert "2 of 4 trials are left out: speaking has no usable samples" in caplog.text
+    assert [lost.name for lost in raw.lost if not lost.missing] == ["trial 1", "trial 2"]
 
 
 def test_missing_sounds_and_trials_beyond_the_recording_are_left_out(root, caplog):
@@ -81,7 +82,16 @@ def test_missing_sounds_and_trials_beyond_the_recording_are_left_out(root, caplo
     soundfile.write(folder / "kinect_data" / "4.wav", np.zeros(1600), 16000)
     raw = load(root)
     assert sorted(raw.stimuli) == ["MM05_000", "MM05_002", "MM05_003"]
-    assert "2 of 5 trials have no thinking" in caplog.text
+    assert "1 of 5 trials are left out: thinking without its sound" in caplog.text
+    assert {(lost.name, lost.reason, lost.missing) for lost in raw.lost} == {
+        ("trial 2", "thinking without its sound", True),
+        ("trial 2", "speaking without its sound", True),
+        ("trial 5", "thinking has no usable samples", False),
+        ("trial 5", "speaking has no usable samples", False),
+    }
+    for sound in (folder / "kinect_data").glob("*.wav"):
+        sound.unlink()
+    assert [(s.stimulus, s.condition) for s in load(root).segments] == [("", "rest")]
 
 
 def test_labels_come_from_the_features_where_the_text_is_missing_and_must_fit(root):
@@ -96,7 +106,7 @@ def test_labels_come_from_the_features_where_the_text_is_missing_and_must_fit(ro
         load(root)
 
 
-def test_participants_at_any_depth_and_what_they_lack(tmp_path, caplog):
+def test_participants_at_any_depth_and_what_they_lack(tmp_path):
     root = write_karaone(tmp_path / "kara", subjects=("P02", "MM05"), trials=2)
     sources = KaraOne(root).sources()
     assert [s.recording for s in sources] == ["MM05", "P02"]
@@ -104,8 +114,9 @@ def test_participants_at_any_depth_and_what_they_lack(tmp_path, caplog):
         *("Acquisition 232 Data.cnt", "epoch_inds.mat", "labels.txt", "0.wav", "1.wav")
     }
     (root / "data" / "P02" / "Acquisition 232 Data.cnt").unlink()
-    assert [s.recording for s in KaraOne(root).sources()] == ["MM05"]
-    assert "P02: holds no .cnt; left out" in caplog.text
+    lacking = KaraOne(root).sources()[1]
+    with pytest.raises(DataError, match=r"P02: holds no \.cnt; unpack the archive again"):
+        lacking.load()
     with pytest.raises(DataError, match=r"no participant has a \.set; set cleaned accordingly"):
         KaraOne(root, cleaned=True).sources()
     with pytest.raises(DataError, match="no participant 'MM99'; it holds MM05, P02"):

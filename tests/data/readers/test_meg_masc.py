@@ -50,7 +50,7 @@ def test_sensors_are_magnetometers_in_teslas_with_positions(root):
     assert raw.channels[0].x == pytest.approx(0.1, abs=1e-6)
 
 
-def test_recordings_are_listed_by_participant_session_and_story(tmp_path, caplog):
+def test_recordings_are_listed_by_participant_session_and_story(tmp_path):
     root = write_meg_masc(tmp_path / "masc", sessions=("0", "1"), tasks=("0", "1"), sounds=1)
     sources = MegMasc(root).sources()
     assert len(sources) == 8
@@ -61,8 +61,9 @@ def test_recordings_are_listed_by_participant_session_and_story(tmp_path, caplog
     ]
     assert {s.session for s in MegMasc(root, subjects=[2], sessions=[1]).sources()} == {"1"}
     (root / "sub-01" / "ses-0" / "meg" / "sub-01_ses-0_task-1_meg.fif").unlink()
-    assert len(MegMasc(root).sources()) == 7
-    assert "no sub-01_ses-0_task-1_meg.con beside it; left out" in caplog.text
+    lacking = MegMasc(root).sources()[1]
+    with pytest.raises(DataError, match=r"no sub-01_ses-0_task-1_meg\.con beside it; download it"):
+        lacking.load()
 
 
 def test_kit_files_go_to_the_kit_reader(root, monkeypatch):
@@ -152,3 +153,11 @@ def test_signals_cut_short_anywhere_raise_data_errors_only(root, keep):
     with suppress(DataError):  # a FIF file's whole buffers may still be read
         load(root)
     file.write_bytes(content)
+
+
+def test_a_table_without_sounds_keeps_the_recording_and_is_named(root, caplog):
+    events(root).write_text("onset\tduration\ttrial_type\n")
+    raw = load(root)
+    assert [(s.onset, s.duration, s.stimulus, s.condition) for s in raw.segments] == [(0.0, 7.5, "", "rest")]
+    assert [(lost.what, lost.reason) for lost in raw.lost] == [("sound", "its table of events has no sounds")]
+    assert caplog.messages == [f"{events(root)}: has no rows of sounds; the recording is kept without"]

@@ -138,3 +138,10 @@ def test_files_cut_short_anywhere_raise_data_errors_only(root, keep):
             load(root)
     finally:
         file.write_bytes(content)
+
+
+def test_a_run_that_shows_no_words_is_kept_and_named(tmp_path, caplog):
+    raw = load(write_single_words(tmp_path / "words", subjects=(1,), words=("", "+")))
+    assert [(s.onset, s.stimulus, s.condition) for s in raw.segments] == [(0.0, "", "rest")]
+    assert [(lost.what, lost.reason) for lost in raw.lost] == [("sound", "no words are shown")]
+    assert any("shows no words while sound and EEG were recorded" in message for message in caplog.messages)

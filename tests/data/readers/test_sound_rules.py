@@ -18,7 +18,7 @@ def event(onset, name, duration=None, **columns):
 
 def cues(tmp_path, *rules, events=()):
     check_rules(rules)
-    return ruled_cues(rules, tmp_path, PATH, NAMES, events)
+    return ruled_cues(rules, tmp_path, PATH, NAMES, events).cues
 
 
 def test_a_rule_without_event_makes_the_recording_one_segment(tmp_path):
@@ -105,7 +105,7 @@ def test_numbers_that_are_none_and_paths_that_lead_out_name_the_event(tmp_path):
 def test_any_template_fills_in_or_is_refused(tmp_path_factory, template, cell):
     rule = SoundRule(event="a", label=template, text="{said}")
     try:
-        (cue,) = ruled_cues([rule], tmp_path_factory.getbasetemp(), PATH, NAMES, [event(0, "a", said=cell)])
+        (cue,) = ruled_cues([rule], tmp_path_factory.getbasetemp(), PATH, NAMES, [event(0, "a", said=cell)]).cues
     except ConfigError:
         return
     assert cue.text == cell

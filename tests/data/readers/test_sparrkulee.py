@@ -279,3 +279,13 @@ def test_published_files_of_the_dataset_are_read():
     assert len(raw.envelopes["audiobook_7_5"]()[0]) == 7642
     with pytest.raises(DataError, match=r"no sub-\*"):
         SparrKULee(root).sources()
+
+
+def test_a_table_without_sounds_keeps_the_recording_and_is_named(root, caplog):
+    header = events(root).read_text().splitlines()[0]
+    events(root).write_text(header + "\n")
+    raw = load(root)
+    seconds = raw.eeg.shape[1] / raw.rate
+    assert [(s.onset, s.duration, s.stimulus) for s in raw.segments] == [(0.0, seconds, "")]
+    assert [(lost.what, lost.reason) for lost in raw.lost] == [("sound", "its events.tsv has no sounds")]
+    assert caplog.messages == [f"{events(root)}: has no rows of sounds; the recording is kept without"]

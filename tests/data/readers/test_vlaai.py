@@ -81,7 +81,7 @@ def test_the_other_orientation_is_turned(root):
         ({"envelope": None}, "holds eeg, no 'envelope'"),
         ({"eeg": np.zeros((2560, 66))}, r"eeg is float64 of shape \(2560, 66\), not 64 channels"),
         ({"eeg": np.zeros((64, 64))}, r"of shape \(64, 64\)"),
-        ({"eeg": np.array([{}], object)}, "cut short or damaged"),
+        ({"eeg": np.array([{}], object)}, "holds Python objects, which are never read; save plain arrays"),
         ({"envelope": np.zeros((2560, 28))}, r"envelope is float64 of shape \(2560, 28\)"),
         ({"envelope": np.full(2560, np.nan)}, "not finite samples"),
         ({"envelope": np.zeros(0)}, "not finite samples"),
