@@ -172,7 +172,7 @@ def test_short_gaps_are_interpolated_in_time_and_counted(caplog):
 def test_a_recording_with_mostly_bad_channels_is_refused():
     signal = noise()
     signal[:6] = 0
-    with pytest.raises(DataError, match=r"^r: 6 of 10 channels are bad \(Fz, F3"):
+    with pytest.raises(DataError, match=r"^r: 6 of 10 channels are flat \(Fz, F3.*they hold no signal"):
         preprocess(recording(signal), Preprocessing(), "r")
     with pytest.raises(DataError, match="10 of 10"):
         preprocess(recording(signal * np.nan), Preprocessing(), "r")

@@ -265,10 +265,9 @@ def place(raw, name):
 
 def test_positions_in_coordinates_of_the_head(tmp_path):
     root = write_bids(tmp_path / "bids", ONE)
-    write_electrodes(root, "CapTrak", "mm", places={"Fp1": (-30, 100, 30), "Cz": (0, 0, 120)}, space="_space-CapTrak")
-    raw = load(root)
-    assert place(raw, "Fp1") == pytest.approx((-0.03, 0.1, 0.03))
-    assert place(raw, "T7")[0] < -0.07  # by name
+    places = {"Fp1": (-30, 100, 30), "Cz": (0, 0, 120), "T7": (-80, 0, 40)}
+    write_electrodes(root, "CapTrak", "mm", places=places, space="_space-CapTrak")
+    assert place(load(root), "Fp1") == pytest.approx((-0.03, 0.1, 0.03))
 
 
 def test_landmarks_turn_and_move_positions_into_the_head(tmp_path):
@@ -294,16 +293,27 @@ def test_landmarks_turn_and_move_positions_into_the_head(tmp_path):
 
 def test_axes_that_point_elsewhere_are_turned(tmp_path):
     root = write_bids(tmp_path / "bids", ONE)
-    write_electrodes(root, "EEGLAB", places={"Fp1": (0.1, 0.03, 0.03), "Cz": (0, 0, 0.12)})  # x front, y left
+    write_electrodes(root, "EEGLAB", places={"Fp1": (0.1, 0.03, 0.03), "Cz": (0, 0, 0.12), "T7": (0, 0.08, 0.04)})
     assert place(load(root), "Fp1") == pytest.approx((-0.03, 0.1, 0.03))
 
 
-@pytest.mark.parametrize(("system", "units"), [("Other", "m"), ("CapTrak", "n/a"), ("CapTrak", "cm")])
-def test_positions_that_cannot_be_understood_are_replaced_by_those_of_the_names(tmp_path, caplog, system, units):
+@pytest.mark.parametrize(
+    ("system", "units", "said"),
+    [
+        ("Other", "m", "EEGCoordinateSystem='Other' without landmarks cannot be turned into those of the head"),
+        (
+            "CapTrak",
+            "n/a",
+            "EEGCoordinateUnits is 'n/a', not m, cm or mm; as they lie 0.106 from the origin",
+        ),
+        ("CapTrak", "cm", "in cm its electrodes lie 0.00106 m from the middle of the head on average"),
+    ],
+)
+def test_positions_that_cannot_be_understood_are_replaced_by_those_of_the_names(tmp_path, caplog, system, units, said):
     root = write_bids(tmp_path / "bids", ONE)
     write_electrodes(root, system, units)
     assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)
-    assert "cannot be turned into those of the head" in caplog.text
+    assert said in caplog.text
 
 
 def test_damaged_electrodes_are_named(tmp_path):
