@@ -19,8 +19,9 @@ PADDING = re.compile(r"^(e?)0+(?=\d)")
 """Zeros before the numbers of a net: ``E001``. Not of ``P07``, which may be a misspelt PO7."""
 INPUT = re.compile(r"[a-h]\d{1,3}")
 """Inputs of a BioSemi amplifier, A1 to H32; electrodes of other numbered nets, such as E1 to E256, look alike."""
-AMBIGUOUS = re.compile(r"[acf][12]|[cf][3-6]|f([7-9]|10)")
-"""Inputs that are also names of the 10-20 system: A1 is Cz on a BioSemi cap, and the left earlobe elsewhere."""
+AMBIGUOUS = re.compile(r"[acef][12]|[cf][3-6]|f([7-9]|10)")
+"""Inputs that are also names of the 10-20 system (A1 is Cz on a BioSemi cap, and the left earlobe elsewhere), or of
+electrodes beside the eyes (E1, E2)."""
 TEN_TWENTY = re.compile(r"[acfinopt]{1,3}z|(fp|af|fc|ft|cp|tp|po|t|p|o)\d{1,2}")
 """Names of the 10-20 system that are no inputs."""
 

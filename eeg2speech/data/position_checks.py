@@ -75,7 +75,7 @@ def warn_of_mixture(source: str, given: int, trained: int, standard: int) -> Non
     """
     if (given > 0) + (trained > 0) + (standard > 0) > 1:
         logger.warning(
-            "%s: positions of %d electrodes are its own, of %d those of training, of %d those of a standard head, which "
-            "may differ by centimetres; give the positions of all",
+            "%s: positions of %d electrodes are its own, of %d those of training, of %d those of a standard head; they "
+            "may differ by centimetres, so give the positions of all",
             source, given, trained, standard,
         )  # fmt: skip

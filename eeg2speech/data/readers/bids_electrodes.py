@@ -29,6 +29,8 @@ HEAD = ("CapTrak", "ElektaNeuromag")
 """Systems whose axes and origin are those of head coordinates."""
 TURNED = ("CTF", "EEGLAB", "EEGLAB-HJ", "4DBti", "KitYokogawa")
 """Systems with x to the front and y to the left, about the same origin."""
+EARS = (0.08, 0.3)
+"""Metres that may lie between the landmarks at both ears: else they are in another unit."""
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +143,7 @@ def _scalp(places: Mapping[str, Position], system: Mapping[str, Any]) -> dict[st
 
 
 def _landmarks(system: Mapping[str, Any], name: str, scale: float) -> dict[str, np.ndarray] | None:
-    """Nasion and both ears in metres, None unless all are there in the electrodes' own coordinates."""
+    """Nasion and both ears in metres, None unless all are there, and can be, in the electrodes' own coordinates."""
     found = {str(key).upper(): place for key, place in (system.get("AnatomicalLandmarkCoordinates") or {}).items()}
     unit = system.get("AnatomicalLandmarkCoordinateUnits")
     own = scale if unit is None else METRES.get(str(unit).strip().lower())
@@ -151,4 +153,5 @@ def _landmarks(system: Mapping[str, Any], name: str, scale: float) -> dict[str, 
         return None
     points = {argument: own * np.array(found[landmark], float) for argument, landmark in names.items()}
     usable = all(point.shape == (3,) and np.isfinite(point).all() for point in points.values())
-    return points if usable else None
+    between_ears = np.linalg.norm(points["lpa"] - points["rpa"]) if usable else 0.0
+    return points if EARS[0] < between_ears < EARS[1] else None

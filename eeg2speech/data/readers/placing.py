@@ -31,8 +31,8 @@ def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> l
     """Give scalp electrodes without a place the one that their name has in a standard montage.
 
     Where the data place at least half of the electrodes, the others take standard places that are turned, moved and
-    scaled to fit those; where they place fewer, all take standard places. Electrodes that neither place stay without.
-    Warnings name what was done.
+    scaled to fit those. Where they place fewer, all take standard places, unless the montage knows even fewer of them.
+    Electrodes that are left stay without. Warnings name what was done.
 
     Args:
         channels: Of a recording, with the places that the data give.
@@ -55,7 +55,7 @@ def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> l
                 "%s: gives no positions for %d of its %d electrodes (%s); they take those of %s, fitted to the others",
                 source, len(fill), len(names), _shown(fill), montage,
             )  # fmt: skip
-        elif len(given) < max(len(names) / 2, len(standard)):
+        elif len(given) <= len(standard):
             logger.warning(
                 "%s: gives positions for only %d of its %d electrodes; all take those of %s by name",
                 source, len(given), len(names), montage,
