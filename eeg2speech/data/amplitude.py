@@ -21,8 +21,8 @@ PLAUSIBLE: Mapping[str, tuple[float, float]] = {
 }
 """Median absolute deviation between which a filtered signal lies, in microvolts, femtoteslas, femtoteslas per
 centimetre."""
-FAST, SMALLER = 30.0, 10.0
-"""Hertz above which activity is about that many times smaller."""
+FAST, SMALLER = 8.0, 10.0
+"""Hertz above which activity is up to that many times smaller: its power falls with frequency."""
 UNITS = {
     "volt": {"µV": 1.0, "mV": 1e3, "V": 1e6},
     "mag": {"fT": 1.0, "pT": 1e3, "nT": 1e6, "T": 1e15},
@@ -57,7 +57,9 @@ def typical_amplitude(eeg: NDArray[np.floating]) -> float:
 
 
 def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
-    """What is unlikely about an amplitude, and the factor that would be right; empty where nothing is.
+    """What is unlikely about an amplitude, and the factor that would be right: words after "median amplitude of".
+
+    Empty where nothing is.
 
     Args:
         level: Of ``typical_amplitude``, in microvolts (femtoteslas, femtoteslas per centimetre).
@@ -70,7 +72,7 @@ def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
     if level == 0 or low <= level <= high:
         return ""
     (unit, _), *others = UNITS.get(kind, UNITS["volt"]).items()
-    text = f"median amplitude of {level:.3g} {unit}, where {NAMES[kind]} have {low:g} to {high:g}"
+    text = f"{level:.3g} {unit}, where {NAMES[kind]} have {low:g} to {high:g}"
     factors = {size: f"{other} taken for {unit}" for other, size in others}
     factors |= {1 / size: f"{unit} taken for {other}" for other, size in others}
     middle = math.sqrt(low * high)
@@ -98,7 +100,7 @@ def warn_of_amplitude(
         rows = [row for row, c in enumerate(channels) if c.type == kind and c.status == "good"]
         fault = unlikely_amplitude(typical_amplitude(eeg[rows]), kind, low_edge)
         if fault:
-            logger.warning("%s: %s", source, fault)
+            logger.warning("%s: median amplitude of %s", source, fault)
 
 
 def check_not_flat(
@@ -118,6 +120,6 @@ def check_not_flat(
     """
     if len(flat) > len(channels) / 2:
         fault = unlikely_amplitude(typical_amplitude(eeg[flat]), channels[flat[0]].type, low_edge)
-        why = fault or "they hold no signal; leave the recording out"
+        why = f"median amplitude of {fault}" if fault else "they hold no signal; leave the recording out"
         names = ", ".join(channels[row].name for row in flat)
         raise DataError(f"{source}: {len(flat)} of {len(channels)} channels are flat ({names}): {why}")

@@ -62,7 +62,7 @@ def check_units(amplitude: Mapping[tuple[str, str], float], low_edge: float | No
         low_edge: Lower edge of the band that was kept in hertz, None for none.
     """
     faults = {(who, kind): unlikely_amplitude(level, kind, low_edge) for (who, kind), level in amplitude.items()}
-    return [f"subject {who}: {fault}" for (who, _), fault in faults.items() if fault]
+    return [f"subject {who}: median amplitude of {fault}" for (who, _), fault in faults.items() if fault]
 
 
 def _start(file: Path) -> bytes:

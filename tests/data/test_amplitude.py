@@ -82,7 +82,7 @@ def test_one_channel_in_another_unit_is_bad_and_the_others_are_kept(caplog):
 
 def test_fast_activity_may_be_smaller():
     assert unlikely_amplitude(0.2, "eeg", 0.5)
-    assert not unlikely_amplitude(0.2, "eeg", 70.0)
+    assert not unlikely_amplitude(0.2, "eeg", 13.0)
     assert not unlikely_amplitude(0.0, "eeg", None)
 
 

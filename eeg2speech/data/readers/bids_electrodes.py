@@ -103,7 +103,7 @@ def _metres(system: Mapping[str, Any], key: str, places: Mapping[str, Position])
 
 def _distance(places: Iterable[Position]) -> float:
     """Mean distance from the origin, 0 where there is none."""
-    return float(np.mean([np.linalg.norm(place) for place in places] or [0.0]))
+    return float(np.mean([float(np.linalg.norm(place)) for place in places] or [0.0]))
 
 
 def _intracranial(places: Mapping[str, Position], system: Mapping[str, Any]) -> dict[str, Position] | str:

@@ -74,7 +74,7 @@ def gains(raw: BaseRaw, file: Path, said: Mapping[str, str], gain: float) -> dic
         spelt = ", ".join(dict.fromkeys(repr(unit) for unit in unknown))
         logger.warning(
             "%s: no unit is known of %d channels (the file says %s); their values are taken for volts: correct the "
-            "file, or units in channels.tsv",
+            "file, name the unit in channels.tsv, or give a gain",
             file, len(unknown), spelt,
         )  # fmt: skip
     for (unit, listed_unit), count in contradicted.items():
