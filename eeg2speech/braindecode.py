@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from eeg2speech.checkpoint import load_into, read_data, read_part
 from eeg2speech.data.braindecode import members, prepare_braindecode, subject_of
 from eeg2speech.data.montage import electrode_positions, order_by_position
+from eeg2speech.data.position_checks import fault_of_positions, warn_of_mixture
 from eeg2speech.data.raw import BaseEpochs
 from eeg2speech.embedding import Aligned
 from eeg2speech.encoding import EEGEncoder
@@ -188,13 +189,19 @@ def _samples(n_times: int | None, seconds: float | None, rate: float) -> int:
 def _places(chs_info: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Positions in metres, from the channels, else by name, (channels, 3)."""
     places = np.full((len(chs_info), 3), np.nan)
+    names, given = [str(channel["ch_name"]) for channel in chs_info], 0
     for row, channel in enumerate(chs_info):
         place = np.asarray(channel.get("loc", [np.nan] * 3), float)[:3]
         if np.isfinite(place).all() and place.any():
             places[row] = place
+            given += 1
             continue
         try:
-            places[row] = electrode_positions([str(channel["ch_name"])], source="chs_info")[0]
+            places[row] = electrode_positions([names[row]], source="chs_info", among=names)[0]
         except DataError as error:
             raise ConfigError(str(error)) from error
+    warn_of_mixture("chs_info", given, 0, len(names) - given)
+    fault = fault_of_positions(names, places)
+    if fault:
+        raise ConfigError(f"chs_info: positions of its channels {fault}; give metres in head coordinates, or none")
     return places

@@ -83,6 +83,21 @@ def test_neither_unit_nor_order_of_channels_matters(module):
     assert torch.isfinite(module(torch.zeros(2, 8, 330))).all()
 
 
+def test_channels_are_placed_by_any_of_their_names_and_never_in_millimetres(caplog):
+    plain = mne.create_info(["EEG FP1-REF", *NAMES[1:4], "T3", *NAMES[5:]], 100.0, "eeg")["chs"]
+    found = PretrainedEncoder(8, 3, 330, plain, settings=SMALL)
+    placed = PretrainedEncoder(8, 3, 330, chs_info(), settings=SMALL)
+    assert torch.allclose(found.positions, placed.positions, atol=1e-5)
+    assert caplog.messages == []
+    PretrainedEncoder(8, 3, 330, [*chs_info()[:6], *plain[6:]], settings=SMALL)
+    assert "chs_info: positions of 6 electrodes are its own, of 0 those of training, of 2 those of a" in caplog.text
+    far = chs_info()
+    for channel in far:
+        channel["loc"][:3] *= 1000
+    with pytest.raises(ConfigError, match=r"chs_info: positions of its channels lie .*they look like millimetres"):
+        PretrainedEncoder(8, 3, 330, far, settings=SMALL)
+
+
 def test_pretrained_weights_come_from_an_export(exported):
     module = PretrainedEncoder(n_outputs=2, n_times=64, chs_info=chs_info(), weights=exported).eval()
     described, weights, _ = read_part(exported, "encoder")

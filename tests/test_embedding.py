@@ -188,6 +188,17 @@ def test_positions_of_the_recording_count_unless_they_reorder_its_channels(align
     assert np.array_equal(chosen(None), places)
 
 
+def test_millimetres_and_microvolts_are_not_taken_for_metres_and_volts(aligned, caplog):
+    eeg, places = make_raw(1).get_data(NAMES), aligned.trained_on.montages[0].positions
+    right = aligned.embed_eeg(eeg, RATE, NAMES, positions=places).vectors
+    assert caplog.messages == []
+    with pytest.raises(DataError, match="they look like millimetres; give metres in head coordinates"):
+        aligned.embed_eeg(eeg, RATE, NAMES, positions=1000 * places)
+    scaled = aligned.embed_eeg(1e6 * eeg, RATE, NAMES, positions=places).vectors
+    assert np.allclose(scaled, right, atol=1e-4)  # scaling takes the unit out again
+    assert "µV taken for V, so multiply by 1e-06" in caplog.text
+
+
 def test_bad_channels_are_interpolated(aligned):
     raw = make_raw(1)
     whole = aligned.embed_raw(raw).vectors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio import RATE
 from eeg2speech.data import coupling as couplings
+from eeg2speech.data.amplitude import PLAUSIBLE
 from eeg2speech.data.coupling import Couplings
+from eeg2speech.data.montage import places_of
+from eeg2speech.data.position_checks import fault_of_positions
 from eeg2speech.data.signal_checks import check_duplicates, check_order, check_units
 from eeg2speech.data.sound_checks import TOLERANCE, check_clocks, check_presence, check_resemblance
 from eeg2speech.data.spectrum import Shape, describe, power_spectrum, window_length
@@ -149,6 +152,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
     length = window_length(store.segments, store.rate)
     spectra: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     amplitudes: dict[str, list[float]] = defaultdict(list)
+    by_kind: dict[tuple[str, str], list[float]] = defaultdict(list)
     beyond = 0
     for recording in store.recordings:
         own = segments[recording.recording]
@@ -161,8 +165,12 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         except DataError as error:
             problems.append(Problem("error", str(error)))
         else:
-            amplitude, outside, found = _amplitude(recording, eeg)
-            amplitudes[recording.subject].append(amplitude)
+            levels, outside, found = _amplitude(recording, eeg)
+            amplitudes[recording.subject].append(_median(levels.values()))
+            kinds = [channel.type for channel in store.channels(recording.recording)]
+            for kind in PLAUSIBLE.keys() & set(kinds):
+                own_levels = [level for row, level in levels.items() if kinds[row : row + 1] == [kind]]
+                by_kind[recording.subject, kind].append(_median(own_levels))
             beyond += outside
             problems += found
             power = power_spectrum(eeg, store.rate, length, own)
@@ -173,9 +181,10 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
     values = sum(recording.channels * recording.samples for recording in store.recordings)
     facts.beyond = beyond / max(values, 1)
     facts.amplitude = {subject: float(np.mean(levels)) for subject, levels in amplitudes.items()}
+    typical = {key: float(np.mean(levels)) for key, levels in sorted(by_kind.items())}
     frequencies = np.fft.rfftfreq(length, 1 / store.rate)
     facts.frequencies = frequencies.tolist()
-    edge = _upper_edge(store)
+    low_edge, edge = _band(store)
     for subject, powers in sorted(spectra.items()):
         power = np.mean(powers, axis=0)
         facts.spectra[subject] = power.tolist()
@@ -193,7 +202,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
     problems += check_presence(store, segments, lengths)
     seconds = {stimulus: samples / RATE for stimulus, samples in lengths.items()}
     warnings = check_clocks(segments, seconds) + check_resemblance(store, seconds)
-    warnings += check_units(store, facts.amplitude) + check_order(store) + stray_files(store)
+    warnings += check_units(typical, low_edge) + check_order(store) + stray_files(store)
     problems += [Problem("error", text) for text in check_duplicates(store)]
     problems += [Problem("warning", text) for text in warnings]
     return Report(facts, sorted(problems, key=lambda problem: problem.severity))
@@ -239,15 +248,19 @@ def _check_channels(recording: Recording, store: Store, facts: Facts) -> list[Pr
     unknown = [c.name for c in channels if not np.isfinite([c.x, c.y, c.z]).all()]
     if unknown:
         problems.append(Problem("warning", f"{name}: no position of {', '.join(unknown)}"))
+    scalp = [channel for channel in channels if channel.type == "eeg"]
+    fault = fault_of_positions([channel.name for channel in scalp], places_of(scalp))
+    if fault:
+        problems.append(Problem("warning", f"{name}: positions of its electrodes {fault}; prepare it again in metres"))
     bad = [channel.name for channel in channels if channel.status == "bad"]
     if bad:
         facts.bad[name] = bad
     return problems
 
 
-def _amplitude(recording: Recording, eeg: NDArray[np.float32]) -> tuple[float, int, list[Problem]]:
-    """Median absolute amplitude in microvolts, samples beyond 20 robust standard deviations, and problems."""
-    problems, levels, beyond = [], [], 0
+def _amplitude(recording: Recording, eeg: NDArray[np.float32]) -> tuple[dict[int, float], int, list[Problem]]:
+    """Median absolute amplitudes by row, samples beyond 20 robust standard deviations, and problems."""
+    problems, levels, beyond = [], {}, 0
     for number, row in enumerate(eeg):
         finite = row[np.isfinite(row)]
         if finite.size < row.size:
@@ -258,13 +271,19 @@ def _amplitude(recording: Recording, eeg: NDArray[np.float32]) -> tuple[float, i
             continue
         distance = np.abs(finite - np.median(finite))
         level = float(np.median(distance))
-        levels.append(level)
+        levels[number] = level
         beyond += int((distance > FAR * 1.4826 * level).sum())
-    return float(np.median(levels)) if levels else 0.0, beyond, problems
+    return levels, beyond, problems
 
 
-def _upper_edge(store: Store) -> float:
-    """Hertz up to which the signal was kept."""
+def _median(levels: Iterable[float]) -> float:
+    """Median, 0 where there is none."""
+    return float(np.median(list(levels) or [0.0]))
+
+
+def _band(store: Store) -> tuple[float | None, float]:
+    """Hertz between which the signal was kept."""
     band = store.description.settings.get("preprocessing.band")
-    high = band[1] if isinstance(band, list) and len(band) == 2 else None
-    return float(high) if isinstance(high, (int, float)) else store.rate / 2
+    low, high = band if isinstance(band, list) and len(band) == 2 else (None, None)
+    lower = float(low) if isinstance(low, (int, float)) else None
+    return lower, float(high) if isinstance(high, (int, float)) else store.rate / 2

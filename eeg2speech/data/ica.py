@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import fill_gaps
+from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.ica_labels import CLASSES, eye_correlations, foremost, iclabel
 from eeg2speech.data.pieces import filter_pieces
 from eeg2speech.errors import ConfigError, DataError
@@ -213,7 +214,8 @@ def apply_ica(eeg: NDArray[np.floating], channels: Sequence[str], fitted: Fitted
     Raises:
         DataError: The channels are not those it was fitted on.
     """
-    lacking, extra = set(fitted.channels) - set(channels), set(channels) - set(fitted.channels)
+    named = match_names(channels, fitted.channels)
+    lacking, extra = set(fitted.channels) - set(named.values()), set(channels) - named.keys()
     if lacking or extra or len(channels) != len(fitted.channels):
         differences = [
             f"{verb} {', '.join(sorted(names))}" for verb, names in (("lacks", lacking), ("adds", extra)) if names
@@ -223,18 +225,21 @@ def apply_ica(eeg: NDArray[np.floating], channels: Sequence[str], fitted: Fitted
             f"{len(fitted.channels)} good channels that ICA was fitted on; name these in preprocessing.bad, or fit on "
             "the recording itself"
         )
-    order = [fitted.channels.index(name) for name in channels]
+    order = [fitted.channels.index(named[name]) for name in channels]
     matrix = fitted.matrix[np.ix_(order, order)].astype(eeg.dtype)
     return np.asarray(matrix @ eeg)
 
 
 def _common(recordings: Sequence[RawRecording], kind: str, bad: Collection[str]) -> list[str]:
-    """Channels of a kind that are good in every recording, in the order of the first one."""
+    """Channels of a kind that are good in every recording, in the order and with the names of the first one."""
+    key = key_of(kind)
+    left_out = {key(name) for name in bad}
     good = [
-        [c.name for c in recording.channels if c.type == kind and c.status == "good" and c.name not in bad]
+        {key(c.name): c.name for c in recording.channels if c.type == kind and c.status == "good"}
         for recording in recordings
     ]
-    return [name for name in good[0] if all(name in names for names in good[1:])] if good else []
+    common = set.intersection(*(set(names) for names in good)) - left_out if good else set()
+    return [name for found, name in good[0].items() if found in common] if good else []
 
 
 def _signal(
@@ -257,9 +262,10 @@ def _signal(
     parts = []
     for number in np.linspace(0, len(blocks) - 1, count).round().astype(int):
         recording, first, end = blocks[number]
-        rows = {channel.name: row for row, channel in enumerate(recording.channels)}
+        rows = {(c.type, key_of(c.type)(c.name)): row for row, c in enumerate(recording.channels)}
+        wanted = [*(("eeg", name) for name in channels), *(("eog", name) for name in eyes)]
         every = np.asarray(recording.eeg[:, first:end], np.float64)
-        part = every[[rows[name] for name in (*channels, *eyes)]]
+        part = every[[rows[kind, key_of(kind)(name)] for kind, name in wanted]]
         fill_gaps(part, np.array([0, part.shape[1]]))
         parts.append(filter_pieces(part, recording.rate, rate, (FIT_LOW, None), notch))
     joined = np.concatenate(parts, axis=1)

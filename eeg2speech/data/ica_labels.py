@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
+from eeg2speech.data.electrode_names import electrode_key
 from eeg2speech.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def foremost(names: Sequence[str], source_name: str) -> list[int]:
     Raises:
         DataError: None of the electrodes is near the eyes.
     """
-    rows = {name.lower(): row for row, name in enumerate(names)}
+    rows = {electrode_key(name): row for row, name in enumerate(names)}
     pairs = ([rows[name] for name in pair if name in rows] for pair in FRONTAL)
     nearest = next((pair for pair in pairs if pair), None)
     if nearest is None:

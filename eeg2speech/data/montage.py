@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from itertools import product
@@ -12,12 +12,14 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.electrode_names import channel_key, contradict, electrode_key, is_input
 from eeg2speech.errors import DataError
+from eeg2speech.types import Channel
 
-OLD_NAMES = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
-"""Names of the first 10-20 system that the extended one has changed."""
 RENAMED = {"standard_1020": "colin27_1020", "standard_1005": "colin27_1005"}
 """Montages that mne 1.13 gave another name."""
+INPUTS = ("biosemi16", "biosemi32", "biosemi64")
+"""Caps that mne lists by names of the 10-20 system, in the order of the amplifier's inputs: A1 to A32, B1 to B32."""
 MIN_VISIBLE = 3
 """Fewest electrodes that a spherical spline is fitted to."""
 HEAD_CENTRE = (0.0, 0.0144, 0.037)
@@ -27,14 +29,18 @@ Position = tuple[float, float, float]
 
 
 def electrode_positions(
-    names: Sequence[str], montage: str = "standard_1020", source: str = "montage"
+    names: Sequence[str],
+    montage: str = "standard_1020",
+    source: str = "montage",
+    among: Sequence[str] | None = None,
 ) -> NDArray[np.float64]:
     """Positions of named electrodes on a standard head.
 
     Args:
-        names: Electrode names, in any case; T3, T4, T5 and T6 are taken for T7, T8, P7 and P8.
+        names: Electrode names as in ``positions_by_name``.
         montage: One of mne's built-in montages.
         source: File or recording that the names come from, for error messages.
+        among: All names of the recording if these are some of them: they show what A1 and C3 mean.
 
     Returns:
         Head coordinates in metres (x right, y front, z up), (len(names), 3).
@@ -42,22 +48,59 @@ def electrode_positions(
     Raises:
         DataError: The montage or a name in it is unknown.
     """
-    known = _standard(montage)
-    places = []
+    among = [*names, *(among or ())]
+    found = positions_by_name(among, montage)
     for name in names:
-        key = name.strip().lower()
-        place = known.get(key, known.get(OLD_NAMES.get(key, key)))
-        if place is None:
-            close = get_close_matches(key, known, n=3)
-            hint = f"did you mean {', '.join(known[match][0] for match in close)}? Rename it" if close else "rename it"
-            raise DataError(f"{source}: electrode {name!r} is not in {montage}; {hint} or give its position")
-        places.append(place[1])
-    return np.array(places, np.float64).reshape(-1, 3)
+        if name not in found:
+            raise DataError(f"{source}: electrode {name!r} is not in {montage}; {_advice(name, among, montage)}")
+    return np.array([found[name] for name in names], np.float64).reshape(-1, 3)
+
+
+def positions_by_name(names: Sequence[str], montage: str = "standard_1020") -> dict[str, Position]:
+    """Positions on a standard head of those electrodes whose names a montage has.
+
+    Names are compared without case, blanks and what files write around them (``EEG Fp1-REF``, ``Fp1.``); T3, T4, T5
+    and T6 are taken for T7, T8, P7 and P8. Inputs of a BioSemi amplifier (A1 to H32) are never taken for electrodes of
+    the 10-20 system, nor the other way round: A1, C3 and F4 mean one or the other, as the other names show. In
+    ``biosemi16``, ``biosemi32`` and ``biosemi64``, inputs are the electrodes that such a cap has there.
+
+    Args:
+        names: Of all electrodes of a recording.
+        montage: One of mne's built-in montages.
+
+    Returns:
+        Head coordinates in metres (x right, y front, z up), by name.
+
+    Raises:
+        DataError: The montage is unknown.
+    """
+    listed = _listed(montage)
+    other = contradict(names, [name for name, _ in listed])
+    if other and montage in INPUTS:
+        inputs = [f"{'AB'[row // 32]}{row % 32 + 1}" for row in range(len(listed))]
+        listed, other = [(name, place) for name, (_, place) in zip(inputs, listed, strict=True)], False
+    known = {key(name): place for name, place in reversed(listed) for key in (electrode_key, channel_key)}
+    found = {}
+    for name in names:
+        place = known.get(channel_key(name), known.get(electrode_key(name)))
+        if place is not None and not (other and is_input(name)):
+            found[name] = place
+    return found
+
+
+def _advice(name: str, names: Sequence[str], montage: str) -> str:
+    """What to do about a name that a montage does not have."""
+    listed = {channel_key(known): known for known, _ in _listed(montage)}
+    if is_input(name) and contradict(names, listed.values()):
+        return "it is an input of an amplifier; choose the montage of its cap (such as biosemi128) or give its position"
+    close = get_close_matches(channel_key(name), listed, n=3)
+    hint = f"did you mean {', '.join(listed[match] for match in close)}? Rename it" if close else "rename it"
+    return f"{hint} or give its position"
 
 
 @cache
-def _standard(montage: str) -> dict[str, tuple[str, Position]]:
-    """Name and position by lower-case name."""
+def _listed(montage: str) -> list[tuple[str, Position]]:
+    """Names and positions in the order of the montage."""
     available = mne.channels.get_builtin_montages()
     kind = montage if montage in available else RENAMED.get(montage, montage)
     if kind not in available:
@@ -65,11 +108,16 @@ def _standard(montage: str) -> dict[str, tuple[str, Position]]:
     standard = mne.channels.make_standard_montage(kind)
     info = mne.create_info(standard.ch_names, 1.0, "eeg")
     info.set_montage(standard, verbose="ERROR")  # moves it into head coordinates
-    places = {}
+    places = []
     for channel in info["chs"]:
         x, y, z = (float(value) for value in channel["loc"][:3])
-        places[channel["ch_name"].lower()] = (channel["ch_name"], (x, y, z))
+        places.append((str(channel["ch_name"]), (x, y, z)))
     return places
+
+
+def places_of(channels: Iterable[Channel]) -> NDArray[np.float64]:
+    """Positions of channels in metres, NaN where unknown, (channels, 3)."""
+    return np.array([[channel.x, channel.y, channel.z] for channel in channels], float).reshape(-1, 3)
 
 
 def read_locs(file: Path) -> dict[str, Position]:

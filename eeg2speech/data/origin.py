@@ -11,6 +11,7 @@ import numpy as np
 
 from eeg2speech.data.clips import whole_recording
 from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.electrode_names import electrode_key
 from eeg2speech.data.embedded import embedded_store
 from eeg2speech.data.montage import order_by_position
 from eeg2speech.data.scaling import Scaling, fit_scalings
@@ -111,18 +112,18 @@ def _as_trained(learned: Mapping[str, Any], trained_on: TrainedOn, root: Path) -
 def _check_montages(store: Store, trained_on: TrainedOn) -> None:
     """Refuse electrodes that a model which knows them by their place would take for others."""
     known = {
-        tuple(montage.names[index].lower() for index in order_by_position(montage.positions))
+        tuple(electrode_key(montage.names[index]) for index in order_by_position(montage.positions))
         for montage in trained_on.montages
     }
     for recording in store.recordings:
         channels = store.channels(recording.recording)
         order = order_by_position(np.array([[c.x, c.y, c.z] for c in channels], float).reshape(-1, 3))
-        names = tuple(channels[index].name.lower() for index in order)
+        names = tuple(electrode_key(channels[index].name) for index in order)
         if names in known:
             continue
         lists = [montage.names for montage in trained_on.montages]
-        nearest = min(lists, key=lambda listed: len({name.lower() for name in listed} ^ set(names)))
-        lacking = [name for name in nearest if name.lower() not in names]
+        nearest = min(lists, key=lambda listed: len({electrode_key(name) for name in listed} ^ set(names)))
+        lacking = [name for name in nearest if electrode_key(name) not in names]
         what = f"lacks {', '.join(lacking[:5])}" if lacking else "has them in other places, or others as well"
         raise DataError(
             f"{store.root}: recording {recording.recording} has {len(names)} electrodes, the model was trained with "

@@ -13,10 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.amplitude import check_not_flat, warn_of_amplitude
 from eeg2speech.data.bad_channels import deviating_channels, fill_gaps, flat_channels, replace_bad
 from eeg2speech.data.causal import filter_causally
+from eeg2speech.data.electrode_names import find_channels
 from eeg2speech.data.ica import Ica, apply_ica, fit_ica
 from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.position_checks import check_positions
 from eeg2speech.data.rejection import bad_stretches, without
 from eeg2speech.data.spool import spooled, whole_factor
 from eeg2speech.errors import ConfigError, DataError
@@ -159,6 +162,7 @@ def preprocess(
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings)
+    warn_of_amplitude(eeg, channels, settings.band[0], source_name)
     if settings.reject is not None:
         stretches = bad_stretches(eeg, pieces.new_starts, settings.rate, settings.reject, settings.reject_share)
         segments = without(segments, stretches, settings.rate, settings.shortest)
@@ -198,8 +202,9 @@ def _judged(
 ) -> list[Channel]:
     """The channels, good or bad, and why."""
     reasons = ["marked bad in the data" if channel.status == "bad" else "" for channel in channels]
+    named = {name for names in find_channels(settings.bad, channels).values() for name in names}
     for row, channel in enumerate(channels):
-        if channel.name in settings.bad:
+        if channel.name in named:
             reasons[row] = "named in preprocessing.bad"
         elif missing[row] > MAX_MISSING:
             reasons[row] = f"{missing[row]:.1%} of samples missing"
@@ -215,6 +220,7 @@ def _judged(
         replace(channel, status="bad" if reason else "good", status_description=reason)
         for channel, reason in zip(channels, reasons, strict=True)
     ]
+    check_not_flat(eeg, channels, [r for r, why in enumerate(reasons) if why == "flat"], settings.band[0], source_name)
     bad_names = [channel.name for channel in judged if channel.status == "bad"]
     if len(bad_names) > len(judged) / 2:
         raise DataError(
@@ -274,9 +280,10 @@ def _decodable_rows(raw: RawRecording, settings: Preprocessing, source_name: str
     twice = sorted(name for name, count in names.items() if count > 1)
     if twice:
         raise DataError(f"{source_name}: channel {twice[0]} occurs {names[twice[0]]} times; rename or drop one")
-    unknown = [name for name in settings.bad if name not in names]
+    unknown = [name for name, found in find_channels(settings.bad, raw.channels).items() if not {*found} & {*names}]
     if unknown:
         raise ConfigError(f"preprocessing.bad={unknown[0]!r} is no channel of {source_name}; it has {', '.join(names)}")
+    check_positions(raw.channels, source_name)
     if not raw.rate > 0:
         raise DataError(f"{source_name}: its rate is {raw.rate:g} Hz; correct it in the recording")
     if raw.rate < settings.rate and not settings.upsample:

@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from eeg2speech.data.amplitude import unlikely_amplitude
 from eeg2speech.data.store import Store
 from eeg2speech.types import Recording
 
-PLAUSIBLE = (0.5, 500.0)
-"""Median absolute microvolts between which EEG lies."""
 _SAMPLE = 1 << 16  # bytes that tell nearly all recordings apart
 
 
@@ -54,25 +53,16 @@ def check_order(store: Store) -> list[str]:
     ]
 
 
-def check_units(store: Store, amplitude: Mapping[str, float]) -> list[str]:
-    """Subjects whose amplitude no EEG has, one line each.
+def check_units(amplitude: Mapping[tuple[str, str], float], low_edge: float | None) -> list[str]:
+    """Subjects whose amplitude no brain has, one line each.
 
     Args:
-        store: Prepared store.
-        amplitude: Median absolute amplitude in microvolts by subject.
+        amplitude: Median absolute amplitude by subject and type of channel, in microvolts (femtoteslas, femtoteslas per
+            centimetre).
+        low_edge: Lower edge of the band that was kept in hertz, None for none.
     """
-    scalp = {
-        recording.subject
-        for recording in store.recordings
-        if all(channel.type == "eeg" for channel in store.channels(recording.recording))
-    }
-    low, high = PLAUSIBLE
-    return [
-        f"subject {subject}: median amplitude of {level:.3g} µV, where EEG has {low:g} to {high:g}; the unit "
-        "of the raw data may have been misread"
-        for subject, level in amplitude.items()
-        if subject in scalp and level > 0 and not low <= level <= high
-    ]
+    faults = {(who, kind): unlikely_amplitude(level, kind, low_edge) for (who, kind), level in amplitude.items()}
+    return [f"subject {who}: median amplitude of {fault}" for (who, _), fault in faults.items() if fault]
 
 
 def _start(file: Path) -> bytes:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.electrode_names import contradict, electrode_key, find_channels
 from eeg2speech.data.ica import Ica
 from eeg2speech.data.memory import MemoryStore
-from eeg2speech.data.montage import OLD_NAMES, electrode_positions, order_by_position
+from eeg2speech.data.montage import electrode_positions, order_by_position, places_of
+from eeg2speech.data.position_checks import check_positions, warn_of_mixture
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.store import Store
@@ -161,8 +163,8 @@ class TrainedOn:
             Segment(name, first / raw.rate, (last - first) / raw.rate, "", first / raw.rate, "listening")
             for first, last in pairwise([0, *raw.breaks, length])
         ]
-        names = {channel.name for channel in raw.channels}
-        bad = {*self.preprocessing.bad, *(c.name for c in raw.channels if c.status == "bad")} & names
+        named = find_channels(self.preprocessing.bad, raw.channels).values()
+        bad = {name for names in named for name in names} | {c.name for c in raw.channels if c.status == "bad"}
         settings = replace(self.preprocessing, bad=sorted(bad))
         eeg, channels, segments = preprocess(replace(raw, segments=pieces), settings, name)
         return MemoryStore(name, eeg, rate, channels, segments)
@@ -178,6 +180,7 @@ class TrainedOn:
             DataError: An electrode is missing, or lies nobody knows where.
         """
         rows = [row for row, channel in enumerate(raw.channels) if channel.type == "eeg"]
+        check_positions([raw.channels[row] for row in rows], "recording")
         ica = self.preprocessing.ica
         beside = [row for row, c in enumerate(raw.channels) if c.type == "eog"] if ica and ica.method == "eog" else []
         if not fixed:
@@ -185,14 +188,18 @@ class TrainedOn:
         row_of = {_key(raw.channels[row].name): row for row in rows}
         lacking = {}
         for montage in sorted(self.montages, key=lambda known: -len(known.names)):
-            missing = [name for name in montage.names if _key(name) not in row_of]
+            other = contradict(montage.names, [raw.channels[row].name for row in rows])
+            missing = [name for name in montage.names if other or _key(name) not in row_of]
             if missing:
                 lacking[montage.names] = missing
                 continue
             rows = [row_of[_key(name)] for name in montage.names]
-            own = _places([raw.channels[row] for row in rows])
-            own = np.where(np.isfinite(own).all(1, keepdims=True), own, montage.positions)
+            own = places_of([raw.channels[row] for row in rows])
+            given = np.isfinite(own).all(1, keepdims=True)
+            own = np.where(given, own, montage.positions)
             same = np.array_equal(order_by_position(own), order_by_position(montage.positions))
+            if same:
+                warn_of_mixture("recording", int(given.sum()), int((~given).sum()), 0)
             return _with(raw, rows, own if same else montage.positions, beside)
         names, missing = min(lacking.items(), key=lambda item: len(item[1]))
         listed = ", ".join(missing[:_NAMED]) + (" ..." if len(missing) > _NAMED else "")
@@ -203,26 +210,25 @@ class TrainedOn:
         )
 
     def _positions(self, channels: list[Channel]) -> NDArray[np.float64]:
-        places = _places(channels)
+        places, names = places_of(channels), [channel.name for channel in channels]
         trained = {
             _key(name): place
             for montage in self.montages
+            if not contradict(montage.names, names)
             for name, place in zip(montage.names, montage.positions, strict=True)
+            if np.isfinite(place).all()
         }
-        for index, channel in enumerate(channels):
-            if not np.isfinite(places[index]).all():
-                known = trained.get(_key(channel.name))
-                places[index] = electrode_positions([channel.name])[0] if known is None else known
+        unknown = np.flatnonzero(~np.isfinite(places).all(axis=1))
+        for index in unknown:
+            known = trained.get(_key(names[index]))
+            places[index] = electrode_positions([names[index]], among=names)[0] if known is None else known
+        in_training = sum(_key(names[index]) in trained for index in unknown)
+        warn_of_mixture("recording", len(names) - len(unknown), in_training, len(unknown) - in_training)
         return places
 
 
 def _key(name: str) -> str:
-    name = name.strip().lower()
-    return OLD_NAMES.get(name, name)
-
-
-def _places(channels: list[Channel]) -> NDArray[np.float64]:
-    return np.array([[c.x, c.y, c.z] for c in channels], float).reshape(-1, 3)
+    return electrode_key(name)
 
 
 def _with(raw: RawRecording, rows: list[int], places: NDArray[np.float64], beside: list[int]) -> RawRecording:

@@ -230,3 +230,17 @@ def test_missing_packages_are_named(monkeypatch, package):
 def test_settings_are_checked(settings, message):
     with pytest.raises(ConfigError, match=message):
         settings.check()
+
+
+def test_components_fit_recordings_that_spell_their_electrodes_otherwise():
+    first, _ = simulated(seed=1)
+    second, clean = simulated(seed=2)
+    spelt = {"Fp1": "FP1", "T7": "T3", "P8": "EEG T6-REF", "O1": "O1."}
+    other = replace(second, channels=[replace(c, name=spelt.get(c.name, c.name)) for c in second.channels])
+    names = [channel.name for channel in other.channels]
+    expected = apply_ica(second.eeg, NAMES, fit_ica([first, second], EYES, "s"))
+    found = apply_ica(second.eeg, names, fit_ica([first, other], EYES, "s"))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert left(found, second.eeg, clean) < 0.1
+    assert fit_ica([other], EYES, "s").excluded  # the electrodes near the eyes are found
+    assert "T3" not in fit_ica([other], EYES, "s", bad=["T7"]).channels

@@ -4,7 +4,13 @@ import mne
 import numpy as np
 import pytest
 
-from eeg2speech.data.montage import electrode_positions, order_by_position, read_locs, spherical_spline
+from eeg2speech.data.montage import (
+    electrode_positions,
+    order_by_position,
+    positions_by_name,
+    read_locs,
+    spherical_spline,
+)
 from eeg2speech.errors import DataError
 from tests.data.readers.feis_files import LOCS
 
@@ -31,6 +37,60 @@ def test_names_match_in_any_case_and_old_names_are_understood():
     np.testing.assert_array_equal(
         electrode_positions(["T3", "t4", "T5", "T6", "FP1"]), electrode_positions(["T7", "T8", "P7", "P8", "Fp1"])
     )
+
+
+@pytest.mark.parametrize("spelt", ["EEG T7-REF", "t7.", " T 7", "T3", "EEG T3-LE", "T7-M2"])
+def test_spellings_of_a_name_have_its_position(spelt):
+    np.testing.assert_array_equal(electrode_positions([spelt, "Cz"]), electrode_positions(["T7", "Cz"]))
+
+
+def test_earlobes_mastoids_and_tp9_are_three_places():
+    a1, m1, tp9 = electrode_positions(["A1", "M1", "TP9"], "standard_1005")
+    assert min(np.linalg.norm(one - other) for one, other in ((a1, m1), (m1, tp9), (a1, tp9))) > 0.015
+
+
+def inputs(banks):
+    return [f"{bank}{number}" for bank in banks for number in range(1, 33)]
+
+
+@pytest.mark.parametrize("montage", ["standard_1005", "standard_1020", "biosemi64", "easycap-M1"])
+def test_inputs_of_an_amplifier_are_no_electrodes_of_another_cap(montage):
+    assert positions_by_name(inputs("ABCD")[:100], "standard_1005") == {}
+    ten_twenty = ["Fp1", "Fpz", "C3", "C4", "F3", "A1", "O1"]
+    assert positions_by_name(ten_twenty, "biosemi128") == {}
+    assert {"C3", "C4", "F3"} <= positions_by_name(ten_twenty, montage).keys()
+    with pytest.raises(
+        DataError, match=r"'A1' is not in standard_1020; it is an input of an amplifier; choose the mon"
+    ):
+        electrode_positions(["A1"], among=inputs("AB"))
+
+
+def test_further_electrodes_beside_inputs_keep_their_place():
+    assert list(positions_by_name([*inputs("AB"), "Cz"], "standard_1005")) == ["Cz"]
+
+
+@pytest.mark.parametrize(
+    ("cap", "banks", "known"),
+    [
+        ("biosemi16", "A", {"A1": "Fp1", "A8": "Cz", "A16": "O2"}),
+        ("biosemi32", "A", {"A1": "Fp1", "A13": "Pz", "A32": "Cz"}),
+        ("biosemi64", "AB", {"A1": "Fp1", "A29": "Oz", "B1": "Fpz", "B16": "Cz", "B32": "O2"}),
+    ],
+)
+def test_inputs_are_the_electrodes_that_their_cap_has_there(cap, banks, known):
+    found = positions_by_name(inputs(banks), cap)
+    for name, electrode in known.items():
+        assert found[name] == positions_by_name([electrode], cap)[electrode]
+
+
+def test_caps_with_numbers_are_placed_by_them():
+    found = positions_by_name(inputs("ABCD"), "biosemi128")
+    assert len(found) == 128
+    assert found["A1"][2] > 0.13  # Cz
+    padded = positions_by_name([f"E{number:03d}" for number in range(1, 129)], "GSN-HydroCel-128")
+    plain = positions_by_name([f"E{number}" for number in range(1, 129)], "GSN-HydroCel-128")
+    assert list(padded.values()) == list(plain.values())
+    assert len(plain) == 128
 
 
 def test_an_unknown_name_is_named_with_its_file_and_close_matches():

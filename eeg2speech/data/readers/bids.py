@@ -8,25 +8,27 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mne.io import BaseRaw
 
-from eeg2speech.data.montage import Position
-from eeg2speech.data.raw import UNKNOWN
+from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.bids_electrodes import electrodes
+from eeg2speech.data.readers.bids_electrodes import with_electrodes
 from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues, what_stimuli_miss
 from eeg2speech.data.readers.companions import missing_markers
 from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.events import Event, read_events
-from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording, placed_by_name
+from eeg2speech.data.readers.placing import placed_by_name
+from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording
 from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, ruled_cues
 from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
 from eeg2speech.data.readers.triggers import recorded_events
+from eeg2speech.data.readers.units import check_gain
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
-from eeg2speech.types import Channel, Condition, Lost, RawRecording, Source
+from eeg2speech.types import Condition, Lost, RawRecording, Source
 
 TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog", "TRIG": "stim"}
 """Channel types of ``channels.tsv`` that are decoded from, that show eye movements, or that hold triggers."""
@@ -58,6 +60,8 @@ class Bids:
         montage: Where electrodes are by name if electrodes.tsv and the file do not say it.
         onset: Seconds added to every onset: how long after its trigger a sound could be heard.
         condition: What the subject did while sounds of stim_file were played.
+        gain: Factor on all values where the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
+            taken for volts.
     """
 
     root: Path
@@ -70,9 +74,11 @@ class Bids:
     montage: str = "standard_1005"
     onset: float = 0.0
     condition: Condition = "listening"
+    gain: float = 1.0
 
     def sources(self) -> list[Source]:
         """One recording per file, or per run of a split recording."""
+        check_gain(self.gain)
         check_rules(self.sounds or [])
         found = []
         for recording in self._recordings():
@@ -95,7 +101,8 @@ class Bids:
         authors = said.get("Authors")
         names = ", ".join(str(author) for author in authors) if isinstance(authors, list) else ""
         citation = said.get("HowToAcknowledge") or names
-        rules = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules: dict[str, Any] = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules |= {"gain": self.gain} if self.gain != 1 else {}
         return describe(
             str(said.get("Name") or root.resolve().name).strip(),
             source=str(said.get("DatasetDOI") or "unknown"),
@@ -183,12 +190,9 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     events = read_events(described) if described else []
     raw = open_recording(recording.file)
     table = sidecar(root, recording, "channels.tsv")
-    if table:
-        _apply_channels(raw, table, recording)
-    read = decodable(raw, recording.datatype, recording.file)
-    places = electrodes(root, recording)
-    if places:  # those of the file may be of another cap or in other coordinates: all or none
-        read.channels = [_placed(channel, places.get(channel.name, UNKNOWN)) for channel in read.channels]
+    units = _apply_channels(raw, table, recording) if table else {}
+    read = decodable(raw, recording.datatype, recording.file, units, reader.gain)
+    read.channels = with_electrodes(read.channels, root, recording)
     read.channels = placed_by_name(read.channels, reader.montage, recording.file)
     seconds = read.eeg.shape[1] / read.rate
     if described is None and by_event(reader.sounds or []):
@@ -209,53 +213,35 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     return read
 
 
-def _placed(channel: Channel, place: Position) -> Channel:
-    x, y, z = place
-    return replace(channel, x=x, y=y, z=z)
+def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> dict[str, str]:
+    """Set types and bad channels as ``channels.tsv`` has them; MEG files know their own types.
 
-
-def _lost_table(table: Path) -> Lost:
-    """What a table of events without any costs; one that has not even a header is damaged."""
-    if table.read_text(encoding="utf-8-sig").strip():
-        logger.warning("%s: has no rows with an onset; the recording is kept without a sound", table)
-        return Lost("sound", "its events.tsv has no rows")
-    logger.warning("%s: is empty; the recording is kept without a sound", table)
-    return Lost("sound", "its events.tsv is empty", missing=True)
-
-
-def _rows_by_channel(raw: BaseRaw, table: Path) -> dict[str, dict[str, str]]:
-    """Rows of ``channels.tsv``; one of a name that the file has twice is of each, or they follow the file's order."""
-    listed: dict[str, list[Row]] = {}
-    for row in read_rows(table):
-        listed.setdefault(row.cells.get("name", ""), []).append(row)
-    if not listed:
-        logger.warning("%s: has no rows; the types of channels are those of the recording", table)
-    rows: dict[str, dict[str, str]] = {}
-    for name, same in listed.items():
-        channels = numbered(raw).get(name, [name])
-        if len(same) not in (1, len(channels)):
-            raise DataError(f"{same[1].where}: channel {name!r} occurs twice; give each channel its own name")
-        rows |= {channel: row.cells for channel, row in zip(channels, same * len(channels), strict=False)}
-    return rows
-
-
-def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> None:
-    """Set types and bad channels as ``channels.tsv`` has them; MEG files know their own types."""
+    Returns:
+        Units by channel of the recording.
+    """
     rows = _rows_by_channel(raw, table)
-    known = [name for name in raw.ch_names if name in rows]
+    known = match_names(raw.ch_names, rows, key_of(recording.datatype))
     if rows and not known:
         raise DataError(
             f"{table}: none of its channels ({', '.join(list(rows)[:3])}, ...) is in {recording.file.name} "
             f"({', '.join(raw.ch_names[:3])}, ...); correct the names"
         )
     if rows and len(known) < len(raw.ch_names):
-        others = [name for name in raw.ch_names if name not in rows]
+        others = [name for name in raw.ch_names if name not in known]
         logger.warning("%s: says nothing of %d channels (%s, ...)", table, len(others), ", ".join(others[:3]))
+    kinds = {name: cells.get("type", "").upper() for name, cells in rows.items()}
+    absent = [name for name in rows.keys() - known.values() if kinds[name] in TYPES or kinds[name].startswith("MEG")]
+    if absent:
+        logger.warning(
+            "%s: %d of its channels (%s, ...) are not in %s",
+            table, len(absent), ", ".join(sorted(absent)[:3]), recording.file.name,
+        )  # fmt: skip
+    found = {name: rows[listed] for name, listed in known.items()}
     if recording.datatype != "meg":
-        kinds = {name: rows[name].get("type", "").upper() for name in known}
         raw.set_channel_types(
-            {name: TYPES.get(kind, "misc") for name, kind in kinds.items() if kind},
+            {name: TYPES.get(kinds[listed], "misc") for name, listed in known.items() if kinds[listed]},
             on_unit_change="ignore",
             verbose="ERROR",
         )
-    raw.info["bads"] = [name for name in known if rows[name].get("status", "").lower() == "bad"]
+    raw.info["bads"] = [name for name, cells in found.items() if cells.get("status", "").lower() == "bad"]
+    return {name: cells.get("units", "") for name, cells in found.items()}

@@ -11,6 +11,7 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.electrode_names import are_inputs, electrode_key
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel
@@ -46,11 +47,11 @@ def find_cap(names: Sequence[str], cap: Cap, source: Path) -> tuple[list[int], l
         DataError: An electrode is missing.
     """
     electrodes = cap_channels(cap)
-    where = {name.strip().lower(): number for number, name in reversed(list(enumerate(names)))}
-    inputs = [f"{bank}{number}" for bank in "ABCD" for number in range(1, 33)][: len(electrodes)]
-    wanted = [electrode.name.lower() for electrode in electrodes]
-    if not any(name in where for name in wanted) and all(name.lower() in where for name in inputs):
-        wanted = [name.lower() for name in inputs]
+    where = {electrode_key(name): number for number, name in reversed(list(enumerate(names)))}
+    inputs = [f"{bank}{number}" for bank in "abcd" for number in range(1, 33)][: len(electrodes)]
+    wanted = [electrode_key(electrode.name) for electrode in electrodes]
+    if are_inputs(names) and all(name in where for name in inputs):
+        wanted = inputs
     missing = [e.name for e, name in zip(electrodes, wanted, strict=True) if name not in where]
     if missing:
         raise DataError(

@@ -8,15 +8,18 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.companions import LED_TO, missing_markers, orphans, unread_format
 from eeg2speech.data.readers.cues import pair, silent
-from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording, placed_by_name
+from eeg2speech.data.readers.placing import placed_by_name
+from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording
 from eeg2speech.data.readers.sound_rules import SoundRule, by_event, check_rules, ruled_cues
 from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
 from eeg2speech.data.readers.triggers import recorded_events
+from eeg2speech.data.readers.units import check_gain
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording, Source
@@ -45,6 +48,8 @@ class Files:
         leave_out: Names of channels that the file calls EEG but are not, e.g. [EOG1,M1].
         montage: Where electrodes are by name if the file does not say it.
         onset: Seconds added to every onset: how long after its trigger a sound could be heard.
+        gain: Factor on all values where the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
+            taken for volts.
     """
 
     root: Path
@@ -55,9 +60,11 @@ class Files:
     leave_out: list[str] | None = None
     montage: str = "standard_1005"
     onset: float = 0.0
+    gain: float = 1.0
 
     def sources(self) -> list[Source]:
         """One recording per file."""
+        check_gain(self.gain)
         check_rules(self.sounds or [])
         try:
             pattern = re.compile(self.pattern)
@@ -90,7 +97,8 @@ class Files:
 
     def description(self) -> Description:
         """What goes into ``dataset.json``."""
-        rules = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules: dict[str, Any] = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules |= {"gain": self.gain} if self.gain != 1 else {}
         return describe(
             self.root.expanduser().resolve().name,
             source="files of the user's own",
@@ -168,15 +176,16 @@ def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawR
     file = root / path
     raw = open_recording(file)
     leave_out = [name for wanted in reader.leave_out or [] for name in numbered(raw).get(wanted, [wanted])]
-    missing = [channel for channel in leave_out if channel not in raw.ch_names]
+    named = match_names(leave_out, raw.ch_names, key_of(reader.datatype))
+    missing = [channel for channel in leave_out if channel not in named]
     if missing:
         logger.warning("%s: has no channel %s, which leave_out names", file, ", ".join(missing))
-    types = {channel: "misc" for channel in leave_out if channel in raw.ch_names}
+    types = dict.fromkeys(named.values(), "misc")
     if reader.datatype == "ieeg":  # most formats cannot say that electrodes lie inside the head
         inner = {name for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True) if kind == "eeg"}
         types = dict.fromkeys(sorted(inner), "seeg") | types
     raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
-    read = decodable(raw, reader.datatype, file)
+    read = decodable(raw, reader.datatype, file, gain=reader.gain)
     read.channels = placed_by_name(read.channels, reader.montage, file)
     names = dict.fromkeys(("session", "run"), "") | said | {"stem": Path(_stem(path)).name, "folder": _folder(path)}
     rules = reader.sounds or []

@@ -1,26 +1,25 @@
-"""Files that mne reads, opened without reading the signal, and places for electrodes that have none."""
+"""Files that mne reads, opened without reading the signal."""
 
 from __future__ import annotations
 
 import logging
-import math
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mne
+import numpy as np
 from mne.io import BaseRaw
 
-from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_mne
 from eeg2speech.data.readers.companions import check_format, missing_markers
 from eeg2speech.data.readers.triggers import NAME as TRIGGERS
+from eeg2speech.data.readers.units import Scaled, gains, header_units, volts_of
 from eeg2speech.data.reading import one_line, reading
 from eeg2speech.errors import DataError
-from eeg2speech.types import DECODABLE, Channel, RawRecording
+from eeg2speech.types import DECODABLE, RawRecording
 
 KINDS = {"eeg": ("eeg",), "ieeg": ("seeg", "ecog"), "meg": ("mag", "grad")}
 """Channel types that are decoded from, by what was recorded."""
@@ -30,8 +29,6 @@ FORMATS = (
 """Suffixes of what is read."""
 SIGNATURES = {".edf": b"0 ", ".bdf": b"\xffBIOSEMI", ".gdf": b"GDF"}
 """First bytes of formats whose readers take any bytes for samples."""
-DECORATION = re.compile(r"^EEG[ _]+|[ _-]+(REF|LE|AR|AVG|CE)$", re.IGNORECASE)
-"""What EDF files write around the name of an electrode: ``EEG Fp1-REF``."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +53,7 @@ def open_recording(file: Path) -> BaseRaw:
             logger.log(level, "%s: %s", file, text)
         if not raw.n_times > 0 or not float(raw.info["sfreq"]) > 0:
             raise DataError(f"{file}: holds no samples; download it again, or leave it out")
+        _type_voltages(raw, file)
         if markers := missing_markers(file):
             logger.warning("%s: its markers, %s, are missing; read without them", file, markers.name)
     _note_doubled(raw, [one_line(warning.message) for warning in caught])
@@ -88,6 +86,14 @@ def _read(file: Path) -> BaseRaw:
             raw = mne.io.read_raw(file, stim_channel=known + triggers, **options)
         raw.set_channel_types(dict.fromkeys(triggers, "stim"), on_unit_change="ignore", verbose="ERROR")
     return raw
+
+
+def _type_voltages(raw: BaseRaw, file: Path) -> None:
+    """Take channels for EEG that mne passed over, as it does not know the spelling of their unit."""
+    written = header_units(raw, file)
+    kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
+    passed_over = [name for name, kind in kinds if kind == "misc" and volts_of(written.get(name, ("", 1.0))[0])]
+    raw.set_channel_types(dict.fromkeys(passed_over, "eeg"), on_unit_change="ignore", verbose="ERROR")
 
 
 def _check_signature(file: Path) -> None:
@@ -124,8 +130,17 @@ def _refuse_doubled(raw: BaseRaw, read: RawRecording, file: Path) -> None:
             raise DataError(f"{file}: channel name {name!r} occurs more than once; rename one of the channels")
 
 
-def decodable(raw: BaseRaw, datatype: str, file: Path) -> RawRecording:
-    """Take the channels of a kind, whose signal stays in the file.
+def decodable(
+    raw: BaseRaw, datatype: str, file: Path, units: Mapping[str, str] | None = None, gain: float = 1.0
+) -> RawRecording:
+    """Take the channels of a kind, in volts, whose signal stays in the file.
+
+    Args:
+        raw: Recording as mne reads it.
+        datatype: What was recorded, of ``KINDS``.
+        file: Its file.
+        units: By channel, where a table says them.
+        gain: Factor on all values.
 
     Raises:
         DataError: There is none, or two of one name.
@@ -133,33 +148,13 @@ def decodable(raw: BaseRaw, datatype: str, file: Path) -> RawRecording:
     try:
         with reading(file):  # types of channels are looked up here, and may be none in a damaged file
             read = from_mne(raw, KINDS[datatype], lazily=True, beside=("eog",) if datatype == "eeg" else ())
+            factors = gains(raw, file, units or {}, gain)
     except DataError as error:
         if str(file) in str(error):
             raise
         raise DataError(f"{file}: {error}") from error
     _refuse_doubled(raw, read, file)
+    by_row = np.array([factors[channel.name] for channel in read.channels])
+    if (by_row != 1).any():
+        read.eeg = Scaled(read.eeg, by_row)
     return read
-
-
-def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> list[Channel]:
-    """Give scalp electrodes without a place the one that their name has in a standard montage.
-
-    Names that it does not know stay without a place, and a warning says which.
-
-    Raises:
-        DataError: The montage is unknown.
-    """
-    electrode_positions([], montage, str(source))
-    placed, unknown = [], []
-    for channel in channels:
-        if channel.type == "eeg" and math.isnan(channel.x):
-            try:
-                x, y, z = electrode_positions([DECORATION.sub("", channel.name)], montage, str(source))[0].tolist()
-                channel = replace(channel, x=x, y=y, z=z)
-            except DataError:
-                unknown.append(channel.name)
-        placed.append(channel)
-    if unknown:
-        shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
-        logger.warning("%s: no place is known for %s (not in %s); they go without one", source, shown, montage)
-    return placed

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.electrode_names import channel_key, match_names
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.reading import reading
@@ -240,6 +241,8 @@ def _channels(names: list[str], places: Path | None) -> list[Channel]:
         for row in _read_rows(places, ("name", "x", "y", "z")):
             x, y, z = (_metres(row[axis], origin) for axis, origin in zip("xyz", COMMISSURE, strict=True))
             known[row["name"]] = (x, y, z)
+    named = match_names(names, known, channel_key)
+    known = {name: known[listed] for name, listed in named.items()}
     unknown = [name for name in names if not np.isfinite(known.get(name, NOWHERE)).all()]
     if unknown:
         logger.warning("%s: no position of %s", places or "sEEG", ", ".join(unknown))

@@ -266,10 +266,9 @@ def place(raw, name):
 
 def test_positions_in_coordinates_of_the_head(tmp_path):
     root = write_bids(tmp_path / "bids", ONE)
-    write_electrodes(root, "CapTrak", "mm", places={"Fp1": (-30, 100, 30), "Cz": (0, 0, 120)}, space="_space-CapTrak")
-    raw = load(root)
-    assert place(raw, "Fp1") == pytest.approx((-0.03, 0.1, 0.03))
-    assert place(raw, "T7")[0] < -0.07  # by name
+    places = {"Fp1": (-30, 100, 30), "Cz": (0, 0, 120), "T7": (-80, 0, 40)}
+    write_electrodes(root, "CapTrak", "mm", places=places, space="_space-CapTrak")
+    assert place(load(root), "Fp1") == pytest.approx((-0.03, 0.1, 0.03))
 
 
 def test_landmarks_turn_and_move_positions_into_the_head(tmp_path):
@@ -295,16 +294,147 @@ def test_landmarks_turn_and_move_positions_into_the_head(tmp_path):
 
 def test_axes_that_point_elsewhere_are_turned(tmp_path):
     root = write_bids(tmp_path / "bids", ONE)
-    write_electrodes(root, "EEGLAB", places={"Fp1": (0.1, 0.03, 0.03), "Cz": (0, 0, 0.12)})  # x front, y left
+    write_electrodes(root, "EEGLAB", places={"Fp1": (0.1, 0.03, 0.03), "Cz": (0, 0, 0.12), "T7": (0, 0.08, 0.04)})
     assert place(load(root), "Fp1") == pytest.approx((-0.03, 0.1, 0.03))
 
 
-@pytest.mark.parametrize(("system", "units"), [("Other", "m"), ("CapTrak", "n/a"), ("CapTrak", "cm")])
-def test_positions_that_cannot_be_understood_are_replaced_by_those_of_the_names(tmp_path, caplog, system, units):
+@pytest.mark.parametrize(
+    ("system", "units", "said"),
+    [
+        ("Other", "m", "EEGCoordinateSystem='Other' without landmarks cannot be turned into those of the head"),
+        (
+            "CapTrak",
+            "n/a",
+            "EEGCoordinateUnits is 'n/a', not m, cm or mm; as they lie 0.106 from the origin",
+        ),
+        ("CapTrak", "cm", "in cm its electrodes lie 0.00106 m from the middle of the head on average"),
+    ],
+)
+def test_positions_that_cannot_be_understood_are_replaced_by_those_of_the_names(tmp_path, caplog, system, units, said):
     root = write_bids(tmp_path / "bids", ONE)
     write_electrodes(root, system, units)
     assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)
-    assert "cannot be turned into those of the head" in caplog.text
+    assert said in caplog.text
+
+
+MEASURED = {"Fp1": (-0.03, 0.1, 0.03), "Fp2": (0.03, 0.1, 0.03), "Cz": (0.0, 0.0, 0.12), "T7": (-0.08, 0.0, 0.04)}
+MEASURED |= {"Oz": (0.0, -0.09, 0.03)}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [str.upper, str.lower, lambda name: f" {name} ", lambda name: {"T7": "T3"}.get(name, name), "EEG {}-REF".format],
+)
+def test_electrodes_are_found_however_they_are_spelt(tmp_path, caplog, spelling):
+    root = write_bids(tmp_path / "bids", ONE)
+    write_electrodes(root, "CapTrak", places={spelling(n): xyz for n, xyz in MEASURED.items()} | {"Ref": (0, 0, 0.1)})
+    raw = load(root)
+    for name, xyz in MEASURED.items():
+        assert place(raw, name) == pytest.approx(xyz)
+    assert caplog.messages == []
+
+
+def test_electrodes_of_which_none_is_in_the_recording_are_said(tmp_path, caplog):
+    root = write_bids(tmp_path / "bids", ONE)
+    write_electrodes(root, "CapTrak", places={f"E{n}": xyz for n, xyz in enumerate(MEASURED.values())})
+    assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)
+    (line,) = caplog.messages
+    assert "electrodes.tsv: none of its electrodes (E0, E1, E2, ...) is in sub-01_task-listening_run-1_eeg.vhdr" in line
+
+
+def test_measured_and_standard_positions_are_not_mixed_without_a_word(tmp_path, caplog):
+    root = write_bids(tmp_path / "bids", ONE)
+    write_electrodes(root, "CapTrak", places=MEASURED | {"Oz": ("n/a", "n/a", "n/a")})
+    assert place(load(root), "Fp1") == pytest.approx(MEASURED["Fp1"])
+    assert "gives no positions for 1 of its 5 electrodes (Oz); they take those of standard_1005, fitted" in caplog.text
+    caplog.clear()
+    write_electrodes(root, "CapTrak", places={"Fp1": MEASURED["Fp1"], "Cz": MEASURED["Cz"], "T7": (0, 0, 0)})
+    assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)
+    assert "gives positions for only 2 of its 5 electrodes; all take those of standard_1005 by name" in caplog.text
+
+
+@pytest.mark.parametrize(("units", "factor"), [("mm", 1000), ("cm", 100), ("m", 1), ("MM", 1000), (" m", 1)])
+def test_units_of_coordinates_are_kept_apart(tmp_path, caplog, units, factor):
+    root = write_bids(tmp_path / "bids", ONE)
+    write_electrodes(root, "CapTrak", units, places={n: tuple(factor * v for v in p) for n, p in MEASURED.items()})
+    assert place(load(root), "Cz") == pytest.approx(MEASURED["Cz"])
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("units", "factor", "said"),
+    [
+        ("m", 1000, r"in m its electrodes lie 10\d m from .* they look like millimetres; correct EEGCoordinateUnits"),
+        ("n/a", 1000, r"EEGCoordinateUnits is 'n/a', not m, cm or mm; as they lie 10\d from .*, mm would be right"),
+        ("", 100, r"EEGCoordinateUnits is 'n/a', not m, cm or mm; as they lie 10\.\d from .*, cm would be right"),
+        ("inch", 1, r"EEGCoordinateUnits is 'inch', not m, cm or mm; as they lie 0\.1\d* from .*, m would be right"),
+    ],
+)
+def test_absent_and_wrong_units_of_coordinates_are_said(tmp_path, caplog, units, factor, said):
+    root = write_bids(tmp_path / "bids", ONE)
+    write_electrodes(root, "CapTrak", units, places={n: tuple(factor * v for v in p) for n, p in MEASURED.items()})
+    assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)
+    (line,) = caplog.messages
+    assert re.search(rf"coordsystem\.json: {said}.*; the positions of its electrodes are not used$", line)
+
+
+def test_landmarks_in_another_unit_are_not_used(tmp_path, caplog):
+    root = write_bids(tmp_path / "bids", ONE)
+    landmarks = {"NAS": (0.0, 0.1, 0.0), "LPA": (-0.08, 0.0, 0.0), "RPA": (0.08, 0.0, 0.0)}
+    write_electrodes(root, "Other", "mm", landmarks, {n: tuple(1000 * v for v in p) for n, p in MEASURED.items()})
+    load(root)
+    assert "EEGCoordinateSystem='Other' without landmarks cannot be turned" in caplog.text
+
+
+def test_an_electrode_that_occurs_twice_is_refused(tmp_path):
+    root = write_bids(tmp_path / "bids", ONE)
+    write_electrodes(root, "CapTrak", places=MEASURED)
+    table = root / "sub-01" / "eeg" / "sub-01_electrodes.tsv"
+    table.write_text(table.read_text() + "Cz\t0\t0\t0.1\n")
+    with pytest.raises(DataError, match=r"electrodes\.tsv: line 7: electrode 'Cz' occurs twice"):
+        load(root)
+
+
+def test_names_of_channels_tsv_are_compared_as_those_of_electrodes(tmp_path, caplog):
+    names = ("EEG Fp1-REF", "EEG Fp2-REF", "EEG Cz-REF", "EEG T3-REF", "Oz.", "EOG")
+    root = write_bids(tmp_path / "bids", ONE, names=names)
+    rows = [
+        {"name": n, "type": "EEG", "status": "bad" if n == "T7" else "good"} for n in ("FP1", "fp2", "Cz", "T7", "OZ")
+    ]
+    write_tsv(beside(root, "channels.tsv"), [*rows, {"name": "eog", "type": "EOG", "status": "good"}])
+    raw = load(root)
+    assert [c.type for c in raw.channels] == ["eeg"] * 5 + ["eog"]
+    assert [c.name for c in raw.channels if c.status == "bad"] == ["EEG T3-REF"]
+    assert caplog.messages == []
+
+
+def test_rows_of_channels_tsv_that_no_recording_has_are_said(tmp_path, caplog):
+    root = write_bids(tmp_path / "bids", ONE)
+    extra = [{"name": n, "type": kind, "status": "bad"} for n, kind in (("Pz", "EEG"), ("TRIG", "TRIG"))]
+    write_tsv(beside(root, "channels.tsv"), [*channels(), *extra])
+    assert len(load(root).channels) == 6
+    assert [line.partition("channels.tsv: ")[2] for line in caplog.messages] == [
+        "1 of its channels (Pz, ...) are not in sub-01_task-listening_run-1_eeg.vhdr"
+    ]
+
+
+def test_depth_electrodes_are_found_without_case_but_have_no_synonyms(tmp_path, caplog):
+    folder = tmp_path / "bids" / "sub-01" / "ieeg"
+    write_recording(folder / "sub-01_task-x_ieeg.edf", volts(3), ("T3", "LA1", "LA2"))
+    write_tsv(folder / "sub-01_task-x_channels.tsv", [{"name": n, "type": "SEEG"} for n in ("T3", "la1", "la2")])
+    places = {"T7": (-40, -10, 20), "la1": (-30, -10, 20), "LA2": (-35, -10, 20)}
+    write_tsv(
+        folder / "sub-01_electrodes.tsv", [{"name": n, "x": x, "y": y, "z": z} for n, (x, y, z) in places.items()]
+    )
+    said = {"iEEGCoordinateSystem": "ACPC", "iEEGCoordinateUnits": "mm"}
+    (folder / "sub-01_coordsystem.json").write_text(json.dumps(said))
+    raw = load(tmp_path / "bids")
+    assert place(raw, "LA1") == pytest.approx((-0.03, -0.01, 0.02))
+    assert place(raw, "LA2") == pytest.approx((-0.035, -0.01, 0.02))
+    assert np.isnan(place(raw, "T3")).all()
+    (folder / "sub-01_coordsystem.json").write_text(json.dumps(said | {"iEEGCoordinateUnits": "m"}))
+    assert np.isnan(place(load(tmp_path / "bids"), "LA1")).all()
+    assert re.search(r"in m electrodes lie 4\d\.?\d* m away; correct iEEGCoordinateUnits", caplog.text)
 
 
 def test_damaged_electrodes_are_named(tmp_path):
