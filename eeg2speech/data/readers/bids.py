@@ -213,6 +213,31 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     return read
 
 
+def _lost_table(table: Path) -> Lost:
+    """What a table of events without any costs; one that has not even a header is damaged."""
+    if table.read_text(encoding="utf-8-sig").strip():
+        logger.warning("%s: has no rows with an onset; the recording is kept without a sound", table)
+        return Lost("sound", "its events.tsv has no rows")
+    logger.warning("%s: is empty; the recording is kept without a sound", table)
+    return Lost("sound", "its events.tsv is empty", missing=True)
+
+
+def _rows_by_channel(raw: BaseRaw, table: Path) -> dict[str, dict[str, str]]:
+    """Rows of ``channels.tsv``; one of a name that the file has twice is of each, or they follow the file's order."""
+    listed: dict[str, list[Row]] = {}
+    for row in read_rows(table):
+        listed.setdefault(row.cells.get("name", ""), []).append(row)
+    if not listed:
+        logger.warning("%s: has no rows; the types of channels are those of the recording", table)
+    rows: dict[str, dict[str, str]] = {}
+    for name, same in listed.items():
+        channels = numbered(raw).get(name, [name])
+        if len(same) not in (1, len(channels)):
+            raise DataError(f"{same[1].where}: channel {name!r} occurs twice; give each channel its own name")
+        rows |= {channel: row.cells for channel, row in zip(channels, same * len(channels), strict=False)}
+    return rows
+
+
 def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> dict[str, str]:
     """Set types and bad channels as ``channels.tsv`` has them; MEG files know their own types.
 
