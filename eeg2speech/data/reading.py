@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.errors import DataError, Eeg2SpeechError
 
 logger = logging.getLogger(__name__)
@@ -29,12 +30,25 @@ def reading(file: Path) -> Iterator[None]:
     except (Eeg2SpeechError, MemoryError):
         raise
     except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror or one_line(error)}); download it again") from error
+        raise DataError(_unreadable(file, error)) from error
     # parsers of others raise anything on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
     except Exception as error:
+        check_downloaded(file)  # parsers take a pointer to the content for the content
         raise DataError(f"{file}: cut short or damaged ({one_line(error)}); download it again") from error
     for text in dict.fromkeys(one_line(warning.message) for warning in caught):
         logger.info("%s: %s", file, text)
+
+
+def _unreadable(file: Path, error: OSError) -> str:
+    """Why a file, or one beside it that it needs, cannot be read."""
+    named = Path(error.filename) if isinstance(error.filename, str) else file
+    other = named if named.parent == file.parent and named != file else None
+    for needed in (other or file, file):
+        check_downloaded(needed)
+    why = error.strerror or one_line(error)
+    if other is None:
+        return f"{file}: cannot be read ({why}); download it again"
+    return f"{other}: cannot be read ({why}), and {file.name} needs it; download it again"
 
 
 def one_line(error: object) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Sound
@@ -28,6 +29,7 @@ def sound_at(file: Path) -> Sound:
     """
     if not file.name.lower().endswith(SUFFIXES):
         raise DataError(f"{file}: unknown kind of sound; convert it to one of {', '.join(SUFFIXES)}")
+    check_downloaded(file)
     if not file.is_file():
         raise DataError(f"{file}: missing; download it, or leave out the recordings that need it")
     return partial(read_npz, file) if file.name.lower().endswith((".npz", ".npz.gz")) else file

@@ -15,7 +15,7 @@ from eeg2speech.data.montage import Position
 from eeg2speech.data.raw import UNKNOWN
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import electrodes
-from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, read_rows, recordings, sidecar
+from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, read_rows, recordings, sidecar, sidecars
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues
 from eeg2speech.data.readers.cues import Cue, pair, silent
 from eeg2speech.data.readers.events import read_events
@@ -131,16 +131,15 @@ class Bids:
         kinds: tuple[Datatype, ...] = (self.datatype,) if self.datatype else ("eeg", "ieeg", "meg")
         by_kind = {kind: there for kind in kinds if (there := recordings(root, kind))}
         if not by_kind:
-            missing = sum(file.is_symlink() and not file.exists() for file in root.glob(f"sub-*/**/*_{kinds[0]}.*"))
-            advice = (
-                f"{missing} files are links to content that was not downloaded; fetch it (datalad get)"
-                if missing
-                else "give the folder of the dataset that holds sub-*"
+            raise DataError(
+                f"{self.root}: holds no recording of {' or '.join(kinds)} that can be read; give the folder of the "
+                "dataset that holds sub-*"
             )
-            raise DataError(f"{self.root}: holds no recording of {' or '.join(kinds)} that can be read; {advice}")
         if len(by_kind) > 1:
             raise DataError(f"{self.root}: holds {' and '.join(by_kind)}; choose one with datatype")
         (found,) = by_kind.values()
+        for empty in (folder for folder in sorted(root.glob("sub-*")) if folder.is_dir() and not any(folder.iterdir())):
+            logger.warning("%s: is empty; if it is a DataLad subdataset, run `datalad get` on it", empty)
         for entity in ("subject", "session", "task", "run"):
             found = _selected(found, entity, getattr(self, f"{entity}s"), root)
         return found
@@ -148,12 +147,14 @@ class Bids:
     def _described_by(self, recording: BidsRecording) -> list[Path]:
         """Tables and sounds that a recording needs, as far as they can be found."""
         root = self.root.expanduser()
-        tables = [sidecar(root, recording, name) for name in ("channels.tsv", "events.tsv", "electrodes.tsv")]
+        tables = [sidecar(root, recording, name) for name in ("channels.tsv", "events.tsv")]
+        places = [] if recording.datatype == "meg" else ["electrodes.tsv", "coordsystem.json"]
+        described = [file for name in places for file in sidecars(root, recording, name, free=("space",))]
         try:
             sounds = {cue.sound for cue in self.cues(recording)}
         except DataError:  # told when the recording is read
             sounds = set()
-        return [table for table in tables if table] + sorted(sound for sound in sounds if sound and sound.is_file())
+        return [table for table in tables if table] + described + sorted(sound for sound in sounds if sound)
 
 
 def _selected(

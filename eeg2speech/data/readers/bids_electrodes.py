@@ -12,6 +12,7 @@ from typing import Any
 import mne
 import numpy as np
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import Position
 from eeg2speech.data.readers.bids_layout import BidsRecording, read_rows, sidecar, sidecars
 from eeg2speech.data.reading import reading
@@ -41,7 +42,7 @@ def electrodes(root: Path, recording: BidsRecording) -> dict[str, Position]:
         return {}
     for table in sidecars(root, recording, "electrodes.tsv", free=("space",)):
         beside = table.with_name(table.name.removesuffix("electrodes.tsv") + "coordsystem.json")
-        description = beside if beside.is_file() else sidecar(root, recording, "coordsystem.json")
+        description = beside if is_listed(beside) else sidecar(root, recording, "coordsystem.json")
         places = _read(table)
         if description is None:
             logger.warning("%s: has no coordsystem.json; its positions are not used", table)

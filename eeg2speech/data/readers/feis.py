@@ -22,6 +22,7 @@ from typing import TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import electrode_positions, read_locs
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.store import Description
@@ -106,7 +107,7 @@ def feis_sources(
         wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
         for phase in dict.fromkeys(phases or CONDITIONS):
             table = next(
-                (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if f.is_file()),
+                (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if is_listed(f)),
                 None,
             )
             if table is None:

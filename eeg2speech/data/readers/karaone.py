@@ -14,10 +14,12 @@ from pathlib import Path
 import mne
 import numpy as np
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import BaseRaw, from_mne
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.readers.signal_files import signal_files
 from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
@@ -83,8 +85,7 @@ class KaraOne:
             beside = [folder / "epoch_inds.mat", *(f for f in (_labels_file(folder),) if f is not None)]
             wavs = sorted((folder / "kinect_data").glob("*.wav"))
             load = partial(read_karaone, folder, signal, subject, phases)
-            fdt = [file for file in (signal.with_suffix(".fdt"),) if file.is_file() and self.cleaned]
-            sources.append(Source(subject, subject, "", "", (signal, *fdt, *beside, *wavs), load))
+            sources.append(Source(subject, subject, "", "", (*signal_files(signal), *beside, *wavs), load))
         if not sources:
             raise DataError(
                 f"{root}: no participant has a .{'set' if self.cleaned else 'cnt'}; set cleaned accordingly"
@@ -135,7 +136,7 @@ def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ..
         for phase in phases:
             span = trial.get(phase)
             spoken = phase in DEFAULT_PHASES
-            if span is None or span[1] > raw.eeg.shape[1] or (spoken and not wav.is_file()):
+            if span is None or span[1] > raw.eeg.shape[1] or (spoken and not is_listed(wav)):
                 lost[phase] += 1
                 continue
             seconds = (span[1] - span[0] + 1) / raw.rate
@@ -161,7 +162,7 @@ def _signal_file(folder: Path, cleaned: bool) -> Path | None:
 
 def _labels_file(folder: Path) -> Path | None:
     candidates = (folder / "kinect_data" / "labels.txt", folder / "all_features_simple.mat")
-    return next((file for file in candidates if file.is_file()), None)
+    return next((file for file in candidates if is_listed(file)), None)
 
 
 def _read_signal(file: Path) -> RawRecording:

@@ -13,6 +13,7 @@ from pathlib import Path
 import mne
 from mne.io import BaseRaw
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_mne
 from eeg2speech.data.reading import one_line, reading
@@ -35,6 +36,7 @@ def open_recording(file: Path) -> BaseRaw:
     Raises:
         DataError: It is missing, damaged, empty, or not what its suffix says.
     """
+    check_downloaded(file)
     if not file.exists():
         raise DataError(f"{file}: missing; download it again")
     with reading(file):
