@@ -35,6 +35,13 @@ def sound_at(file: Path) -> Sound:
     return partial(read_npz, file) if file.name.lower().endswith((".npz", ".npz.gz")) else file
 
 
+def sound_file(sound: Sound) -> Path | None:
+    """The file that holds a sound; None where a reader makes the sound otherwise."""
+    if isinstance(sound, partial) and sound.func is read_npz:
+        sound = sound.args[0]
+    return sound if isinstance(sound, Path) else None
+
+
 def sound_seconds(file: Path) -> float:
     """Length of a sound in seconds.
 

@@ -65,6 +65,7 @@ def test_what_is_written_is_read_back(tmp_path):
         "dataset.json",
         "dropped.tsv",
         "eeg",
+        "inputs.tsv",
         "recordings.tsv",
         "segments.tsv",
     ]
