@@ -27,13 +27,16 @@ def reading(file: Path) -> Iterator[None]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
-    except (Eeg2SpeechError, MemoryError):
+    except Eeg2SpeechError:
+        check_downloaded(file)  # a pointer to the content is no table either
+        raise
+    except MemoryError:
         raise
     except OSError as error:
         raise DataError(_unreadable(file, error)) from error
     # parsers of others raise anything on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
     except Exception as error:
-        check_downloaded(file)  # parsers take a pointer to the content for the content
+        check_downloaded(file)
         raise DataError(f"{file}: cut short or damaged ({one_line(error)}); download it again") from error
     for text in dict.fromkeys(one_line(warning.message) for warning in caught):
         logger.info("%s: %s", file, text)

@@ -85,14 +85,24 @@ class Content:
         names = {row.recording for row in rows}
         self.inputs = [row for row in self.inputs if row.recording not in names] + list(rows)
 
+    def sort(self) -> None:
+        """Order rows by recording, as if all had been prepared at once."""
+        self.channels.sort(key=_position)
+        self.segments.sort(key=_position)
+
     def write(self, root: Path) -> None:
         """Write the tables, that of the recordings last."""
-        self.inputs.sort(key=lambda row: row.recording)  # stable: a recording's own file stays its first
+        self.inputs.sort(key=_position)  # stable: a recording's own file stays its first
+        self.dropped.sort(key=lambda row: (row.what == "recording", _position(row)))
         write_table(root / "channels.tsv", StoredChannel, self.channels)
         write_table(root / "segments.tsv", Segment, self.segments)
         write_table(root / "dropped.tsv", Dropped, self.dropped)
         write_table(root / "inputs.tsv", Input, self.inputs)
         write_table(root / "recordings.tsv", Recording, (self.recordings[name] for name in sorted(self.recordings)))
+
+
+def _position(row: StoredChannel | Segment | Dropped | Input) -> str:
+    return f"{row.recording}.json"  # the order of the notes
 
 
 def read_inputs(root: Path) -> list[Input]:

@@ -208,6 +208,8 @@ class StoreWriter:
         arranged = self._sounds.arrange(content.stimuli, heard)
         for note in notes:
             content.add(note, arranged.names)
+        if notes:  # else the order of the rows stays, which splits may hold for
+            content.sort()
         unchanged = {name: rows for name, rows in self.notes.unchanged.items() if name in content.recordings}
         for rows in unchanged.values():
             content.set_inputs(rows)

@@ -72,7 +72,10 @@ class KaraOne:
         root = self.root.expanduser()
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; give the folder that KARA ONE was unpacked to")
-        folders = {file.parent.name: file.parent for file in sorted(root.rglob("epoch_inds.mat"))}
+        tables = (
+            file for file in sorted(root.rglob("*.mat")) if file.name == "epoch_inds.mat"
+        )  # links that dangle, too
+        folders = {file.parent.name: file.parent for file in tables}
         if not folders:
             raise DataError(f"{root}: holds no epoch_inds.mat at any depth; unpack the participants' archives there")
         sources = []

@@ -1,0 +1,83 @@
+"""Every file of every dataset as a link that dangles, or as a pointer to its content."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_every_reader import CASES
+
+from eeg2speech.data.inputs import check_inputs, named
+from eeg2speech.data.prepare_sounds import sound_files
+from eeg2speech.data.readers import READERS
+from eeg2speech.errors import DataError
+
+LINK = "../.git/annex/objects/k1/Zq/MD5E-s1--z/MD5E-s1--z"
+KINDS = {
+    "lfs": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n",
+    "annex": "/annex/objects/MD5E-s12345--d41d8cd98f00b204e9800998ecf8427e.bin\n",
+    "link": None,
+    "link as text": LINK,  # as git checks it out where the file system has no links
+}
+CASES = {name: case for name, case in CASES.items() if "7.3" not in name}
+
+
+def readers(case, root):
+    name, _, options = CASES[case]
+    own = {"cleaned": True} if "--cleaned=true" in options else {}
+    own |= {"published": True} if "--published=true" in options else {}
+    return READERS[name](root, **own)
+
+
+def content(source):
+    """What is read of a recording, as `prepare` does."""
+    check_inputs(named(source.inputs, None))
+    raw = source.load()
+    heard = {segment.stimulus for segment in raw.segments}
+    files = sound_files(raw, heard)
+    sounds = [file.read_bytes() for file in files]
+    sounds += [
+        np.asarray(sound()[0]).tobytes()
+        for name, sound in [*sorted(raw.stimuli.items()), *sorted(raw.envelopes.items())]
+        if name in heard and not isinstance(sound, Path)
+    ]
+    signal = np.asarray(raw.eeg[: raw.eeg.shape[0], slice(None)] if not isinstance(raw.eeg, np.ndarray) else raw.eeg)
+    return signal.tobytes(), repr(raw.channels), repr(raw.segments), sounds, files
+
+
+def replaced(file, kind):
+    file.unlink()
+    if kind == "link":
+        file.symlink_to(LINK)
+    else:
+        file.write_text(KINDS[kind])
+
+
+SLOWLY = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", ["in turn", *SLOWLY])
+@pytest.mark.parametrize("case", CASES)
+def test_a_file_that_was_not_downloaded_is_named_by_every_reader(tmp_path, case, kind):
+    CASES[case][1](tmp_path / "whole")
+    root = tmp_path / "whole"
+    kept = tmp_path / "kept"
+    first = readers(case, root).sources()[0]
+    before = content(first)
+    for number, file in enumerate(sorted(path for path in root.rglob("*") if path.is_file())):
+        shutil.move(file, kept)
+        os.link(kept, file)
+        replaced(file, list(KINDS)[number % len(KINDS)] if kind == "in turn" else kind)
+        try:
+            (found,) = (s for s in readers(case, root).sources() if s.recording == first.recording)
+            after = content(found)
+        except DataError as error:
+            assert f"{file.name}: not downloaded" in str(error)
+            assert str(file) in map(os.path.normpath, [*first.inputs, *before[-1]]), "a file that is read is no input"
+        else:
+            assert after == before
+        file.unlink()
+        shutil.move(kept, file)
