@@ -61,12 +61,13 @@ def plan(sources: Sequence[Source], shard: Shard, writer: StoreWriter, root: Pat
 
     again = {name: differences[name].changed for name in mine if differences[name].changed}
     gone = {name: differences[name].absent for name in others if differences[name].absent}
-    _refuse_another_dataset(writer, root, again, held.keys() == gone.keys())
+    _refuse_another_dataset(writer, root, again, bool(held) and held.keys() == gone.keys())
     _refuse_others(writer, {name: differences[name].changed for name in others}, again if not dated else {})
+    failed = writer.notes.failed
     for name in mine:
         if name in again:
             writer.notes.forget(name)
-        elif differences[name].suspects or not dated or printable(name) in writer.notes.failed:
+        elif differences[name].suspects or not dated or name in failed:
             writer.notes.keep(name, stamped(known[name], differences[name].suspects))
     absent = {name: differences[name].absent for name in mine if name not in again and differences[name].absent}
     lines = [
@@ -104,7 +105,7 @@ def _dateless(source: Source, writer: StoreWriter, root: Path | None) -> list[In
 def _difference(source: Source, row: Recording, known: Sequence[Input], root: Path | None) -> Difference:
     found = compare(named(source.inputs, root), known, root)
     for what in ("subject", "session", "run"):
-        old, new = getattr(row, what), " ".join(getattr(source, what).split())
+        old, new = (" ".join(getattr(about, what).split()) for about in (row, source))
         if old != (new if new != "n/a" else ""):
             found.changed.append(f"its {what} is {printable(new)}, was {old}")
     return found

@@ -40,8 +40,11 @@ def check_downloaded(file: Path) -> None:
 
 def _pointer_to(file: Path) -> str:
     """The command that gets the content of a pointer file; empty if it is none."""
-    if not file.is_file() or not 0 < file.stat().st_size <= LARGEST:
+    try:
+        if not file.is_file() or not 0 < file.stat().st_size <= LARGEST:
+            return ""
+        with file.open("rb") as stream:
+            start = stream.read(100)
+    except OSError:  # told where the file is read
         return ""
-    with file.open("rb") as stream:
-        start = stream.read(100)
     return "datalad get" if ANNEX.match(start) else "git lfs pull" if LFS.match(start) else ""

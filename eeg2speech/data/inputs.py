@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,8 @@ def check_inputs(files: Mapping[str, Path]) -> None:
     for name, file in files.items():
         if printable(name) != name:
             raise DataError(f"{printable(name)}: its name is no UTF-8; rename it")
+        if re.search(r"[\t\r\n]", name):
+            raise DataError(f"{name!r}: its name has a line break or a tab in it; rename it")
         if not is_sound(name):
             check_downloaded(file)
             if not file.exists():
@@ -136,10 +139,10 @@ def compare(files: Mapping[str, Path], known: Sequence[Input], root: Path | None
         elif name not in then and not is_sound(name):
             found.absent.append(name)
     for name, row in then.items():
-        file = files.get(name) or (root.expanduser() / name if root is not None else None)
-        if file is not None and file.is_file() and stamp(file) == (row.size, row.modified):
+        file = files.get(name, root.expanduser() / name if root is not None else Path())  # a folder is no file
+        if file.is_file() and stamp(file) == (row.size, row.modified):
             continue
-        if file is not None and has_content(file):
+        if has_content(file):
             found.suspects[name] = file
         elif name in files or is_sound(name):
             found.absent.append(name)
@@ -161,17 +164,20 @@ def settle(differences: Mapping[str, Difference], known: Mapping[str, Sequence[I
         hashes = dict(zip(files, pool.map(_digest_or_none, files), strict=True))
     for recording, difference in differences.items():
         then = {row.file: row.sha256 for row in known.get(recording, ())}
+        difference.absent += [name for name, file in difference.suspects.items() if hashes[file] is None]
+        difference.suspects = {name: file for name, file in difference.suspects.items() if hashes[file] is not None}
         for name, file in difference.suspects.items():
-            if hashes[file] is None:
-                difference.absent.append(name)
-            elif hashes[file] != then[name]:
+            if hashes[file] != then[name]:
                 difference.changed.append(f"{name} has changed")
 
 
 def stamped(known: Sequence[Input], suspects: Mapping[str, Path]) -> list[Input]:
     """What was recorded of a recording, with size and time of suspects that turned out to be the same."""
-    now = {name: dict(zip(("size", "modified"), stamp(file), strict=True)) for name, file in suspects.items()}
-    return [replace(row, **now.get(row.file, {})) for row in known]
+    rows = []
+    for row in known:
+        size, modified = stamp(suspects[row.file]) if row.file in suspects else (row.size, row.modified)
+        rows.append(replace(row, size=size, modified=modified))
+    return rows
 
 
 def _digest_or_none(file: Path) -> str | None:

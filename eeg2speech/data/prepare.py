@@ -233,9 +233,9 @@ def _add(
     inputs += record(name, {file: path for file, path in sounds_of_rules.items() if file not in files})
     files |= sounds_of_rules
     sounds = add_sounds(raw, heard, preprocessing.rate, writer, inputs)
-    for row in inputs:
-        if stamp(files[row.file]) != (row.size, row.modified):
-            raise DataError(f"{files[row.file]}: has changed while it was read; run the same command again")
+    for read in inputs:
+        if stamp(files[read.file]) != (read.size, read.modified):
+            raise DataError(f"{files[read.file]}: has changed while it was read; run the same command again")
     C, T = eeg.shape
     row = Recording(name, source.subject, source.session, source.run, C, T, f"eeg/{name}.npy")
     writer.write_signal(row, eeg)

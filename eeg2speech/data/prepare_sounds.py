@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio import read_audio, resample
-from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.inputs import Input, digest
-from eeg2speech.data.sounds import sound_file
+from eeg2speech.data.sounds import sound_at, sound_file
 from eeg2speech.data.whole_sounds import check_whole
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import DataError
@@ -27,9 +26,7 @@ def sound_files(raw: RawRecording, stimuli: Collection[str]) -> list[Path]:
     """
     files = [file for name in sorted(stimuli) if name in raw.stimuli and (file := sound_file(raw.stimuli[name]))]
     for file in files:
-        check_downloaded(file)
-        if not file.is_file():
-            raise DataError(f"{file}: missing; download it, or leave out the recordings that need it")
+        sound_at(file)
     return files
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
+from eeg2speech.files import printable
 from eeg2speech.types import Sound
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".npz", ".npz.gz")
@@ -29,6 +30,8 @@ def sound_at(file: Path) -> Sound:
     """
     if not file.name.lower().endswith(SUFFIXES):
         raise DataError(f"{file}: unknown kind of sound; convert it to one of {', '.join(SUFFIXES)}")
+    if printable(str(file)) != str(file):  # libsndfile takes no other names
+        raise DataError(f"{printable(str(file))}: its name, or that of its folder, is no UTF-8; rename it")
     check_downloaded(file)
     if not file.is_file():
         raise DataError(f"{file}: missing; download it, or leave out the recordings that need it")

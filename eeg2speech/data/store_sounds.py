@@ -82,7 +82,7 @@ class StoreSounds:
                 by_content.setdefault(_content(file, name), name)
                 arranged.files.add(_place(file, name))
         taken = set(kept)
-        found = [(one, file) for one in sorted(set(heard)) if (file := self._found(*one)) is not None]
+        found = [(one, place) for one in sorted(set(heard)) if (place := self._found(*one)) is not None]
         for one, file in sorted(found, key=lambda pair: self.new in pair[1].parents):  # what is there keeps its name
             (stimulus, source), content = one, _content(file, one[0])
             if content not in by_content:

@@ -51,15 +51,15 @@ def _promised(file: Path) -> int | None:
 
 
 def _of_wave(stream: BinaryIO) -> int | None:
-    bytes_of_sample, large = 0, None
+    bytes_of_sample, large = 0, 0
     for name, size in _chunks(stream, "<"):
         if name == b"ds64":
             large = struct.unpack("<QQ", stream.read(16))[1]
         elif name == b"fmt ":
             bytes_of_sample = struct.unpack("<HHLLH", stream.read(14))[4]
         elif name == b"data":
-            size = large if size in UNSAID else size
-            return size // bytes_of_sample if size and bytes_of_sample else None
+            said = large if size in UNSAID else size
+            return said // bytes_of_sample if said and bytes_of_sample else None
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -138,8 +139,11 @@ class Bids:
         if len(by_kind) > 1:
             raise DataError(f"{self.root}: holds {' and '.join(by_kind)}; choose one with datatype")
         (found,) = by_kind.values()
-        for empty in (folder for folder in sorted(root.glob("sub-*")) if folder.is_dir() and not any(folder.iterdir())):
-            logger.warning("%s: is empty; if it is a DataLad subdataset, run `datalad get` on it", empty)
+        for folder in sorted(root.glob("sub-*")):
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                logger.warning("%s: cannot be read; change its permissions", folder)
+            elif folder.is_dir() and not any(folder.iterdir()):
+                logger.warning("%s: is empty; if it is a DataLad subdataset, run `datalad get` on it", folder)
         for entity in ("subject", "session", "task", "run"):
             found = _selected(found, entity, getattr(self, f"{entity}s"), root)
         return found

@@ -42,8 +42,11 @@ def _of_same_stem(file: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def _named_in(header: Path, key: str) -> list[Path]:
     """Files that a text header names, in its own folder or below."""
-    with header.open("rb") as stream:
-        text = stream.read(LONGEST).decode("utf-8", "surrogateescape")
+    try:
+        with header.open("rb") as stream:
+            text = stream.read(LONGEST).decode("utf-8", "surrogateescape")
+    except OSError:  # told when the recording is opened
+        return []
     names = re.findall(rf"^[ \t]*{key}[ \t]*=[ \t]*(.+?)[ \t\r]*$", text, re.MULTILINE | re.IGNORECASE)
     files = []
     for name in names[:1]:
