@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +69,8 @@ class StoreSounds:
     def arrange(self, kept: Collection[str], heard: Iterable[Heard]) -> Arrangement:
         """Give every sound a name: the same sound has one, different sounds have different ones.
 
+        Of several envelopes of one name, that of the store is kept, else that of the first recording.
+
         Args:
             kept: Names of sounds that recordings of the store belong to; they stay as they are.
             heard: Sounds of recordings that are new.
@@ -82,7 +83,10 @@ class StoreSounds:
                 by_content.setdefault(_content(file, name), name)
                 arranged.files.add(_place(file, name))
         taken = set(kept)
-        found = [(one, place) for one in sorted(set(heard)) if (place := self._found(*one)) is not None]
+        ordered = sorted(
+            dict.fromkeys(heard), key=lambda one: one[0]
+        )  # stable: of one name, the first recording's first
+        found = [(one, place) for one in ordered if (place := self._found(*one)) is not None]
         for one, file in sorted(found, key=lambda pair: self.new in pair[1].parents):  # what is there keeps its name
             (stimulus, source), content = one, _content(file, one[0])
             if content not in by_content:
@@ -134,10 +138,8 @@ def _kind(file: Path) -> str:
 
 
 def _content(file: Path, stimulus: str) -> tuple[str, str]:
-    """What tells sounds apart; envelopes only under one name."""
-    if _kind(file) == "audio":
-        return "", audio_hash(file).hex()
-    return stimulus, hashlib.sha256(file.read_bytes()).hexdigest()
+    """What tells sounds apart; envelopes have their names only, as trials may end a few samples apart."""
+    return ("", audio_hash(file).hex()) if _kind(file) == "audio" else (stimulus, "")
 
 
 def audio_hash(file: Path) -> bytes:

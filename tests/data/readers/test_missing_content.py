@@ -1,4 +1,4 @@
-"""Every file of every dataset as a link that dangles, or as a pointer to its content."""
+"""Every file of every dataset: not downloaded, touched, and changed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from test_every_reader import CASES
 
+from eeg2speech.data import inputs
 from eeg2speech.data.inputs import check_inputs, named
+from eeg2speech.data.prepare import prepare_sources
 from eeg2speech.data.prepare_sounds import sound_files
+from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.readers import READERS
+from eeg2speech.data.store import Store
+from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
 
 LINK = "../.git/annex/objects/k1/Zq/MD5E-s1--z/MD5E-s1--z"
@@ -88,3 +93,27 @@ def test_a_file_that_was_not_downloaded_is_named_by_every_reader(tmp_path, case,
             assert after == before
         file.unlink()
         shutil.move(kept, file)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_store_of_every_reader_follows_its_files(tmp_path, monkeypatch, case):
+    CASES[case][1](tmp_path / "raw")
+
+    def prepare():
+        reader = readers(case, tmp_path / "raw")
+        settings = Preprocessing(upsample=True)
+        return prepare_sources(reader.sources(), tmp_path / "store", reader.description(), settings, root=reader.root)
+
+    assert prepare().errors == []
+    with monkeypatch.context() as patch:
+        patch.setattr(inputs, "_digest", pytest.fail)
+        assert prepare().again == {}
+    files = {row.file for row in read_table(tmp_path / "store" / "inputs.tsv", inputs.Input)}
+    assert files == Store(tmp_path / "store").description.inputs.keys()
+    for file in files:
+        os.utime(tmp_path / "raw" / file, ns=(1, 1))
+    assert prepare().again == {}
+    first = read_table(tmp_path / "store" / "inputs.tsv", inputs.Input)[0]
+    with (tmp_path / "raw" / first.file).open("ab") as stream:
+        stream.write(b"\n")
+    assert first.recording in prepare().again
