@@ -41,6 +41,11 @@ def write_json(file: Path, content: Any) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
+def printable(text: str) -> str:
+    """A text that can be written as UTF-8: what is none, from bytes of a file's name, becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def strict(value: Any) -> Any:
     """A value as JSON knows it, whose figures every program can read: paths as text, what is not finite as None."""
     if is_dataclass(value) and not isinstance(value, type):

@@ -162,7 +162,8 @@ class Source:
         subject: Who was recorded.
         session: Session label or empty.
         run: Run label or empty.
-        inputs: Files it is read from (their sha256 goes into ``dataset.json``).
+        inputs: Every file it is read from, its own first, whether downloaded or not: once one of them changes, a
+            store's recording is out of date.
         load: Reads it.
     """
 

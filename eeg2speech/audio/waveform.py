@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from eeg2speech.errors import DataError
+from eeg2speech.files import printable
 
 RATE = 16_000
 """Samples per second of every waveform in a prepared store."""
@@ -34,8 +35,8 @@ def read_audio(file: Path, start: int = 0, samples: int = -1) -> tuple[Waveform,
     """
     try:
         wave, rate = soundfile.read(file, frames=samples, start=start, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise DataError(f"{file}: cannot be read as sound ({error}); replace or remove it") from error
+    except (soundfile.LibsndfileError, OSError, UnicodeEncodeError) as error:
+        raise DataError(printable(f"{file}: cannot be read as sound ({error}); replace or remove it")) from error
     return wave.mean(axis=1), float(rate)
 
 

@@ -74,7 +74,8 @@ def _help_text() -> str:
     lines = [USAGE, "", *paragraph("Turn raw or simulated recordings into a prepared store.")]
     for title, group in DATASETS.items():
         lines += ["", f"{title}:", *rows(group.items(), 16)]
-    more = "What was prepared before is skipped; `eeg2speech prepare DATASET --help` lists the options."
+    more = "What was prepared before is skipped unless its files have changed; "
+    more += "`eeg2speech prepare DATASET --help` lists the options."
     lines += ["", *paragraph(more)]
     lines += ["", "examples:", "  eeg2speech prepare bids ~/my_dataset stores/mine --jobs 4"]
     lines += ["  eeg2speech prepare demo embedded stores/demo"]

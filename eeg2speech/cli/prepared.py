@@ -42,8 +42,8 @@ def store_in_figures(store: Store | None, out: Path, summary: Summary, count: in
         count: Recordings of the dataset.
     """
     found: dict[str, Any] = {
-        "store": out, "finished": store is not None, "of": count, "waiting": summary.waiting, "errors": summary.errors,
-        "incomplete": summary.incomplete,
+        "store": out, "finished": store is not None, "of": count, "waiting": summary.waiting, "again": summary.again,
+        "errors": summary.errors, "incomplete": summary.incomplete,
         "warnings": one_line_per_kind(summary.notices),
     }  # fmt: skip
     if store is not None:
@@ -117,7 +117,8 @@ def _table(dropped: list[Dropped]) -> Table:
         elif what in ("channel", "segment"):
             amount = f"{len(parts)} {what}s"
         elif what == "sound":
-            amount = "all of it"
+            stimuli = {part.name for part in parts}
+            amount = f"{len(stimuli)} sounds" if any(stimuli) else f"{len(parts)} recordings"
         else:
             amount, reason = f"{len(parts)} recordings", "see the errors below or dropped.tsv"
         names = ", ".join(list(where)[:3]) + (f" and {len(where) - 3} more" if len(where) > 3 else "")

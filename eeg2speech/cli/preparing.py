@@ -122,16 +122,17 @@ def _demo(
         return _prepare(sources, out, description, preprocessing, jobs, None, share, json)
     folder = Path(root).expanduser()
     files = sound_files(folder)
+    texts = [text for file in files.values() if (text := file.with_suffix(".txt")).is_file()]
     digest = hashlib.sha256()
-    for name, file in files.items():
-        digest.update(name.encode() + b"\0" + file.read_bytes())
+    for name, file in [*files.items(), *((text.name, text) for text in texts)]:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + file.read_bytes())
     description = replace(
         description,
         source="simulated by eeg2speech over sounds of the user's own",
         license="that of the sounds",
         settings=description.settings | {"simulation.speech": digest.hexdigest()},
     )
-    sources = demo_sources(read_speech(folder), simulation, tuple(files.values()))
+    sources = demo_sources(read_speech(folder), simulation, (*files.values(), *texts))
     return _prepare(sources, out, description, preprocessing, jobs, folder, share, json)
 
 
@@ -153,7 +154,7 @@ def _prepare(
     elif store is None:
         print(
             f"Shard {shard.number}/{shard.count} is done; {summary.waiting} of {len(sources)} recordings are left to "
-            f"other shards, and {out} will be there when the last of them is done"
+            f"other shards, and {out} will hold them when the last of them is done"
         )
     else:
         print_store(store)

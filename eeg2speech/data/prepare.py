@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -10,22 +9,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
-from eeg2speech.audio import read_audio, resample
+from eeg2speech.data.changes import plan, waiting
+from eeg2speech.data.inputs import check_inputs, named, record, stamp
 from eeg2speech.data.notices import Notice, collected_notices, one_line_per_kind
+from eeg2speech.data.prepare_sounds import add_sounds, sound_files
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
 from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
 from eeg2speech.data.store import Description, Dropped, check_id
+from eeg2speech.data.store_content import Content
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError, DataError, DiskError, Eeg2SpeechError
-from eeg2speech.types import RawRecording, Recording, Sound, Source
+from eeg2speech.files import printable
+from eeg2speech.types import Channel, RawRecording, Recording, Segment, Source
 
 DEFAULT = Preprocessing()
 
@@ -37,12 +37,14 @@ class Summary:
     """How a run of ``prepare_sources`` ended.
 
     Attributes:
+        again: Recordings that were prepared again, and what had changed.
         errors: One line per recording that failed.
         notices: Warnings about the recordings that were read.
         incomplete: Recordings that are in the store without something whose file is missing.
         waiting: Recordings that other shards have not done yet; the store is there once none is left.
     """
 
+    again: dict[str, list[str]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
@@ -78,10 +80,12 @@ def prepare_sources(
     root: Path | None = None,
     shard: Shard = WHOLE,
 ) -> Summary:
-    """Prepare recordings into a store; those that are finished are passed over.
+    """Prepare recordings into a store; those that are finished and whose files are what they were are passed over.
 
-    A recording that fails costs one line and the others go on. A killed run is taken up by the next one. Several
-    shards may work on one store, from several machines; the last of them writes its tables.
+    A recording whose files have changed is prepared again; if that fails, the store no longer holds it, as it would be
+    out of date. Files that are no longer there change nothing. A recording that fails costs one line and the others go
+    on. A killed run is taken up by the next one. Several shards may work on one store, from several machines; the last
+    of them writes its tables.
 
     Args:
         sources: Recordings of one dataset.
@@ -94,7 +98,7 @@ def prepare_sources(
         shard: Which of the recordings this run does.
 
     Raises:
-        ConfigError: The settings contradict each other or those of the store.
+        ConfigError: The settings contradict each other or those of the store, or it was prepared from another dataset.
         DataError: No recording could be prepared.
         DiskError: The disk is full; what is finished is kept.
     """
@@ -105,17 +109,25 @@ def prepare_sources(
     if times > 1:
         raise DataError(f"recording {recording} occurs {times} times; give each its own id")
     settings = {f"preprocessing.{key}": value for key, value in asdict(preprocessing).items()}
-    description = replace(description, rate=preprocessing.rate, settings=description.settings | settings)
+    description = replace(
+        description,
+        name=printable(description.name),
+        rate=preprocessing.rate,
+        settings=description.settings | settings,
+        root="" if root is None else printable(os.path.realpath(root.expanduser())),
+    )
+    fitted = {source.recording: _fit_on(source, sources, preprocessing) for source in sources}
+    sources = [_with_inputs_of(source, fitted[source.recording]) for source in sources]
 
     summary = Summary()
     with sole_writer(out, shard):
         writer = StoreWriter(out, description)
-        finished = writer.recordings
-        todo = [source for source in shard.of(sources) if source.recording not in finished]
+        planned = plan(sources, shard, writer, root, jobs)
+        for line in planned.lines:
+            logger.warning(line)
+        todo, summary.again = planned.todo, planned.again
         here = Path.cwd()
-        tasks = (
-            delayed(_prepare)(s, preprocessing, writer, root, _fit_on(s, sources, preprocessing), here) for s in todo
-        )
+        tasks = (delayed(_prepare)(s, preprocessing, writer, root, fitted[s.recording], here) for s in todo)
         rules: Counter[str] = Counter()
         with Countdown(label, len(todo)) as countdown:
             try:
@@ -140,10 +152,11 @@ def prepare_sources(
             logger.warning(line)
         lock = finishing(out)
         with lock:
-            summary.waiting = _waiting(sources, writer, shard)
+            summary.waiting = waiting(sources, writer, shard, root)
             if not summary.waiting and writer.root.is_dir():  # else another shard has just done it
                 _finish(writer, summary)
                 Path(lock.lock_file).unlink()
+                _tell_outdated(writer, summary, root)
     return summary
 
 
@@ -165,12 +178,17 @@ def _finish(writer: StoreWriter, summary: Summary) -> None:
         raise DataError("; ".join([str(error).partition(";")[0], *summary.errors[:1]])) from error
 
 
-def _waiting(sources: Sequence[Source], writer: StoreWriter, shard: Shard) -> int:
-    """How many recordings other shards have still to do."""
-    if shard == WHOLE:
-        return 0
-    done = (writer.recordings | writer.failed.keys()) if writer.root.is_dir() else {s.recording for s in sources}
-    return sum(source.recording not in done for source in sources)
+def _tell_outdated(writer: StoreWriter, summary: Summary, root: Path | None) -> None:
+    """Say which recordings were removed, and which files changed while recordings were prepared from them."""
+    content = Content.read(writer.out)
+    if removed := sorted(summary.again.keys() - content.recordings.keys()):
+        logger.warning("removed from the store, as they are out of date: %s", ", ".join(removed))
+    hashes: dict[str, str] = {}
+    for row in content.inputs:
+        if hashes.setdefault(row.file, row.sha256) != row.sha256 and root is not None and (root / row.file).is_file():
+            summary.errors.append(
+                f"{row.file}: has changed since {row.recording} was prepared; run the same command again"
+            )
 
 
 def _fit_on(source: Source, sources: Sequence[Source], preprocessing: Preprocessing) -> list[Source] | None:
@@ -178,6 +196,11 @@ def _fit_on(source: Source, sources: Sequence[Source], preprocessing: Preprocess
     if preprocessing.ica_fit is None:
         return None
     return [s for s in sources if s.subject == source.subject and re.search(preprocessing.ica_fit, s.recording)]
+
+
+def _with_inputs_of(source: Source, fit_on: list[Source] | None) -> Source:
+    """A recording is also read from the files of those that its components are fitted on."""
+    return replace(source, inputs=tuple(dict.fromkeys(f for s in (source, *(fit_on or ())) for f in s.inputs)))
 
 
 def _prepare(
@@ -206,68 +229,83 @@ def _prepare_one(
     fit_on: list[Source] | None,
 ) -> Outcome:
     try:
-        inputs = {_relative(file, root): _sha256(file, file.stat().st_mtime_ns) for file in source.inputs}
-        raw: RawRecording = source.load()
-        if fit_on is not None and not fit_on:
-            raise DataError(
-                f"{source.recording}: preprocessing.ica_fit={preprocessing.ica_fit!r} finds no recording of subject "
-                f"{source.subject}; widen it"
-            )
-        training = [s.load() for s in fit_on or ()]
-        scratch = writer.scratch(source.recording)
-        eeg, channels, segments = preprocess(raw, preprocessing, source.recording, scratch, training)
-        _add_sounds(raw, {segment.stimulus for segment in segments}, preprocessing.rate, writer)
+        raw = _add(source, preprocessing, writer, root, fit_on)
     except DiskError:
         raise
-    except (Eeg2SpeechError, OSError, MemoryError) as error:
-        text = str(error) or "not enough memory; lower jobs"
-        text = text if source.recording in text else f"{source.recording}: {text}"
-        writer.fail(source.recording, text)
+    except Exception as error:  # libraries raise anything on files they do not expect; the others go on
+        text = str(error) if isinstance(error, (Eeg2SpeechError, OSError)) else f"{type(error).__name__}: {error}"
+        text = "not enough memory; lower jobs" if isinstance(error, MemoryError) else text
+        text, name = printable(text), printable(source.recording)
+        text = text if name in text else f"{name}: {text}"
+        writer.notes.fail(source.recording, text)
         return Outcome(source.recording, text)
+    return Outcome(source.recording, incomplete=any(lost.missing for lost in raw.lost), rules=raw.rules)
+
+
+def _add(
+    source: Source,
+    preprocessing: Preprocessing,
+    writer: StoreWriter,
+    root: Path | None,
+    fit_on: list[Source] | None,
+) -> RawRecording:
+    """Read a recording, preprocess it and add it to the store with its sounds.
+
+    Returns:
+        The recording as it was read.
+    """
+    name = check_id(source.recording, "recording")
+    files = named(source.inputs, root)
+    check_inputs(files)
+    inputs = record(name, files)
+    raw: RawRecording = source.load()
+    if fit_on is not None and not fit_on:
+        raise DataError(
+            f"{name}: preprocessing.ica_fit={preprocessing.ica_fit!r} finds no recording of subject "
+            f"{source.subject}; widen it"
+        )
+    training = [s.load() for s in fit_on or ()]
+    eeg, channels, segments = preprocess(raw, preprocessing, name, writer.scratch(name), training)
+    heard = {segment.stimulus for segment in segments} - {""}
+    sounds_of_rules = named(sound_files(raw, heard), root)
+    inputs += record(name, {file: path for file, path in sounds_of_rules.items() if file not in files})
+    files |= sounds_of_rules
+    sounds = add_sounds(raw, heard, preprocessing.rate, writer, inputs)
+    for read in inputs:
+        if stamp(files[read.file]) != (read.size, read.modified):
+            raise DataError(f"{files[read.file]}: has changed while it was read; run the same command again")
     C, T = eeg.shape
-    file = f"eeg/{check_id(source.recording, 'recording')}.npy"
-    row = Recording(source.recording, source.subject, source.session, source.run, C, T, file)
+    row = Recording(name, source.subject, source.session, source.run, C, T, f"eeg/{name}.npy")
     writer.write_signal(row, eeg)
-    dropped = [
-        Dropped(row.recording, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"
-    ]
-    dropped += [Dropped(row.recording, lost.what, lost.name, lost.seconds, lost.reason) for lost in raw.lost]
+    dropped = _dropped(raw, preprocessing, channels, segments, heard - sounds.keys(), name)
+    writer.add_row(row, channels, segments, inputs, dropped, sounds)
+    return raw
+
+
+def _dropped(
+    raw: RawRecording,
+    preprocessing: Preprocessing,
+    channels: list[Channel],
+    segments: list[Segment],
+    silent: set[str],
+    name: str,
+) -> list[Dropped]:
+    """What of a recording is not in the store.
+
+    Args:
+        raw: As it was read.
+        preprocessing: What was done to it.
+        channels: As they are in the store.
+        segments: As they are in the store.
+        silent: Stimuli whose sound is missing.
+        name: Of the recording.
+    """
+    rows = [Dropped(name, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"]
+    rows += [Dropped(name, lost.what, lost.name, lost.seconds, lost.reason) for lost in raw.lost]
     cut = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
     if preprocessing.reject is not None and cut > 1 / preprocessing.rate:
-        dropped.append(Dropped(row.recording, "time", "", cut, "amplitude"))
-    writer.add_row(row, channels, segments, inputs, dropped)
-    return Outcome(row.recording, incomplete=any(lost.missing for lost in raw.lost), rules=raw.rules)
-
-
-def _add_sounds(raw: RawRecording, used: set[str], rate: float, writer: StoreWriter) -> None:
-    """Add what a recording was heard with, unless it is in the store."""
-    for stimulus in sorted(used & raw.stimuli.keys()):
-        if not writer.has_sound(stimulus):
-            writer.add_audio(stimulus, _waveform(stimulus, raw.stimuli[stimulus]))
-    for stimulus in sorted(used & raw.envelopes.keys() - raw.stimuli.keys()):
-        if not writer.has_sound(stimulus):
-            envelope, old_rate = raw.envelopes[stimulus]()
-            writer.add_envelope(stimulus, resample(np.asarray(envelope, np.float32), old_rate, rate))
-
-
-def _waveform(stimulus: str, sound: Sound) -> NDArray[np.float32]:
-    wave, rate = read_audio(sound) if isinstance(sound, Path) else sound()
-    if wave.size == 0 or not np.isfinite(wave).all():
-        what = "is empty" if wave.size == 0 else "holds NaN"
-        raise DataError(f"stimulus {stimulus}: {sound if isinstance(sound, Path) else 'its sound'} {what}; replace it")
-    return resample(wave, rate)
-
-
-def _relative(file: Path, root: Path | None) -> str:
-    if root is not None:
-        file, root = file.expanduser().resolve(), root.expanduser().resolve()
-        if file.is_relative_to(root):
-            return file.relative_to(root).as_posix()
-    return file.name
-
-
-@lru_cache(maxsize=4096)
-def _sha256(file: Path, _modified: int) -> str:
-    """Hash of a file: once while it is unchanged, as the same sound belongs to many recordings."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        rows.append(Dropped(name, "time", "", cut, "amplitude"))
+    said = any(lost.what == "sound" and not lost.name for lost in raw.lost)
+    if not said and not any(segment.stimulus for segment in segments):
+        rows.append(Dropped(name, "sound", reason="no sound belongs to the recording"))
+    return rows + [Dropped(name, "sound", stimulus, reason="the sound is missing") for stimulus in sorted(silent)]

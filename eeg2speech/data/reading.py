@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.errors import DataError, Eeg2SpeechError
 
 EXPLAINED = (
@@ -44,10 +45,16 @@ def reading(file: Path) -> Iterator[None]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
-    except (Eeg2SpeechError, MemoryError):
+    except Eeg2SpeechError:
+        check_downloaded(file)  # a pointer to the content is no table either
+        raise
+    except MemoryError:
         raise
     # parsers of others raise anything on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
     except Exception as error:
+        other = _other_file(file, error)
+        for needed in (other or file, file):
+            check_downloaded(needed)
         raise DataError(f"{file}: {what_is_wrong(file, error)}") from error
     for text in dict.fromkeys(one_line(warning.message) for warning in caught):
         logger.info("%s: %s", file, text)
@@ -56,8 +63,7 @@ def reading(file: Path) -> Iterator[None]:
 def what_is_wrong(file: Path, error: Exception) -> str:
     """What a library's error over a file means, and what to do: what is not supported or missing is no damage."""
     text = one_line(error)
-    other = error.filename if isinstance(error, OSError) else None
-    if other is not None and Path(str(other)).absolute() != file.absolute():
+    if (other := _other_file(file, error)) is not None:
         return (
             f"{other}, which it needs, cannot be read ({error_text(error)}); download it, or where files were renamed "
             f"correct the name inside {file.name}"
@@ -72,6 +78,12 @@ def what_is_wrong(file: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be read ({error_text(error)}); download it again"
     return f"cut short or damaged ({text}); download it again"
+
+
+def _other_file(file: Path, error: Exception) -> Path | None:
+    """Another file than the one that is read, where the error is about that."""
+    named = error.filename if isinstance(error, OSError) else None
+    return Path(named) if isinstance(named, str) and Path(named).absolute() != file.absolute() else None
 
 
 def error_text(error: Exception) -> str:

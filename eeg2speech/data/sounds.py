@@ -11,8 +11,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
+from eeg2speech.files import printable
 from eeg2speech.types import Sound
 
 SUFFIXES = (
@@ -35,9 +37,19 @@ def sound_at(file: Path) -> Sound:
     """
     if not file.name.lower().endswith(SUFFIXES):
         raise DataError(f"{file}: unknown kind of sound; convert it to one of {', '.join(SUFFIXES)}")
+    if printable(str(file)) != str(file):  # libsndfile takes no other names
+        raise DataError(f"{printable(str(file))}: its name, or that of its folder, is no UTF-8; rename it")
+    check_downloaded(file)
     if not file.is_file():
         raise DataError(f"{file}: missing; download it, or leave out the recordings that need it")
     return partial(read_npz, file) if file.name.lower().endswith((".npz", ".npz.gz")) else file
+
+
+def sound_file(sound: Sound) -> Path | None:
+    """The file that holds a sound; None where a reader makes the sound otherwise."""
+    if isinstance(sound, partial) and sound.func is read_npz:
+        sound = sound.args[0]
+    return sound if isinstance(sound, Path) else None
 
 
 def sound_seconds(file: Path) -> float:

@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 from eeg2speech.audio import RATE, Waveform, read_audio
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
-from eeg2speech.files import write_json
+from eeg2speech.files import printable, write_json
 from eeg2speech.types import Channel, Recording, Segment
 
 VERSION = 1
 """Layout of the store; a reader refuses any other."""
+REPLACING = ".replacing"
+"""File that is there while signals, sounds and tables of a store are replaced."""
+LONGEST = 200
+"""Bytes of the longest id: file systems take names of 255, and files are written beside under longer ones."""
 MAPS = 256
 """Recordings that are mapped at once: each holds a file open, and systems allow a thousand or so."""
 
@@ -37,9 +41,9 @@ class Dropped:
 
     Attributes:
         recording: Recording it belongs to.
-        what: ``recording``; ``sound`` of a recording that has none; ``segment`` that could not be made; ``channel``
-            that was interpolated or silenced; or ``time`` cut out of segments.
-        name: Of the channel or segment, else empty.
+        what: ``recording``; ``sound`` that is missing, or none that belongs to the recording; ``segment`` that could
+            not be made; ``channel`` that was interpolated or silenced; or ``time`` cut out of segments.
+        name: Of the channel, the stimulus or the segment, else empty.
         seconds: How much time; NaN where that is not what counts.
         reason: In words.
     """
@@ -65,6 +69,8 @@ class Description:
         audio_rate: Audio samples per second.
         settings: Every setting of the reader and of the preprocessing.
         inputs: sha256 of every input file, by its path relative to the raw folder.
+        sounds: sha256 of what each sound was read from, by stimulus.
+        root: The raw folder, empty where there is none.
         version: Layout of the store.
     """
 
@@ -77,6 +83,8 @@ class Description:
     audio_rate: int = RATE
     settings: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
+    sounds: dict[str, str] = field(default_factory=dict)
+    root: str = ""
     version: int = VERSION
 
 
@@ -84,8 +92,12 @@ def check_id(name: str, what: str) -> str:
     """Return an id that is safe as a file name.
 
     Raises:
-        DataError: It holds a path separator, a control character, or starts with a dot.
+        DataError: It holds a path separator, a control character, starts with a dot, is too long, or no UTF-8.
     """
+    if printable(name) != name:
+        raise DataError(f"{what} {printable(name)}: its name is no UTF-8; rename it")
+    if (size := len(name.encode())) > LONGEST:
+        raise DataError(f"{what} {name[:40]}...: its name has {size} bytes, at most {LONGEST} can be used; shorten it")
     if not name or name.startswith(".") or re.search(r"[/\\:\x00-\x1f]", name):
         raise DataError(f"{what} {name!r} cannot be a file name; use letters, digits, '-', '_' and '.'")
     return name
@@ -108,6 +120,11 @@ class Store:
                 f"{self.root}: no such folder (data.store); make one with `eeg2speech prepare NAME ROOT OUT`"
             )
         self.description = read_description(self.root)
+        if (self.root / REPLACING).exists():
+            raise DataError(
+                f"{self.root}: prepare is replacing recordings, or was interrupted while it did; wait for it, or run "
+                "the same command again"
+            )
         self.recordings = read_table(self.root / "recordings.tsv", Recording)
         known = {recording.recording for recording in self.recordings}
         rows = read_table(self.root / "segments.tsv", Segment)

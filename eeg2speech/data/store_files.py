@@ -17,7 +17,7 @@ CLIPPED = 0.001
 """Fraction of the samples at full scale from which a sound counts as clipped."""
 SILENT = 1e-4
 """Largest absolute sample, of 1, below which a sound counts as silent."""
-TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv")
+TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv", "inputs.tsv")
 
 
 class Problem(NamedTuple):
@@ -85,4 +85,8 @@ def stray_files(store: Store) -> list[str]:
     known = {*TABLES, *(r.file for r in store.recordings), *(f"audio/{s}.flac" for s in store.stimuli)}
     known |= {f"envelopes/{stimulus}.npy" for stimulus in store.stimuli}
     found = (file.relative_to(store.root).as_posix() for file in sorted(store.root.rglob("*")) if file.is_file())
-    return [f"{file}: belongs to no recording or stimulus; remove it" for file in found if file not in known]
+    return [
+        f"{file}: belongs to no recording or stimulus; remove it"
+        for file in found
+        if file not in known and not file.startswith(".")  # what `prepare` will put in its place
+    ]

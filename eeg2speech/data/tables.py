@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import MISSING as MISSING_DEFAULT
 from dataclasses import fields
@@ -68,7 +69,7 @@ def _cell(value: Any) -> str:
         return MISSING
     if isinstance(value, float):
         return f"{value:.9g}"
-    return " ".join(str(value).split())
+    return re.sub(r"[\t\r\n]+", " ", str(value))  # names of files may have two spaces in a row
 
 
 def _value(cell: str | None, kind: str) -> Any:

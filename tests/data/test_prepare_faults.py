@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_prepare import content, description, source
+from test_prepare import content, description, load, source
 
 from eeg2speech.data.doctor import examine
 from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.store import Store
+from eeg2speech.data.store import REPLACING, Store
 from eeg2speech.errors import DiskError
+from eeg2speech.types import RawRecording, Source
 
 KILLS = 20
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -67,6 +70,50 @@ def test_a_kill_at_any_moment_leaves_what_a_rerun_completes(tmp_path):
         assert errors(out) == []
     assert killed > KILLS / 2
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".") or file.suffix == ".partial"]
+
+
+def raw(folder: Path) -> list[Source]:
+    """Recordings whose seed and pitch a file says."""
+    return [Source(file.name, file.name, "", "", (file,), partial(seeded, file)) for file in sorted(folder.iterdir())]
+
+
+def seeded(file: Path) -> RawRecording:
+    return load(file.name, int(file.read_text()), {"s": 300 + int(file.read_text())})
+
+
+def run_again(folder: Path, out: Path) -> None:
+    prepare_sources(raw(folder), out, description())
+
+
+@pytest.mark.slow
+def test_a_kill_while_recordings_are_replaced_leaves_the_old_store_or_the_new_one(tmp_path):
+    CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.prepare"])
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"S{number}").write_text("1")
+    run_again(folder, tmp_path / "old")
+    old = content(tmp_path / "old")
+    for number in range(6):
+        (folder / f"S{number}").write_text("22")
+    run_again(folder, tmp_path / "new")
+    new = content(tmp_path / "new")
+    rng = np.random.default_rng(0)
+    killed = 0
+    for number in range(KILLS):
+        out = tmp_path / f"store{number}"
+        shutil.copytree(tmp_path / "old", out)
+        process = CONTEXT.Process(target=run_again, args=(folder, out))
+        process.start()
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        process.join(60)
+        killed += process.exitcode == -signal.SIGKILL
+        there = {name: there for name, there in content(out).items() if not name.startswith(".")}
+        assert there in (old, new) or (out / REPLACING).exists()
+        run_again(folder, out)
+        assert content(out) == new
+    assert killed > KILLS / 2
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def test_what_is_written_is_read_back(tmp_path):
         "dataset.json",
         "dropped.tsv",
         "eeg",
+        "inputs.tsv",
         "recordings.tsv",
         "segments.tsv",
     ]
@@ -149,6 +150,26 @@ def test_an_envelope_stands_in_for_a_sound(tmp_path):
     (store.root / "envelopes" / "s1.npy").write_bytes(b"half")
     with pytest.raises(DataError, match=r"s1\.npy: cannot be read"):
         store.envelope("s1")
+
+
+def test_envelopes_of_one_name_are_one_although_they_end_apart(tmp_path):
+    def add_trial(name, samples):
+        writer.add_envelope("s", np.arange(samples, dtype=np.float32), source=name)
+        row = Recording(name, "01", "", "", 1, 20, f"eeg/{name}.npy")
+        writer.write_signal(row, np.zeros((1, 20), np.float32))
+        writer.add_row(row, [Channel("Cz")], [Segment(name, 0, 0.1, "s", 0, "rest")], [], (), {"s": name})
+
+    writer = StoreWriter(tmp_path / "store", description())
+    for name, samples in {"c": 5, "b": 7}.items():
+        add_trial(name, samples)
+    store = Store(writer.finish())
+    assert store.stimuli == ["s"]
+    np.testing.assert_array_equal(store.envelope("s"), np.arange(7))
+    writer = StoreWriter(tmp_path / "store", description())
+    add_trial("a", 6)
+    store = Store(writer.finish())
+    assert store.stimuli == ["s"]
+    np.testing.assert_array_equal(store.envelope("s"), np.arange(7))
 
 
 def test_the_hash_in_a_flac_header_tells_sounds_apart(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from mne.io import BaseRaw
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import with_electrodes
-from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar
+from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar, sidecars
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues, what_stimuli_miss
 from eeg2speech.data.readers.companions import missing_markers
 from eeg2speech.data.readers.cues import pair, silent
@@ -138,16 +139,18 @@ class Bids:
         kinds: tuple[Datatype, ...] = (self.datatype,) if self.datatype else ("eeg", "ieeg", "meg")
         by_kind = {kind: there for kind in kinds if (there := recordings(root, kind))}
         if not by_kind:
-            missing = sum(file.is_symlink() and not file.exists() for file in root.glob(f"sub-*/**/*_{kinds[0]}.*"))
-            advice = (
-                f"{missing} files are links to content that was not downloaded; fetch it (datalad get)"
-                if missing
-                else "give the folder of the dataset that holds sub-*"
+            raise DataError(
+                f"{self.root}: holds no recording of {' or '.join(kinds)} that can be read; give the folder of the "
+                "dataset that holds sub-*"
             )
-            raise DataError(f"{self.root}: holds no recording of {' or '.join(kinds)} that can be read; {advice}")
         if len(by_kind) > 1:
             raise DataError(f"{self.root}: holds {' and '.join(by_kind)}; choose one with datatype")
         (found,) = by_kind.values()
+        for folder in sorted(root.glob("sub-*")):
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                logger.warning("%s: cannot be read; change its permissions", folder)
+            elif folder.is_dir() and not any(folder.iterdir()):
+                logger.warning("%s: is empty; if it is a DataLad subdataset, run `datalad get` on it", folder)
         for entity in ("subject", "session", "task", "run"):
             found = _selected(found, entity, getattr(self, f"{entity}s"), root)
         return found
@@ -155,13 +158,15 @@ class Bids:
     def _described_by(self, recording: BidsRecording) -> list[Path]:
         """Tables and sounds that a recording needs, as far as they can be found."""
         root = self.root.expanduser()
-        tables = [sidecar(root, recording, name) for name in ("channels.tsv", "events.tsv", "electrodes.tsv")]
+        tables = [sidecar(root, recording, name) for name in ("channels.tsv", "events.tsv")]
+        places = [] if recording.datatype == "meg" else ["electrodes.tsv", "coordsystem.json"]
+        described = [file for name in places for file in sidecars(root, recording, name, free=("space",))]
         try:
             events = read_events(tables[1]) if tables[1] else []
             sounds = {cue.sound for cue in self.cues(recording, events).cues}
         except DataError:  # told when the recording is read
             sounds = set()
-        return [table for table in tables if table] + sorted(sound for sound in sounds if sound and sound.is_file())
+        return [table for table in tables if table] + described + sorted(sound for sound in sounds if sound)
 
 
 def _selected(

@@ -12,6 +12,7 @@ from typing import Any
 import mne
 import numpy as np
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.montage import Position
 from eeg2speech.data.position_checks import fault_of_positions
@@ -50,7 +51,7 @@ def with_electrodes(channels: Sequence[Channel], root: Path, recording: BidsReco
         return list(channels)
     for table in sidecars(root, recording, "electrodes.tsv", free=("space",)):
         beside = table.with_name(table.name.removesuffix("electrodes.tsv") + "coordsystem.json")
-        description = beside if beside.is_file() else sidecar(root, recording, "coordsystem.json")
+        description = beside if is_listed(beside) else sidecar(root, recording, "coordsystem.json")
         places = _read(table)
         if description is None:
             logger.warning("%s: has no coordsystem.json; its positions are not used", table)

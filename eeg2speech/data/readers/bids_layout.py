@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from eeg2speech.data.downloads import check_downloaded, has_content, is_listed
 from eeg2speech.data.readers.companions import LED_TO, UNSUPPORTED
+from eeg2speech.data.readers.signal_files import signal_files
 from eeg2speech.errors import DataError
 
 Datatype = Literal["eeg", "ieeg", "meg"]
@@ -36,11 +38,7 @@ class BidsRecording:
 
     def files(self) -> list[Path]:
         """Every file that the signal is spread over."""
-        if self.file.is_dir():
-            return sorted(path for path in self.file.rglob("*") if path.is_file())
-        stems = (f"{self.file.stem}.", f"{self.name}_split-")
-        beside = sorted(path for path in self.file.parent.iterdir() if path.name.startswith(stems))
-        return [path for path in beside if path.is_file() and path.suffix.lower() != ".json"]
+        return signal_files(self.file)
 
 
 @dataclass(frozen=True)
@@ -65,21 +63,28 @@ def entities(name: str) -> dict[str, str]:
 def recordings(root: Path, datatype: Datatype) -> list[BidsRecording]:
     """Recordings of one kind, sorted by id.
 
-    The standard's own places are searched, so that ``derivatives/`` and ``sourcedata/`` are left alone. What is there
-    in no format that is read, or without the file that leads to it, is among them: opening it says so.
+    The standard's own places are searched, so that ``derivatives/`` and ``sourcedata/`` are left alone. What was not
+    downloaded is a recording, too, unless it is there in another format; and so is what is there in no format that is
+    read, or without the file that leads to it: opening it says so.
     """
     found: dict[str, BidsRecording] = {}
     places = (f"sub-*/{datatype}/sub-*", f"sub-*/ses-*/{datatype}/sub-*")
-    files = [file for place in places for file in root.glob(place)]
-    for file in sorted(files, key=lambda file: (_order(file), file)):
+    files = [file for place in places for file in root.glob(place) if _order(file) <= len(SUFFIXES)]
+    for file in sorted(files, key=_preference):
         said = entities(file.name)
         first = said.pop("split", "1").lstrip("0") == "1"
         stem = Path(file.name.removesuffix(".gz")).stem
-        if stem.endswith(f"_{datatype}") and _order(file) <= len(SUFFIXES) and first and file.exists():
+        if stem.endswith(f"_{datatype}") and first:
             parts = [part for part in stem.split("_")[:-1] if not part.startswith("split-")]
             name = "_".join(parts).replace(":", "-").replace("\\", "-")
             found.setdefault(name, BidsRecording(name, file, datatype, said))
     return [found[name] for name in sorted(found)]
+
+
+def _preference(file: Path) -> tuple[bool, bool, int, Path]:
+    """Files of a recording in the order in which they are read: those with content first."""
+    order = _order(file)
+    return order >= len(SUFFIXES), not (file.is_dir() or has_content(file)), order, file
 
 
 def _order(file: Path) -> int:
@@ -107,7 +112,7 @@ def sidecars(root: Path, recording: BidsRecording, ending: str, free: Collection
         for file in above.iterdir():
             if file.name == ending or file.name.endswith(f"_{ending}"):
                 said = {key: value for key, value in entities(file.name).items() if key not in free}
-                if file.is_file() and said.items() <= recording.entities.items():
+                if is_listed(file) and said.items() <= recording.entities.items():
                     found.append(((depth, -len(said), file.name), file))
         if above == root:
             break
@@ -128,6 +133,7 @@ def read_rows(file: Path) -> Iterator[Row]:
     Raises:
         DataError: It is no such table; names file and line.
     """
+    check_downloaded(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.readers.cues import Cue
 from eeg2speech.data.readers.events import Event
 from eeg2speech.data.reading import inside
@@ -73,4 +74,4 @@ def _stimulus(root: Path, path: str, where: str) -> Path:
         return inside(root, inner, where)
     sound = inside(root / "stimuli", path, where)
     below_root = inside(root, path, where)
-    return below_root if not sound.exists() and below_root.exists() else sound
+    return below_root if not is_listed(sound) and is_listed(below_root) else sound

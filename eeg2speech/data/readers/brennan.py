@@ -19,11 +19,13 @@ from typing import Any
 import mne
 import numpy as np
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import HEAD_CENTRE
 from eeg2speech.data.raw import BaseRaw, from_array, from_mne
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.readers.signal_files import signal_files
 from eeg2speech.data.reading import one_line, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
@@ -83,9 +85,8 @@ class Brennan:
         sources = []
         for label in chosen(files, wanted, root):
             file, name = files[label], f"S{label}"
-            proc = next((p for folder in PROC if (p := root / folder / f"{name}.mat").is_file()), None)
-            beside = [f for f in (file.with_suffix(".eeg"), file.with_suffix(".vmrk"), proc) if f and f.is_file()]
-            inputs = (file, *beside, root / WORDS, *sounds.values())
+            proc = next((p for folder in PROC if is_listed(p := root / folder / f"{name}.mat")), None)
+            inputs = (*signal_files(file), *([proc] if proc else []), root / WORDS, *sounds.values())
             load = partial(read_brennan, file, proc, words, sounds)
             sources.append(Source(name, name, "", "", inputs, load))
         return sources
@@ -189,7 +190,7 @@ def _recordings(root: Path) -> dict[str, Path]:
 
 def _sound_file(root: Path, part: int) -> Path:
     name = SOUND.format(part)
-    file = next((f for f in (root / "audio" / name, root / name) if f.is_file()), None)
+    file = next((f for f in (root / "audio" / name, root / name) if is_listed(f)), None)
     if file is None:
         raise DataError(f"{root / 'audio' / name}: missing; unzip audio.zip into {root}")
     return file

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
 from eeg2speech.data.readers.matlab import read_mat
@@ -72,7 +73,7 @@ class Broderick:
                 heard = root / "Stimuli" / "Envelopes" / f"audio{run}_128Hz.mat"
                 if sounds is not None:
                     heard = sounds.get(run, self.sounds.expanduser() / f"audio{run}.wav")  # type: ignore[union-attr]
-                inputs = (file, *([heard] if heard.is_file() else []))
+                inputs = (file, *([heard] if sounds is not None or is_listed(heard) else []))
                 load = partial(read_run, file, heard, recording, f"audio{run}", self.unit)
                 sources.append(Source(recording, subject, "", f"{run:02d}", inputs, load))
         return sources
@@ -117,7 +118,7 @@ def read_run(file: Path, heard: Path, recording: str, stimulus: str, unit: Unit)
     if heard.suffix.lower() != ".mat":
         stimuli[stimulus] = sound_at(heard)
         seconds = min(seconds, sound_seconds(heard))
-    elif heard.is_file():
+    elif is_listed(heard):
         envelopes[stimulus] = partial(_envelope_at_rate, heard)
         seconds = min(seconds, len(read_envelope(heard)) / ENVELOPE_RATE)
     else:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.errors import DataError
 from eeg2speech.types import Condition, Segment, Sound
@@ -100,6 +101,7 @@ def pair(
 
 def _rest(sound: Path, cue: Cue) -> float:
     """Seconds of a sound from a cue's offset on."""
+    check_downloaded(sound)
     if not sound.is_file():
         raise DataError(f"{cue.where}: sound {sound} is missing; download it, or leave this recording out")
     length = sound_seconds(sound)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.readers.attention import (
     find_folder,
     listed,
@@ -28,7 +29,7 @@ from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.biosemi import Unit, channels_first, find_cap, in_volts
 from eeg2speech.data.readers.matlab import read_mat
 from eeg2speech.data.reading import inside, reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
+from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
 from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
@@ -89,11 +90,11 @@ class DtuAttention:
         folder = find_folder(root, "EEG", "eeg_new") or root
         files = subject_files(folder, "give the folder that holds EEG and AUDIO")
         sounds = sound_folder(self.sounds, root, "AUDIO")
-        wavs = tuple(sorted(sounds.glob("*.wav")))
+        wavs = tuple(sorted(f for f in sounds.rglob("*") if f.name.lower().endswith(SUFFIXES)))
         sources = []
         for subject in wanted(files, self.subjects, folder):
             table = files[subject].with_suffix(".csv")
-            inputs = (files[subject], *([table] if table.is_file() else []), *wavs)
+            inputs = (files[subject], *([table] if is_listed(table) else []), *wavs)
             load = partial(read_dtu, files[subject], table, sounds, self.unit)
             sources.append(Source(f"sub-{subject}", subject, "", "", inputs, load))
         return sources
@@ -134,7 +135,7 @@ def read_dtu(file: Path, table: Path, sounds: Path, unit: Unit) -> RawRecording:
         values = [int(value) for value in listed(part(file, data, "event", "eeg", "value"))]
     if len(samples) != len(values):
         raise DataError(f"{file}: {len(samples)} samples of {len(values)} events; download it again")
-    trials = _read_csv(table) if table.is_file() else _read_expinfo(file, table)
+    trials = _read_csv(table) if is_listed(table) else _read_expinfo(file, table)
     recording = f"sub-{subject_number(file):02d}"
     seconds = eeg.shape[1] / rate
     segments, lost = [], []

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_array
 from eeg2speech.data.readers.base import chosen, describe
@@ -86,7 +87,7 @@ class Eav:
             sounds = sorted((folder / "Audio").glob("*.wav"))
             recording = f"subject{int(label):02d}"
             load = partial(read_eav, eeg, table, tuple(sounds), recording, tasks)
-            inputs = tuple(file for file in (eeg, table, *sounds) if file.is_file())
+            inputs = (eeg, table, *sounds)
             sources.append(Source(recording, recording, "", "", inputs, load))
         return sources
 
@@ -156,7 +157,7 @@ def read_eav(eeg: Path, table: Path, sounds: tuple[Path, ...], recording: str, t
 def _file_in(folder: Path, number: int, end: str) -> Path:
     """The file of a participant, whose number some releases pad with a zero."""
     names = (f"subject{number}_{end}", f"subject{number:02d}_{end}")
-    return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
+    return next((folder / name for name in names if is_listed(folder / name)), folder / names[0])
 
 
 def _read_signal(file: Path) -> NDArray[np.floating]:

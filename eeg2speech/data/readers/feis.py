@@ -22,6 +22,7 @@ from typing import TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import electrode_positions, read_locs
 from eeg2speech.data.readers.base import absent, chosen, describe
 from eeg2speech.data.reading import what_is_wrong
@@ -108,7 +109,7 @@ def feis_sources(
         for phase in dict.fromkeys(phases or CONDITIONS):
             recording = f"sub-{subject}_phase-{phase}"
             table = next(
-                (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if f.is_file()),
+                (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if is_listed(f)),
                 None,
             )
             if table is None:

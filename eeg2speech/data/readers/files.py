@@ -16,6 +16,7 @@ from eeg2speech.data.readers.companions import LED_TO, missing_markers, orphans,
 from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.placing import placed_by_name
 from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording
+from eeg2speech.data.readers.signal_files import signal_files
 from eeg2speech.data.readers.sound_rules import SoundRule, by_event, check_rules, ruled_cues
 from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
 from eeg2speech.data.readers.triggers import recorded_events
@@ -89,7 +90,7 @@ class Files:
                 name = _plain(_stem(path))
                 name = name if ids[name] == 1 else _plain(path)
                 load = partial(read_file, self, path, name, said)
-                inputs = _inputs(root / path)
+                inputs = tuple(signal_files(root / path))
                 sources.append(
                     Source(name, said["subject"], said.get("session", ""), said.get("run", ""), inputs, load)
                 )
@@ -105,6 +106,7 @@ class Files:
             license="unknown",
             citation="unknown",
             reader="files",
+            pattern=self.pattern,
             datatype=self.datatype,
             montage=self.montage,
             onset=self.onset,
@@ -128,7 +130,7 @@ def _paths(root: Path) -> list[str]:
         within = any(above in found for above in path.parents)
         part = re.fullmatch(r"(.+?)(_split-(?!0*1(_|$))\d+.*|-\d+)", path.stem) if path.suffix == ".fif" else None
         continues = part and any(other.stem.startswith(part[1]) and other != path for other in found)
-        if not (within or continues) and (root / path).exists():
+        if not (within or continues):
             kept.append(path.as_posix())
     others = Counter(name for path in files if (name := unread_format(path, FORMATS)))
     if others:
@@ -149,14 +151,6 @@ def _stem(path: str) -> str:
 
 def _plain(path: str) -> str:
     return re.sub(r"[/\\:\x00-\x1f]", "_", path)
-
-
-def _inputs(file: Path) -> tuple[Path, ...]:
-    """The files that a recording is spread over: those that share its name, or all in its folder."""
-    if file.is_dir():
-        return tuple(sorted(path for path in file.rglob("*") if path.is_file()))
-    stem = Path(_stem(file.name)).name
-    return tuple(sorted(p for p in file.parent.iterdir() if p.name.startswith(f"{stem}.") and p.is_file()))
 
 
 def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawRecording:

@@ -15,11 +15,13 @@ from pathlib import Path
 import mne
 import numpy as np
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import BaseRaw, from_mne
 from eeg2speech.data.readers.base import absent, chosen, describe
 from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.readers.matlab import read_mat
+from eeg2speech.data.readers.signal_files import signal_files
 from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
@@ -72,7 +74,10 @@ class KaraOne:
         root = self.root.expanduser()
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; give the folder that KARA ONE was unpacked to")
-        folders = {file.parent.name: file.parent for file in sorted(root.rglob("epoch_inds.mat"))}
+        tables = (
+            file for file in sorted(root.rglob("*.mat")) if file.name == "epoch_inds.mat"
+        )  # links that dangle, too
+        folders = {file.parent.name: file.parent for file in tables}
         if not folders:
             raise DataError(f"{root}: holds no epoch_inds.mat at any depth; unpack the participants' archives there")
         sources = []
@@ -88,8 +93,7 @@ class KaraOne:
             beside = [folder / "epoch_inds.mat", *(f for f in (_labels_file(folder),) if f is not None)]
             wavs = sorted((folder / "kinect_data").glob("*.wav"))
             load = partial(read_karaone, folder, signal, subject, phases)
-            fdt = [file for file in (signal.with_suffix(".fdt"),) if file.is_file() and self.cleaned]
-            sources.append(Source(subject, subject, "", "", (signal, *fdt, *beside, *wavs), load))
+            sources.append(Source(subject, subject, "", "", (*signal_files(signal), *beside, *wavs), load))
         if not any(source.inputs for source in sources):
             raise DataError(
                 f"{root}: no participant has a .{'set' if self.cleaned else 'cnt'}; set cleaned accordingly"
@@ -142,7 +146,7 @@ def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ..
             if span is None or span[1] > raw.eeg.shape[1]:
                 raw.lost.append(Lost("segment", f"{phase} has no usable samples", f"trial {number + 1}"))
                 continue
-            if spoken and not wav.is_file():
+            if spoken and not is_listed(wav):
                 raw.lost.append(Lost("segment", f"{phase} without its sound", f"trial {number + 1}", missing=True))
                 continue
             seconds = (span[1] - span[0] + 1) / raw.rate
@@ -168,7 +172,7 @@ def _signal_file(folder: Path, cleaned: bool) -> Path | None:
 
 def _labels_file(folder: Path) -> Path | None:
     candidates = (folder / "kinect_data" / "labels.txt", folder / "all_features_simple.mat")
-    return next((file for file in candidates if file.is_file()), None)
+    return next((file for file in candidates if is_listed(file)), None)
 
 
 def _read_signal(file: Path) -> RawRecording:

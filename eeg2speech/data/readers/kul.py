@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.readers.attention import number_at, part, sound_folder, subject_files, subject_number, wanted
 from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
@@ -142,7 +143,7 @@ def _story(name: str, sounds: Path, named_in: Path) -> tuple[str, Path, float]:
         return found[2], whole, sound_seconds(whole)
     repeated = sounds / f"rep_{found[2]}_dry.wav"
     seconds = sound_seconds(repeated)
-    if whole.is_file() and _replays(repeated, whole):
+    if is_listed(whole) and _replays(repeated, whole):
         return found[2], whole, seconds
     logger.warning("%s: is not the start of %s; taken for another sound", repeated, whole.name)
     return f"rep_{found[2]}", repeated, seconds

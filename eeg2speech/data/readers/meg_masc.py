@@ -19,9 +19,11 @@ from typing import Any
 
 import mne
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.raw import BaseRaw, from_mne
 from eeg2speech.data.readers.base import absent, chosen, describe
 from eeg2speech.data.readers.cues import silent
+from eeg2speech.data.readers.signal_files import signal_files
 from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
@@ -86,13 +88,13 @@ class MegMasc:
             if subject not in subjects or session not in sessions:
                 continue
             stem = events.name.removesuffix("_events.tsv")
-            signal = next((f for s in SUFFIXES if (f := events.with_name(f"{stem}_meg{s}")).is_file()), None)
+            signal = next((f for s in SUFFIXES if is_listed(f := events.with_name(f"{stem}_meg{s}"))), None)
             if signal is None:
                 message = f"{events}: no {stem}_meg.con beside it; download it"
                 sources.append(absent(stem, subject, session, task, message))
                 continue
             load = partial(read_meg_masc, root, signal, events, stem)
-            sources.append(Source(stem, subject, session, task, (signal, events, *sounds), load))
+            sources.append(Source(stem, subject, session, task, (*signal_files(signal), events, *sounds), load))
         if not any(source.inputs for source in sources):
             raise DataError(f"{root}: none of the recordings asked for has a .con file; download them")
         return sources
@@ -212,4 +214,4 @@ def _sound_file(root: Path, name: str, named_in: str) -> Path:
     lower = name.lower()
     candidates = (name, lower, re.sub(r"\.\d+(?=\.\w+$)", "", lower))
     files = [inside(root, candidate, named_in) for candidate in candidates]
-    return next((file for file in files if file.is_file()), files[0])
+    return next((file for file in files if is_listed(file)), files[0])

@@ -13,6 +13,7 @@ import mne
 import numpy as np
 from mne.io import BaseRaw
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.raw import from_mne
 from eeg2speech.data.readers.companions import check_format, missing_markers
 from eeg2speech.data.readers.triggers import NAME as TRIGGERS
@@ -39,6 +40,7 @@ def open_recording(file: Path) -> BaseRaw:
     Raises:
         DataError: It is missing, damaged, empty, not what its suffix says, or of a format that is not read.
     """
+    check_downloaded(file)
     if not file.exists():
         raise DataError(f"{file}: missing; download it again")
     check_format(file, FORMATS)

@@ -81,7 +81,7 @@ class SingleWords:
             channels = folders[label] / f"{prefix}_channels.tsv"
             places = next(iter(sorted(folders[label].glob("*_electrodes.tsv"))), None)
             load = partial(read_single_words, file, channels, places, f"sub-{label}", self.parts)
-            inputs = tuple(f for f in (file, channels, places) if f is not None and f.is_file())
+            inputs = (file, channels, *([places] if places else []))
             sources.append(Source(f"sub-{label}", label, "", "", inputs, load))
         return sources
 

@@ -18,6 +18,7 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.downloads import is_listed
 from eeg2speech.data.raw import from_mne
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
@@ -104,7 +105,7 @@ def read_raw_run(file: Path, root: Path, recording: str) -> RawRecording:
         DiskError: There is no room for the unpacked copy.
     """
     events = _events_of(file)
-    resting = "rest" in recording.lower() and not events.is_file()
+    resting = "rest" in recording.lower() and not is_listed(events)
     rows = [] if resting else _read_events(events)
     segments, stimuli = [], {}
     for row in rows:
@@ -154,7 +155,9 @@ def read_published(file: Path, root: Path, recording: str, run: str, stimulus: s
         heard = len(read_envelope(envelope)) / PUBLISHED_RATE
     else:
         raise DataError(f"{root}: neither a sound nor an envelope of {stimulus}; download stimuli or derivatives")
-    label = next((_label(row) for row in _events_of_run(root, run) if _stimulus(row) == stimulus), "")
+    events = _events_of_run(root, run)
+    rows = _read_events(events) if is_listed(events) else []
+    label = next((_label(row) for row in rows if _stimulus(row) == stimulus), "")
     duration = min(eeg.shape[1] / PUBLISHED_RATE, heard)
     segment = Segment(recording, 0.0, duration, stimulus, 0.0, "listening", label)
     return RawRecording(eeg, PUBLISHED_RATE, channels, [segment], stimuli=stimuli, envelopes=envelopes)
@@ -195,7 +198,7 @@ def _raw(root: Path) -> list[Source]:
     for recording, file in sorted(files.items()):
         if recording not in UNALIGNED:
             events = _events_of(file)
-            inputs = (file, *([events] if events.is_file() else []))
+            inputs = (file, *([events, *_sounds_named(events, root)] if is_listed(events) else []))
             subject, session, run = (_entity(recording, key) for key in ("sub", "ses", "run"))
             load = partial(read_raw_run, file, root, recording)
             sources.append(Source(recording, subject, session, run, inputs, load))
@@ -211,7 +214,8 @@ def _published(root: Path) -> list[Source]:
         run, stimulus = name["run"], name["stimulus"]
         recording = f"{run}_{stimulus}"
         heard = _sound_of(root, stimulus) or _envelope_of(root, stimulus)
-        inputs = (file, *([heard] if heard else []))
+        events = _events_of_run(root, run)
+        inputs = (file, *([heard] if heard else []), *([events] if is_listed(events) else []))
         load = partial(read_published, file, root, recording, run, stimulus)
         session = _entity(run, "ses")
         sources.append(Source(recording, name["subject"], session, _entity(run, "run"), inputs, load))
@@ -241,10 +245,17 @@ def _events_of(file: Path) -> Path:
     return file.with_name(file.name.removesuffix(".gz").removesuffix("_eeg.bdf") + "_events.tsv")
 
 
-def _events_of_run(root: Path, run: str) -> list[dict[str, str]]:
-    """Events of the raw run that a published file was made from, if they are there."""
-    events = root / f"sub-{_entity(run, 'sub')}" / f"ses-{_entity(run, 'ses')}" / "eeg" / f"{run}_events.tsv"
-    return _read_events(events) if events.is_file() else []
+def _events_of_run(root: Path, run: str) -> Path:
+    """Events of the raw run that a published file was made from."""
+    return root / f"sub-{_entity(run, 'sub')}" / f"ses-{_entity(run, 'ses')}" / "eeg" / f"{run}_events.tsv"
+
+
+def _sounds_named(events: Path, root: Path) -> list[Path]:
+    """Sounds of a recording, as far as its table can be read; told when the recording is read."""
+    try:
+        return sorted({inside(root / "stimuli", row["stim_file"], events) for row in _read_events(events)})
+    except DataError:
+        return []
 
 
 def _read_events(file: Path) -> list[dict[str, str]]:
@@ -283,11 +294,11 @@ def _segment(row: dict[str, str], file: Path, recording: str) -> Segment:
 
 def _sound_of(root: Path, stimulus: str) -> Path | None:
     files = (root / "stimuli" / "eeg" / f"{stimulus}{suffix}" for suffix in (".npz.gz", ".npz", ".wav"))
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if is_listed(file)), None)
 
 
 def _envelope_of(root: Path, stimulus: str) -> Path | None:
     """Published under either name, in ``derivatives/preprocessed_stimuli`` or ``derivatives/stimuli``."""
     names = (f"{stimulus}_-_envelope.npy", f"{stimulus}_envelope.npy")
     folders = (root / "derivatives" / folder for folder in ("preprocessed_stimuli", "stimuli"))
-    return next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
+    return next((folder / name for folder in folders for name in names if is_listed(folder / name)), None)

@@ -18,6 +18,7 @@ from bids_files import NAMES, volts, write_bids, write_recording, write_sound, w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eeg2speech.cli import main
 from eeg2speech.data.prepare import prepare_sources
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.sound_rules import SoundRule
@@ -462,13 +463,81 @@ def test_selections(tmp_path):
         Bids(root / "nowhere").sources()
 
 
-def test_links_whose_content_was_not_downloaded_are_said(tmp_path):
+def dangle(file):
+    file.unlink()
+    file.symlink_to("../../.git/annex/objects/k1/Zq/MD5E-s1--z/MD5E-s1--z")
+
+
+def test_what_was_not_downloaded_is_counted_and_costs_no_other_recording(tmp_path, capsys):
+    root = write_bids(tmp_path / "bids", ("01", "02", "03", "04"))
+    lost = [beside(root, "eeg.vhdr", "01"), beside(root, "events.tsv", "02"), beside(root, "eeg.eeg", "03")]
+    for file in lost:
+        dangle(file)
+    (root / "sub-05").mkdir()
+    assert main(["prepare", "bids", str(root), str(tmp_path / "store"), "--json"]) == 1
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert [error.partition(": not downloaded, it is a link to ../../.git/annex")[0] for error in found["errors"]] == [
+        str(file) for file in lost
+    ]
+    assert [(row["what"], row["recording"][:6]) for row in found["dropped"]] == [
+        ("recording", "sub-01"),
+        ("recording", "sub-02"),
+        ("recording", "sub-03"),
+    ]
+    assert f"{root / 'sub-05'}: is empty; if it is a DataLad subdataset" in captured.err
+    assert [r.subject for r in Store(tmp_path / "store").recordings] == ["04"]
+
+
+def test_the_format_that_was_downloaded_is_read(tmp_path):
+    root = write_bids(tmp_path / "bids", ONE, suffix=".edf")
+    write_recording(beside(root, "eeg.vhdr"), volts())
+    for end in ("vhdr", "eeg", "vmrk"):
+        dangle(beside(root, f"eeg.{end}"))
+    (source,) = Bids(root).sources()
+    assert source.inputs[0].suffix == ".edf"
+    assert source.load().eeg.shape == (6, 1000)
+
+
+def test_everything_that_a_recording_is_read_from_is_an_input(tmp_path):
     root = write_bids(tmp_path / "bids", ONE)
-    for file in (root / "sub-01" / "eeg").glob("*_eeg.*"):
-        file.unlink()
-        file.symlink_to(root / ".git" / "annex" / file.name)
-    with pytest.raises(DataError, match=r"3 files are links to content that was not downloaded"):
-        Bids(root).sources()
+    shutil.move(beside(root, "channels.tsv"), root / "task-listening_channels.tsv")
+    write_tsv(beside(root, "space-CapTrak_electrodes.tsv"), [{"name": "Cz", "x": 0, "y": 0, "z": 0.1}])
+    (root / "coordsystem.json").write_text('{"EEGCoordinateSystem": "CapTrak", "EEGCoordinateUnits": "m"}')
+    (source,) = Bids(root).sources()
+    paths = (file.relative_to(root).as_posix() for file in source.inputs)
+    assert [path.removeprefix("sub-01/eeg/sub-01_task-listening_") for path in paths] == [
+        "run-1_eeg.vhdr",
+        "run-1_eeg.eeg",
+        "run-1_eeg.vmrk",
+        "task-listening_channels.tsv",
+        "run-1_events.tsv",
+        "run-1_space-CapTrak_electrodes.tsv",
+        "coordsystem.json",
+        "stimuli/b.wav",
+        "stimuli/story/a.wav",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["channels.tsv", "events.tsv", "electrodes.tsv", "coordsystem.json"])
+def test_a_table_that_comes_or_goes_at_any_level_is_noticed(tmp_path, name):
+    root = write_bids(tmp_path / "bids", ONE)
+    for end in ("channels.tsv", "events.tsv"):
+        shutil.move(beside(root, end), root / f"task-listening_{end}")
+    write_tsv(root / "electrodes.tsv", [{"name": "Cz", "x": 0, "y": 0, "z": 0.1}])
+    (root / "coordsystem.json").write_text('{"EEGCoordinateSystem": "CapTrak", "EEGCoordinateUnits": "m"}')
+
+    def prepare():
+        return prepare_sources(Bids(root).sources(), tmp_path / "store", Bids(root).description(), root=root).again
+
+    above = root / (name if name.startswith(("el", "co")) else f"task-listening_{name}")
+    prepare()
+    shutil.copy(above, beside(root, name))
+    assert list(prepare().values()) == [[f"sub-01/eeg/{beside(root, name).name} is new"]]
+    beside(root, name).unlink()
+    (changed,) = prepare().values()
+    assert changed[-1] == f"sub-01/eeg/{beside(root, name).name} is gone"
+    assert prepare() == {}
 
 
 def test_sessions_splits_formats_and_oddly_named_files(tmp_path):

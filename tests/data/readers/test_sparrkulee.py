@@ -53,7 +53,11 @@ def test_one_source_per_run_in_order(tmp_path):
     sources = SparrKULee(root).sources()
     assert [s.recording for s in sources] == [run_name(subject, run) for subject in ("001", "002") for run in (1, 2)]
     assert (sources[3].subject, sources[3].session, sources[3].run) == ("002", "shortstories01", "02")
-    assert [file.name for file in sources[0].inputs] == [f"{FIRST}_eeg.bdf.gz", f"{FIRST}_events.tsv"]
+    assert [file.name for file in sources[0].inputs] == [
+        f"{FIRST}_eeg.bdf.gz",
+        f"{FIRST}_events.tsv",
+        "audiobook_1.npz.gz",
+    ]
     assert [s.subject for s in SparrKULee(root, subjects=[2]).sources()] == ["002", "002"]
     with pytest.raises(DataError, match="no participant '9'; it holds 001, 002"):
         SparrKULee(root, subjects=[9]).sources()
