@@ -17,7 +17,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from eeg2speech.audio import read_audio, resample
+from eeg2speech.audio import resample
+from eeg2speech.audio.samples import check_rate, scaled
+from eeg2speech.audio.sound_file import read_mono
 from eeg2speech.data.notices import Notice, collected_notices, one_line_per_kind
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
@@ -208,7 +210,11 @@ def _add_sounds(raw: RawRecording, used: set[str], rate: float, writer: StoreWri
     """Add what a recording was heard with, unless it is in the store."""
     for stimulus in sorted(used & raw.stimuli.keys()):
         if not writer.has_sound(stimulus):
-            writer.add_audio(stimulus, _waveform(stimulus, raw.stimuli[stimulus]))
+            with collected_notices() as notices:
+                wave = _waveform(stimulus, raw.stimuli[stimulus])
+            # kept with the sound, without the path that they begin with
+            said = dict.fromkeys(notice.text.partition(": ")[2] for notice in notices)
+            writer.add_audio(stimulus, wave, "; ".join(said))
     for stimulus in sorted(used & raw.envelopes.keys() - raw.stimuli.keys()):
         if not writer.has_sound(stimulus):
             envelope, old_rate = raw.envelopes[stimulus]()
@@ -216,11 +222,17 @@ def _add_sounds(raw: RawRecording, used: set[str], rate: float, writer: StoreWri
 
 
 def _waveform(stimulus: str, sound: Sound) -> NDArray[np.float32]:
-    wave, rate = read_audio(sound) if isinstance(sound, Path) else sound()
-    if wave.size == 0 or not np.isfinite(wave).all():
-        what = "is empty" if wave.size == 0 else "holds NaN"
+    if isinstance(sound, Path):
+        wave, rate = read_mono(sound)
+        source: object = sound
+    else:
+        wave, rate = sound()
+        source = f"stimulus {stimulus}"
+        wave = scaled(np.asarray(wave), source)
+    if wave.ndim != 1 or wave.size == 0:
+        what = "is empty" if wave.size == 0 else f"has the shape {wave.shape}, not (samples,)"
         raise DataError(f"stimulus {stimulus}: {sound if isinstance(sound, Path) else 'its sound'} {what}; replace it")
-    return resample(wave, rate)
+    return resample(wave, check_rate(rate, source))
 
 
 def _relative(file: Path, root: Path | None) -> str:

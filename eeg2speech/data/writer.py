@@ -78,16 +78,17 @@ class StoreWriter:
         """Whether a stimulus's sound, or the envelope that stands in for it, is already in the store."""
         return self._audio(stimulus).is_file() or self._envelope(stimulus).is_file()
 
-    def add_audio(self, stimulus: str, wave: Waveform) -> None:
+    def add_audio(self, stimulus: str, wave: Waveform, comment: str = "") -> None:
         """Add a stimulus; ``finish`` leaves one name of those that have the same 16-bit samples.
 
         Args:
             stimulus: Its id.
             wave: Waveform at 16 kHz in [-1, 1], (samples,).
+            comment: What is odd about it; ``doctor`` says it.
         """
         file = self._audio(stimulus)
         with disk_of(file), written_beside(file) as partial:
-            write_audio(partial, wave)
+            write_audio(partial, wave, comment)
 
     def add_envelope(self, stimulus: str, envelope: NDArray[np.float32]) -> None:
         """Add the envelope of a stimulus whose sound cannot be had, at the store's rate, (samples,)."""

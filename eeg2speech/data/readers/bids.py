@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from mne.io import BaseRaw
 
+from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.data.montage import Position
 from eeg2speech.data.raw import UNKNOWN
 from eeg2speech.data.readers.base import chosen, describe
@@ -20,7 +21,7 @@ from eeg2speech.data.readers.bids_stimuli import stimulus_cues
 from eeg2speech.data.readers.cues import Cue, pair, silent
 from eeg2speech.data.readers.events import read_events
 from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
-from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
+from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, described_rules, ruled_cues
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, Condition, RawRecording, Source
@@ -54,6 +55,7 @@ class Bids:
         montage: Where electrodes are by name if electrodes.tsv and the file do not say it.
         onset: Seconds added to every onset: how long after its trigger a sound could be heard.
         condition: What the subject did while sounds of stim_file were played.
+        channel: Of sounds of stim_file with several: left, right, its number from 0, or the mean of all.
     """
 
     root: Path
@@ -66,6 +68,7 @@ class Bids:
     montage: str = "standard_1005"
     onset: float = 0.0
     condition: Condition = "listening"
+    channel: ChannelChoice = "mean"
 
     def sources(self) -> list[Source]:
         """One recording per file, or per run of a split recording."""
@@ -91,7 +94,8 @@ class Bids:
         authors = said.get("Authors")
         names = ", ".join(str(author) for author in authors) if isinstance(authors, list) else ""
         citation = said.get("HowToAcknowledge") or names
-        rules = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules = described_rules(self.sounds) if self.sounds else {}
+        channel = {} if self.channel == "mean" else {"channel": self.channel}
         return describe(
             str(said.get("Name") or root.resolve().name).strip(),
             source=str(said.get("DatasetDOI") or "unknown"),
@@ -103,6 +107,7 @@ class Bids:
             onset=self.onset,
             condition=self.condition,
             **rules,
+            **channel,
         )
 
     def cues(self, recording: BidsRecording) -> list[Cue]:
@@ -117,6 +122,7 @@ class Bids:
         events = read_events(table) if table else []
         if self.sounds is None:
             cues = stimulus_cues(root, events, self.condition, recording.name)
+            cues = [replace(cue, channel=self.channel) for cue in cues]
         else:
             path = recording.file.relative_to(root)
             own = {"stem": recording.name, "folder": path.parent.as_posix()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.events import annotated_events
 from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
-from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
+from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, described_rules, ruled_cues
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording, Source
@@ -90,7 +90,7 @@ class Files:
 
     def description(self) -> Description:
         """What goes into ``dataset.json``."""
-        rules = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules = described_rules(self.sounds) if self.sounds else {}
         return describe(
             self.root.expanduser().resolve().name,
             source="files of the user's own",
