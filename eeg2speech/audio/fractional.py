@@ -52,4 +52,5 @@ def _kernel() -> NDArray[np.float64]:
     """One side of the windowed sinc of area 1, from its middle to its last zero crossing."""
     at = np.arange(REACH * STEPS + 1) / STEPS
     values: NDArray[np.float64] = np.sinc(at) * i0(SHAPE * np.sqrt(np.clip(1 - (at / REACH) ** 2, 0, 1)))
-    return values * (STEPS / (2 * values.sum() - values[0]))
+    values *= STEPS / (2 * values.sum() - values[0])
+    return values

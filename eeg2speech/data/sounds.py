@@ -72,7 +72,7 @@ def _seconds(file: Path, _modified: int) -> float:
     sound_at(file)
     if _zipped(file):
         samples, rate = _archived(file)
-        return max(samples.shape) / rate
+        return float(max(samples.shape) / rate)
     with reading(file), soundfile.SoundFile(file) as sound:
         check_whole(file, sound)
         return float(sound.frames / sound.samplerate)
