@@ -21,6 +21,8 @@ FRAME = 0.02
 """Seconds over which an envelope is averaged: longer than the delay between two ears or microphones."""
 STEADY = 0.05
 """Coefficient of variation below which an envelope is a steady tone's, which correlates with nothing."""
+FRAMES = 1500
+"""Frames that are read at once: half a minute."""
 SILENT = 0.01
 """Level of a channel relative to the loudest one below which it counts as silent."""
 CANCELLED = 0.2
@@ -50,25 +52,26 @@ class Mixer:
     def __init__(self, count: int, rate: float, channel: ChannelChoice, source: object) -> None:
         self.source, self.count = source, count
         self.chosen = channel_number(channel, count, source)
-        self.block = max(round(rate * FRAME), 1) * 1500
+        self._frame = max(round(rate * FRAME), 1)
+        self.block = self._frame * FRAMES
         self._samples = self._clipped = 0
         self._sums, self._squares = np.zeros(count + 1), np.zeros(count + 1)  # of the channels and of their mean
         self._levels: list[NDArray[np.float64]] = []
 
     def add(self, block: NDArray[np.float32]) -> Waveform:
         """Mix the next samples, (samples, channels), ``block`` of them until the last."""
-        wave: Waveform = block.mean(axis=1) if self.chosen is None else block[:, self.chosen]
-        heard = block if self.chosen is None else wave[:, None]
-        held = (np.abs(heard[:-1]) >= FULL) & (heard[:-1] == heard[1:])
-        self._clipped += int((held | (np.abs(heard[:-1]) > 1)).sum())
-        self._samples += heard.size
-        if self.chosen is None and self.count > 1:
-            both = np.concatenate([block, wave[:, None]], axis=1, dtype=np.float64)
-            self._sums += both.sum(axis=0)
-            self._squares += np.square(both).sum(axis=0)
-            size = self.block // 1500
-            frames = np.square(both[: len(both) // size * size, :-1]).reshape(-1, size, self.count)
-            self._levels.append(np.sqrt(frames.mean(axis=1)))
+        columns = np.ascontiguousarray(block.T if self.chosen is None else block.T[self.chosen : self.chosen + 1])
+        wave: Waveform = columns[0] if len(columns) == 1 else columns.sum(axis=0) / np.float32(self.count)
+        self._samples += columns.size
+        self._clipped += _clipped(columns)
+        if len(columns) > 1:
+            whole = len(wave) // self._frame * self._frame
+            for row, samples in enumerate((*columns, wave)):
+                self._sums[row] += samples[:whole].sum(dtype=np.float64)
+            frames = np.concatenate([columns, wave[None]])[:, :whole].reshape(self.count + 1, -1, self._frame)
+            power = np.einsum("cfn,cfn->cf", frames, frames).astype(np.float64)
+            self._squares += power.sum(axis=1)
+            self._levels.append(np.sqrt(power[:-1] / self._frame))
         return wave
 
     def finish(self) -> None:
@@ -79,11 +82,14 @@ class Mixer:
         """
         if self._clipped > CLIPPED * self._samples:
             logger.warning("%s: %.1f%% of the sound is clipped", self.source, 100 * self._clipped / self._samples)
-        if self._levels and self._samples:
+        if self._levels:
             self._compare()
 
     def _compare(self) -> None:
-        samples = self._samples / self.count
+        levels = np.concatenate(self._levels, axis=1)
+        samples = levels.shape[1] * self._frame
+        if not samples:
+            return
         variance = np.maximum(self._squares / samples - np.square(self._sums / samples), 0)
         level, mean = np.sqrt(variance[:-1]), variance[-1]
         unrelated = variance[:-1].sum() / self.count**2
@@ -100,17 +106,17 @@ class Mixer:
                 "%s: silent in one of its channels (%s); the mean of all is taken, at a lower level, unless channel "
                 "names one", self.source, names,
             )  # fmt: skip
-        other, r = self._least_alike(np.concatenate(self._levels)[:, ~silent], np.flatnonzero(~silent), loudest)
+        other, r = self._least_alike(levels[~silent], np.flatnonzero(~silent), loudest)
         if r < ALIKE:
             logger.warning(
                 "%s: two of its channels hold different sounds (%s and %s, correlation of their envelopes %.2f); the "
                 "mean of all is taken unless channel names one, e.g. channel=left",
-                self.source, self._name(loudest), self._name(other), r,
+                self.source, *map(self._name, sorted((loudest, other))), r,
             )  # fmt: skip
 
     def _least_alike(self, levels: NDArray[np.float64], numbers: NDArray[np.intp], loudest: int) -> tuple[int, float]:
         """The channel whose envelope follows the loudest one's least, and their correlation."""
-        spread, mean = levels.std(axis=0), levels.mean(axis=0)
+        spread, mean = levels.std(axis=1), levels.mean(axis=1)
         reference = int(np.flatnonzero(numbers == loudest)[0])
         least, lowest = loudest, 1.0
         for index, number in enumerate(numbers):
@@ -118,7 +124,7 @@ class Mixer:
             if index == reference or (spread[pair] < STEADY * mean[pair]).all():
                 continue
             product = float(spread[reference] * spread[index])
-            covariance = float(((levels[:, reference] - mean[reference]) * (levels[:, index] - mean[index])).mean())
+            covariance = float(((levels[reference] - mean[reference]) * (levels[index] - mean[index])).mean())
             r = covariance / product if product > 0 else 0.0
             if r < lowest:
                 least, lowest = int(number), r
@@ -126,6 +132,15 @@ class Mixer:
 
     def _name(self, index: int | np.integer) -> str:
         return ("left", "right")[index] if self.count == 2 else f"channel {index}"
+
+
+def _clipped(columns: NDArray[np.float32]) -> int:
+    """Samples that stay at full scale until the next one, or lie above it."""
+    if max(columns.max(initial=0.0), -columns.min(initial=0.0)) < FULL:
+        return 0
+    level = np.abs(columns[:, :-1])
+    held = (level >= FULL) & (columns[:, :-1] == columns[:, 1:])
+    return int((held | (level > 1)).sum())
 
 
 def channel_number(channel: ChannelChoice, count: int, source: object) -> int | None:

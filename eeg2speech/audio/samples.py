@@ -55,7 +55,7 @@ def check_rate(rate: object, source: object) -> float:
 
 
 def _floating(samples: NDArray[np.float32], source: object) -> NDArray[np.float32]:
-    peak = float(np.abs(samples).max(initial=0.0))
+    peak = float(np.maximum(samples.max(initial=0.0), -samples.min(initial=0.0)))
     if not np.isfinite(peak):
         raise DataError(f"{source}: holds NaN or infinity; replace it")
     if peak > LOUDEST:

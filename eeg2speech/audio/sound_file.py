@@ -33,8 +33,10 @@ def read_mono(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, fl
             check_whole(file, sound)
             rate, promised = float(sound.samplerate), sound.frames
             mixer = Mixer(sound.channels, rate, channel, file)
-            blocks = sound.blocks(blocksize=mixer.block, dtype="float32", always_2d=True)
-            parts = [mixer.add(scaled(block, file)) for block in blocks]
+            parts = []
+            # SoundFile.blocks would give its last buffer again where a file ends early
+            while len(block := sound.read(mixer.block, dtype="float32", always_2d=True)):
+                parts.append(mixer.add(scaled(block, file)))
     except (soundfile.LibsndfileError, OSError) as error:
         raise DataError(f"{file}: cannot be read as sound ({error}); replace or remove it") from error
     wave: Waveform = np.concatenate(parts) if parts else np.zeros(0, np.float32)

@@ -57,7 +57,7 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
                 comment = "".join(letter for letter in sound.comment if letter.isprintable())[:COMMENT]
                 read = clipped = 0
                 peak = 0.0
-                for block in sound.blocks(blocksize=RATE * 60, dtype="float32"):
+                while len(block := sound.read(RATE * 60, dtype="float32")):
                     read += len(block)
                     clipped += int((np.abs(block) > 0.999).sum())
                     peak = max(peak, float(np.abs(block).max()))
