@@ -10,17 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eeg2speech.arguments import path_of
 from eeg2speech.checkpoint import load_into, read_data, read_part
-from eeg2speech.data.braindecode import members, prepare_braindecode, subject_of
+from eeg2speech.data.braindecode import members, place_of, prepare_braindecode, subject_of, type_of
 from eeg2speech.data.montage import electrode_positions, order_by_position
 from eeg2speech.data.position_checks import fault_of_positions, warn_of_mixture
 from eeg2speech.data.raw import BaseEpochs
+from eeg2speech.data.trained import trained_types
 from eeg2speech.embedding import Aligned
-from eeg2speech.encoding import EEGEncoder
+from eeg2speech.encoding import EEGEncoder, is_audio_encoder
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models.encoder import ViTEncoder
 from eeg2speech.models.rebuild import build_encoder
 from eeg2speech.recordings import Embeddings
+from eeg2speech.types import DECODABLE
 
 __all__ = ["PretrainedEncoder", "embed_dataset", "prepare_braindecode"]
 
@@ -72,16 +75,17 @@ class PretrainedEncoder(nn.Module):
         scale: bool = True,
     ) -> None:
         super().__init__()
-        if chs_info is None:
+        if not chs_info or not all(isinstance(channel, Mapping) for channel in chs_info):
             raise ConfigError("the encoder needs to know where its channels lie; give chs_info (raw.info['chs'])")
         if n_chans is not None and n_chans != len(chs_info):
             raise ConfigError(f"n_chans={n_chans}, but chs_info has {len(chs_info)} channels; give one of the two")
-        if n_outputs is None or n_outputs < 0:
-            raise ConfigError(f"n_outputs={n_outputs} must be 0 (features) or more")
-        self.encoder, rate = _new(settings) if weights is None else _trained(Path(weights), settings)
-        if sfreq is not None and not np.isclose(sfreq, rate):
+        if not isinstance(n_outputs, int | np.integer) or isinstance(n_outputs, bool) or n_outputs < 0:
+            raise ConfigError(f"n_outputs={n_outputs!r} must be 0 (features) or more")
+        self.encoder, rate, types = _new(settings) if weights is None else _trained(path_of(weights), settings)
+        _check_types(chs_info, types)
+        if sfreq is not None and not (isinstance(sfreq, int | float | np.number) and np.isclose(sfreq, rate)):
             raise ConfigError(
-                f"sfreq={sfreq:g} Hz, but the encoder reads {rate:g} Hz; resample (raw.resample({rate:g}))"
+                f"sfreq={sfreq!r} Hz, but the encoder reads {rate:g} Hz; resample (raw.resample({rate:g}))"
             )
         self.n_chans, self.n_outputs, self.sfreq, self.scale = len(chs_info), n_outputs, rate, scale
         self.n_times = _samples(n_times, input_window_seconds, rate)
@@ -91,7 +95,7 @@ class PretrainedEncoder(nn.Module):
         places = _places(chs_info)
         order = order_by_position(places)
         self.register_buffer("order", torch.from_numpy(np.asarray(order, np.int64)), persistent=False)
-        ordered = torch.from_numpy(places[order].astype(np.float32))
+        ordered = torch.from_numpy(np.nan_to_num(places[order].astype(np.float32)))
         self.register_buffer("positions", ordered, persistent=False)
         self.final_layer = self._head(n_outputs)
 
@@ -156,28 +160,55 @@ def embed_dataset(model: Aligned | EEGEncoder, dataset: Any, hop: float | None =
     """
     found = []
     for held, description in members(dataset):
-        subject = subject_of(description) or None
+        subject = _among(subject_of(description), model.trained_on.subjects)
         embed = model.embed_epochs if isinstance(held, BaseEpochs) else model.embed_raw
         found.append(embed(held, subject, hop))
     return found
 
 
-def _new(settings: Mapping[str, Any] | None) -> tuple[ViTEncoder, float]:
-    return ViTEncoder(**dict(settings or {})), RATE
+def _among(label: str, known: Sequence[str]) -> str | None:
+    """The label of training that means the same: ``sub-01`` and ``01`` do; None if there is none."""
+    if label in known:
+        return label
+    bare = label.removeprefix("sub-")
+    same = [other for other in known if other.removeprefix("sub-") == bare]
+    return same[0] if len(same) == 1 and bare else None
 
 
-def _trained(source: Path, settings: Mapping[str, Any] | None) -> tuple[ViTEncoder, float]:
+def _new(settings: Mapping[str, Any] | None) -> tuple[ViTEncoder, float, tuple[str, ...]]:
+    try:
+        return ViTEncoder(**dict(settings or {})), RATE, DECODABLE
+    except TypeError as error:
+        raise ConfigError(f"settings={settings!r}: not those of ViTEncoder ({error})") from error
+
+
+def _trained(source: Path, settings: Mapping[str, Any] | None) -> tuple[ViTEncoder, float, tuple[str, ...]]:
     if settings:
         raise ConfigError(f"settings={dict(settings)}: the weights of {source} bring their own; leave them out")
     described, weights, _ = read_part(source, "encoder")
     encoder = build_encoder(described, str(source))
-    if not isinstance(encoder, ViTEncoder):
+    if not isinstance(encoder, ViTEncoder) or is_audio_encoder(encoder):
         raise DataError(f"{source}: no encoder of EEG; name an export of stage 1 or 2")
     load_into(encoder, weights, str(source))
-    return encoder, float(read_data(source).get("preprocessing", {}).get("rate", RATE))
+    data = read_data(source)
+    return encoder, float(data.get("preprocessing", {}).get("rate", RATE)), trained_types(data)
+
+
+def _check_types(chs_info: Sequence[Mapping[str, Any]], types: Sequence[str]) -> None:
+    """Refuse channels that the encoder was not trained on, as far as they say what they are."""
+    for channel in chs_info:
+        if "kind" in channel and type_of(channel) not in types:
+            raise ConfigError(
+                f"channel {channel.get('ch_name', '?')} is of type {type_of(channel) or 'other'}, the encoder takes "
+                f"{' and '.join(types)}; leave it out (raw.pick)"
+            )
 
 
 def _samples(n_times: int | None, seconds: float | None, rate: float) -> int:
+    for name, value in (("n_times", n_times), ("input_window_seconds", seconds)):
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < np.inf):
+            raise ConfigError(f"{name}={value!r} must be a number above 0")
     from_seconds = None if seconds is None else round(seconds * rate)
     if n_times is None and from_seconds is None:
         raise ConfigError("the length of a window is not known; give n_times, or input_window_seconds")
@@ -187,14 +218,15 @@ def _samples(n_times: int | None, seconds: float | None, rate: float) -> int:
 
 
 def _places(chs_info: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Positions in metres, from the channels, else by name, (channels, 3)."""
+    """Positions in metres, from the channels, else by name, (channels, 3); NaN where no standard head has them."""
     places = np.full((len(chs_info), 3), np.nan)
     names, given = [str(channel["ch_name"]) for channel in chs_info], 0
     for row, channel in enumerate(chs_info):
-        place = np.asarray(channel.get("loc", [np.nan] * 3), float)[:3]
-        if np.isfinite(place).all() and place.any():
-            places[row] = place
+        places[row] = place_of(channel)
+        if np.isfinite(places[row]).all():
             given += 1
+            continue
+        if type_of(channel) not in ("eeg", ""):  # no standard head has these
             continue
         try:
             places[row] = electrode_positions([names[row]], source="chs_info", among=names)[0]

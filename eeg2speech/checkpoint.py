@@ -104,7 +104,7 @@ def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor
     Raises:
         DataError: The source does not hold this part, or is damaged.
     """
-    source = Path(source)
+    source = Path(source).expanduser()
     if source.is_dir():
         return read_export(source, part)
     checkpoint = read_checkpoint(source)
@@ -121,7 +121,7 @@ def read_data(source: Path) -> dict[str, Any]:
     Raises:
         DataError: The source is damaged.
     """
-    source = Path(source)
+    source = Path(source).expanduser()
     try:
         content = read_config(source) if source.is_dir() else read_checkpoint(source)
     except (OSError, ValueError) as error:

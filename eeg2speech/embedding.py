@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eeg2speech.arguments import as_array, moved_to, path_of
 from eeg2speech.checkpoint import read_data, read_part
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.errors import ConfigError
@@ -20,6 +21,9 @@ from eeg2speech.listening import HearsSounds
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.rebuild import rebuild_aligner
 from eeg2speech.recordings import Embeddings, ReadsRecordings
+
+LONGER = 1e-2
+"""By how much the length of a vector may differ from 1: those that were stored in half precision still pass."""
 
 __all__ = ["Aligned", "Embeddings", "Match", "load_aligner"]
 
@@ -60,7 +64,7 @@ class Aligned(ReadsRecordings, HearsSounds, Published):
         provenance: Mapping[str, Any] | None = None,
         source: Path | None = None,
     ) -> None:
-        self.aligner, self.trained_on, self.device = aligner.to(device), trained_on, device
+        self.aligner, self.trained_on, self.device = moved_to(device, aligner), trained_on, device
         self.remembered, self.provenance, self.source = dict(remembered or {}), dict(provenance or {}), source
 
     @property
@@ -69,8 +73,18 @@ class Aligned(ReadsRecordings, HearsSounds, Published):
         return self.aligner.any_montage
 
     def score(self, eeg: Embeddings | NDArray[np.floating], sound: Embeddings | NDArray[np.floating]) -> NDArray[Any]:
-        """Similarity of n windows of EEG with m windows of sound, from -1 to 1, (n, m)."""
-        similarity: NDArray[Any] = np.asarray(eeg) @ np.asarray(sound).T
+        """Similarity of n windows of EEG with m windows of sound, from -1 to 1, (n, m).
+
+        Raises:
+            ConfigError: One of them holds no vectors of unit length, or theirs differ in size.
+        """
+        one, other = _unit_vectors(eeg, "EEG"), _unit_vectors(sound, "sound")
+        if one.shape[1] != other.shape[1]:
+            raise ConfigError(
+                f"vectors of {one.shape[1]} and {other.shape[1]} features; embed EEG and sound with one and the same "
+                "aligner"
+            )
+        similarity: NDArray[Any] = one @ other.T
         return similarity
 
     def match(
@@ -85,16 +99,23 @@ class Aligned(ReadsRecordings, HearsSounds, Published):
             sounds: Candidates, each as many windows as there are of EEG, in the same order and with the same hop.
 
         Raises:
-            ConfigError: There are fewer than two candidates, or not as many windows of each.
+            ConfigError: There are fewer than two candidates, not as many windows of each, or no vectors of unit length.
         """
-        vectors = np.asarray(eeg)
-        lengths = [len(sound) for sound in sounds]
-        if len(sounds) < 2 or any(length != len(vectors) for length in lengths):
+        vectors = _unit_vectors(eeg, "EEG")
+        several = isinstance(sounds, Iterable) and not isinstance(sounds, Embeddings | str)
+        candidates = [_unit_vectors(sound, "sound") for sound in sounds] if several else []
+        lengths = [len(sound) for sound in candidates]
+        if len(candidates) < 2 or any(length != len(vectors) for length in lengths):
             raise ConfigError(
                 f"{len(vectors)} windows of EEG and candidates of {lengths} windows; give two candidates or more, "
                 "each cut to the windows of the EEG"
             )
-        similarity = np.stack([(vectors * np.asarray(sound)).sum(1) for sound in sounds], axis=1)
+        if any(sound.shape != vectors.shape for sound in candidates):
+            raise ConfigError(
+                f"vectors of {vectors.shape[1]} features of EEG and {candidates[0].shape[1]} of sound; embed both with "
+                "one and the same aligner"
+            )
+        similarity = np.stack([(vectors * sound).sum(1) for sound in candidates], axis=1)
         return Match(similarity, similarity.argmax(1), int(similarity.mean(0).argmax()))
 
     def _vectors(self, eeg: Tensor, positions: Tensor, channel_mask: Tensor | None, subjects: Tensor) -> Tensor:
@@ -114,6 +135,17 @@ class Aligned(ReadsRecordings, HearsSounds, Published):
         return load_aligner(source, device)
 
 
+def _unit_vectors(given: Embeddings | NDArray[np.floating], what: str) -> NDArray[Any]:
+    vectors = as_array(given)
+    unit = vectors.ndim == 2 and vectors.dtype.kind == "f"
+    if not unit or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < LONGER).all():
+        raise ConfigError(
+            f"{what} of type {vectors.dtype} and shape {vectors.shape}, where vectors of unit length are needed, "
+            "(windows, features); embed it with embed_raw or embed_wav of an aligner"
+        )
+    return vectors
+
+
 def load_aligner(source: str | Path, device: str = "cpu") -> Aligned:
     """Load a trained aligner.
 
@@ -124,7 +156,7 @@ def load_aligner(source: str | Path, device: str = "cpu") -> Aligned:
     Raises:
         DataError: There is no aligner, it is damaged, or it does not say how its data were prepared.
     """
-    source = Path(source)
+    source = path_of(source)
     described, weights, provenance = read_part(source, "aligner")
     remembered = read_data(source)
     trained_on = TrainedOn.of(remembered, str(source))

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from eeg2speech.arguments import moved_to, path_of
 from eeg2speech.checkpoint import load_into, read_data, read_part
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.errors import DataError
@@ -34,7 +35,7 @@ class _Encoded(Published):
         provenance: Mapping[str, Any] | None = None,
         source: Path | None = None,
     ) -> None:
-        self.encoder, self.trained_on, self.device = encoder.to(device), trained_on, device
+        self.encoder, self.trained_on, self.device = moved_to(device, encoder), trained_on, device
         self.remembered, self.provenance, self.source = dict(remembered or {}), dict(provenance or {}), source
 
     def _parts(self) -> dict[str, Part]:
@@ -89,7 +90,7 @@ def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundE
     Raises:
         DataError: There is no encoder, it is damaged, or it does not say how its data were prepared.
     """
-    source = Path(source)
+    source = path_of(source)
     described, weights, provenance = read_part(source, "encoder")
     remembered = read_data(source)
     trained_on = TrainedOn.of(remembered, str(source))
@@ -97,7 +98,7 @@ def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundE
     if not isinstance(network, ViTEncoder):
         raise DataError(f"{source}: a {type(network).__name__}, no encoder of stage 1; name a run of that")
     load_into(network, weights, str(source))
-    if _hears(network):
+    if is_audio_encoder(network):
         sound = SpectrogramViT(**{key: network.config[key] for key in ("width", "depth", "heads", "mlp_ratio")})
         sound.encoder = network
         sound.requires_grad_(False).eval()
@@ -106,7 +107,7 @@ def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundE
     return EEGEncoder(network, trained_on, device, remembered, provenance, source)
 
 
-def _hears(network: ViTEncoder) -> bool:
+def is_audio_encoder(network: ViTEncoder) -> bool:
     """Whether an encoder is one of sound: such a task takes no other settings, and one of EEG has others."""
     rows = (network.config["position"], network.config["gain_free"], network.patch)
     return rows == ("sincos2d", False, (PATCH, PATCH))

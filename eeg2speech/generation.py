@@ -11,19 +11,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from eeg2speech.arguments import moved_to, of_array, of_epochs, of_raw, path_of, subject_of_training, waveform_of
 from eeg2speech.audio import RATE, Waveform
 from eeg2speech.audio.stitching import Stitcher, cover
 from eeg2speech.audio.wav import write_wav
 from eeg2speech.checkpoint import part_names, read_checkpoint, read_data, read_part
 from eeg2speech.data.clips import Clip
-from eeg2speech.data.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
+from eeg2speech.data.raw import BaseEpochs, BaseRaw
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.store import Store
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.exports import Part, export_names, parts_of
 from eeg2speech.hub import Published
-from eeg2speech.recordings import as_array
 from eeg2speech.seeding import mix, name_key
 from eeg2speech.types import Batch, RawRecording
 
@@ -71,9 +71,9 @@ class Speaker(Published):
         provenance: Mapping[str, Any] | None = None,
         source: Path | None = None,
     ) -> None:
-        if batch_size < 1:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError(f"batch_size={batch_size} must be 1 or more")
-        self.model = model.to(device).eval()
+        self.model = moved_to(device, model).eval()
         self.trained_on, self.sampler, self.device, self.batch_size = trained_on, sampler, device, batch_size
         self.remembered, self.global_step = dict(remembered or {}), global_step
         self.described, self.provenance, self.source = dict(described or {}), dict(provenance or {}), source
@@ -178,8 +178,9 @@ class Speaker(Published):
         window stay silent. The EEG is read ``lag`` seconds later than its sound, as in training.
 
         Args:
-            raw: Unfiltered, in volts as mne has it; other channels than EEG are passed over.
-            subject: Label from training, whose subject layer is used; None or anyone else gets the mean layer.
+            raw: Unfiltered, in volts or teslas as mne has it; channels of other types than those of training
+                (``trained_on.types``) are passed over.
+            subject: Label from training, whose subject layer is used; None for the mean layer.
             seed: Of the noise that speech is made from.
             overlap: Seconds that a window has in common with the next.
 
@@ -187,10 +188,11 @@ class Speaker(Published):
             Waveform in [-1, 1] at 16 kHz, as long as the recording, (samples,).
 
         Raises:
-            DataError: Electrodes are missing, or the recording is too short, too slow or mostly bad.
-            ConfigError: The overlap is longer than half a window.
+            DataError: Channels are missing, or the recording is too short, too slow or mostly bad.
+            ConfigError: The overlap is longer than half a window, the seed is no whole number, or nobody of that label
+                was in the training data.
         """
-        return self._speak(from_mne(raw, beside=("eog",)), subject, seed, overlap)
+        return self._speak(of_raw(raw, self.trained_on), subject, seed, overlap)
 
     def speak_epochs(
         self, epochs: BaseEpochs, subject: str | None = None, seed: int = 0, overlap: float = OVERLAP
@@ -208,18 +210,19 @@ class Speaker(Published):
 
         Raises:
             DataError: As ``speak_raw``.
-            ConfigError: The overlap is longer than half a window.
+            ConfigError: As ``speak_raw``.
         """
-        wave = self._speak(from_epochs(epochs), subject, seed, overlap)
+        wave = self._speak(of_epochs(epochs, self.trained_on), subject, seed, overlap)
         return list(np.array_split(wave, len(epochs)))
 
     def write(self, file: str | Path, wave: Waveform) -> None:
         """Write what it said as a 16-bit wav file at 16 kHz.
 
         Raises:
+            DataError: It is no waveform.
             DiskError: It cannot be written.
         """
-        write_wav(Path(file), wave)
+        write_wav(path_of(file), waveform_of(wave, RATE)[0])
 
     def speak_eeg(
         self,
@@ -230,24 +233,26 @@ class Speaker(Published):
         subject: str | None = None,
         seed: int = 0,
         overlap: float = OVERLAP,
+        types: str | Sequence[str] | None = None,
     ) -> Waveform:
         """Speak for an array or a tensor of EEG as ``speak_raw`` does for a recording.
 
         Args:
-            eeg: Volts, (channels, samples).
+            eeg: Volts (teslas, teslas per metre) in float32 or float64, (channels, samples).
             rate: Samples per second.
-            channels: Names of the electrodes.
+            channels: Names of the channels.
             positions: Metres in head coordinates, NaN where unknown, (channels, 3); None to find all by name.
             subject: See ``speak_raw``.
             seed: See ``speak_raw``.
             overlap: See ``speak_raw``.
+            types: See ``Aligned.embed_eeg``.
 
         Raises:
-            DataError: As ``speak_raw``, or names and positions do not go with the array.
-            ConfigError: The overlap is longer than half a window.
+            DataError: As ``speak_raw``, or names, types and positions do not go with the array.
+            ConfigError: As ``speak_raw``.
         """
-        places = None if positions is None else as_array(positions)
-        return self._speak(from_array(as_array(eeg), rate, channels, places), subject, seed, overlap)
+        recording = of_array(eeg, rate, channels, positions, types, self.trained_on)
+        return self._speak(recording, subject, seed, overlap)
 
     def overlap_samples(self, overlap: float) -> int:
         """EEG samples of an overlap in seconds.
@@ -255,7 +260,8 @@ class Speaker(Published):
         Raises:
             ConfigError: It is negative, or longer than half a window.
         """
-        if not 0 <= overlap <= self.trained_on.window / 2:
+        number = isinstance(overlap, int | float | np.integer | np.floating) and not isinstance(overlap, bool)
+        if not number or not 0 <= overlap <= self.trained_on.window / 2:
             raise ConfigError(
                 f"overlap={overlap} s must be 0 or more and at most half of the {self.trained_on.window:g} s window"
             )
@@ -277,6 +283,9 @@ class Speaker(Published):
 
     def _speak(self, raw: RawRecording, subject: str | None, seed: int, overlap: float) -> Waveform:
         common = self.overlap_samples(overlap)
+        label = subject_of_training(subject, self.trained_on) or ""
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+            raise ConfigError(f"seed={seed!r} must be a whole number")
         store = self.trained_on.prepare(raw, fixed=not self.any_montage)
         (recording,) = store.recordings
         clips = []
@@ -288,7 +297,7 @@ class Speaker(Published):
         scalings = fit_scalings(store, {recording.recording: store.segments})
         sound = np.zeros(round(recording.samples / store.rate * RATE), np.float32)
         written = [round(clip.first / store.rate * RATE) for clip in clips]
-        for index, wave, _ in self.speak_clips(store, scalings, clips, [subject or ""], seed, overlap):
+        for index, wave, _ in self.speak_clips(store, scalings, clips, [label], seed, overlap):
             sound[written[index] : written[index] + len(wave)] = wave
             written[index] += len(wave)
         return np.clip(sound, -1.0, 1.0)
@@ -305,7 +314,7 @@ def load_speech(source: str | Path, device: str = "cpu", components: str | Path 
     Raises:
         DataError: There is no such model, it is damaged, or its components are others than those it was trained with.
     """
-    source = Path(source)
+    source = path_of(source)
     _refuse_earlier_stages(source)
     described, weights, provenance = read_part(source, PART)
     remembered = read_data(source)

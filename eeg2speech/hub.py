@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
 
+from eeg2speech.arguments import path_of
 from eeg2speech.cards import write_card
-from eeg2speech.errors import DataError
+from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.exports import Part, read_config, write_export
 from eeg2speech.files import write_json
 
 RESULTS = "test.json"
 FILES = ["config.json", "*.safetensors", RESULTS]
 """What is downloaded of a repository."""
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 ELSEWHERE = ("components", "audio_weights")
 """Settings that name further weights, by folder or by hub id."""
 
@@ -67,6 +70,29 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
         described = {name: (part.described, len(part.weights)) for name, part in self._parts().items()}
         return write_card(described, self.remembered, self.provenance, self.results(), *args, **kwargs)
 
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> str | None:
+        """Write the model into a folder; see ``PyTorchModelHubMixin``.
+
+        Raises:
+            ConfigError: It is no path.
+        """
+        saved: str | None = super().save_pretrained(path_of(save_directory), **settings)
+        return saved
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **settings: Any) -> Self:
+        """Load the model in a folder or a repository of the hub; see ``PyTorchModelHubMixin``.
+
+        Raises:
+            ConfigError: It is no path and no id of a repository, or the hub cannot be reached or does not have it.
+            DataError: There is no such folder, or it is damaged.
+        """
+        path, name = path_of(pretrained_model_name_or_path), str(pretrained_model_name_or_path)
+        if not path.is_dir() and (not _REPOSITORY.fullmatch(name) or isinstance(pretrained_model_name_or_path, Path)):
+            raise DataError(f"{path}: no such folder; name one that save_pretrained wrote, or OWNER/NAME on the hub")
+        loaded: Self = super().from_pretrained(path if path.is_dir() else name, **settings)
+        return loaded
+
     def _save_pretrained(self, save_directory: Path) -> None:
         provenance = {key: value for key, value in self.provenance.items() if key != "folder"}
         results = self.results()
@@ -90,17 +116,21 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
         """The model in a folder or a repository; ``provenance`` is what the mixin finds in the folder's config."""
         if Path(model_id).is_dir():
             return cls._load(Path(model_id), device)
-        folder = Path(
-            snapshot_download(
-                model_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-                allow_patterns=FILES,
+        try:
+            folder = Path(
+                snapshot_download(
+                    model_id,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                    allow_patterns=FILES,
+                )
             )
-        )
+        except (OSError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ConfigError(f"{model_id}: cannot be had from the hub ({reason}); check its name") from error
         _refuse_paths(folder, model_id)
         return cls._load(folder, device)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eeg2speech.audio import RATE, read_audio, resample
+from eeg2speech.arguments import waveform_of
+from eeg2speech.audio import RATE, resample
+from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.data.trained import TrainedOn
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.recordings import BATCH, Embeddings, as_array
+from eeg2speech.errors import DataError
+from eeg2speech.recordings import BATCH, Embeddings
 
 
 class HearsSounds:
@@ -28,30 +31,25 @@ class HearsSounds:
 
     def embed_wav(
         self,
-        sound: str | Path | NDArray[np.floating] | Tensor,
+        sound: str | Path | NDArray[Any] | Tensor,
         rate: float | None = None,
         hop: float | None = None,
+        channel: ChannelChoice = "mean",
     ) -> Embeddings:
         """Embed sound, window by window; what is left over at the end is not heard.
 
         Args:
-            sound: A sound file, or a waveform in [-1, 1], (samples,).
+            sound: A sound file, or a waveform, (samples,) or (samples, channels), in floating point in [-1, 1] or in
+                integers that use the range of their type.
             rate: Samples per second of a waveform; a file knows its own.
             hop: From one window's start to the next, in seconds; None for windows end to end.
+            channel: Of a sound with several: ``left``, ``right``, a number from 0, or the ``mean`` of all.
 
         Raises:
-            DataError: The file cannot be read, or the sound is shorter than a window.
+            DataError: The file cannot be read, the sound is shorter than a window, or its samples are no sound's.
             ConfigError: A waveform comes without its rate, or the hop is no step forward.
         """
-        if isinstance(sound, str | Path):
-            wave, rate = read_audio(Path(sound))
-        else:
-            wave = np.asarray(as_array(sound), np.float32)
-        if rate is None or not rate > 0 or wave.ndim != 1:
-            raise ConfigError(f"a waveform of shape {wave.shape} at rate={rate}; give (samples,) and its rate in hertz")
-        if not np.isfinite(wave).all():
-            raise DataError("the sound holds NaN or infinity; replace those samples")
-        wave = resample(wave, rate)
+        wave = resample(*waveform_of(sound, rate, channel))
         samples = round(self.trained_on.window * RATE)
         step = round(self.trained_on.step(hop) / self.trained_on.preprocessing.rate * RATE)  # on the grid of the EEG
         if len(wave) < samples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+from eeg2speech.arguments import path_of
 from eeg2speech.checkpoint import part_names, read_checkpoint
 from eeg2speech.embedding import Aligned, load_aligner
 from eeg2speech.encoding import EEGEncoder, SoundEncoder, load_encoder
@@ -30,7 +31,7 @@ def load(source: str | Path, device: str = "cpu") -> Loaded:
     Raises:
         DataError: There is no such model, it is damaged, or it does not say how its data were prepared.
     """
-    source = Path(source)
+    source = path_of(source)
     parts = export_names(source) if source.is_dir() else part_names(read_checkpoint(source))
     if "speech" in parts:
         return load_speech(source, device)

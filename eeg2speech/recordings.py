@@ -12,7 +12,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from eeg2speech.data.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
+from eeg2speech.arguments import of_array, of_epochs, of_raw, subject_of_training
+from eeg2speech.data.raw import BaseEpochs, BaseRaw
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.types import RawRecording
 
@@ -57,22 +58,24 @@ class ReadsRecordings:
         """Vectors, (B, K), of scaled EEG, (B, C, T); places of subjects in the model, -1 for unknown ones, (B,)."""
 
     def embed_raw(self, raw: BaseRaw, subject: str | None = None, hop: float | None = None) -> Embeddings:
-        """Embed the EEG of an ``mne.io.Raw``, prepared as the training recordings were.
+        """Embed the EEG, MEG or intracranial EEG of an ``mne.io.Raw``, prepared as the training recordings were.
 
         Bad channels, filters, rate and reference are those of training; the scale of every channel is fitted on the
         whole recording, and channels in ``raw.info["bads"]`` are interpolated. Positions come from its montage, else
-        from training, else from the names.
+        from training, else from the names. Intracranial electrodes without a position get that of training only where
+        all their names are those of a training recording.
 
         Args:
-            raw: Unfiltered, in volts as mne has it; other channels than EEG are passed over.
-            subject: Label from training, whose subject layer is used; None or anyone else gets the mean layer.
+            raw: Unfiltered, in volts or teslas as mne has it; channels of other types than those of training
+                (``trained_on.types``) are passed over.
+            subject: Label from training, whose subject layer is used; None for the mean layer.
             hop: From one window's start to the next, in seconds; None for windows end to end.
 
         Raises:
-            DataError: Electrodes are missing, or the recording is too short, too slow or mostly bad.
-            ConfigError: The hop is no step forward.
+            DataError: Channels are missing, or the recording is too short, too slow or mostly bad.
+            ConfigError: The hop is no step forward, or nobody of that label was in the training data.
         """
-        return self._embed_recording(from_mne(raw, beside=("eog",)), subject, hop)
+        return self._embed_recording(of_raw(raw, self.trained_on), subject, hop)
 
     def embed_epochs(self, epochs: BaseEpochs, subject: str | None = None, hop: float | None = None) -> Embeddings:
         """Embed the EEG of ``mne.Epochs`` as ``embed_raw`` does a recording.
@@ -92,9 +95,9 @@ class ReadsRecordings:
 
         Raises:
             DataError: As ``embed_raw``.
-            ConfigError: The hop is no step forward.
+            ConfigError: As ``embed_raw``.
         """
-        return _by_epoch(self._embed_recording(from_epochs(epochs), subject, hop), epochs)
+        return _by_epoch(self._embed_recording(of_epochs(epochs, self.trained_on), subject, hop), epochs)
 
     def embed_eeg(
         self,
@@ -104,28 +107,31 @@ class ReadsRecordings:
         positions: ArrayLike | Tensor | None = None,
         subject: str | None = None,
         hop: float | None = None,
+        types: str | Sequence[str] | None = None,
     ) -> Embeddings:
         """Embed an array or a tensor of EEG as ``embed_raw`` does a recording.
 
         Args:
-            eeg: Volts, (channels, samples).
+            eeg: Volts (teslas, teslas per metre) in float32 or float64, (channels, samples).
             rate: Samples per second.
-            channels: Names of the electrodes.
+            channels: Names of the channels.
             positions: Metres in head coordinates, NaN where unknown, (channels, 3); None to find all by name.
             subject: See ``embed_raw``.
             hop: See ``embed_raw``.
+            types: Type of all channels or of each: ``eeg``, ``seeg``, ``ecog``, ``mag`` or ``grad``; None for those of
+                training.
 
         Raises:
-            DataError: As ``embed_raw``, or names and positions do not go with the array.
-            ConfigError: The hop is no step forward.
+            DataError: As ``embed_raw``, or names, types and positions do not go with the array.
+            ConfigError: As ``embed_raw``.
         """
-        places = None if positions is None else as_array(positions)
-        return self._embed_recording(from_array(as_array(eeg), rate, channels, places), subject, hop)
+        recording = of_array(eeg, rate, channels, positions, types, self.trained_on)
+        return self._embed_recording(recording, subject, hop)
 
     def _embed_recording(self, raw: RawRecording, subject: str | None, hop: float | None) -> Embeddings:
+        label = subject_of_training(subject, self.trained_on)
+        place = -1 if label is None else self.trained_on.subjects.index(label)
         data = self.trained_on.windows(raw, fixed=not self.any_montage, hop=hop)
-        known = self.trained_on.subjects
-        place = known.index(subject) if subject in known else -1
         vectors, starts = [], []
         with torch.inference_mode():
             for first in range(0, len(data), BATCH):
@@ -136,11 +142,6 @@ class ReadsRecordings:
                 vectors.append(self._vectors(eeg, positions, mask, subjects).float().cpu())
                 starts.append(batch["sound_start"])
         return Embeddings(torch.cat(vectors).numpy(), torch.cat(starts).numpy())
-
-
-def as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
-    """An array of what may be a tensor, on any device, with or without gradients."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _by_epoch(found: Embeddings, epochs: BaseEpochs) -> Embeddings:

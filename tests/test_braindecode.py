@@ -117,7 +117,7 @@ def test_pretrained_weights_come_from_an_export(exported):
         ({"chs_info": None}, "give chs_info"),
         ({"n_chans": 9}, "n_chans=9, but chs_info has 8"),
         ({"n_outputs": None}, "n_outputs=None"),
-        ({"sfreq": 250.0}, r"sfreq=250 Hz, but the encoder reads 100 Hz; resample \(raw.resample\(100\)\)"),
+        ({"sfreq": 250.0}, r"sfreq=250.0 Hz, but the encoder reads 100 Hz; resample \(raw.resample\(100\)\)"),
         ({"n_times": None}, "give n_times, or input_window_seconds"),
         ({"input_window_seconds": 2.0}, "n_times=320, but 2 s at 100 Hz are 200"),
         ({"n_times": 10}, "less than the 16 samples"),

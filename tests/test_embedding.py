@@ -146,7 +146,8 @@ def test_sound_is_embedded_as_in_training_from_file_and_array(aligned, data, sto
 def test_who_is_not_known_gets_the_mean_layer(run):
     aligned, raw = changed(load_aligner(run / "aligner")), make_raw(1)
     nobody = aligned.embed_raw(raw).vectors
-    assert np.array_equal(aligned.embed_raw(raw, subject="a stranger").vectors, nobody)
+    with pytest.raises(ConfigError, match=r"subject='sub-1' is not in the training data \(sub-01, .*leave it out"):
+        aligned.embed_raw(raw, subject="sub-1")
     trained = [
         name
         for name, known in zip(aligned.trained_on.subjects, aligned.aligner.subject_layer.known, strict=True)

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.cli.machine import output_of, print_json
 from eeg2speech.cli.parser import CommandParser, described, shown
 from eeg2speech.cli.prepared import print_errors, print_notices, print_store, store_in_figures
@@ -100,6 +101,7 @@ def _demo(
     out: Path,
     simulation: Simulation = SIMULATION,
     preprocessing: Preprocessing = PREPROCESSING,
+    channel: ChannelChoice = "mean",
     jobs: int = 1,
     shard: str = "1/1",
     json: bool = False,
@@ -111,6 +113,7 @@ def _demo(
         out: Folder of the store, new or to be added to.
         simulation: Who is simulated and how well their brains can be read.
         preprocessing: What is done to every recording.
+        channel: Of sounds with several: left, right, its number from 0, or the mean of all.
         jobs: Recordings prepared at once; -1 for one per core.
         shard: Do only this share of the recordings, e.g. 3/16: for array jobs, each writing to the same OUT.
         json: Print what is in the store as JSON, and what is not.
@@ -126,13 +129,17 @@ def _demo(
     digest = hashlib.sha256()
     for name, file in [*files.items(), *((text.name, text) for text in texts)]:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + file.read_bytes())
+    chosen = {} if channel == "mean" else {"channel": channel}
     description = replace(
         description,
         source="simulated by eeg2speech over sounds of the user's own",
         license="that of the sounds",
-        settings=description.settings | {"simulation.speech": digest.hexdigest()},
+        settings=description.settings | {"simulation.speech": digest.hexdigest()} | chosen,
     )
-    sources = demo_sources(read_speech(folder), simulation, (*files.values(), *texts))
+    with collected_notices() as notices:
+        speech = read_speech(folder, channel=channel)
+    print_notices(notices)
+    sources = demo_sources(speech, simulation, (*files.values(), *texts))
     return _prepare(sources, out, description, preprocessing, jobs, folder, share, json)
 
 

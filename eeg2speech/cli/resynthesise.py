@@ -12,7 +12,7 @@ WINDOW = {"SpectrogramViT": 3.2, "AudioMAE": 10.24}
 """Seconds, by the encoder of sound: those it was trained with."""
 GROUPS = {
     "the model": ["components", "audio_weights", "device"],
-    "how": ["window", "overlap", "seed", "solver", "steps", "guidance", "batch_size"],
+    "how": ["channel", "window", "overlap", "seed", "solver", "steps", "guidance", "batch_size"],
     "what is written": ["out", "json"],
 }
 EXAMPLES = """
@@ -26,6 +26,7 @@ def resynthesise(
     out: Path = OUT,
     components: str = "tiny",
     audio_weights: str | None = None,
+    channel: Literal["mean", "left", "right"] | int = "mean",
     window: float | None = None,
     overlap: float = 0.32,
     seed: int = 0,
@@ -47,6 +48,7 @@ def resynthesise(
         components: `tiny`, the set that comes with the package, a folder, or hf_hub:OWNER/NAME.
         audio_weights: Of the encoder that LOA comes from: AudioMAE as hub id, folder or file, or a run of
             configs/audiomae.yaml. Not given: those that come with the components, else AudioMAE from the hub.
+        channel: Of sounds with several: `left`, `right`, its number from 0, or `mean` of all.
         window: Seconds that are generated as one; not given: 3.2, and 10.24 with AudioMAE.
         overlap: Seconds that a window has in common with the next, over which they are cross-faded.
         seed: Of the noise that speech is made from.
@@ -71,7 +73,7 @@ def resynthesise(
     from eeg2speech.models.audioldm2.resynthesis import Resynthesis, choose_audio
     from eeg2speech.models.audioldm2.sampling import Sampler
 
-    waves = read_sounds(find_sounds([sounds] if isinstance(sounds, str) else sounds))
+    waves = read_sounds(find_sounds([sounds] if isinstance(sounds, str) else sounds), channel)
     described, weights = choose_audio(components, audio_weights)
     seconds = WINDOW[described["class"]] if window is None else window
     samples, common = round(seconds * RATE), round(overlap * RATE)

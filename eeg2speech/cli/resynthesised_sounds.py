@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from eeg2speech.audio import Waveform
+from eeg2speech.audio.channels import ChannelChoice
+from eeg2speech.data.notices import collected_notices
 from eeg2speech.data.speech import read_sound, sound_files
-from eeg2speech.data.store_files import CLIPPED
 from eeg2speech.errors import ConfigError, DataError
 
 SILENCE = 1e-4
@@ -43,26 +44,22 @@ def find_sounds(named: list[str]) -> dict[str, Path]:
     return {file.stem: file for file in files}
 
 
-def read_sounds(files: dict[str, Path]) -> dict[str, Waveform]:
+def read_sounds(files: dict[str, Path], channel: ChannelChoice = "mean") -> dict[str, Waveform]:
     """Waveforms of sounds that can be spoken again, by name.
 
     Args:
         files: From ``find_sounds``.
+        channel: Which of their channels; ``mean`` averages all.
 
     Raises:
         DataError: A sound is broken or silent.
     """
     waves = {}
     for name, file in files.items():
-        wave = waves[name] = read_sound(file)
-        if not np.isfinite(wave).all():
-            raise DataError(f"{file}: holds NaN or infinity; replace it")
+        with collected_notices() as notices:
+            wave = waves[name] = read_sound(file, channel)
+        for notice in notices:
+            print(f"warning: {notice.text}", file=sys.stderr)
         if np.abs(wave).max() < SILENCE:
             raise DataError(f"{file}: is silent; there is nothing to resynthesise, leave it out")
-        clipped = float((np.abs(wave) > 0.999).mean())
-        if clipped > CLIPPED:
-            print(
-                f"warning: {file}: {clipped:.1%} of the sound is clipped; what is made of it will be, too",
-                file=sys.stderr,
-            )
     return waves

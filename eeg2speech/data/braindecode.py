@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from mne.io.constants import FIFF
+from numpy.typing import NDArray
 
 from eeg2speech.data.prepare import Summary, prepare_sources
 from eeg2speech.data.preprocess import Preprocessing
-from eeg2speech.data.raw import BaseEpochs, BaseRaw, from_mne
+from eeg2speech.data.raw import UNKNOWN, BaseEpochs, BaseRaw, from_mne
 from eeg2speech.data.readers.base import describe
-from eeg2speech.errors import DataError
+from eeg2speech.data.readers.recording_files import KINDS
+from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording, Segment, Source
 
 
@@ -37,6 +42,22 @@ def members(dataset: Any) -> Iterator[tuple[BaseRaw | BaseEpochs, Any]]:
         yield held, getattr(one, "description", None)
 
 
+def type_of(channel: Mapping[str, Any]) -> str:
+    """Type of a channel of ``info["chs"]``; empty where it is none that is decoded from or is not said."""
+    kind, unit = channel.get("kind"), channel.get("unit")
+    if kind == FIFF.FIFFV_MEG_CH:
+        return "grad" if unit == FIFF.FIFF_UNIT_T_M else "mag"
+    return {FIFF.FIFFV_EEG_CH: "eeg", FIFF.FIFFV_SEEG_CH: "seeg", FIFF.FIFFV_ECOG_CH: "ecog"}.get(kind, "")
+
+
+def place_of(channel: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Position of a channel of ``info["chs"]`` in metres, (3,); NaN where unknown or in no coordinates of the head."""
+    place = np.asarray(channel.get("loc", UNKNOWN), float)[:3]
+    in_head = type_of(channel) != "eeg" or channel.get("coord_frame", FIFF.FIFFV_COORD_HEAD) == FIFF.FIFFV_COORD_HEAD
+    known = place.shape == (3,) and np.isfinite(place).all() and place.any()
+    return place if in_head and known else np.array(UNKNOWN)
+
+
 def subject_of(description: Any, default: str = "") -> str:
     """Label of the subject in a member's description; numbers get the form ``sub-01`` of prepared stores."""
     found = None if description is None else dict(description).get("subject")
@@ -54,6 +75,7 @@ def prepare_braindecode(
     citation: str,
     preprocessing: Preprocessing | None = None,
     jobs: int = 1,
+    datatype: Literal["eeg", "ieeg", "meg"] = "eeg",
 ) -> Summary:
     """Prepare the recordings of a braindecode dataset into a store, for stage 1 to train on (``data.store``).
 
@@ -68,19 +90,24 @@ def prepare_braindecode(
         citation: What to cite.
         preprocessing: What is done to every recording; None for the default.
         jobs: Recordings prepared at once.
+        datatype: What to take: scalp EEG, intracranial EEG or MEG.
 
     Returns:
         Which recordings failed, one line each.
 
     Raises:
+        ConfigError: There is no such datatype.
         DataError: The dataset holds no recordings.
     """
-    sources = list(_sources(dataset))
-    description = describe(name, "braindecode", license, citation, "braindecode")
-    return prepare_sources(sources, Path(out), description, preprocessing or Preprocessing(), jobs)
+    if datatype not in KINDS:
+        raise ConfigError(f"datatype={datatype!r} is none of {', '.join(KINDS)}")
+    sources = list(_sources(dataset, KINDS[datatype]))
+    options = {} if datatype == "eeg" else {"datatype": datatype}
+    description = describe(name, "braindecode", license, citation, "braindecode", **options)
+    return prepare_sources(sources, Path(out).expanduser(), description, preprocessing or Preprocessing(), jobs)
 
 
-def _sources(dataset: Any) -> Iterator[Source]:
+def _sources(dataset: Any, kinds: Sequence[str]) -> Iterator[Source]:
     seen: dict[str, int] = {}
     for raw, description in members(dataset):
         if not isinstance(raw, BaseRaw):
@@ -88,17 +115,17 @@ def _sources(dataset: Any) -> Iterator[Source]:
         subject = subject_of(description, "sub-unknown")
         run = seen[subject] = seen.get(subject, 0) + 1
         name = f"{subject}_run-{run:02d}"
-        yield Source(name, subject, "", f"{run:02d}", (), _Reading(raw, name))
+        yield Source(name, subject, "", f"{run:02d}", (), _Reading(raw, name, kinds))
 
 
 class _Reading:
     """Reads a recording when it is prepared; a class and no closure, so that it goes to other processes."""
 
-    def __init__(self, raw: BaseRaw, name: str) -> None:
-        self.raw, self.name = raw, name
+    def __init__(self, raw: BaseRaw, name: str, kinds: Sequence[str]) -> None:
+        self.raw, self.name, self.kinds = raw, name, kinds
 
     def __call__(self) -> RawRecording:
-        recording = from_mne(self.raw)
+        recording = from_mne(self.raw, self.kinds)
         edges: Sequence[int] = [0, *recording.breaks, recording.eeg.shape[1]]
         rate = recording.rate
         recording.segments = [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,6 +17,14 @@ from eeg2speech.data.leaks import refuse_known_sounds
 from eeg2speech.data.material import material_of
 from eeg2speech.data.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
 from eeg2speech.data.scaling import Scaling, fit_scalings
+from eeg2speech.data.settings import (
+    check_choice,
+    check_conditions,
+    check_kind,
+    check_number,
+    check_store,
+    check_whole,
+)
 from eeg2speech.data.simulator import Simulation
 from eeg2speech.data.splits import Split, assign_parts, some_stimuli
 from eeg2speech.data.store import Description, Store
@@ -83,10 +92,24 @@ class EEGAudioDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        store = check_store(store)
+        for key, number in (("window", window), ("hop", window if hop is None else hop)):
+            check_number(key, number, 0)
+        check_number("clamp", clamp, 0, infinite=True)
+        check_number("lag", lag, -math.inf)
+        for key, whole, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("seed", seed, None)):
+            check_whole(key, whole, least)
+        for key, group, kind in (("split", split, Split), ("augment", augment, Augment)):
+            check_kind(key, group, kind)
+        check_kind("simulation", simulation, Simulation)
+        for key, flag in (("audio", audio), ("pin_memory", pin_memory)):
+            check_kind(key, flag, bool)
+        check_number("pairs", pairs, 0)
+        check_choice("split.by", split.by, ("stimulus", "subject", "both"))
+        check_choice("scaling", scaling, ("train", "recording"))
+        check_conditions(conditions)
         hop = window / 2 if hop is None else hop
-        for key, value in (("window", window), ("hop", hop), ("batch_size", batch_size), ("clamp", clamp)):
-            if not value > 0:  # nan among them
-                raise ConfigError(f"{key}={value} must be above 0 (data.{key})")
+        check_whole("story", story)
         if story < 1 or batch_size % story:
             raise ConfigError(
                 f"story={story} must be 1 or more, and batch_size={batch_size} a multiple of it (data.story, "

@@ -56,7 +56,8 @@ def open_origin(remembered: Mapping[str, Any], trained_on: TrainedOn, fixed: boo
 
     Raises:
         ConfigError: No store is named, and the model was not trained on the embedded dataset.
-        DataError: The store has another rate, or other electrodes than a model with ``fixed`` ones needs.
+        DataError: The store has another rate, other types of channels, or other electrodes than a model with ``fixed``
+            ones needs.
     """
     learned = dict(remembered.get("learned_from", {}))
     if root is None:
@@ -71,6 +72,7 @@ def open_origin(remembered: Mapping[str, Any], trained_on: TrainedOn, fixed: boo
         data = _as_trained(learned, trained_on, store.root)
         parts = {window.segment: str(part) for part, found in data.datasets.items() for window in found.windows}
         return Origin(data.store, data.scalings, parts, tuple(store.subjects))
+    _check_types(store, trained_on)
     if fixed:
         _check_montages(store, trained_on)
     whole = {recording.recording: [whole_recording(store, recording)] for recording in store.recordings}
@@ -107,6 +109,17 @@ def _as_trained(learned: Mapping[str, Any], trained_on: TrainedOn, root: Path) -
         ) from error
     data.setup()
     return data
+
+
+def _check_types(store: Store, trained_on: TrainedOn) -> None:
+    """Refuse channels of types that the model was not trained on, which it would take for those it was."""
+    for recording in store.recordings:
+        others = sorted({c.type for c in store.channels(recording.recording)} - set(trained_on.types))
+        if others:
+            raise DataError(
+                f"{store.root}: recording {recording.recording} has channels of type {' and '.join(others)}, the model "
+                f"was trained on {' and '.join(trained_on.types)}; name a store of those"
+            )
 
 
 def _check_montages(store: Store, trained_on: TrainedOn) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.audio import read_audio, resample
+from eeg2speech.audio import resample
+from eeg2speech.audio.samples import check_rate, scaled
+from eeg2speech.audio.sound_file import read_mono
 from eeg2speech.data.inputs import Input, digest
+from eeg2speech.data.notices import collected_notices
 from eeg2speech.data.sounds import sound_at, sound_file
-from eeg2speech.data.whole_sounds import check_whole
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import DataError
 from eeg2speech.types import RawRecording, Sound
@@ -56,7 +58,11 @@ def add_sounds(
         if writer.has_sound(stimulus, source):
             continue
         if stimulus in raw.stimuli:
-            writer.add_audio(stimulus, _waveform(stimulus, raw.stimuli[stimulus]), source)
+            with collected_notices() as notices:
+                wave = _waveform(stimulus, raw.stimuli[stimulus])
+            # kept with the sound, without the path that they begin with
+            said = dict.fromkeys(notice.text.partition(": ")[2] for notice in notices)
+            writer.add_audio(stimulus, wave, source, "; ".join(said))
         else:
             envelope, old_rate = raw.envelopes[stimulus]()
             writer.add_envelope(stimulus, resample(np.asarray(envelope, np.float32), old_rate, rate), source)
@@ -64,10 +70,14 @@ def add_sounds(
 
 
 def _waveform(stimulus: str, sound: Sound) -> NDArray[np.float32]:
-    wave, rate = read_audio(sound) if isinstance(sound, Path) else sound()
-    if wave.size == 0 or not np.isfinite(wave).all():
-        what = "is empty" if wave.size == 0 else "holds NaN"
-        raise DataError(f"stimulus {stimulus}: {sound if isinstance(sound, Path) else 'its sound'} {what}; replace it")
     if isinstance(sound, Path):
-        check_whole(sound, len(wave), rate)
-    return resample(wave, rate)
+        wave, rate = read_mono(sound)
+        source: object = sound
+    else:
+        wave, rate = sound()
+        source = f"stimulus {stimulus}"
+        wave = scaled(np.asarray(wave), source)
+    if wave.ndim != 1 or wave.size == 0:
+        what = "is empty" if wave.size == 0 else f"has the shape {wave.shape}, not (samples,)"
+        raise DataError(f"stimulus {stimulus}: {sound if isinstance(sound, Path) else 'its sound'} {what}; replace it")
+    return resample(wave, check_rate(rate, source))

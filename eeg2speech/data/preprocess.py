@@ -161,7 +161,7 @@ def preprocess(
     channels = _judged(eeg, channels, missing, flat, settings, source_name)
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
-    _replace_and_reference(eeg, channels, settings)
+    _replace_and_reference(eeg, channels, settings, source_name)
     warn_of_amplitude(eeg, channels, settings.band[0], source_name)
     if settings.reject is not None:
         stretches = bad_stretches(eeg, pieces.new_starts, settings.rate, settings.reject, settings.reject_share)
@@ -248,7 +248,9 @@ def _clean(
         raise DataError(f"{source_name}: {error}") from error
 
 
-def _replace_and_reference(eeg: NDArray[np.float32], channels: list[Channel], settings: Preprocessing) -> None:
+def _replace_and_reference(
+    eeg: NDArray[np.float32], channels: list[Channel], settings: Preprocessing, source_name: str
+) -> None:
     """Interpolate what is bad on the scalp, silence what is bad elsewhere, and take out the mean; in place."""
     positions = np.array([(channel.x, channel.y, channel.z) for channel in channels])
     bad = np.array([channel.status == "bad" for channel in channels])
@@ -257,6 +259,17 @@ def _replace_and_reference(eeg: NDArray[np.float32], channels: list[Channel], se
         part = eeg[rows]
         live = replace_bad(part, positions[rows], bad[rows], settings.interpolate and kind == "eeg")
         if settings.reference == "average" and kind in ELECTRIC:
+            if live.sum() == 1:
+                name = channels[rows[int(live.argmax())]].name
+                if len(rows) == len(channels):
+                    raise DataError(
+                        f"{source_name}: {name} is its only good channel, of which an average reference leaves "
+                        "nothing; record more, or set preprocessing.reference=none"
+                    )
+                logger.warning(
+                    "%s: %s is its only good channel of type %s, of which an average reference leaves nothing",
+                    source_name, name, kind,
+                )  # fmt: skip
             part[live] -= part[live].mean(axis=0)
         eeg[rows] = part
 

@@ -11,6 +11,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from eeg2speech.audio import Waveform
+from eeg2speech.audio.channels import ChannelChoice, mixed
+from eeg2speech.audio.samples import RATES, scaled
+from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.truncation import check_whole
 from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
@@ -29,8 +34,12 @@ LARGEST = 4 * 10**9
 """Bytes of an unpacked archive beyond which it is taken for a bomb: six hours of stereo at 24 kHz in float64."""
 
 
-def sound_at(file: Path) -> Sound:
+def sound_at(file: Path, channel: ChannelChoice = "mean") -> Sound:
     """Where a sound is read from.
+
+    Args:
+        file: Of the sound.
+        channel: Which of its channels; ``mean`` averages all.
 
     Raises:
         DataError: The file is missing or of no known kind.
@@ -42,12 +51,28 @@ def sound_at(file: Path) -> Sound:
     check_downloaded(file)
     if not file.is_file():
         raise DataError(f"{file}: missing; download it, or leave out the recordings that need it")
-    return partial(read_npz, file) if file.name.lower().endswith((".npz", ".npz.gz")) else file
+    return file if channel == "mean" and not _zipped(file) else partial(read_sound, file, channel)
+
+
+def read_sound(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, float]:
+    """Read a sound file or a NumPy archive as one waveform, and warn of what is odd about it.
+
+    Returns:
+        Waveform in [-1, 1], (samples,), and its rate.
+
+    Raises:
+        DataError: See ``read_mono`` and ``read_npz``.
+    """
+    return read_npz(file, channel) if _zipped(file) else read_mono(file, channel)
+
+
+def _zipped(file: Path) -> bool:
+    return file.name.lower().endswith((".npz", ".npz.gz"))
 
 
 def sound_file(sound: Sound) -> Path | None:
     """The file that holds a sound; None where a reader makes the sound otherwise."""
-    if isinstance(sound, partial) and sound.func is read_npz:
+    if isinstance(sound, partial) and sound.func is read_sound:
         sound = sound.args[0]
     return sound if isinstance(sound, Path) else None
 
@@ -63,18 +88,23 @@ def sound_seconds(file: Path) -> float:
 
 @lru_cache(maxsize=4096)
 def _seconds(file: Path, _modified: int) -> float:
-    where = sound_at(file)
-    if callable(where):
-        wave, rate = where()
-        return len(wave) / rate
-    with reading(file):
-        return float(soundfile.info(file).duration)
+    sound_at(file)
+    if _zipped(file):
+        samples, rate = _archived(file)
+        return float(max(samples.shape) / rate)
+    with reading(file), soundfile.SoundFile(file) as sound:
+        check_whole(file, sound)
+        return float(sound.frames / sound.samplerate)
 
 
-def read_npz(file: Path) -> tuple[NDArray[np.float32], float]:
+def read_npz(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, float]:
     """Read a NumPy archive that holds a waveform ``audio`` and its rate ``fs``, as SparrKULee has them.
 
-    Channels are averaged; integers are scaled by their range.
+    Integers are scaled by their range. Of two dimensions the shorter one are the channels.
+
+    Args:
+        file: Plain or gzipped.
+        channel: Which of the channels; ``mean`` averages all.
 
     Returns:
         Waveform in [-1, 1], (samples,), and its rate.
@@ -82,6 +112,12 @@ def read_npz(file: Path) -> tuple[NDArray[np.float32], float]:
     Raises:
         DataError: The archive is damaged, too large, or lacks one of the two.
     """
+    samples, rate = _archived(file)
+    return mixed(scaled(samples, file), rate, channel, file), rate
+
+
+def _archived(file: Path) -> tuple[NDArray[np.generic], float]:
+    """Samples of an archive as they are, and their rate."""
     with reading(file):
         if file.name.lower().endswith(".gz"):
             with gzip.open(file) as stream:
@@ -97,17 +133,7 @@ def read_npz(file: Path) -> tuple[NDArray[np.float32], float]:
             if sum(member.file_size for member in archive.zip.infolist()) > LARGEST:
                 raise DataError(f"{file}: unpacks to more than {LARGEST / 1e9:.0f} GB; this is no sound")
             wave, rate = np.asarray(archive["audio"]), float(np.asarray(archive["fs"]).item())
-    if not 0 < rate < np.inf or wave.ndim not in (1, 2) or wave.size == 0 or wave.dtype.kind not in "fiu":
+    sound = wave.ndim in (1, 2) and wave.size > 0 and wave.dtype.kind in "fiu"
+    if not sound or not RATES[0] <= rate <= RATES[1]:
         raise DataError(f"{file}: a sound of {wave.dtype} of shape {wave.shape} at {rate:g} Hz; replace it")
-    middle, scale = _range(wave.dtype)
-    if wave.ndim == 2:
-        wave = wave.mean(axis=int(wave.shape[0] > wave.shape[1]))
-    return ((wave - middle) / scale).astype(np.float32), rate
-
-
-def _range(dtype: np.dtype[np.generic]) -> tuple[float, float]:
-    """Value of silence and of full scale above it."""
-    if dtype.kind == "f":
-        return 0.0, 1.0
-    full = 2.0 ** (8 * dtype.itemsize - 1)
-    return (full, full) if dtype.kind == "u" else (0.0, full)
+    return wave, rate

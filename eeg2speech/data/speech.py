@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from eeg2speech.audio import Waveform, read_audio, resample
+from eeg2speech.audio import Waveform, resample
+from eeg2speech.audio.channels import ChannelChoice
+from eeg2speech.audio.sound_file import read_mono
 from eeg2speech.data.store import check_id
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
@@ -64,13 +66,14 @@ class Sound(NamedTuple):
     text: str
 
 
-def read_speech(root: Path | None = None, first: int = 0) -> dict[str, Sound]:
+def read_speech(root: Path | None = None, first: int = 0, channel: ChannelChoice = "mean") -> dict[str, Sound]:
     """Read sounds by stimulus id.
 
     Args:
         root: Folder whose sound files are read, each with the text of the same-named ``.txt`` where there is one;
             none for the passages that come with the package.
         first: How many are read, in the order of their ids; 0 for all.
+        channel: Which of a sound's channels; ``mean`` averages all.
 
     Returns:
         Sounds by the file's stem, sorted.
@@ -86,7 +89,7 @@ def read_speech(root: Path | None = None, first: int = 0) -> dict[str, Sound]:
     else:
         files = sound_files(root)
     names = sorted(files)[: first or None]
-    return {name: Sound(read_sound(files[name]), texts.get(name) or _text(files[name])) for name in names}
+    return {name: Sound(read_sound(files[name], channel), texts.get(name) or _text(files[name])) for name in names}
 
 
 def timed_sentences() -> list[TimedSentence]:
@@ -120,13 +123,17 @@ def sound_files(root: Path) -> dict[str, Path]:
     return files
 
 
-def read_sound(file: Path) -> Waveform:
+def read_sound(file: Path, channel: ChannelChoice = "mean") -> Waveform:
     """Read a sound file as 16 kHz mono, (samples,).
 
+    Args:
+        file: To read.
+        channel: Which of its channels; ``mean`` averages all.
+
     Raises:
-        DataError: It cannot be read or is empty.
+        DataError: It cannot be read, was cut short, is empty, or its channels cancel each other.
     """
-    wave = resample(*read_audio(file))
+    wave = resample(*read_mono(file, channel))
     if not len(wave):
         raise DataError(f"{file}: holds no samples; replace or remove it")
     return wave

@@ -9,12 +9,13 @@ import numpy as np
 import soundfile
 
 from eeg2speech.audio import RATE
+from eeg2speech.audio.channels import CLIPPED
 from eeg2speech.data.store import Store
 from eeg2speech.data.writer import audio_hash
 from eeg2speech.errors import DataError
 
-CLIPPED = 0.001
-"""Fraction of the samples at full scale from which a sound counts as clipped."""
+COMMENT = 500
+"""Characters of what `prepare` found odd about a sound that are shown."""
 SILENT = 1e-4
 """Largest absolute sample, of 1, below which a sound counts as silent."""
 TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv", "inputs.tsv")
@@ -33,7 +34,7 @@ class Problem(NamedTuple):
 
 
 def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
-    """Read the sound of every stimulus.
+    """Read the sound of every stimulus, and what `prepare` has found odd about it.
 
     Returns:
         Samples of each sound at 16 kHz by stimulus, without those that are missing or damaged; and problems.
@@ -53,9 +54,10 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
                     text = f"{file}: {sound.samplerate} Hz, {sound.channels} channels, not {RATE} Hz mono"
                     problems.append(Problem("error", f"{text}; prepare the store again"))
                     continue
+                comment = "".join(letter for letter in sound.comment if letter.isprintable())[:COMMENT]
                 read = clipped = 0
                 peak = 0.0
-                for block in sound.blocks(blocksize=RATE * 60, dtype="float32"):
+                while len(block := sound.read(RATE * 60, dtype="float32")):
                     read += len(block)
                     clipped += int((np.abs(block) > 0.999).sum())
                     peak = max(peak, float(np.abs(block).max()))
@@ -69,7 +71,9 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
             problems.append(Problem("error", text))
             continue
         lengths[stimulus] = read
-        if clipped > CLIPPED * read:
+        if comment:
+            problems.append(Problem("warning", f"{stimulus}: {comment}"))
+        if clipped > CLIPPED * read and "clipped" not in comment:
             problems.append(Problem("warning", f"{stimulus}: {clipped / read:.1%} of the sound is clipped"))
         if peak < SILENT:
             problems.append(Problem("warning", f"{stimulus}: the sound is silent; nothing can be learned from it"))

@@ -54,13 +54,13 @@ class StoreSounds:
         """Whether a sound is there that was read from the same source."""
         return self._found(stimulus, source) is not None
 
-    def add_audio(self, stimulus: str, wave: Waveform, source: str) -> None:
-        """Add a waveform at 16 kHz in [-1, 1], (samples,)."""
+    def add_audio(self, stimulus: str, wave: Waveform, source: str, comment: str = "") -> None:
+        """Add a waveform at 16 kHz in [-1, 1], (samples,), with a comment for ``doctor``."""
         file = self._waiting("audio", stimulus, source)
         with disk_of(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with written_beside(file) as partial:
-                write_audio(partial, wave)
+                write_audio(partial, wave, comment)
 
     def add_envelope(self, stimulus: str, envelope: NDArray[np.float32], source: str) -> None:
         """Add an envelope at the store's rate, (samples,)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.electrode_names import contradict, electrode_key, find_channels
+from eeg2speech.data.electrode_names import contradict, find_channels, key_of
 from eeg2speech.data.ica import Ica
 from eeg2speech.data.memory import MemoryStore
 from eeg2speech.data.montage import electrode_positions, order_by_position, places_of
@@ -20,22 +21,27 @@ from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.store import Store
 from eeg2speech.data.windows import Window, WindowDataset, cut_windows
 from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Channel, RawRecording, Segment
+from eeg2speech.types import DECODABLE, Channel, RawRecording, Segment
 
+INTRACRANIAL = ("seeg", "ecog")
 _NAMED = 5  # electrodes in an error message
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainedMontage:
-    """Electrodes of training recordings in the order of their files.
+    """Channels of training recordings in the order of their files.
 
     Attributes:
         names: As in the files.
         positions: Metres in head coordinates, NaN where unknown, (channels, 3).
+        types: Of ``types.DECODABLE``.
     """
 
     names: tuple[str, ...]
     positions: NDArray[np.float64]
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,16 @@ class TrainedOn:
             settings["band"] = tuple(settings["band"])
             settings["ica"] = Ica(**settings["ica"]) if settings.get("ica") else None
             montages = tuple(
-                TrainedMontage(tuple(m["names"]), np.array([p or (np.nan,) * 3 for p in m["positions"]], float))
+                TrainedMontage(
+                    tuple(m["names"]),
+                    np.array([p or (np.nan,) * 3 for p in m["positions"]], float).reshape(-1, 3),
+                    # checkpoints of earlier versions could only be used with EEG, and do not say it
+                    tuple(m.get("types") or ("eeg",) * len(m["names"])),
+                )
                 for m in remembered["montages"]
             )
+            if any(not len(m.names) == len(m.positions) == len(m.types) for m in montages):
+                raise ValueError("names, types and positions of channels differ in number")
             return cls(
                 str(remembered["name"]), bool(remembered["simulated"]), float(remembered["window"]),
                 float(remembered["lag"]), float(remembered["clamp"]), Preprocessing(**settings),
@@ -89,6 +102,11 @@ class TrainedOn:
             ) from error
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """Types of channels that were trained on, in the order of ``types.DECODABLE``."""
+        return _in_order({kind for montage in self.montages for kind in montage.types})
+
+    @property
     def samples(self) -> int:
         """EEG samples of a window."""
         return round(self.window * self.preprocessing.rate)
@@ -99,7 +117,10 @@ class TrainedOn:
         Raises:
             ConfigError: It is no step forward.
         """
-        step = self.samples if hop is None else round(hop * self.preprocessing.rate)
+        number = hop if isinstance(hop, int | float | np.integer | np.floating) else np.nan
+        if hop is not None and (isinstance(hop, bool) or not np.isfinite(number)):
+            raise ConfigError(f"hop={hop!r} is no number of seconds; leave it out for windows end to end")
+        step = self.samples if hop is None else round(number * self.preprocessing.rate)
         if step < 1:
             raise ConfigError(f"hop={hop} s is less than the {1 / self.preprocessing.rate:g} s of a sample of EEG")
         return step
@@ -111,7 +132,7 @@ class TrainedOn:
         time in the recording, in seconds; the EEG itself is read ``lag`` later.
 
         Args:
-            raw: EEG in volts.
+            raw: In volts or teslas.
             fixed: See ``prepare``.
             hop: From one window's start to the next, in seconds; None for windows end to end.
 
@@ -144,7 +165,7 @@ class TrainedOn:
         """Filter, resample and reference a recording as the training recordings were.
 
         Args:
-            raw: EEG in volts.
+            raw: In volts or teslas.
             fixed: The model knows its electrodes by their place in the list, so that those it was trained with have
                 to be there and all others are left out; else any montage will do.
 
@@ -169,66 +190,154 @@ class TrainedOn:
         eeg, channels, segments = preprocess(replace(raw, segments=pieces), settings, name)
         return MemoryStore(name, eeg, rate, channels, segments)
 
-    def choose_channels(self, raw: RawRecording, fixed: bool) -> RawRecording:
-        """Keep the EEG channels that the model can use, with positions, and those of the eyes if training needed them.
-
-        A channel lies where the recording says, else where it lay in training, else where its name lies on a standard
-        head. With ``fixed``, electrodes stay where they lay in training if the recording's own positions would bring
-        them into another order.
+    def typed(self, channels: list[Channel], types: str | Sequence[str] | None) -> list[Channel]:
+        """Channels of an array with their types: those given, else that of the same name in training.
 
         Raises:
-            DataError: An electrode is missing, or lies nobody knows where.
+            DataError: A type is not one of training, or none is given where training had several.
         """
-        rows = [row for row, channel in enumerate(raw.channels) if channel.type == "eeg"]
+        if types is None:
+            known = {_key(name, kind): kind for m in self.montages for name, kind in zip(m.names, m.types, strict=True)}
+            only = self.types[0] if len(self.types) == 1 else None
+            listed = [
+                only or next((k for k in self.types if known.get(_key(channel.name, k)) == k), "unknown")
+                for channel in channels
+            ]
+        else:
+            listed = (
+                list(types) if isinstance(types, Sequence) and not isinstance(types, str) else [types] * len(channels)
+            )
+        if len(listed) != len(channels):
+            raise DataError(f"types of {len(listed)} channels for {len(channels)}; give one, or one for each channel")
+        for channel, kind in zip(channels, listed, strict=True):
+            if kind not in self.types:
+                raise DataError(
+                    f"channel {channel.name!r}: types={kind!r}, where the model was trained on "
+                    f"{' and '.join(self.types)}; say the type of each channel, and leave others out"
+                )
+        return [replace(channel, type=kind) for channel, kind in zip(channels, listed, strict=True)]
+
+    def choose_channels(self, raw: RawRecording, fixed: bool) -> RawRecording:
+        """Keep the channels that the model can use, with positions, and those of the eyes if training needed them.
+
+        A channel lies where the recording says, else where it lay in training, else where its name lies on a standard
+        head. Names of intracranial electrodes mean another place in every person: they lie where they lay in training
+        only if all their names are those of one of its recordings. What lies on no scalp may lie nobody knows where.
+        With ``fixed``, channels stay where they lay in training if the recording's own positions would bring them into
+        another order.
+
+        Raises:
+            DataError: A channel is missing, occurs twice or is of another type, or an electrode on the scalp lies
+                nobody knows where.
+        """
+        rows = [row for row, channel in enumerate(raw.channels) if channel.type in self.types]
         check_positions([raw.channels[row] for row in rows], "recording")
         ica = self.preprocessing.ica
         beside = [row for row, c in enumerate(raw.channels) if c.type == "eog"] if ica and ica.method == "eog" else []
         if not fixed:
             return _with(raw, rows, self._positions([raw.channels[row] for row in rows]), beside)
-        row_of = {_key(raw.channels[row].name): row for row in rows}
+        row_of = {_key(raw.channels[row].name, raw.channels[row].type): row for row in rows}
         lacking = {}
         for montage in sorted(self.montages, key=lambda known: -len(known.names)):
             other = contradict(montage.names, [raw.channels[row].name for row in rows])
-            missing = [name for name in montage.names if other or _key(name) not in row_of]
+            keys = _keys(montage)
+            missing = [name for name, key in zip(montage.names, keys, strict=True) if other or key not in row_of]
             if missing:
                 lacking[montage.names] = missing
                 continue
-            rows = [row_of[_key(name)] for name in montage.names]
-            own = places_of([raw.channels[row] for row in rows])
+            chosen = [row_of[key] for key in _keys(montage)]
+            _check_chosen(raw.channels, rows, chosen, montage)
+            own = places_of([raw.channels[row] for row in chosen])
             given = np.isfinite(own).all(1, keepdims=True)
             own = np.where(given, own, montage.positions)
             same = np.array_equal(order_by_position(own), order_by_position(montage.positions))
             if same:
                 warn_of_mixture("recording", int(given.sum()), int((~given).sum()), 0)
-            return _with(raw, rows, own if same else montage.positions, beside)
+            return _with(raw, chosen, own if same else montage.positions, beside)
         names, missing = min(lacking.items(), key=lambda item: len(item[1]))
         listed = ", ".join(missing[:_NAMED]) + (" ..." if len(missing) > _NAMED else "")
+        what = "electrodes" if set(self.types) <= {"eeg", "seeg", "ecog"} else "sensors"
         raise DataError(
-            f"the recording lacks {len(missing)} of the {len(names)} electrodes that the model was trained with: "
+            f"the recording lacks {len(missing)} of the {len(names)} {what} that the model was trained with: "
             f"{listed}; rename its channels or interpolate what is missing (raw.rename_channels, raw.interpolate_to), "
             "or train a model for any montage (model.rows=pooling, model.subject_layer=false)"
         )
 
     def _positions(self, channels: list[Channel]) -> NDArray[np.float64]:
         places, names = places_of(channels), [channel.name for channel in channels]
-        trained = {
-            _key(name): place
-            for montage in self.montages
-            if not contradict(montage.names, names)
-            for name, place in zip(montage.names, montage.positions, strict=True)
-            if np.isfinite(place).all()
-        }
-        unknown = np.flatnonzero(~np.isfinite(places).all(axis=1))
+        keys = [_key(channel.name, channel.type) for channel in channels]
+        unknown = [index for index in range(len(channels)) if not np.isfinite(places[index]).all()]
+        in_training, lost = 0, []
         for index in unknown:
-            known = trained.get(_key(names[index]))
-            places[index] = electrode_positions([names[index]], among=names)[0] if known is None else known
-        in_training = sum(_key(names[index]) in trained for index in unknown)
-        warn_of_mixture("recording", len(names) - len(unknown), in_training, len(unknown) - in_training)
+            kind = channels[index].type
+            known = self._trained_place(keys[index], kind, keys, names)
+            if known is not None:
+                places[index] = known
+                in_training += 1
+            elif kind == "eeg":
+                places[index] = electrode_positions([names[index]], among=names)[0]
+            else:
+                lost.append(names[index])
+        if lost:
+            listed = ", ".join(lost[:_NAMED]) + (" ..." if len(lost) > _NAMED else "")
+            logger.warning("recording: no place is known for %d channels (%s); they go without one", len(lost), listed)
+        by_name = len(unknown) - in_training - len(lost)
+        warn_of_mixture("recording", len(names) - len(unknown), in_training, by_name)
         return places
 
+    def _trained_place(
+        self, key: str, kind: str, keys: Sequence[str], names: Sequence[str]
+    ) -> NDArray[np.float64] | None:
+        """Where a channel lay in training, None if that says nothing of this recording or is not known.
 
-def _key(name: str) -> str:
-    return electrode_key(name)
+        Args:
+            key: Of the channel.
+            kind: Its type.
+            keys: Of all channels of the recording.
+            names: Of all channels of the recording.
+        """
+        place = None
+        for montage in self.montages:
+            trained = _keys(montage)
+            if key not in trained or (kind in INTRACRANIAL and set(trained) != set(keys)):
+                continue
+            known = montage.positions[trained.index(key)]
+            if np.isfinite(known).all() and not contradict(montage.names, names):
+                place = known
+        return place
+
+
+def _check_chosen(
+    channels: Sequence[Channel], rows: Sequence[int], chosen: Sequence[int], montage: TrainedMontage
+) -> None:
+    """Refuse channels that cannot be told apart by their names, and those of another type than in training."""
+    keys = [_key(channels[row].name, channels[row].type) for row in rows]
+    for row, key, kind in zip(chosen, _keys(montage), montage.types, strict=True):
+        if keys.count(key) > 1:
+            same = [channels[other].name for other, its in zip(rows, keys, strict=True) if its == key]
+            raise DataError(f"channels {' and '.join(same)} are the same electrode; rename or drop one of them")
+        if channels[row].type != kind:
+            raise DataError(
+                f"channel {channels[row].name} is {channels[row].type}, in training it was {kind}; correct its type "
+                "(raw.set_channel_types)"
+            )
+
+
+def trained_types(remembered: Mapping[str, Any]) -> tuple[str, ...]:
+    """Types of channels that a checkpoint or an export remembers; EEG where it remembers none."""
+    return _in_order({kind for montage in remembered.get("montages", []) for kind in montage.get("types", ["eeg"])})
+
+
+def _in_order(types: Collection[str]) -> tuple[str, ...]:
+    return tuple(kind for kind in DECODABLE if kind in types) or ("eeg",)
+
+
+def _key(name: str, kind: str) -> str:
+    return key_of(kind)(name)
+
+
+def _keys(montage: TrainedMontage) -> list[str]:
+    return [_key(name, kind) for name, kind in zip(montage.names, montage.types, strict=True)]
 
 
 def _with(raw: RawRecording, rows: list[int], places: NDArray[np.float64], beside: list[int]) -> RawRecording:

@@ -113,15 +113,16 @@ class StoreWriter:
         """
         return self._sounds.has(stimulus, source)
 
-    def add_audio(self, stimulus: str, wave: Waveform, source: str = "") -> None:
+    def add_audio(self, stimulus: str, wave: Waveform, source: str = "", comment: str = "") -> None:
         """Add a stimulus; ``finish`` leaves one name of those that have the same 16-bit samples.
 
         Args:
             stimulus: Its id.
             wave: Waveform at 16 kHz in [-1, 1], (samples,).
             source: Hash of what it was read from.
+            comment: What is odd about it; ``doctor`` says it.
         """
-        self._sounds.add_audio(stimulus, wave, source)
+        self._sounds.add_audio(stimulus, wave, source, comment)
 
     def add_envelope(self, stimulus: str, envelope: NDArray[np.float32], source: str = "") -> None:
         """Add the envelope of a stimulus whose sound cannot be had, at the store's rate, (samples,)."""

@@ -69,8 +69,12 @@ class AudioEncoder(nn.Module):
             Tokens, (B, L, F, D), for L steps of 160 ms.
 
         Raises:
-            ConfigError: S is not a whole number of steps.
+            ConfigError: S is not a whole number of steps, or the samples are integers.
         """
+        if not audio.is_floating_point():
+            raise ConfigError(
+                f"sound of type {audio.dtype}; give floating point in [-1, 1] (embed_wav scales integers)"
+            )
         if audio.shape[-1] == 0 or audio.shape[-1] % STEP:
             raise ConfigError(
                 f"a window with {audio.shape[-1]} samples of sound is not one or more steps of {STEP}, 160 ms "

@@ -15,8 +15,8 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
     Returns:
         Plain values: name of the dataset, its source, licence and citation, and whether it is simulated, ``window``
         and ``lag`` in seconds, ``clamp`` in robust standard deviations, settings of the ``preprocessing``, labels of
-        ``subjects``, ``montages`` as names of electrodes in the order of the files and their positions in metres, null
-        where unknown, and ``learned_from``: what decides which segments were trained on.
+        ``subjects``, ``montages`` as names and types of channels in the order of the files and their positions in
+        metres, null where unknown, and ``learned_from``: what decides which segments were trained on.
     """
     kept: dict[str, Any] = {
         name: float(getattr(data, name)) for name in ("window", "lag", "clamp") if hasattr(data, name)
@@ -41,11 +41,14 @@ def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[st
 
 
 def _montages(store: Any) -> list[dict[str, Any]]:
-    """Each list of electrode names once, where the first recording that has it places them."""
-    montages: dict[tuple[str, ...], list[list[float] | None]] = {}
+    """Each list of channels once, where the first recording that has it places them."""
+    montages: dict[tuple[tuple[str, str], ...], list[list[float] | None]] = {}
     for recording in store.recordings:
         channels = store.channels(recording.recording)
         places = [[float(c.x), float(c.y), float(c.z)] for c in channels]
         known = [place if all(map(math.isfinite, place)) else None for place in places]
-        montages.setdefault(tuple(channel.name for channel in channels), known)
-    return [{"names": list(names), "positions": places} for names, places in montages.items()]
+        montages.setdefault(tuple((channel.name, channel.type) for channel in channels), known)
+    return [
+        {"names": [name for name, _ in listed], "types": [kind for _, kind in listed], "positions": places}
+        for listed, places in montages.items()
+    ]

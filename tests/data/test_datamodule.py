@@ -205,7 +205,7 @@ def test_conditions_choose_segments(tmp_path):
         ({"window": float("nan")}, r"window=nan must be above 0 \(data.window\)"),
         ({"hop": 0.0}, r"hop=0.0 must be above 0 \(data.hop\)"),
         ({"hop": -0.5}, r"hop=-0.5 must be above 0 \(data.hop\)"),
-        ({"batch_size": 0}, r"batch_size=0 must be above 0 \(data.batch_size\)"),
+        ({"batch_size": 0}, r"batch_size=0 must be a whole number of 1 or more \(data.batch_size\)"),
         ({"clamp": 0.0}, r"clamp=0.0 must be above 0 \(data.clamp\)"),
         ({"split": Split(test_subjects=["x"])}, "subject 'x' is not in the data"),
         ({"split": Split(test=0.0)}, "leaves unseen_stimulus empty"),

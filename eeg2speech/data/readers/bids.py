@@ -6,13 +6,14 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mne.io import BaseRaw
 
+from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import with_electrodes
@@ -23,7 +24,7 @@ from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.events import Event, read_events
 from eeg2speech.data.readers.placing import placed_by_name
 from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording
-from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, ruled_cues
+from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, described_rules, ruled_cues
 from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
 from eeg2speech.data.readers.triggers import recorded_events
 from eeg2speech.data.readers.units import check_gain
@@ -63,6 +64,7 @@ class Bids:
         condition: What the subject did while sounds of stim_file were played.
         gain: Factor on all values where the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
             taken for volts.
+        channel: Of sounds of stim_file with several: left, right, its number from 0, or the mean of all.
     """
 
     root: Path
@@ -76,6 +78,7 @@ class Bids:
     onset: float = 0.0
     condition: Condition = "listening"
     gain: float = 1.0
+    channel: ChannelChoice = "mean"
 
     def sources(self) -> list[Source]:
         """One recording per file, or per run of a split recording."""
@@ -102,8 +105,9 @@ class Bids:
         authors = said.get("Authors")
         names = ", ".join(str(author) for author in authors) if isinstance(authors, list) else ""
         citation = said.get("HowToAcknowledge") or names
-        rules: dict[str, Any] = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules: dict[str, Any] = described_rules(self.sounds) if self.sounds else {}
         rules |= {"gain": self.gain} if self.gain != 1 else {}
+        channel = {} if self.channel == "mean" else {"channel": self.channel}
         return describe(
             str(said.get("Name") or root.resolve().name).strip(),
             source=str(said.get("DatasetDOI") or "unknown"),
@@ -115,6 +119,7 @@ class Bids:
             onset=self.onset,
             condition=self.condition,
             **rules,
+            **channel,
         )
 
     def cues(self, recording: BidsRecording, events: Sequence[Event]) -> Ruled:
@@ -126,7 +131,8 @@ class Bids:
         """
         root = self.root.expanduser()
         if self.sounds is None:
-            return Ruled(stimulus_cues(root, events, self.condition))
+            cues = stimulus_cues(root, events, self.condition)
+            return Ruled([replace(cue, channel=self.channel) for cue in cues])
         path = recording.file.relative_to(root)
         own = {"stem": recording.name, "folder": path.parent.as_posix()}
         names = dict.fromkeys(NAMED, "") | recording.entities | own

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.errors import DataError
@@ -35,6 +36,7 @@ class Cue:
         label: Class of the stretch, or empty.
         text: What was said, or empty.
         where: What says so, for error messages.
+        channel: Which channel of the sound; ``mean`` averages all.
     """
 
     onset: float
@@ -45,6 +47,7 @@ class Cue:
     label: str
     text: str
     where: str
+    channel: ChannelChoice = "mean"
 
 
 def silent(recording: str, seconds: float) -> Segment:
@@ -82,8 +85,8 @@ def pair(
         onset, stimulus, rest = max(cue.onset, 0.0), "", math.inf
         if cue.sound is not None:
             rest = _rest(cue.sound, cue)
-            stimulus = stimulus_id(root, cue.sound)
-            stimuli[stimulus] = sound_at(cue.sound)
+            stimulus = stimulus_id(root, cue.sound) + ("" if cue.channel == "mean" else f"_channel-{cue.channel}")
+            stimuli[stimulus] = sound_at(cue.sound, cue.channel)
         elif cue.duration is None:
             raise DataError(f"{cue.where}: neither a duration nor a sound that would end it; give one of them")
         wanted = rest if cue.duration is None else cue.duration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.placing import placed_by_name
 from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording
 from eeg2speech.data.readers.signal_files import signal_files
-from eeg2speech.data.readers.sound_rules import SoundRule, by_event, check_rules, ruled_cues
+from eeg2speech.data.readers.sound_rules import SoundRule, by_event, check_rules, described_rules, ruled_cues
 from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
 from eeg2speech.data.readers.triggers import recorded_events
 from eeg2speech.data.readers.units import check_gain
@@ -98,7 +98,7 @@ class Files:
 
     def description(self) -> Description:
         """What goes into ``dataset.json``."""
-        rules: dict[str, Any] = {"sounds": [asdict(rule) for rule in self.sounds]} if self.sounds else {}
+        rules: dict[str, Any] = described_rules(self.sounds) if self.sounds else {}
         rules |= {"gain": self.gain} if self.gain != 1 else {}
         return describe(
             self.root.expanduser().resolve().name,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
+from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.data.readers.cues import Cue
 from eeg2speech.data.readers.events import Event
 from eeg2speech.data.reading import inside
@@ -40,6 +42,7 @@ class SoundRule:
         condition: What the subject did.
         label: Class of the segment, e.g. {trial_type}.
         text: What was said, e.g. {value}.
+        channel: Of a sound with several: left, right, its number from 0, or the mean of all.
     """
 
     match: str = ""
@@ -51,6 +54,7 @@ class SoundRule:
     condition: Condition = "listening"
     label: str = ""
     text: str = ""
+    channel: ChannelChoice = "mean"
 
 
 def check_rules(rules: Sequence[SoundRule]) -> None:
@@ -91,6 +95,15 @@ class Ruled:
     found: list[int] = field(default_factory=list)
     fitting: list[int] = field(default_factory=list)
     passed: list[Event] = field(default_factory=list)
+
+
+def described_rules(rules: Sequence[SoundRule]) -> dict[str, list[dict[str, Any]]]:
+    """Rules as settings of a store; the mean of all channels, which older stores do not name, is left out."""
+    described = [asdict(rule) for rule in rules]
+    for rule in described:
+        if rule["channel"] == "mean":
+            del rule["channel"]
+    return {"sounds": described}
 
 
 def ruled_cues(
@@ -162,6 +175,7 @@ def _cue(
         _fill(rule.label, known, f"{which}.label"),
         _fill(rule.text, known, f"{which}.text"),
         where,
+        rule.channel,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,7 +34,9 @@ class Sampler:
     guidance: float = 3.5
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or not self.guidance >= 0:
+        if self.solver not in ("dpm", "ddim"):
+            raise ConfigError(f"solver={self.solver!r} is none of dpm, ddim (sampler.solver)")
+        if not isinstance(self.steps, int) or self.steps < 1 or not 0 <= self.guidance < math.inf:
             raise ConfigError(
                 f"steps={self.steps} must be 1 or more and guidance={self.guidance} 0 or more (sampler.steps, "
                 "sampler.guidance)"
