@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mne.io import BaseRaw
 
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.montage import Position
 from eeg2speech.data.raw import UNKNOWN
 from eeg2speech.data.readers.base import chosen, describe
@@ -84,6 +85,7 @@ class Bids:
     def description(self) -> Description:
         """What goes into ``dataset.json``, as far as ``dataset_description.json`` says it."""
         root = self.root.expanduser()
+        check_downloaded(root / "dataset_description.json")
         try:
             said = json.loads((root / "dataset_description.json").read_text(encoding="utf-8-sig"))
         except (OSError, ValueError):
