@@ -53,8 +53,8 @@ def plan(sources: Sequence[Source], shard: Shard, writer: StoreWriter, root: Pat
     mine = {source.recording: source for source in shard.of(sources) if source.recording in held}
     others = sorted(held.keys() - {source.recording for source in sources})
     known = writer.inputs()
-    dated = known.keys() >= held.keys()
-    known |= {name: _dateless(source, writer, root) for name, source in mine.items() if name not in known}
+    listed = known.keys() >= held.keys()
+    known |= {name: _hashes_only(source, writer, root) for name, source in mine.items() if name not in known}
     differences = {name: _difference(source, held[name], known[name], root) for name, source in mine.items()}
     differences |= {name: _difference_of_other(known.get(name, []), root) for name in others}
     settle(differences, known, jobs)
@@ -62,12 +62,12 @@ def plan(sources: Sequence[Source], shard: Shard, writer: StoreWriter, root: Pat
     again = {name: differences[name].changed for name in mine if differences[name].changed}
     gone = {name: differences[name].absent for name in others if differences[name].absent}
     _refuse_another_dataset(writer, root, again, bool(held) and held.keys() == gone.keys())
-    _refuse_others(writer, {name: differences[name].changed for name in others}, again if not dated else {})
+    _refuse_others(writer, {name: differences[name].changed for name in others}, again if not listed else {})
     failed = writer.notes.failed
     for name in mine:
         if name in again:
             writer.notes.forget(name)
-        elif differences[name].suspects or not dated or name in failed:
+        elif differences[name].suspects or not listed or name in failed:
             writer.notes.keep(name, stamped(known[name], differences[name].suspects))
     absent = {name: differences[name].absent for name in mine if name not in again and differences[name].absent}
     lines = [
@@ -95,7 +95,7 @@ def waiting(sources: Sequence[Source], writer: StoreWriter, shard: Shard, root: 
     return count
 
 
-def _dateless(source: Source, writer: StoreWriter, root: Path | None) -> list[Input]:
+def _hashes_only(source: Source, writer: StoreWriter, root: Path | None) -> list[Input]:
     """Files of a recording in a store of an earlier version, which knows their hashes only."""
     hashes = writer.description.inputs
     names = named(source.inputs, root)
@@ -142,12 +142,12 @@ def _refuse_another_dataset(
 
 
 def _refuse_others(
-    writer: StoreWriter, others: Mapping[str, Sequence[str]], dateless: Mapping[str, Sequence[str]]
+    writer: StoreWriter, others: Mapping[str, Sequence[str]], unlisted: Mapping[str, Sequence[str]]
 ) -> None:
     """Refuse to leave recordings in the store that are, or may be, out of date and were not asked for."""
     for name, changed in others.items():
-        if changed or dateless:
-            why = changed[0] if changed else f"{next(iter(dateless.values()))[0]}, and it may have been read from that"
+        if changed or unlisted:
+            why = changed[0] if changed else f"{next(iter(unlisted.values()))[0]}, and it may have been read from that"
             raise ConfigError(
                 f"{writer.out}: holds {name}, which was not asked for but is out of date ({why}); prepare all of its "
                 "recordings at once, or choose another OUT"
@@ -156,10 +156,10 @@ def _refuse_others(
 
 def _line(what: str, about: Mapping[str, Sequence[str]]) -> str:
     """One line on several recordings, empty if there are none."""
-    parts = [f"{name} ({_listed(files)})" for name, files in list(about.items())]
-    return f"{what}: {_listed(parts)}" if parts else ""
+    parts = [f"{name} ({_first(files)})" for name, files in about.items()]
+    return f"{what}: {_first(parts)}" if parts else ""
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _first(parts: Sequence[str]) -> str:
     more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
     return ", ".join(parts[:SHOWN]) + more

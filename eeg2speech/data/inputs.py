@@ -69,10 +69,13 @@ def named(files: Iterable[Path], root: Path | None) -> dict[str, Path]:
 def _name(file: Path, root: Path | None) -> str:
     if root is not None:
         # by name before by content: datalad's files are links into .git/annex
-        for form in (os.path.abspath, os.path.realpath):
-            path, folder = Path(form(file.expanduser())), Path(form(root.expanduser()))
-            if path.is_relative_to(folder):
-                return path.relative_to(folder).as_posix()
+        for form in (
+            os.path.abspath,
+            os.path.realpath,
+        ):  # as text: a dataset may list its files a hundred thousand times
+            path, folder = form(file.expanduser()), form(root.expanduser()).rstrip(os.sep) + os.sep
+            if path.startswith(folder):
+                return path.removeprefix(folder).replace(os.sep, "/")
     return file.name
 
 

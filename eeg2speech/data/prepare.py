@@ -156,7 +156,8 @@ def prepare_sources(
             if not summary.waiting and writer.root.is_dir():  # else another shard has just done it
                 _finish(writer, summary)
                 Path(lock.lock_file).unlink()
-                _tell_outdated(writer, summary, root)
+                if todo:
+                    _tell_outdated(writer, summary, root)
     return summary
 
 

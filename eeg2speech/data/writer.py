@@ -25,7 +25,7 @@ from eeg2speech.data.store import (
     read_description,
     write_description,
 )
-from eeg2speech.data.store_content import Content, heard_in
+from eeg2speech.data.store_content import Content, heard_in, read_inputs
 from eeg2speech.data.store_notes import StoreNotes, inputs_in
 from eeg2speech.data.store_settings import check_settings
 from eeg2speech.data.store_sounds import Arrangement, StoreSounds, audio_hash
@@ -98,9 +98,8 @@ class StoreWriter:
 
     def inputs(self) -> dict[str, list[Input]]:
         """Files that recordings were read from; recordings of which an earlier version has noted none are missing."""
-        content = Content.read(self.root)
-        known: dict[str, list[Input]] = {name: [] for name in content.recordings if self._lists_inputs}
-        for row in content.inputs:
+        known: dict[str, list[Input]] = {row.recording: [] for row in self.rows() if self._lists_inputs}
+        for row in read_inputs(self.root):
             known.setdefault(row.recording, []).append(row)
         return known | {note["recording"]["recording"]: inputs_in(note) for note in self.notes.finished}
 

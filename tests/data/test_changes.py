@@ -178,7 +178,7 @@ def test_what_is_no_longer_there_or_not_downloaded_stays_and_is_said(root, tmp_p
     assert content(tmp_path / "store") == before
 
 
-def test_another_dataset_of_the_same_name_is_refused_and_a_moved_one_is_not(root, tmp_path):
+def test_another_dataset_of_the_same_name_is_refused_a_moved_one_not(root, tmp_path):
     prepare(root, tmp_path / "store")
     before = content(tmp_path / "store")
     other = tmp_path / "other"
@@ -228,7 +228,7 @@ def heard(store, recording):
     return [int(np.abs(np.fft.rfft(wave)).argmax() / len(wave) * 16_000 + 0.5) for wave in waves]
 
 
-def test_sounds_that_were_the_same_and_are_not_any_more_are_told_apart(root, tmp_path):
+def test_sounds_that_are_no_longer_the_same_are_told_apart(root, tmp_path):
     tone(root / "sounds" / "b.wav", 300)  # as a: one stimulus
     edited(root / "S3.tsv", "1 b\n")
     prepare(root, tmp_path / "store")

@@ -86,7 +86,7 @@ def run_again(folder: Path, out: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_while_recordings_are_replaced_leaves_the_old_store_or_the_new_one(tmp_path):
+def test_a_kill_while_recordings_are_replaced_leaves_one_store_or_the_other(tmp_path):
     CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.prepare"])
     folder = tmp_path / "raw"
     folder.mkdir()

@@ -14,6 +14,7 @@ from typing import Any
 from mne.io import BaseRaw
 
 from eeg2speech.audio.channels import ChannelChoice
+from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import with_electrodes
@@ -97,6 +98,7 @@ class Bids:
     def description(self) -> Description:
         """What goes into ``dataset.json``, as far as ``dataset_description.json`` says it."""
         root = self.root.expanduser()
+        check_downloaded(root / "dataset_description.json")
         try:
             said = json.loads((root / "dataset_description.json").read_text(encoding="utf-8-sig"))
         except (OSError, ValueError):

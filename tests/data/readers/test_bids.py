@@ -489,6 +489,13 @@ def test_what_was_not_downloaded_is_counted_and_costs_no_other_recording(tmp_pat
     assert [r.subject for r in Store(tmp_path / "store").recordings] == ["04"]
 
 
+def test_a_description_that_was_not_downloaded_is_not_taken_for_none(tmp_path):
+    root = write_bids(tmp_path / "bids", ONE)
+    dangle(root / "dataset_description.json")
+    with pytest.raises(DataError, match=r"dataset_description\.json: not downloaded"):
+        Bids(root).description()
+
+
 def test_the_format_that_was_downloaded_is_read(tmp_path):
     root = write_bids(tmp_path / "bids", ONE, suffix=".edf")
     write_recording(beside(root, "eeg.vhdr"), volts())

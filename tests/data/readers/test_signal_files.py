@@ -25,7 +25,7 @@ def test_a_brainvision_header_says_which_files_it_needs(tmp_path):
     assert names(header) == ["renamed.vhdr", "renamed.vmrk"]
 
 
-def test_the_signal_of_an_eeglab_file_is_beside_it_or_under_an_earlier_name(tmp_path):
+def test_the_signal_of_an_eeglab_file_may_have_an_earlier_name(tmp_path):
     file = write_recording(tmp_path / "S1.set", volts())
     assert names(file) == ["S1.set"]
     (tmp_path / "old.fdt").touch()
