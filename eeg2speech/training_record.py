@@ -31,7 +31,7 @@ class Material:
     """Sounds, subjects and recordings of a list of windows.
 
     Attributes:
-        sounds: Name by hash of the samples.
+        sounds: Name by hash of the samples; a sound may have several hashes.
         subjects: Label by dataset and label.
         recordings: Label of the subject by hash; a recording may have several hashes.
     """
@@ -193,7 +193,7 @@ def seen_before(
             )
     return Seen(
         tuple(sorted(sounds)), tuple(sorted(subjects)), tuple(sorted(unlabelled)), tuple(sorted(validated)),
-        len(material.sounds), len(material.subjects), tuple(stages),
+        len(set(material.sounds.values())), len(set(material.subjects.values())), tuple(stages),
     )  # fmt: skip
 
 

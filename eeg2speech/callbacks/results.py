@@ -66,7 +66,7 @@ def _trained_on(task: Task) -> list[dict[str, Any]] | None:
         {
             "stage": record.stage,
             "learned": record.learned,
-            "sounds": len(record.trained.sounds),
+            "sounds": len(set(record.trained.sounds.values())),
             "subjects": sorted(record.trained.subjects.values()),
             **{key: record.data.get(key) for key in ("name", "store", "fingerprint", "split", "conditions")},
         }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 
 from eeg2speech.data.store import Store
+from eeg2speech.data.store_content import read_inputs
 from eeg2speech.data.writer import audio_hash
 from eeg2speech.training_record import Material
 from eeg2speech.types import Recording, Segment
@@ -18,6 +20,9 @@ _SAMPLES = 4096  # of each channel, from the middle of a recording, that tell it
 def material_of(store: Store, segments: Iterable[Segment]) -> Material:
     """Sounds, subjects and recordings of segments.
 
+    A sound is known by its samples and by the file that it was read from, a recording by its samples and by its raw
+    file, so that other names and another preparation do not hide them.
+
     Args:
         store: Holds them.
         segments: Of a list.
@@ -25,12 +30,17 @@ def material_of(store: Store, segments: Iterable[Segment]) -> Material:
     segments = list(segments)
     rows = {row.recording: row for row in store.recordings}
     used = [rows[name] for name in sorted({segment.recording for segment in segments})]
-    sounds = {sound_digest(store, name): name for name in sorted({segment.stimulus for segment in segments})}
-    return Material(
-        sounds,
-        {_subject_key(store, row): row.subject for row in used},
-        {_recording_digest(store, row): row.subject for row in used},
-    )
+    raw = _raw_files(store)
+    read_from, sources = store.description.sounds, Counter(store.description.sounds.values())
+    sounds = {}
+    for name in sorted({segment.stimulus for segment in segments}):
+        sounds[sound_digest(store, name)] = name
+        source = read_from.get(name, "")
+        if sources[source] == 1:  # else one file holds several sounds
+            sounds[source] = name
+    recordings = {_recording_digest(store, row): row.subject for row in used}
+    recordings |= {raw[row.recording]: row.subject for row in used if row.recording in raw}
+    return Material(sounds, {_subject_key(store, row): row.subject for row in used}, recordings)
 
 
 def sound_digest(store: Store, stimulus: str) -> str:
@@ -64,3 +74,14 @@ def _recording_digest(store: Store, row: Recording) -> str:
     middle = max(row.samples - _SAMPLES, 0) // 2
     stretch = np.ascontiguousarray(store.eeg(row)[:, middle : middle + _SAMPLES])
     return hashlib.sha256(f"{stretch.shape}".encode() + stretch.tobytes()).hexdigest()
+
+
+def _raw_files(store: Store) -> dict[str, str]:
+    """Hash of the largest file that a recording was read from and that no other subject shares: its signal."""
+    subject_of = {row.recording: row.subject for row in store.recordings}
+    rows = [row for row in read_inputs(store.root) if row.recording in subject_of]
+    shared: dict[str, set[str]] = {}
+    for row in rows:
+        shared.setdefault(row.sha256, set()).add(subject_of[row.recording])
+    own = sorted((row for row in rows if len(shared[row.sha256]) == 1), key=lambda row: row.size)
+    return {row.recording: row.sha256 for row in own}

@@ -43,7 +43,7 @@ def begin_training(task: Task) -> None:
     Args:
         task: About to be trained, with its weights taken over.
     """
-    data = getattr(task.trainer, "datamodule", None)
+    data: Any = getattr(task.trainer, "datamodule", None)
     if not hasattr(data, "material"):
         return
     earlier = task.training_records or []
