@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from mne.filter import filter_data, notch_filter, resample
+from mne.filter import filter_data, notch_filter
 from numpy.typing import NDArray
 from scipy.signal import detrend
 
+from eeg2speech.data.resampling import resampled
 from eeg2speech.errors import DataError
 from eeg2speech.types import Segment
 
@@ -135,9 +136,7 @@ def filter_pieces(
             iir_params={"order": 2, "ftype": "butter", "output": "sos"},
             verbose="ERROR",
         )
-    if length != samples:
-        eeg = resample(eeg, up=new_rate, down=rate, verbose="ERROR")
-    return np.asarray(eeg, np.float64)
+    return np.asarray(resampled(eeg, rate, new_rate), np.float64)
 
 
 def is_notched(notch: float, rate: float, high: float | None) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.signal import butter, resample_poly, sosfiltfilt
+from scipy.signal import butter, sosfiltfilt
 
+from eeg2speech.data.resampling import resampled
 from eeg2speech.data.scaling import FLAT
 from eeg2speech.data.store import Store
 from eeg2speech.types import Recording, Segment
@@ -217,9 +217,7 @@ def _filtered(signal: NDArray[np.float32], first: int, length: int, rate: float,
     stretch -= stretch.mean(axis=1, keepdims=True)
     sos = butter(2, BAND, "bandpass", fs=rate, output="sos")
     passed = sosfiltfilt(sos, stretch, axis=1, padlen=min(margin, stretch.shape[1] - 1))[:, before : before + length]
-    ratio = Fraction(RATE).limit_denominator(1000) / Fraction(rate).limit_denominator(1000)
-    slower = resample_poly(passed, ratio.numerator, ratio.denominator, axis=1, padtype="line")
-    return np.asarray(slower[:, :out], np.float32)
+    return np.asarray(resampled(passed, rate, RATE, pad="line")[:, :out], np.float32)
 
 
 def _spread(eeg: NDArray[np.float32]) -> NDArray[np.float32]:
