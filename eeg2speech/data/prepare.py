@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio import read_audio, resample
 from eeg2speech.data.notices import Notice, collected_notices, one_line_per_kind
-from eeg2speech.data.preprocess import Preprocessing, preprocess
+from eeg2speech.data.preprocess import FILLED_IN, Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
 from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
 from eeg2speech.data.store import Description, Dropped, check_id
@@ -181,8 +181,8 @@ def _prepare_one(
             )
         training = [s.load() for s in fit_on or ()]
         scratch = writer.scratch(source.recording)
-        eeg, channels, segments = preprocess(raw, preprocessing, source.recording, scratch, training)
-        _add_sounds(raw, {segment.stimulus for segment in segments}, preprocessing.rate, writer)
+        made = preprocess(raw, preprocessing, source.recording, scratch, training)
+        _add_sounds(raw, {segment.stimulus for segment in made.segments}, preprocessing.rate, writer)
     except DiskError:
         raise
     except (Eeg2SpeechError, OSError, MemoryError) as error:
@@ -190,17 +190,18 @@ def _prepare_one(
         text = text if source.recording in text else f"{source.recording}: {text}"
         writer.fail(source.recording, text)
         return text
-    C, T = eeg.shape
+    C, T = made.eeg.shape
     file = f"eeg/{check_id(source.recording, 'recording')}.npy"
     row = Recording(source.recording, source.subject, source.session, source.run, C, T, file)
-    writer.write_signal(row, eeg)
+    writer.write_signal(row, made.eeg)
     dropped = [
-        Dropped(row.recording, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"
+        Dropped(row.recording, "channel", c.name, reason=c.status_description)
+        for c in made.channels
+        if c.status == "bad"
     ]
-    lost = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
-    if preprocessing.reject is not None and lost > 1 / preprocessing.rate:
-        dropped.append(Dropped(row.recording, "time", "", lost, "amplitude"))
-    writer.add_row(row, channels, segments, inputs, dropped)
+    for reason, seconds in made.lost.items():
+        dropped.append(Dropped(row.recording, "filled" if reason == FILLED_IN else "time", "", seconds, reason))
+    writer.add_row(row, made.channels, made.segments, inputs, dropped, made.pieces)
     return ""
 
 

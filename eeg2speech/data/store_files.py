@@ -17,7 +17,7 @@ CLIPPED = 0.001
 """Fraction of the samples at full scale from which a sound counts as clipped."""
 SILENT = 1e-4
 """Largest absolute sample, of 1, below which a sound counts as silent."""
-TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv")
+TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv", "pieces.tsv")
 
 
 class Problem(NamedTuple):

@@ -193,19 +193,20 @@ def _common(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def _cut(
     store: Store, recording: Recording, picks: Sequence[int], piece: Piece, envelopes: Envelopes
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """EEG with its tail, (C, m + tail) or shorter at the recording's end, and envelope, (m,)."""
+    """EEG with its tail, (C, m + tail) or shorter at the end of a piece of the recording, and envelope, (m,)."""
     loud = envelopes(piece.stimulus)
     if loud is None:
         return None
     first, start = round(piece.onset * store.rate), round(piece.offset * store.rate)
-    length = min(round(piece.duration * store.rate), len(loud) - start, recording.samples - first)
-    if first < 0 or start < 0 or length < store.rate / 5:
+    begin, end = store.piece_at(recording, first)
+    length = min(round(piece.duration * store.rate), len(loud) - start, end - first)
+    if first < begin or start < 0 or length < store.rate / 5:
         return None
     m = int(length / store.rate * RATE)
     eeg = store.eeg(recording)
     heard = _filtered(loud[None], start, length, store.rate, m)[0]
     after = length + round(TAIL * store.rate)
-    rows = _filtered(eeg, first, after, store.rate, m + round(TAIL * RATE))[list(picks)]
+    rows = _filtered(eeg[:, begin:end], first - begin, after, store.rate, m + round(TAIL * RATE))[list(picks)]
     return rows, heard
 
 

@@ -135,8 +135,7 @@ class TrainedOn:
                 "give a longer one"
             )
         lag = round(self.lag * self.preprocessing.rate)
-        pieces = isinstance(store, MemoryStore)  # whose segments end where something else begins
-        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag, pieces=pieces)
+        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag)
 
     def prepare(self, raw: RawRecording, fixed: bool) -> MemoryStore:
         """Filter, resample and reference a recording as the training recordings were.
@@ -164,8 +163,9 @@ class TrainedOn:
         names = {channel.name for channel in raw.channels}
         bad = {*self.preprocessing.bad, *(c.name for c in raw.channels if c.status == "bad")} & names
         settings = replace(self.preprocessing, bad=sorted(bad))
-        eeg, channels, segments = preprocess(replace(raw, segments=pieces), settings, name)
-        return MemoryStore(name, eeg, rate, channels, segments)
+        # nothing goes on in a pause: times are those of the recording's samples
+        made = preprocess(replace(raw, segments=pieces, unrecorded={}), settings, name)
+        return MemoryStore(name, made.eeg, rate, made.channels, made.segments, made.pieces)
 
     def choose_channels(self, raw: RawRecording, fixed: bool) -> RawRecording:
         """Keep the EEG channels that the model can use, with positions, and those of the eyes if training needed them.

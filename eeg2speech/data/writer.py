@@ -18,11 +18,13 @@ from eeg2speech.audio import Waveform, write_audio
 from eeg2speech.data.store import (
     Description,
     Dropped,
+    Piece,
     StoredChannel,
     check_id,
     read_description,
     write_description,
 )
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.data.tables import read_table, write_table
 from eeg2speech.errors import ConfigError, DataError, DiskError
 from eeg2speech.files import write_json, written_beside
@@ -142,8 +144,18 @@ class StoreWriter:
         segments: list[Segment],
         inputs: dict[str, str],
         dropped: Iterable[Dropped] = (),
+        pieces: Iterable[Stretch] = (),
     ) -> None:
-        """Note that a recording is finished: its signal and its stimuli are in the store."""
+        """Note that a recording is finished: its signal and its stimuli are in the store.
+
+        Args:
+            row: The recording.
+            channels: One per row of its signal.
+            segments: In seconds of the recording.
+            inputs: sha256 of the files it was read from.
+            dropped: What of them is not in the store.
+            pieces: Samples that were recorded without an interruption; none if it is a single piece.
+        """
         with disk_of(self.root / row.file):
             self._finished.mkdir(exist_ok=True)
             content = {
@@ -152,6 +164,7 @@ class StoreWriter:
                 "segments": [asdict(segment) for segment in segments],
                 "inputs": inputs,
                 "dropped": [asdict(part) for part in dropped],
+                "pieces": [] if list(pieces) == [(0, row.samples)] else [list(piece) for piece in pieces],
             }
             write_json(self._finished / f"{row.recording}.json", content)
             (self._failed / f"{row.recording}.json").unlink(missing_ok=True)
@@ -172,6 +185,7 @@ class StoreWriter:
         channels: list[StoredChannel] = []
         segments: list[Segment] = []
         dropped: list[Dropped] = []
+        pieces: list[Piece] = []
         inputs: dict[str, str] = {}
         if (self.root / "recordings.tsv").is_file():
             recordings = {row.recording: row for row in read_table(self.root / "recordings.tsv", Recording)}
@@ -180,18 +194,22 @@ class StoreWriter:
             inputs = dict(self.description.inputs)
         if (self.root / "dropped.tsv").is_file():
             dropped = [d for d in read_table(self.root / "dropped.tsv", Dropped) if d.recording in recordings]
+        if (self.root / "pieces.tsv").is_file():
+            pieces = read_table(self.root / "pieces.tsv", Piece)
         old = sorted({segment.stimulus for segment in segments})
         added = [_read(file) for file in sorted(self._finished.glob("*.json"))]
         new = {content["recording"]["recording"] for content in added}
         channels = [c for c in channels if c.recording not in new]
         segments = [s for s in segments if s.recording not in new]
         dropped = [d for d in dropped if d.recording not in new]
+        pieces = [p for p in pieces if p.recording not in new]
         for content in added:
             row = Recording(**content["recording"])
             recordings[row.recording] = row
             channels += [StoredChannel(**c, recording=row.recording) for c in content["channels"]]
             segments += [Segment(**s) for s in content["segments"]]
             dropped += [Dropped(**d) for d in content["dropped"]]
+            pieces += [Piece(row.recording, *piece) for piece in content["pieces"]]
             inputs |= content["inputs"]
         if not recordings:
             raise DataError(f"{self.out}: no recording could be prepared; see the lines above")
@@ -203,6 +221,8 @@ class StoreWriter:
                 write_table(self.root / "channels.tsv", StoredChannel, channels)
                 write_table(self.root / "segments.tsv", Segment, segments)
                 write_table(self.root / "dropped.tsv", Dropped, dropped)
+                if pieces:
+                    write_table(self.root / "pieces.tsv", Piece, pieces)
                 write_description(self.root, self.description)
                 write_table(self.root / "recordings.tsv", Recording, (recordings[k] for k in sorted(recordings)))
             self._sweep({row.file for row in recordings.values()}, {segment.stimulus for segment in segments})

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from mne.io import BaseRaw
 
+from eeg2speech.data.discontinuities import is_interruption
 from eeg2speech.data.montage import Position
 from eeg2speech.data.raw import UNKNOWN
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import electrodes
 from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, read_rows, recordings, sidecar
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues
-from eeg2speech.data.readers.cues import Cue, pair, silent
+from eeg2speech.data.readers.cues import Cue
 from eeg2speech.data.readers.events import read_events
+from eeg2speech.data.readers.paired import add_segments
 from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
 from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
 from eeg2speech.data.store import Description
@@ -180,6 +182,7 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     root = reader.root.expanduser()
     cues = reader.cues(recording)
     raw = open_recording(recording.file)
+    _apply_interruptions(raw, sidecar(root, recording, "events.tsv"))
     table = sidecar(root, recording, "channels.tsv")
     if table:
         _apply_channels(raw, table, recording)
@@ -188,17 +191,27 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     if places:  # those of the file may be of another cap or in other coordinates: all or none
         read.channels = [_placed(channel, places.get(channel.name, UNKNOWN)) for channel in read.channels]
     read.channels = placed_by_name(read.channels, reader.montage, recording.file)
-    seconds = read.eeg.shape[1] / read.rate
     if not cues and reader.sounds:
         logger.info("%s: no rule finds a sound; kept without", recording.name)
-    read.segments, read.stimuli = pair(cues, recording.name, seconds, read.rate, root)
-    read.segments = read.segments or [silent(recording.name, seconds)]
+    if read.clocked and cues:
+        logger.warning(
+            "%s: pauses; onsets of its events are taken for times on its clock, not for counts of its samples",
+            recording.file,
+        )
+    add_segments(read, cues, recording.name, root)
     return read
 
 
 def _placed(channel: Channel, place: Position) -> Channel:
     x, y, z = place
     return replace(channel, x=x, y=y, z=z)
+
+
+def _apply_interruptions(raw: BaseRaw, table: Path | None) -> None:
+    """Annotate interruptions that ``events.tsv`` names: converters write them where the format cannot say them."""
+    for event in read_events(table) if table else []:
+        if is_interruption(event.name):
+            raw.annotations.append(event.onset + raw.first_time, event.duration or 0.0, event.name)
 
 
 def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.events import annotated_events
+from eeg2speech.data.readers.paired import add_segments
 from eeg2speech.data.readers.recording_files import decodable, open_recording, placed_by_name
 from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
 from eeg2speech.data.store import Description
@@ -167,9 +167,7 @@ def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawR
     names = dict.fromkeys(("session", "run"), "") | said | {"stem": Path(_stem(path)).name, "folder": _folder(path)}
     cues = ruled_cues(reader.sounds or [], root, path, names, annotated_events(raw, file))
     cues = [replace(cue, onset=cue.onset + reader.onset) for cue in cues]
-    seconds = read.eeg.shape[1] / read.rate
-    read.segments, read.stimuli = pair(cues, name, seconds, read.rate, root)
-    read.segments = read.segments or [silent(name, seconds)]
+    add_segments(read, cues, name, root)
     return read
 
 
