@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
+from eeg2speech.data.prepared import PAUSE, UNRECORDED
 from eeg2speech.data.stretches import apart
 from eeg2speech.types import RawRecording, Segment
 
@@ -48,7 +49,7 @@ class Clock:
         """Time on the clock after so many seconds of samples."""
         return seconds + self.lost[self._piece(self.starts[:-1], seconds)]
 
-    def recorded(self, segments: Iterable[Segment], shortest: float) -> tuple[list[Segment], float]:
+    def recorded(self, segments: Iterable[Segment], shortest: float) -> tuple[list[Segment], dict[str, float]]:
         """Parts of segments that were recorded without an interruption; EEG and sound stay aligned.
 
         After an interruption of known length a segment goes on, with what comes in its sound then. After another one it
@@ -59,21 +60,22 @@ class Clock:
             shortest: Parts below this many seconds are left out; whole segments stay however short they are.
 
         Returns:
-            The parts in seconds of samples, in the order of the segments, and how many recorded seconds were left out.
+            The parts in seconds of samples, in the order of the segments; and by reason, how many seconds they lose.
         """
         parts: list[Segment] = []
-        left_out = 0.0
+        lost = {PAUSE: 0.0, UNRECORDED: 0.0}
         for segment in segments:
             found, unplaced = self._parts(segment)
             kept = [part for part in found if part.duration >= shortest or part.duration == segment.duration]
-            left_out += unplaced + sum(part.duration for part in found) - sum(part.duration for part in kept)
+            there = sum(part.duration for part in found)
+            lost[PAUSE] += unplaced + there - sum(part.duration for part in kept)
+            lost[UNRECORDED] += 0.0 if _goes_on(segment) else segment.duration - there - unplaced
             parts += kept
-        return parts, left_out
+        return parts, lost
 
     def _parts(self, segment: Segment) -> tuple[list[Segment], float]:
         begins = [start + lost for start, lost in zip(self.starts, self.lost, strict=False)]
         ends = [end + lost for (_, end), lost in zip(pairwise(self.starts), self.lost, strict=True)]
-        placed = not (segment.stimulus or segment.label or segment.text)
         start, end = segment.onset, segment.onset + segment.duration
         piece, parts = self._piece(begins, start), []
         while True:
@@ -84,7 +86,7 @@ class Clock:
             piece += 1
             if stop == end or begins[piece] >= end - self.tolerance:
                 return parts, 0.0
-            if not (self.known[piece] or placed):
+            if not (self.known[piece] or _goes_on(segment)):
                 return parts, end - begins[piece]
             start = begins[piece]
 
@@ -97,3 +99,8 @@ class Clock:
 
     def _piece(self, begins: Iterable[float], time: float) -> int:
         return max(bisect_right(list(begins), time + self.tolerance) - 1, 0)
+
+
+def _goes_on(segment: Segment) -> bool:
+    """Whether all that follows a segment is like it: nothing was presented that ends."""
+    return not (segment.stimulus or segment.label or segment.text)

@@ -74,6 +74,18 @@ def bridge(eeg: NDArray[np.floating], dropouts: Iterable[Stretch], rate: float) 
             eeg[:, max(middle, 0) : stop] = eeg[:, stop, None]
 
 
+def between_dropouts(eeg: NDArray[np.floating], rate: float) -> list[Stretch]:
+    """Stretches between long dropouts of a signal, (channels, samples), whose short ones become NaN in place."""
+    dropouts = find_dropouts(eeg, rate)
+    if 2 * sum(stop - first for first, stop in dropouts) > eeg.shape[1]:
+        return [(0, eeg.shape[1])]
+    cut = np.zeros(eeg.shape[1], bool)
+    for first, stop in dropouts:
+        eeg[:, first:stop] = np.nan
+        cut[first:stop] = is_long((first, stop), rate)
+    return runs(~cut)
+
+
 def is_long(dropout: Stretch, rate: float) -> bool:
     """Whether a dropout is cut out instead of being filled."""
     return dropout[1] - dropout[0] > FILLED * rate

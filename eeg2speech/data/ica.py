@@ -6,7 +6,6 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Literal
 
 import mne
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import fill_gaps
-from eeg2speech.data.dropouts import find_dropouts, is_long
+from eeg2speech.data.dropouts import between_dropouts
 from eeg2speech.data.ica_labels import CLASSES, eye_correlations, foremost, iclabel
-from eeg2speech.data.pieces import filter_pieces
-from eeg2speech.data.stretches import Stretch, apart, runs
+from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording
 
@@ -251,7 +250,7 @@ def _signal(
     blocks = [
         (recording, first, min(first + round(BLOCK * recording.rate), end))
         for recording in recordings
-        for start, end in _held(recording)
+        for start, end in _pieces(recording)
         for first in range(start, end, round(BLOCK * recording.rate))
     ]
     total = sum((end - first) / recording.rate for recording, first, end in blocks)
@@ -262,30 +261,16 @@ def _signal(
         rows = {channel.name: row for row, channel in enumerate(recording.channels)}
         every = np.asarray(recording.eeg[:, first:end], np.float64)
         part = every[[rows[name] for name in (*channels, *eyes)]]
-        for start, stop in _without_dropouts(part, recording.rate):
+        for start, stop in between_dropouts(part, recording.rate):
             fill_gaps(part, np.array([start, stop]))
             parts.append(filter_pieces(part[:, start:stop], recording.rate, rate, (FIT_LOW, None), notch))
     joined = np.concatenate(parts, axis=1)
     return joined[: len(channels)], joined[len(channels) :]
 
 
-def _held(recording: RawRecording) -> list[Stretch]:
-    """Pieces of a recording that hold a signal."""
-    starts = [0, *recording.breaks, recording.eeg.shape[1]]
-    outside = apart(starts[:-1], recording.gaps)
-    return [piece for piece, is_held in zip(pairwise(starts), outside, strict=True) if is_held]
-
-
-def _without_dropouts(part: NDArray[np.float64], rate: float) -> list[Stretch]:
-    """Stretches between long dropouts, (channels, samples); short ones become NaN, in place."""
-    dropouts = find_dropouts(part, rate)
-    if 2 * sum(stop - first for first, stop in dropouts) > part.shape[1]:
-        return [(0, part.shape[1])]
-    cut = np.zeros(part.shape[1], bool)
-    for first, stop in dropouts:
-        part[:, first:stop] = np.nan
-        cut[first:stop] = is_long((first, stop), rate)
-    return runs(~cut)
+def _pieces(recording: RawRecording) -> list[Stretch]:
+    pieces = Pieces.of(recording.eeg.shape[1], recording.breaks, recording.rate, recording.rate)
+    return [piece for piece, _ in pieces.outside(recording.gaps)]
 
 
 def _as_raw(eeg: NDArray[np.float64], recording: RawRecording, channels: list[str], rate: float) -> mne.io.RawArray:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import detrend
 
 from eeg2speech.data.resampling import resampled
-from eeg2speech.data.stretches import Stretch
+from eeg2speech.data.stretches import Stretch, apart
 from eeg2speech.errors import DataError
 from eeg2speech.types import Segment
 
@@ -69,6 +69,12 @@ class Pieces:
             same = np.flatnonzero(lengths == length)
             old = starts[same, None] + np.arange(length)
             yield old, new_starts[same, None] + np.arange(new_lengths[same[0]])
+
+    def outside(self, gaps: Sequence[Stretch]) -> list[tuple[Stretch, Stretch]]:
+        """Pieces outside of gaps that are not empty: raw samples, and resampled ones."""
+        every = zip(pairwise(self.starts), pairwise(self.new_starts), strict=True)
+        held = apart(self.starts[:-1], gaps)
+        return [both for both, is_held in zip(every, held, strict=True) if is_held and both[1][0] < both[1][1]]
 
     def within(self, stretch: Stretch) -> list[tuple[Stretch, Stretch]]:
         """What of each piece lies in a stretch of raw samples: raw samples, and resampled ones."""

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio import read_audio, resample
 from eeg2speech.data.notices import Notice, collected_notices, one_line_per_kind
-from eeg2speech.data.preprocess import FILLED_IN, Preprocessing, preprocess
+from eeg2speech.data.prepared import FILLED_IN
+from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
 from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
 from eeg2speech.data.store import Description, Dropped, check_id

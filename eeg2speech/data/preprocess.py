@@ -7,36 +7,30 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.bad_channels import deviating_channels, fill_gaps, flat_channels, replace_bad
-from eeg2speech.data.causal import filter_causally
+from eeg2speech.data.bad_channels import deviating_channels, replace_bad
 from eeg2speech.data.clock import Clock
 from eeg2speech.data.dropouts import is_long
+from eeg2speech.data.filtering import filtered
 from eeg2speech.data.ica import Ica, apply_ica, fit_ica
-from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.pieces import Pieces
+from eeg2speech.data.prepared import AMPLITUDE, DROPOUT, FILLED_IN, Prepared
 from eeg2speech.data.rejection import bad_stretches, without
 from eeg2speech.data.spool import spooled, whole_factor
-from eeg2speech.data.stretches import Stretch, apart
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import DECODABLE, Channel, RawRecording, Segment
 
 MAX_MISSING = 0.01
 """Fraction of a channel's samples that may be NaN or infinite (interpolated in time); more makes it bad."""
-BLOCK = 2**24
-"""Samples filtered at once, over all channels: bounds the memory that a long recording needs."""
 GAIN = {"eeg": 1e6, "seeg": 1e6, "ecog": 1e6, "mag": 1e15, "grad": 1e13}
 """From volts to microvolts, from teslas to femtoteslas, from teslas per metre to femtoteslas per centimetre."""
 ELECTRIC = ("eeg", "seeg", "ecog")
-PAUSE = "behind a pause of unknown length, or too short beside a pause"
-DROPOUT = "dropouts of all channels"
-FILLED_IN = "short dropouts of all channels, filled with a line"
-AMPLITUDE = "amplitude"
 
 logger = logging.getLogger(__name__)
 
@@ -118,24 +112,6 @@ class Preprocessing:
             raise ConfigError(f"preprocessing.band={list(self.band)} must end below half of rate={self.rate:g}")
 
 
-class Prepared(NamedTuple):
-    """A prepared recording.
-
-    Attributes:
-        eeg: Microvolts (femtoteslas, femtoteslas per centimetre), (channels, samples); zero where nothing was recorded.
-        channels: One per row, ``bad`` where interpolated or zero.
-        segments: In seconds of the signal; none lies across a break.
-        pieces: Stretches of samples that were recorded without an interruption.
-        lost: What of the recording is not in ``segments`` or not as it was measured: seconds by reason.
-    """
-
-    eeg: NDArray[np.float32]
-    channels: list[Channel]
-    segments: list[Segment]
-    pieces: list[Stretch]
-    lost: dict[str, float]
-
-
 def preprocess(
     raw: RawRecording,
     settings: Preprocessing,
@@ -161,10 +137,9 @@ def preprocess(
     channels = [raw.channels[row] for row in rows]
     # the filter that goes before thinning out looks ahead
     factor = 1 if settings.causal else whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
-    lost: dict[str, float] = {}
     try:
         spooling = Pieces.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
-        segments, lost[PAUSE] = Clock.of(raw).recorded(raw.segments, settings.shortest)
+        segments, lost = Clock.of(raw).recorded(raw.segments, settings.shortest)
         segments = [spooling.moved(segment) for segment in segments]
     except DataError as error:
         raise DataError(f"{source_name}: {error}") from error
@@ -173,19 +148,17 @@ def preprocess(
     with spooled(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch, raw.gaps) as spool:
         dropouts = [both for gone in spool.dropouts for both in spooling.within(gone)]
         cut = [thinned for gone, thinned in dropouts if is_long(gone, raw.rate)]
+        short = [(gone, thinned) for gone, thinned in dropouts if not is_long(gone, raw.rate)]
         gaps = [thinned for gap in raw.gaps for _, thinned in spooling.within(gap)] + cut
         breaks = {*spooling.new_starts, *(edge for gap in gaps for edge in gap)} - {0, spooling.new_starts[-1]}
         pieces = Pieces.of(spooling.new_starts[-1], sorted(breaks), spooling.new_rate, settings.rate)
         if pieces.new_starts[-1] == 0:
             raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
-        short = [thinned for gone, thinned in dropouts if not is_long(gone, raw.rate)]
-        eeg, flat = _filtered(spool.signal, pieces, gaps, short, settings)
+        eeg, flat = filtered(spool.signal, pieces, gaps, [thinned for _, thinned in short], settings)
     missing = spool.missing / raw.eeg.shape[1]
     if missing.any():
         logger.info("%s: %d missing samples interpolated", source_name, round(spool.missing.sum()))
-    lost[FILLED_IN] = (
-        sum(stop - first for (first, stop), _ in dropouts if not is_long((first, stop), raw.rate)) / raw.rate
-    )
+    lost[FILLED_IN] = sum(stop - first for (first, stop), _ in short) / raw.rate
     segments, lost[DROPOUT] = _without(segments, sorted(cut), pieces.rate, settings)
     segments = [pieces.moved(segment) for segment in segments]
 
@@ -193,23 +166,12 @@ def preprocess(
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings)
-    held = _held(pieces.new_starts, pieces, gaps)
+    held = [new for _, new in pieces.outside(gaps)]
     if settings.reject is not None:
         stretches = bad_stretches(eeg, held, settings.rate, settings.reject, settings.reject_share)
         segments, lost[AMPLITUDE] = _without(segments, stretches, settings.rate, settings)
-    return Prepared(
-        eeg, channels, segments, held, {reason: seconds for reason, seconds in lost.items() if seconds > 1e-6}
-    )
-
-
-def _held(starts: Sequence[int], pieces: Pieces, gaps: Sequence[Stretch]) -> list[Stretch]:
-    """Pieces outside of gaps that are not empty: ``starts`` are those of ``pieces``, before or after resampling."""
-    outside = apart(pieces.starts[:-1], gaps)
-    return [
-        (first, stop)
-        for (first, stop), is_held in zip(pairwise(starts), outside, strict=True)
-        if is_held and first < stop
-    ]
+    lost = {reason: seconds for reason, seconds in lost.items() if seconds > 1e-6}
+    return Prepared(eeg, channels, segments, held, lost)
 
 
 def _without(
@@ -218,35 +180,6 @@ def _without(
     """Segments without some stretches, and how many seconds they lose."""
     left = without(segments, stretches, rate, settings.shortest)
     return left, sum(s.duration for s in segments) - sum(s.duration for s in left)
-
-
-def _filtered(
-    signal: NDArray[np.floating],
-    pieces: Pieces,
-    gaps: Sequence[Stretch],
-    short: Sequence[Stretch],
-    settings: Preprocessing,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The filtered and resampled signal, (channels, samples), and which channels are flat, (channels,)."""
-    apply = filter_causally if settings.causal else filter_pieces
-    low, high = settings.band
-    if high is not None and high >= pieces.rate / 2:  # only where a slow recording is interpolated up
-        high = None
-    eeg = np.empty((len(signal), pieces.new_starts[-1]), np.float32)
-    flat = np.zeros(len(signal), bool)
-    step = max(BLOCK // max(signal.shape[1], 1), 1)
-    for first in range(0, len(signal), step):
-        block = slice(first, first + step)
-        part = np.array(signal[block], np.float64)
-        for value, stretches in ((0.0, gaps), (np.nan, short)):
-            for gone, back in stretches:
-                part[:, gone:back] = value
-        fill_gaps(part, np.asarray(pieces.starts))
-        if settings.flat is not None:
-            flat[block] = flat_channels(part, _held(pieces.starts, pieces, gaps), pieces.rate, settings.flat)
-        for old, new in pieces.by_length():
-            eeg[block, new] = apply(part[:, old], pieces.rate, settings.rate, (low, high), settings.notch)
-    return eeg, flat
 
 
 def _judged(

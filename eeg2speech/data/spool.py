@@ -143,10 +143,10 @@ class _Notes:
 
     def take(self, raw: NDArray[np.float64], low: int, own: Stretch, begins: bool) -> None:
         """Look at the samples ``own`` of a signal that was read from sample ``low`` on."""
-        missing = ~np.isfinite(raw)
-        self.missing += np.count_nonzero(missing[:, own[0] - low : own[1] - low], axis=1)
         if not all(apart([own[0]], self.gaps)):
             return
+        missing = ~np.isfinite(raw)
+        self.missing += np.count_nonzero(missing[:, own[0] - low : own[1] - low], axis=1)
         for first, stop in find_dropouts(raw, self.pieces.rate, begins):
             first, stop = max(first + low, own[0]), min(stop + low, own[1])
             if first < stop:
