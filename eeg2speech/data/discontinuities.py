@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mne import read_annotations
 from mne.io import BaseRaw
 
 from eeg2speech.data.edf_records import interruptions_of
@@ -55,6 +56,7 @@ def discontinuities(raw: BaseRaw) -> Discontinuities:
     cut = re.compile(CUT.get(type(raw).__name__, CUT[""]), re.IGNORECASE)
     marks: dict[int, float] = {}
     gaps: list[tuple[int, int]] = []
+    limited: list[int] = []
     for note in raw.annotations:
         text, onset, seconds = str(note["description"]), float(note["onset"] - raw.first_time), float(note["duration"])
         if SKIP.match(text) and round(seconds * rate) > 0:
@@ -62,7 +64,12 @@ def discontinuities(raw: BaseRaw) -> Discontinuities:
         elif SKIP.match(text) or EDGE.match(text):
             marks.setdefault(round(onset * rate), math.nan)
         elif cut.fullmatch(text):  # EEGLAB puts it half a sample before what follows
-            marks[math.ceil(onset * rate - 0.01)] = seconds if seconds > 0 else math.nan
+            at = math.ceil(onset * rate - 0.01)
+            marks[at] = seconds if seconds > 0 else math.nan
+            limited += [at] * ((onset + seconds) * rate > samples - 1.5)
+    if limited:  # mne lets no annotation go on behind the end of the data, but this one says what lies outside of them
+        whole = _cuts_of_file(raw, cut)
+        marks |= {at: whole.get(at, math.nan) for at in limited}
     for at, seconds, found.clocked in _of_files(raw, rate):
         marks[at] = seconds
     found.gaps = merged([gap for gap in gaps if gap[0] < gap[1]])
@@ -70,6 +77,21 @@ def discontinuities(raw: BaseRaw) -> Discontinuities:
     found.breaks = sorted(at for at in edges | marks.keys() if 0 < at < samples)
     found.unrecorded = {at: marks[at] for at in found.breaks if at in marks and math.isfinite(marks[at])}
     return found
+
+
+def _cuts_of_file(raw: BaseRaw, cut: re.Pattern[str]) -> dict[int, float]:
+    """Seconds that were cut out by sample, as an EEGLAB file has them; nothing for other recordings."""
+    file = raw.filenames[0]
+    if type(raw).__name__ != "RawEEGLAB" or len(raw.filenames) > 1 or file is None or not Path(file).is_file():
+        return {}
+    rate = float(raw.info["sfreq"])
+    with reading(Path(file)):
+        notes = read_annotations(file)
+    return {
+        math.ceil((float(note["onset"]) - raw.first_time) * rate - 0.01): float(note["duration"])
+        for note in notes
+        if cut.fullmatch(str(note["description"])) and note["duration"] > 0
+    }
 
 
 def _of_files(raw: BaseRaw, rate: float) -> Iterator[tuple[int, float, bool]]:

@@ -43,8 +43,8 @@ def find_dropouts(eeg: NDArray[np.floating], rate: float, begins: bool = True) -
     dead = np.zeros(eeg.shape[1], bool)
     dead[_in_all(eeg, _missing, every)] = True
     if len(eeg) >= SAME:
-        # a first sample alone may be zero by definition, as in epochs that were made to start there
-        dead[_in_all(eeg, lambda row, at: row[at] == eeg[0, at], every[1:])] = True
+        # the first or last sample alone may be zero by definition, as where the trend was taken out of epochs
+        dead[_in_all(eeg, lambda row, at: row[at] == eeg[0, at], every[1:-1])] = True
     held = np.zeros(eeg.shape[1], bool)
     held[1 + _in_all(eeg, _unchanged, every[:-1])] = True
     for first, stop in runs(held):

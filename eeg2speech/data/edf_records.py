@@ -64,16 +64,6 @@ def interruptions_of(file: Path) -> Interruptions:
     return Interruptions({}, clocked=False)
 
 
-def has_one_rate(file: Path) -> bool:
-    """Whether all signals of an EDF or BDF file have the same sampling rate, annotations aside.
-
-    Raises:
-        ValueError: The header is damaged.
-    """
-    header = _header(file)
-    return len({n for n, label in zip(header.samples, header.labels, strict=True) if label not in ANNOTATIONS}) <= 1
-
-
 def _header(file: Path) -> _Header:
     with file.open("rb") as stream:
         head = stream.read(256)

@@ -154,7 +154,8 @@ def preprocess(
         pieces = Pieces.of(spooling.new_starts[-1], sorted(breaks), spooling.new_rate, settings.rate)
         if pieces.new_starts[-1] == 0:
             raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
-        eeg, flat = filtered(spool.signal, pieces, gaps, [thinned for _, thinned in short], settings)
+        unfilled = [thinned for _, thinned in short if factor == 1]  # else filled before thinning out
+        eeg, flat = filtered(spool.signal, pieces, gaps, unfilled, settings)
     missing = spool.missing / raw.eeg.shape[1]
     if missing.any():
         logger.info("%s: %d missing samples interpolated", source_name, round(spool.missing.sum()))

@@ -49,7 +49,8 @@ class Spooled:
     Attributes:
         signal: Less the first value of each channel, (rows, samples); NaN where it is missing.
         missing: Raw samples that are missing in each channel outside of dropouts, (rows,).
-        dropouts: Raw samples that are missing in all channels, ascending; ``signal`` is as it was recorded there.
+        dropouts: Raw samples that are missing in all channels, ascending; ``signal`` is as it was recorded there, or
+            bridged if it was thinned out.
     """
 
     signal: NDArray[np.floating]

@@ -13,7 +13,6 @@ from pathlib import Path
 import mne
 from mne.io import BaseRaw
 
-from eeg2speech.data.edf_records import has_one_rate
 from eeg2speech.data.montage import electrode_positions
 from eeg2speech.data.raw import from_mne
 from eeg2speech.data.reading import one_line, reading
@@ -50,13 +49,19 @@ def open_recording(file: Path) -> BaseRaw:
             # a recording that is shorter than its header says is worth a word, most other warnings are not
             level = logging.WARNING if "does not match the file size" in text else logging.INFO
             logger.log(level, "%s: %s", file, text)
-        if file.suffix.lower() in (".edf", ".bdf") and not has_one_rate(file):
+        if file.suffix.lower() in SIGNATURES and _rates(raw) > 1:
             # of slower signals, mne reads other samples than it is asked for unless it reads all from the start
             raw.load_data(verbose="ERROR")
         if not raw.n_times > 0 or not float(raw.info["sfreq"]) > 0:
             raise DataError(f"{file}: holds no samples; download it again, or leave it out")
     _refuse_duplicates(raw, [one_line(warning.message) for warning in caught], file)
     return raw
+
+
+def _rates(raw: BaseRaw) -> int:
+    """How many sampling rates the signals of an EDF, BDF or GDF file have."""
+    extras = raw._raw_extras[0]
+    return len(set(extras["n_samps"][extras["sel"]].tolist()))
 
 
 def _check_signature(file: Path) -> None:
