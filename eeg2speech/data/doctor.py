@@ -252,7 +252,7 @@ def _amplitude(
     """Median absolute amplitude in microvolts, samples beyond 20 robust standard deviations, and problems."""
     problems, levels, beyond = [], [], 0
     for number, whole in enumerate(eeg):
-        row = whole if len(pieces) == 1 else np.concatenate([whole[first:stop] for first, stop in pieces])
+        row = np.concatenate([whole[first:stop] for first, stop in pieces])
         finite = row[np.isfinite(row)]
         if finite.size < row.size:
             text = f"{recording.recording}: row {number} holds {row.size - finite.size} NaN or infinite samples"
