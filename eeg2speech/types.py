@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
@@ -134,12 +134,16 @@ class RawRecording:
         eeg: Signal in volts (teslas and teslas per metre of a MEG), (channels, samples).
         rate: Samples per second.
         channels: One per row of ``eeg``.
-        segments: In seconds of this recording.
+        segments: In seconds of this recording; those that lie across a break are cut there. Where time passed
+            unrecorded (``unrecorded``), it counts.
         breaks: First sample of each later contiguous piece: filters and resampling never cross one.
         stimuli: Sound by stimulus.
         envelopes: Envelope by stimulus, for datasets that publish it in place of the sound.
         lost: What could not be made of the raw data.
         rules: How many segments each rule made.
+        unrecorded: Seconds that passed at a break without a sample, by its sample; where it is not there, nobody knows.
+        gaps: Stretches of samples that hold no signal: the first, and the one after the last. Both are breaks.
+        clocked: Onsets of its events count ``unrecorded``; else they count samples.
     """
 
     eeg: Signal
@@ -151,6 +155,9 @@ class RawRecording:
     envelopes: Mapping[str, Envelope] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
     rules: Mapping[str, int] = field(default_factory=dict)
+    unrecorded: Mapping[int, float] = field(default_factory=dict)
+    gaps: Sequence[tuple[int, int]] = ()
+    clocked: bool = False
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def test_a_recording_is_prepared_by_the_settings_of_training_whatever_they_are(a
     raw.add_channels([eyes], force_update_info=True)
     trained = replace(aligned.trained_on, preprocessing=replace(aligned.trained_on.preprocessing, **settings))
     recording = from_mne(raw, beside=("eog",))
-    expected, _, _ = preprocess(recording, trained.preprocessing, "expected")
+    expected, *_ = preprocess(recording, trained.preprocessing, "expected")
     store = trained.prepare(recording, fixed=True)
     assert np.allclose(store.eeg(store.recordings[0]), expected, atol=1e-3)  # microvolts
     assert len(Aligned(aligned.aligner, trained).embed_raw(raw)) == 62

@@ -114,6 +114,8 @@ def _table(dropped: list[Dropped]) -> Table:
         where = Counter(part.recording for part in parts)
         if what == "time":
             amount = f"{sum(part.seconds for part in parts) / 60:.1f} min of segments"
+        elif what == "filled":
+            amount = f"{sum(part.seconds for part in parts):.3g} s"
         elif what in ("channel", "segment"):
             amount = f"{len(parts)} {what}s"
         elif what == "sound":

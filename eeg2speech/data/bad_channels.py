@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.montage import MIN_VISIBLE, spherical_spline
+from eeg2speech.data.stretches import Stretch
 
 SPREAD_FLOOR = 0.1
 """Least spread of log standard deviations: among near-equal channels 10 % louder is no outlier."""
@@ -35,14 +37,12 @@ def fill_gaps(eeg: NDArray[np.float64], starts: NDArray[np.integer]) -> NDArray[
     return np.asarray(missing.mean(axis=1))
 
 
-def flat_channels(
-    eeg: NDArray[np.float64], starts: NDArray[np.integer], rate: float, limit: float
-) -> NDArray[np.bool_]:
-    """Channels that stand still for more than half of the time.
+def flat_channels(eeg: NDArray[np.float64], pieces: Sequence[Stretch], rate: float, limit: float) -> NDArray[np.bool_]:
+    """Channels that stand still for more than half of the time; all of them where nothing was recorded.
 
     Args:
         eeg: Signal in microvolts, (channels, samples).
-        starts: First sample of each contiguous piece, then the number of samples, (pieces + 1,).
+        pieces: Contiguous stretches that were recorded.
         rate: Samples per second.
         limit: Least peak-to-peak amplitude of a living channel within one second, in microvolts.
 
@@ -50,10 +50,14 @@ def flat_channels(
         True where a channel is flat, (channels,).
     """
     second = max(round(rate), 1)
-    windows = np.concatenate([np.arange(first, last, second) for first, last in pairwise(starts)])
-    peaks = np.maximum.reduceat(eeg, windows, axis=1) - np.minimum.reduceat(eeg, windows, axis=1)
-    lengths = np.diff(np.append(windows, eeg.shape[1]))
-    return np.asarray((peaks < limit) @ lengths > 0.5 * eeg.shape[1])
+    still = np.zeros(len(eeg))
+    for first, stop in pieces:
+        windows = np.arange(first, stop, second)
+        part, at = eeg[:, first:stop], windows - first
+        peaks = np.maximum.reduceat(part, at, axis=1) - np.minimum.reduceat(part, at, axis=1)
+        still += (peaks < limit) @ np.diff(np.append(windows, stop))
+    total = sum(stop - first for first, stop in pieces)
+    return np.asarray(still > 0.5 * total) | (total == 0)
 
 
 def deviating_channels(eeg: NDArray[np.floating], bad: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:

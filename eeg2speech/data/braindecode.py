@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 from mne.io.constants import FIFF
 from numpy.typing import NDArray
 
+from eeg2speech.data.clock import Clock
 from eeg2speech.data.prepare import Summary, prepare_sources
 from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.raw import UNKNOWN, BaseEpochs, BaseRaw, from_mne
@@ -126,9 +126,5 @@ class _Reading:
 
     def __call__(self) -> RawRecording:
         recording = from_mne(self.raw, self.kinds)
-        edges: Sequence[int] = [0, *recording.breaks, recording.eeg.shape[1]]
-        rate = recording.rate
-        recording.segments = [
-            Segment(self.name, first / rate, (last - first) / rate, "", 0.0, "rest") for first, last in pairwise(edges)
-        ]
+        recording.segments = [Segment(self.name, 0.0, Clock.of(recording).seconds, "", 0.0, "rest")]
         return recording

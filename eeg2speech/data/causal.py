@@ -39,8 +39,8 @@ def filter_causally(
     Pieces shorter than two periods of the lower edge get a high-pass of first order, which forgets an unlucky first
     sample and follows drifts without ringing.
 
-    Where ``rate`` is no multiple of ``new_rate``, samples are interpolated from the four latest ones, and come one
-    raw sample later for it.
+    Where ``rate`` is no multiple of ``new_rate``, samples are interpolated from the four latest ones, and come about
+    one raw sample later for it.
 
     Args:
         eeg: Pieces, (..., samples).
@@ -86,9 +86,10 @@ def group_delay(
     phase = np.zeros((2, np.size(hertz)))
     for sections in _filters(math.inf, rate, new_rate, band, notch):
         phase += np.angle(sosfreqz(sections, around, fs=rate)[1]).reshape(phase.shape)
+    if not (rate / new_rate).is_integer():
+        phase += np.angle(_interpolation(around / rate)).reshape(phase.shape)
     turned = (phase[1] - phase[0] + np.pi) % (2 * np.pi) - np.pi
-    interpolated = 0.0 if (rate / new_rate).is_integer() else 1 / rate
-    return np.asarray(-turned / (4 * np.pi * step) + interpolated).reshape(np.shape(hertz))
+    return np.asarray(-turned / (4 * np.pi * step)).reshape(np.shape(hertz))
 
 
 def _filters(
@@ -119,10 +120,23 @@ def _decimate(eeg: NDArray[np.float64], step: float, length: int) -> NDArray[np.
     times = np.arange(length) * step
     newest = np.floor(times + 1e-9).astype(np.intp)  # a time that is whole but for rounding has reached its sample
     newest = np.minimum(newest, eeg.shape[-1] - 1)
-    place = times - newest + 2.0  # among the four latest samples, of which the first is number 0; from 2 to below 3
     found = np.zeros((*eeg.shape[:-1], length))
-    for node in range(4):
-        weight = np.prod([(place - other) / (node - other) for other in range(4) if other != node], axis=0)
+    for node, weight in enumerate(_weights(times - newest)):
         # before its first sample a piece stands still
         found += weight * eeg[..., np.maximum(newest - 3 + node, 0)]
     return found
+
+
+def _weights(later: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Weights of the four latest samples, the oldest first, for times ``later`` samples after the last, in [0, 1)."""
+    place = later + 2.0  # one sample back, where the oldest is number 0
+    nodes = range(4)
+    return [np.prod([(place - other) / (node - other) for other in nodes if other != node], axis=0) for node in nodes]
+
+
+def _interpolation(frequency: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Mean response of the interpolation over all times between two samples, at frequencies in cycles per sample."""
+    later = np.linspace(0, 1, 64, endpoint=False)
+    ages = np.stack([later + 3 - node for node in range(4)])
+    turned = np.exp(-2j * np.pi * frequency[:, None, None] * ages)
+    return np.asarray((np.stack(_weights(later)) * turned).sum(axis=1).mean(axis=1))

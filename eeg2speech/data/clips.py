@@ -70,18 +70,20 @@ def cut_clips(
     clips, short = [], 0
     names: Counter[str] = Counter()
     for clip in stretches:
-        starts = tuple(clip.first + start for start in cover(clip.stop - clip.first, samples, overlap))
+        pieces = store.pieces(store.recordings[clip.recording])
+        inside = [(max(first, clip.first), min(stop, clip.stop)) for first, stop in pieces]
+        starts = tuple(first + start for first, stop in inside for start in cover(stop - first, samples, overlap))
         short += not starts
-        pieces = [replace(clip, starts=starts)] if starts else []
+        cut = [replace(clip, starts=starts)] if starts else []
         if what == "windows":
-            cuts = range(clip.first, clip.stop - samples + 1, samples)
-            pieces = [replace(clip, first=cut, stop=cut + samples, starts=(cut,)) for cut in cuts]
-        for piece in pieces:
-            name = clip_name(store, piece, whole=what == "recordings")
+            ats = range(clip.first, clip.stop - samples + 1, samples)
+            cut = [replace(clip, first=at, stop=at + samples, starts=(at,)) for at in ats]
+        for one in cut:
+            name = clip_name(store, one, whole=what == "recordings")
             names[name] += 1
             if names[name] > 1:  # segments that start together on one sound
                 name += f"_{names[name]}"
-            clips.append(replace(piece, file=f"{name}.wav"))
+            clips.append(replace(one, file=f"{name}.wav"))
     return clips, short
 
 

@@ -258,8 +258,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 fit_on[segment.recording].append(segment)
         else:
             for recording in self.store.recordings:
-                whole = Segment(recording.recording, 0, recording.samples / RATE, "", 0, "rest")
-                fit_on[recording.recording].append(whole)
+                for first, stop in self.store.pieces(recording):
+                    piece = Segment(recording.recording, first / RATE, (stop - first) / RATE, "", 0, "rest")
+                    fit_on[recording.recording].append(piece)
         return fit_scalings(self.store, fit_on)
 
     def _dataset(self, part: Part, segments: list[Segment]) -> WindowDataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -16,11 +16,12 @@ from eeg2speech.data.amplitude import PLAUSIBLE
 from eeg2speech.data.coupling import Couplings
 from eeg2speech.data.montage import places_of
 from eeg2speech.data.position_checks import fault_of_positions
-from eeg2speech.data.signal_checks import check_duplicates, check_order, check_units
+from eeg2speech.data.signal_checks import check_dropped, check_duplicates, check_order, check_units
 from eeg2speech.data.sound_checks import TOLERANCE, check_clocks, check_presence, check_resemblance
 from eeg2speech.data.spectrum import Shape, describe, power_spectrum, window_length
 from eeg2speech.data.store import Store
 from eeg2speech.data.store_files import Problem, check_audio, stray_files
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.errors import DataError
 from eeg2speech.types import Condition, Recording, Segment
 
@@ -165,7 +166,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         except DataError as error:
             problems.append(Problem("error", str(error)))
         else:
-            levels, outside, found = _amplitude(recording, eeg)
+            levels, outside, found = _amplitude(recording, eeg, store.pieces(recording))
             amplitudes[recording.subject].append(_median(levels.values()))
             kinds = [channel.type for channel in store.channels(recording.recording)]
             for kind in PLAUSIBLE.keys() & set(kinds):
@@ -173,7 +174,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
                 by_kind[recording.subject, kind].append(_median(own_levels))
             beyond += outside
             problems += found
-            power = power_spectrum(eeg, store.rate, length, own)
+            power = power_spectrum(eeg, store.rate, length, own, store.pieces(recording))
             if power is not None:
                 spectra[recording.subject].append(power)
         step()
@@ -202,7 +203,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
     problems += check_presence(store, segments, lengths)
     seconds = {stimulus: samples / RATE for stimulus, samples in lengths.items()}
     warnings = check_clocks(segments, seconds) + check_resemblance(store, seconds)
-    warnings += check_units(typical, low_edge) + check_order(store) + stray_files(store)
+    warnings += check_dropped(store) + check_units(typical, low_edge) + check_order(store) + stray_files(store)
     problems += [Problem("error", text) for text in check_duplicates(store)]
     problems += [Problem("warning", text) for text in warnings]
     return Report(facts, sorted(problems, key=lambda problem: problem.severity))
@@ -258,10 +259,13 @@ def _check_channels(recording: Recording, store: Store, facts: Facts) -> list[Pr
     return problems
 
 
-def _amplitude(recording: Recording, eeg: NDArray[np.float32]) -> tuple[dict[int, float], int, list[Problem]]:
+def _amplitude(
+    recording: Recording, eeg: NDArray[np.float32], pieces: Sequence[Stretch]
+) -> tuple[dict[int, float], int, list[Problem]]:
     """Median absolute amplitudes by row, samples beyond 20 robust standard deviations, and problems."""
     problems, levels, beyond = [], {}, 0
-    for number, row in enumerate(eeg):
+    for number, whole in enumerate(eeg):
+        row = np.concatenate([whole[first:stop] for first, stop in pieces])
         finite = row[np.isfinite(row)]
         if finite.size < row.size:
             text = f"{recording.recording}: row {number} holds {row.size - finite.size} NaN or infinite samples"

@@ -9,6 +9,7 @@ from scipy.signal import resample_poly
 
 from eeg2speech.audio import Waveform
 from eeg2speech.data.features import FRAME_RATE, HOP, mel_power
+from eeg2speech.data.resampling import simple_ratio
 from eeg2speech.data.store import Store
 from eeg2speech.errors import DataError
 
@@ -53,6 +54,6 @@ def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None
     whole = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if store.rate == FRAME_RATE or whole.size == 0:
         return whole
-    ratio = (round(store.rate * 1000), FRAME_RATE * 1000)
-    resampled: NDArray[np.float32] = resample_poly(whole, *ratio, padtype="line").astype(np.float32)
-    return resampled
+    ratio = simple_ratio(FRAME_RATE, store.rate, len(whole))
+    resampled = resample_poly(whole, ratio.numerator, ratio.denominator, padtype="line")
+    return np.asarray(resampled, np.float32)

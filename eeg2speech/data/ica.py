@@ -6,7 +6,6 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Literal
 
 import mne
@@ -14,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.bad_channels import fill_gaps
+from eeg2speech.data.dropouts import between_dropouts
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.ica_labels import CLASSES, eye_correlations, foremost, iclabel
-from eeg2speech.data.pieces import filter_pieces
+from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import RawRecording
 
@@ -254,7 +255,7 @@ def _signal(
     blocks = [
         (recording, first, min(first + round(BLOCK * recording.rate), end))
         for recording in recordings
-        for start, end in pairwise([0, *recording.breaks, recording.eeg.shape[1]])
+        for start, end in _pieces(recording)
         for first in range(start, end, round(BLOCK * recording.rate))
     ]
     total = sum((end - first) / recording.rate for recording, first, end in blocks)
@@ -266,10 +267,16 @@ def _signal(
         wanted = [*(("eeg", name) for name in channels), *(("eog", name) for name in eyes)]
         every = np.asarray(recording.eeg[:, first:end], np.float64)
         part = every[[rows[kind, key_of(kind)(name)] for kind, name in wanted]]
-        fill_gaps(part, np.array([0, part.shape[1]]))
-        parts.append(filter_pieces(part, recording.rate, rate, (FIT_LOW, None), notch))
+        for start, stop in between_dropouts(part, recording.rate):
+            fill_gaps(part, np.array([start, stop]))
+            parts.append(filter_pieces(part[:, start:stop], recording.rate, rate, (FIT_LOW, None), notch))
     joined = np.concatenate(parts, axis=1)
     return joined[: len(channels)], joined[len(channels) :]
+
+
+def _pieces(recording: RawRecording) -> list[Stretch]:
+    pieces = Pieces.of(recording.eeg.shape[1], recording.breaks, recording.rate, recording.rate)
+    return [piece for piece, _ in pieces.outside(recording.gaps)]
 
 
 def _as_raw(eeg: NDArray[np.float64], recording: RawRecording, channels: list[str], rate: float) -> mne.io.RawArray:

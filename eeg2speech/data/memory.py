@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.store import Description, Store, StoredChannel
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.types import Channel, Recording, Segment
 
 
@@ -20,6 +21,7 @@ class MemoryStore(Store):
         rate: Samples per second.
         channels: One per row of ``eeg``.
         segments: Of the recording; their sounds cannot be read.
+        pieces: Samples that were recorded without an interruption.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class MemoryStore(Store):
         rate: float,
         channels: Sequence[Channel],
         segments: Sequence[Segment],
+        pieces: Sequence[Stretch],
     ) -> None:
         self.root = Path(name)
         self.description = Description(name, "", "", "", simulated=False, rate=rate)
@@ -36,4 +39,5 @@ class MemoryStore(Store):
         self.recordings = [Recording(name, "", "", "", C, T, name)]
         self.segments = list(segments)
         self._maps = {name: eeg}
+        self._pieces = {name: list(pieces)}
         self._channels = {name: [StoredChannel(**asdict(channel), recording=name) for channel in channels]}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from mne.filter import filter_data, notch_filter, resample
+from mne.filter import filter_data, notch_filter
 from numpy.typing import NDArray
 from scipy.signal import detrend
 
+from eeg2speech.data.resampling import resampled
+from eeg2speech.data.stretches import Stretch, apart
 from eeg2speech.errors import DataError
 from eeg2speech.types import Segment
 
@@ -66,6 +69,26 @@ class Pieces:
             same = np.flatnonzero(lengths == length)
             old = starts[same, None] + np.arange(length)
             yield old, new_starts[same, None] + np.arange(new_lengths[same[0]])
+
+    def outside(self, gaps: Sequence[Stretch]) -> list[tuple[Stretch, Stretch]]:
+        """Pieces outside of gaps that are not empty: raw samples, and resampled ones."""
+        every = zip(pairwise(self.starts), pairwise(self.new_starts), strict=True)
+        held = apart(self.starts[:-1], gaps)
+        return [both for both, is_held in zip(every, held, strict=True) if is_held and both[1][0] < both[1][1]]
+
+    def within(self, stretch: Stretch) -> list[tuple[Stretch, Stretch]]:
+        """What of each piece lies in a stretch of raw samples: raw samples, and resampled ones."""
+        found = []
+        for piece in range(bisect_right(self.starts, stretch[0]) - 1, len(self.starts) - 1):
+            (start, stop), (new_start, new_stop) = (of[piece : piece + 2] for of in (self.starts, self.new_starts))
+            if start >= stretch[1]:
+                break
+            first, last = max(stretch[0], start), min(stretch[1], stop)
+            # one that is resampled from a time at its border or behind it
+            new = (new_start + math.ceil((at - start) * self.new_rate / self.rate - 1e-9) for at in (first, last))
+            new_first, new_last = (min(at, new_stop) for at in new)
+            found.append(((first, last), (new_first, new_last)))
+        return found
 
     def moved(self, segment: Segment) -> Segment:
         """A segment of the raw recording, in seconds of the resampled one.
@@ -135,9 +158,7 @@ def filter_pieces(
             iir_params={"order": 2, "ftype": "butter", "output": "sos"},
             verbose="ERROR",
         )
-    if length != samples:
-        eeg = resample(eeg, up=new_rate, down=rate, verbose="ERROR")
-    return np.asarray(eeg, np.float64)
+    return np.asarray(resampled(eeg, rate, new_rate), np.float64)
 
 
 def is_notched(notch: float, rate: float, high: float | None) -> bool:

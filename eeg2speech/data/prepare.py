@@ -17,6 +17,7 @@ from eeg2speech.data.changes import plan, waiting
 from eeg2speech.data.inputs import check_inputs, named, record, stamp
 from eeg2speech.data.notices import Notice, collected_notices, one_line_per_kind
 from eeg2speech.data.prepare_sounds import add_sounds, sound_files
+from eeg2speech.data.prepared import FILLED_IN, Prepared
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.data.progress import Countdown
 from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
@@ -25,7 +26,7 @@ from eeg2speech.data.store_content import Content
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError, DataError, DiskError, Eeg2SpeechError
 from eeg2speech.files import printable
-from eeg2speech.types import Channel, RawRecording, Recording, Segment, Source
+from eeg2speech.types import RawRecording, Recording, Source
 
 DEFAULT = Preprocessing()
 
@@ -266,8 +267,8 @@ def _add(
             f"{source.subject}; widen it"
         )
     training = [s.load() for s in fit_on or ()]
-    eeg, channels, segments = preprocess(raw, preprocessing, name, writer.scratch(name), training)
-    heard = {segment.stimulus for segment in segments} - {""}
+    made = preprocess(raw, preprocessing, name, writer.scratch(name), training)
+    heard = {segment.stimulus for segment in made.segments} - {""}
     sounds_of_rules = named(sound_files(raw, heard), root)
     inputs += record(name, {file: path for file, path in sounds_of_rules.items() if file not in files})
     files |= sounds_of_rules
@@ -275,38 +276,28 @@ def _add(
     for read in inputs:
         if stamp(files[read.file]) != (read.size, read.modified):
             raise DataError(f"{files[read.file]}: has changed while it was read; run the same command again")
-    C, T = eeg.shape
+    C, T = made.eeg.shape
     row = Recording(name, source.subject, source.session, source.run, C, T, f"eeg/{name}.npy")
-    writer.write_signal(row, eeg)
-    dropped = _dropped(raw, preprocessing, channels, segments, heard - sounds.keys(), name)
-    writer.add_row(row, channels, segments, inputs, dropped, sounds)
+    writer.write_signal(row, made.eeg)
+    dropped = _dropped(raw, made, heard - sounds.keys(), name)
+    writer.add_row(row, made.channels, made.segments, inputs, dropped, sounds, made.pieces)
     return raw
 
 
-def _dropped(
-    raw: RawRecording,
-    preprocessing: Preprocessing,
-    channels: list[Channel],
-    segments: list[Segment],
-    silent: set[str],
-    name: str,
-) -> list[Dropped]:
+def _dropped(raw: RawRecording, made: Prepared, silent: set[str], name: str) -> list[Dropped]:
     """What of a recording is not in the store.
 
     Args:
         raw: As it was read.
-        preprocessing: What was done to it.
-        channels: As they are in the store.
-        segments: As they are in the store.
+        made: What is in the store.
         silent: Stimuli whose sound is missing.
         name: Of the recording.
     """
-    rows = [Dropped(name, "channel", c.name, reason=c.status_description) for c in channels if c.status == "bad"]
+    rows = [Dropped(name, "channel", c.name, reason=c.status_description) for c in made.channels if c.status == "bad"]
     rows += [Dropped(name, lost.what, lost.name, lost.seconds, lost.reason) for lost in raw.lost]
-    cut = sum(s.duration for s in raw.segments) - sum(s.duration for s in segments)
-    if preprocessing.reject is not None and cut > 1 / preprocessing.rate:
-        rows.append(Dropped(name, "time", "", cut, "amplitude"))
+    for reason, seconds in made.lost.items():
+        rows.append(Dropped(name, "filled" if reason == FILLED_IN else "time", "", seconds, reason))
     said = any(lost.what == "sound" and not lost.name for lost in raw.lost)
-    if not said and not any(segment.stimulus for segment in segments):
+    if not said and not any(segment.stimulus for segment in made.segments):
         rows.append(Dropped(name, "sound", reason="no sound belongs to the recording"))
     return rows + [Dropped(name, "sound", stimulus, reason="the sound is missing") for stimulus in sorted(silent)]

@@ -14,21 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.amplitude import check_not_flat, warn_of_amplitude
-from eeg2speech.data.bad_channels import deviating_channels, fill_gaps, flat_channels, replace_bad
-from eeg2speech.data.causal import filter_causally
+from eeg2speech.data.bad_channels import deviating_channels, replace_bad
+from eeg2speech.data.clock import Clock
+from eeg2speech.data.dropouts import is_long
 from eeg2speech.data.electrode_names import find_channels
+from eeg2speech.data.filtering import filtered
 from eeg2speech.data.ica import Ica, apply_ica, fit_ica
-from eeg2speech.data.pieces import Pieces, filter_pieces
+from eeg2speech.data.pieces import Pieces
 from eeg2speech.data.position_checks import check_positions
+from eeg2speech.data.prepared import AMPLITUDE, DROPOUT, FILLED_IN, Prepared
 from eeg2speech.data.rejection import bad_stretches, without
 from eeg2speech.data.spool import spooled, whole_factor
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import DECODABLE, Channel, RawRecording, Segment
 
 MAX_MISSING = 0.01
 """Fraction of a channel's samples that may be NaN or infinite (interpolated in time); more makes it bad."""
-BLOCK = 2**24
-"""Samples filtered at once, over all channels: bounds the memory that a long recording needs."""
 GAIN = {"eeg": 1e6, "seeg": 1e6, "ecog": 1e6, "mag": 1e15, "grad": 1e13}
 """From volts to microvolts, from teslas to femtoteslas, from teslas per metre to femtoteslas per centimetre."""
 ELECTRIC = ("eeg", "seeg", "ecog")
@@ -119,7 +121,7 @@ def preprocess(
     source_name: str,
     scratch: Path | None = None,
     fit_on: Sequence[RawRecording] = (),
-) -> tuple[NDArray[np.float32], list[Channel], list[Segment]]:
+) -> Prepared:
     """Prepare one recording, in memory that does not grow with its rate and little with its length.
 
     Args:
@@ -128,10 +130,6 @@ def preprocess(
         source_name: The recording, for error messages.
         scratch: File that a long recording may be held in meanwhile; None to hold it in memory.
         fit_on: Recordings of the same subject that independent components are fitted on; the recording itself if empty.
-
-    Returns:
-        Signal in microvolts (femtoteslas, femtoteslas per centimetre), (channels, samples); its channels, ``bad`` where
-        interpolated or zero; its segments, in seconds of the new signal.
 
     Raises:
         ConfigError: The settings contradict each other or the recording.
@@ -144,52 +142,49 @@ def preprocess(
     factor = 1 if settings.causal else whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
     try:
         spooling = Pieces.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
-        segments = [spooling.moved(segment) for segment in raw.segments]
-        samples, breaks = spooling.new_starts[-1], sorted({0, *spooling.new_starts} - {0, spooling.new_starts[-1]})
-        pieces = Pieces.of(samples, breaks, spooling.new_rate, settings.rate)
-        segments = [pieces.moved(segment) for segment in segments]
+        segments, lost = Clock.of(raw).recorded(raw.segments, settings.shortest)
+        segments = [spooling.moved(segment) for segment in segments]
     except DataError as error:
         raise DataError(f"{source_name}: {error}") from error
-    if pieces.new_starts[-1] == 0:
-        raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
 
     gain = np.array([GAIN[channel.type] for channel in channels])
-    with spooled(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch) as (signal, missing):
-        eeg, flat = _filtered(signal, pieces, settings)
+    with spooled(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch, raw.gaps) as spool:
+        dropouts = [both for gone in spool.dropouts for both in spooling.within(gone)]
+        cut = [thinned for gone, thinned in dropouts if is_long(gone, raw.rate)]
+        short = [(gone, thinned) for gone, thinned in dropouts if not is_long(gone, raw.rate)]
+        gaps = [thinned for gap in raw.gaps for _, thinned in spooling.within(gap)] + cut
+        breaks = {*spooling.new_starts, *(edge for gap in gaps for edge in gap)} - {0, spooling.new_starts[-1]}
+        pieces = Pieces.of(spooling.new_starts[-1], sorted(breaks), spooling.new_rate, settings.rate)
+        if pieces.new_starts[-1] == 0:
+            raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
+        unfilled = [thinned for _, thinned in short if factor == 1]  # else filled before thinning out
+        eeg, flat = filtered(spool.signal, pieces, gaps, unfilled, settings)
+    missing = spool.missing / raw.eeg.shape[1]
     if missing.any():
-        logger.info("%s: %d missing samples interpolated", source_name, round(missing.sum() * raw.eeg.shape[1]))
+        logger.info("%s: %d missing samples interpolated", source_name, round(spool.missing.sum()))
+    lost[FILLED_IN] = sum(stop - first for (first, stop), _ in short) / raw.rate
+    segments, lost[DROPOUT] = _without(segments, sorted(cut), pieces.rate, settings)
+    segments = [pieces.moved(segment) for segment in segments]
+
     channels = _judged(eeg, channels, missing, flat, settings, source_name)
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings, source_name)
     warn_of_amplitude(eeg, channels, settings.band[0], source_name)
+    held = [new for _, new in pieces.outside(gaps)]
     if settings.reject is not None:
-        stretches = bad_stretches(eeg, pieces.new_starts, settings.rate, settings.reject, settings.reject_share)
-        segments = without(segments, stretches, settings.rate, settings.shortest)
-    return eeg, channels, segments
+        stretches = bad_stretches(eeg, held, settings.rate, settings.reject, settings.reject_share)
+        segments, lost[AMPLITUDE] = _without(segments, stretches, settings.rate, settings)
+    lost = {reason: seconds for reason, seconds in lost.items() if seconds > 1e-6}
+    return Prepared(eeg, channels, segments, held, lost)
 
 
-def _filtered(
-    signal: NDArray[np.floating], pieces: Pieces, settings: Preprocessing
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The filtered and resampled signal, (channels, samples), and which channels are flat, (channels,)."""
-    apply = filter_causally if settings.causal else filter_pieces
-    low, high = settings.band
-    if high is not None and high >= pieces.rate / 2:  # only where a slow recording is interpolated up
-        high = None
-    eeg = np.empty((len(signal), pieces.new_starts[-1]), np.float32)
-    flat = np.zeros(len(signal), bool)
-    starts = np.asarray(pieces.starts)
-    step = max(BLOCK // max(signal.shape[1], 1), 1)
-    for first in range(0, len(signal), step):
-        block = slice(first, first + step)
-        part = np.array(signal[block], np.float64)
-        fill_gaps(part, starts)
-        if settings.flat is not None:
-            flat[block] = flat_channels(part, starts, pieces.rate, settings.flat)
-        for old, new in pieces.by_length():
-            eeg[block, new] = apply(part[:, old], pieces.rate, settings.rate, (low, high), settings.notch)
-    return eeg, flat
+def _without(
+    segments: list[Segment], stretches: Sequence[Stretch], rate: float, settings: Preprocessing
+) -> tuple[list[Segment], float]:
+    """Segments without some stretches, and how many seconds they lose."""
+    left = without(segments, stretches, rate, settings.shortest)
+    return left, sum(s.duration for s in segments) - sum(s.duration for s in left)
 
 
 def _judged(

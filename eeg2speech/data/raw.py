@@ -11,6 +11,7 @@ from mne.io import BaseRaw
 from mne.io.constants import FIFF
 from numpy.typing import ArrayLike, NDArray
 
+from eeg2speech.data.discontinuities import discontinuities
 from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, RawRecording
@@ -18,7 +19,6 @@ from eeg2speech.types import Channel, RawRecording
 __all__ = ["BaseEpochs", "BaseRaw", "from_array", "from_epochs", "from_mne"]
 
 UNKNOWN = (float("nan"),) * 3
-EDGES = ("EDGE boundary", "BAD_ACQ_SKIP")
 
 
 def from_mne(
@@ -26,8 +26,8 @@ def from_mne(
 ) -> RawRecording:
     """Take the EEG channels out of an ``mne.io.Raw``.
 
-    Channels in ``raw.info["bads"]`` are marked bad, positions are those of its montage, and where recordings were
-    concatenated or switched off (annotations ``EDGE boundary``, ``BAD_ACQ_SKIP``) a new piece starts.
+    Channels in ``raw.info["bads"]`` are marked bad, positions are those of its montage, and where it was interrupted
+    (``discontinuities``) a new piece starts.
 
     Args:
         raw: Recording.
@@ -36,14 +36,17 @@ def from_mne(
         beside: Further types to take where there are any, which are not decoded from, such as ``eog``.
 
     Raises:
-        DataError: It has no such channel.
+        DataError: It has no such channel, or the times of the records of its file contradict each other.
     """
     picks = _picks(raw, kinds, beside)
     channels = [_channel(raw, pick) for pick in picks]
     rate = float(raw.info["sfreq"])
-    edges = [a["onset"] - raw.first_time for a in raw.annotations if a["description"].startswith(EDGES)]
-    breaks = sorted({sample for edge in edges if 0 < (sample := round(edge * rate)) < raw.n_times})
-    return RawRecording(InFile(raw, picks) if lazily else raw.get_data(picks), rate, channels, [], breaks)
+    found = discontinuities(raw)
+    signal = InFile(raw, picks) if lazily else raw.get_data(picks)
+    return RawRecording(
+        signal, rate, channels, [], found.breaks,
+        unrecorded=found.unrecorded, gaps=found.gaps, clocked=found.clocked,
+    )  # fmt: skip
 
 
 def from_epochs(epochs: BaseEpochs, kinds: Sequence[str] = ("eeg",)) -> RawRecording:

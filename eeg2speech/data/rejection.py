@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.stretches import Stretch, merged
 from eeg2speech.errors import DataError
 from eeg2speech.types import Segment
 
@@ -23,17 +23,15 @@ FEWEST = 10 * FOLDS
 
 logger = logging.getLogger(__name__)
 
-Stretch = tuple[int, int]
-
 
 def bad_stretches(
-    eeg: NDArray[np.floating], starts: Sequence[int], rate: float, limit: float | Literal["auto"], share: float
+    eeg: NDArray[np.floating], pieces: Sequence[Stretch], rate: float, limit: float | Literal["auto"], share: float
 ) -> list[Stretch]:
     """Stretches in which too many channels are too loud at once.
 
     Args:
         eeg: Filtered signal in microvolts, (channels, samples).
-        starts: First sample of each contiguous piece, then the number of samples, (pieces + 1,).
+        pieces: Contiguous stretches that were recorded.
         rate: Samples per second.
         limit: Largest peak-to-peak amplitude within a second in microvolts, or ``auto`` to learn one of each channel.
         share: Largest share of channels that may exceed theirs, from 0 to below 1.
@@ -44,16 +42,16 @@ def bad_stretches(
     Raises:
         DataError: There is too little to learn thresholds from.
     """
-    windows = _windows(starts, max(round(WINDOW * rate), 1))
+    windows = _windows(pieces, max(round(WINDOW * rate), 1))
     if not windows:
         return []
     amplitudes = _amplitudes(eeg, windows)
-    limits = learned_limits(eeg, starts, rate) if limit == "auto" else np.full(len(eeg), limit)
+    limits = learned_limits(eeg, pieces, rate) if limit == "auto" else np.full(len(eeg), limit)
     too_many = (amplitudes > limits[:, None]).mean(axis=0) > share
-    return _merged([window for window, is_bad in zip(windows, too_many, strict=True) if is_bad])
+    return merged([window for window, is_bad in zip(windows, too_many, strict=True) if is_bad])
 
 
-def learned_limits(eeg: NDArray[np.floating], starts: Sequence[int], rate: float) -> NDArray[np.float64]:
+def learned_limits(eeg: NDArray[np.floating], pieces: Sequence[Stretch], rate: float) -> NDArray[np.float64]:
     """The amplitude of each channel beyond which a window does the average of the others more harm than good.
 
     For every candidate threshold the windows of four folds that keep below it are averaged and compared with the
@@ -63,7 +61,7 @@ def learned_limits(eeg: NDArray[np.floating], starts: Sequence[int], rate: float
 
     Args:
         eeg: Filtered signal in microvolts, (channels, samples).
-        starts: First sample of each contiguous piece, then the number of samples, (pieces + 1,).
+        pieces: Contiguous stretches that were recorded.
         rate: Samples per second.
 
     Returns:
@@ -75,7 +73,7 @@ def learned_limits(eeg: NDArray[np.floating], starts: Sequence[int], rate: float
     Reference: Jas et al. 2017, Autoreject: automated artifact rejection for MEG and EEG data.
     """
     length = max(round(WINDOW * rate), 1)
-    firsts = np.array([at for first, end in pairwise(starts) for at in range(first, end - length + 1, length)], np.intp)
+    firsts = np.array([at for first, end in pieces for at in range(first, end - length + 1, length)], np.intp)
     if firsts.size < FEWEST:
         raise DataError(
             f"{firsts.size} uninterrupted seconds are too few to learn thresholds from (reject: auto); at least "
@@ -137,10 +135,10 @@ def without(
     return parts
 
 
-def _windows(starts: Sequence[int], length: int) -> list[Stretch]:
+def _windows(pieces: Sequence[Stretch], length: int) -> list[Stretch]:
     """Windows that cover every piece: the last one of a piece ends with it, and short pieces are one window."""
     windows = []
-    for first, end in pairwise(starts):
+    for first, end in pieces:
         windows += [(at, at + length) for at in range(first, end - length + 1, length)]
         if first < end and (end - first) % length:
             windows.append((max(end - length, first), end))
@@ -153,13 +151,3 @@ def _amplitudes(eeg: NDArray[np.floating], windows: Sequence[Stretch]) -> NDArra
     for number, (first, end) in enumerate(windows):
         found[:, number] = np.ptp(eeg[:, first:end], axis=1)
     return found
-
-
-def _merged(windows: Sequence[Stretch]) -> list[Stretch]:
-    """Ascending windows, with those joined that overlap or touch."""
-    joined: list[Stretch] = []
-    for first, end in windows:
-        if joined and first <= joined[-1][1]:
-            first, _ = joined.pop()
-        joined.append((first, end))
-    return joined

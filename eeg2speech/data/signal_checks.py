@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eeg2speech.data.amplitude import unlikely_amplitude
-from eeg2speech.data.store import Store
+from eeg2speech.data.store import Dropped, Store
+from eeg2speech.data.tables import read_table
 from eeg2speech.types import Recording
 
 _SAMPLE = 1 << 16  # bytes that tell nearly all recordings apart
@@ -34,6 +35,20 @@ def check_duplicates(store: Store) -> list[str]:
         f"{', '.join(names)} hold the same EEG: a recording was copied; remove one of its inputs and prepare again"
         for names in same.values()
         if len(names) > 1
+    ]
+
+
+def check_dropped(store: Store) -> list[str]:
+    """Time that is not in the store as it was measured, one line for each reason."""
+    file = store.root / "dropped.tsv"
+    lost: dict[tuple[str, str], list[Dropped]] = defaultdict(list)
+    for part in read_table(file, Dropped) if file.is_file() else []:
+        if part.what in ("time", "filled"):
+            lost[part.what, part.reason].append(part)
+    return [
+        f"{sum(part.seconds for part in parts):.3g} s of {len({part.recording for part in parts})} recordings are "
+        f"{'cut out of segments' if what == 'time' else 'filled in'} ({reason}); see dropped.tsv"
+        for (what, reason), parts in sorted(lost.items())
     ]
 
 

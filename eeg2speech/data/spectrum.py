@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.signal import welch
 from scipy.stats import theilslopes
 
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.types import Segment
 
 ALPHA = (7.0, 13.0)
@@ -49,7 +51,7 @@ def window_length(segments: list[Segment], rate: float) -> int:
 
 
 def power_spectrum(
-    eeg: NDArray[np.float32], rate: float, length: int, segments: list[Segment]
+    eeg: NDArray[np.float32], rate: float, length: int, segments: list[Segment], pieces: Sequence[Stretch] = ()
 ) -> NDArray[np.float64] | None:
     """Median over channels of each channel's mean power density.
 
@@ -58,6 +60,7 @@ def power_spectrum(
         rate: Samples per second.
         length: Samples of one periodogram.
         segments: Where the signal is cut if they are no longer than a periodogram.
+        pieces: Samples without an interruption; none if it has none.
 
     Returns:
         Square microvolts per hertz, (length // 2 + 1,), or None if the recording is shorter than one periodogram.
@@ -65,7 +68,8 @@ def power_spectrum(
     samples = eeg.shape[1]
     starts = np.array([round(s.onset * rate) for s in segments if s.duration * rate >= length - 1], np.int64)
     if not segments or length >= LONGEST * rate - 1:
-        starts = np.arange(0, samples - length + 1, length)
+        whole = pieces or [(0, samples)]
+        starts = np.concatenate([np.arange(first, stop - length + 1, length) for first, stop in whole])
     starts = starts[(starts >= 0) & (starts + length <= samples)]
     if starts.size == 0:
         return None

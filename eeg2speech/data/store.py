@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio import RATE, Waveform, read_audio
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
 from eeg2speech.files import printable, write_json
@@ -42,7 +45,8 @@ class Dropped:
     Attributes:
         recording: Recording it belongs to.
         what: ``recording``; ``sound`` that is missing, or none that belongs to the recording; ``segment`` that could
-            not be made; ``channel`` that was interpolated or silenced; or ``time`` cut out of segments.
+            not be made; ``channel`` that was interpolated or silenced; ``time`` cut out of segments; or ``filled``,
+            time in which all channels were missing and a line stands for them.
         name: Of the channel, the stimulus or the segment, else empty.
         seconds: How much time; NaN where that is not what counts.
         reason: In words.
@@ -53,6 +57,23 @@ class Dropped:
     name: str = ""
     seconds: float = float("nan")
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One row of ``pieces.tsv``: a stretch of a recording without an interruption.
+
+    Recordings that are a single piece are not in the table.
+
+    Attributes:
+        recording: Recording it belongs to.
+        first: First sample, at the store's rate.
+        stop: The sample after the last.
+    """
+
+    recording: str
+    first: int
+    stop: int
 
 
 @dataclass
@@ -130,6 +151,10 @@ class Store:
         rows = read_table(self.root / "segments.tsv", Segment)
         self.segments = [segment for segment in rows if segment.recording in known]
         self._maps: dict[str, NDArray[np.float32]] = {}
+        self._pieces: dict[str, list[Stretch]] = {}
+        if (self.root / "pieces.tsv").is_file():
+            for piece in read_table(self.root / "pieces.tsv", Piece):
+                self._pieces.setdefault(piece.recording, []).append((piece.first, piece.stop))
         self._channels: dict[str, list[StoredChannel]] = {name: [] for name in known}
         for channel in read_table(self.root / "channels.tsv", StoredChannel):
             if channel.recording in known:
@@ -166,6 +191,15 @@ class Store:
     def channels(self, recording: str) -> list[StoredChannel]:
         """Channels of a recording in the order of its rows."""
         return self._channels[recording]
+
+    def pieces(self, recording: Recording) -> list[Stretch]:
+        """Stretches of a recording's samples without an interruption: what filters or windows must not cross."""
+        return self._pieces.get(recording.recording) or [(0, recording.samples)]
+
+    def piece_at(self, recording: Recording, sample: int) -> Stretch:
+        """The piece of a recording that a sample lies in, or the one before or after it."""
+        pieces = self.pieces(recording)
+        return pieces[max(bisect_right(pieces, sample, key=itemgetter(0)) - 1, 0)]
 
     def eeg(self, recording: Recording) -> NDArray[np.float32]:
         """Signal of a recording in microvolts, (channels, samples), mapped into memory.

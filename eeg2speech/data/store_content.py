@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eeg2speech.data.inputs import Input
-from eeg2speech.data.store import Dropped, StoredChannel
+from eeg2speech.data.store import Dropped, Piece, StoredChannel
 from eeg2speech.data.store_notes import Note, inputs_in
 from eeg2speech.data.tables import read_table, write_table
 from eeg2speech.types import Recording, Segment
@@ -26,6 +26,7 @@ class Content:
         segments: Of all recordings.
         dropped: What of the raw data is not in the store.
         inputs: Files that the recordings were read from.
+        pieces: Of recordings that were interrupted.
     """
 
     recordings: dict[str, Recording] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Content:
     segments: list[Segment] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
 
     @classmethod
     def read(cls, root: Path) -> Content:
@@ -48,6 +50,7 @@ class Content:
             # what is said of a recording that failed holds until it is in the store
             [row for row in dropped if (row.what == "recording") != (row.recording in recordings)],
             read_inputs(root),
+            read_table(root / "pieces.tsv", Piece) if (root / "pieces.tsv").is_file() else [],
         )
 
     @property
@@ -63,6 +66,7 @@ class Content:
         self.segments = [row for row in self.segments if row.recording not in names]
         self.dropped = [row for row in self.dropped if row.recording not in names]
         self.inputs = [row for row in self.inputs if row.recording not in names]
+        self.pieces = [row for row in self.pieces if row.recording not in names]
 
     def add(self, note: Note, names: Mapping[Heard, str]) -> None:
         """Add a recording.
@@ -79,6 +83,7 @@ class Content:
             self.segments.append(replace(segment, stimulus=names.get(heard, segment.stimulus)))
         self.dropped += [Dropped(**part) for part in note["dropped"]]
         self.inputs += inputs_in(note)
+        self.pieces += [Piece(row.recording, *piece) for piece in note.get("pieces", [])]
 
     def set_inputs(self, rows: Collection[Input]) -> None:
         """Replace what is recorded about the files of a recording."""
@@ -89,6 +94,7 @@ class Content:
         """Order rows by recording, as if all had been prepared at once."""
         self.channels.sort(key=_position)
         self.segments.sort(key=_position)
+        self.pieces.sort(key=_position)
 
     def write(self, root: Path) -> None:
         """Write the tables, that of the recordings last."""
@@ -98,10 +104,14 @@ class Content:
         write_table(root / "segments.tsv", Segment, self.segments)
         write_table(root / "dropped.tsv", Dropped, self.dropped)
         write_table(root / "inputs.tsv", Input, self.inputs)
+        if self.pieces:
+            write_table(root / "pieces.tsv", Piece, self.pieces)
+        else:
+            (root / "pieces.tsv").unlink(missing_ok=True)
         write_table(root / "recordings.tsv", Recording, (self.recordings[name] for name in sorted(self.recordings)))
 
 
-def _position(row: StoredChannel | Segment | Dropped | Input) -> str:
+def _position(row: StoredChannel | Segment | Dropped | Input | Piece) -> str:
     return f"{row.recording}.json"  # the order of the notes
 
 

@@ -18,7 +18,9 @@ COMMENT = 500
 """Characters of what `prepare` found odd about a sound that are shown."""
 SILENT = 1e-4
 """Largest absolute sample, of 1, below which a sound counts as silent."""
-TABLES = ("dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv", "inputs.tsv")
+TABLES = (
+    "dataset.json", "recordings.tsv", "segments.tsv", "channels.tsv", "dropped.tsv", "inputs.tsv", "pieces.tsv",
+)  # fmt: skip
 
 
 class Problem(NamedTuple):

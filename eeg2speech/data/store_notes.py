@@ -15,7 +15,7 @@ from eeg2speech.data.inputs import UNKNOWN, Input
 from eeg2speech.files import printable, write_json
 
 Note = Mapping[str, Any]
-"""A finished recording: ``recording``, ``channels``, ``segments``, ``inputs``, ``dropped``, ``sounds``."""
+"""A finished recording: ``recording``, ``channels``, ``segments``, ``inputs``, ``dropped``, ``sounds``, ``pieces``."""
 
 
 class StoreNotes:

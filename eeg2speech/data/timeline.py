@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.signal import butter, resample_poly, sosfiltfilt
+from scipy.signal import butter, sosfiltfilt
 
+from eeg2speech.data.resampling import resampled
 from eeg2speech.data.scaling import FLAT
 from eeg2speech.data.store import Store
 from eeg2speech.types import Recording, Segment
@@ -193,19 +193,20 @@ def _common(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def _cut(
     store: Store, recording: Recording, picks: Sequence[int], piece: Piece, envelopes: Envelopes
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """EEG with its tail, (C, m + tail) or shorter at the recording's end, and envelope, (m,)."""
+    """EEG with its tail, (C, m + tail) or shorter at the end of a piece of the recording, and envelope, (m,)."""
     loud = envelopes(piece.stimulus)
     if loud is None:
         return None
     first, start = round(piece.onset * store.rate), round(piece.offset * store.rate)
-    length = min(round(piece.duration * store.rate), len(loud) - start, recording.samples - first)
-    if first < 0 or start < 0 or length < store.rate / 5:
+    begin, end = store.piece_at(recording, first)
+    length = min(round(piece.duration * store.rate), len(loud) - start, end - first)
+    if first < begin or start < 0 or length < store.rate / 5:
         return None
     m = int(length / store.rate * RATE)
     eeg = store.eeg(recording)
     heard = _filtered(loud[None], start, length, store.rate, m)[0]
     after = length + round(TAIL * store.rate)
-    rows = _filtered(eeg, first, after, store.rate, m + round(TAIL * RATE))[list(picks)]
+    rows = _filtered(eeg[:, begin:end], first - begin, after, store.rate, m + round(TAIL * RATE))[list(picks)]
     return rows, heard
 
 
@@ -217,9 +218,7 @@ def _filtered(signal: NDArray[np.float32], first: int, length: int, rate: float,
     stretch -= stretch.mean(axis=1, keepdims=True)
     sos = butter(2, BAND, "bandpass", fs=rate, output="sos")
     passed = sosfiltfilt(sos, stretch, axis=1, padlen=min(margin, stretch.shape[1] - 1))[:, before : before + length]
-    ratio = Fraction(RATE).limit_denominator(1000) / Fraction(rate).limit_denominator(1000)
-    slower = resample_poly(passed, ratio.numerator, ratio.denominator, axis=1, padtype="line")
-    return np.asarray(slower[:, :out], np.float32)
+    return np.asarray(resampled(passed, rate, RATE, pad="line")[:, :out], np.float32)
 
 
 def _spread(eeg: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -158,8 +158,7 @@ class TrainedOn:
                 "give a longer one"
             )
         lag = round(self.lag * self.preprocessing.rate)
-        pieces = isinstance(store, MemoryStore)  # whose segments end where something else begins
-        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag, pieces=pieces)
+        return WindowDataset(store, windows, scalings, self.samples, self.clamp, False, lag=lag)
 
     def prepare(self, raw: RawRecording, fixed: bool) -> MemoryStore:
         """Filter, resample and reference a recording as the training recordings were.
@@ -187,8 +186,9 @@ class TrainedOn:
         named = find_channels(self.preprocessing.bad, raw.channels).values()
         bad = {name for names in named for name in names} | {c.name for c in raw.channels if c.status == "bad"}
         settings = replace(self.preprocessing, bad=sorted(bad))
-        eeg, channels, segments = preprocess(replace(raw, segments=pieces), settings, name)
-        return MemoryStore(name, eeg, rate, channels, segments)
+        # nothing goes on in a pause: times are those of the recording's samples
+        made = preprocess(replace(raw, segments=pieces, unrecorded={}), settings, name)
+        return MemoryStore(name, made.eeg, rate, made.channels, made.segments, made.pieces)
 
     def typed(self, channels: list[Channel], types: str | Sequence[str] | None) -> list[Channel]:
         """Channels of an array with their types: those given, else that of the same name in training.

@@ -96,8 +96,7 @@ class WindowDataset(Dataset[Batch]):
         audio: Also read the sound.
         augment: Changes to the windows; None for evaluation.
         lag: How many samples later than the sound the EEG is read: what is heard takes time to reach the cortex.
-            Where a recording ends before that, its last samples are read again.
-        pieces: Segments are pieces between breaks, over which no window may read on either.
+            Where a recording ends or is interrupted before that, its last samples are read again.
     """
 
     def __init__(
@@ -110,9 +109,7 @@ class WindowDataset(Dataset[Batch]):
         audio: bool,
         augment: Augment | None = None,
         lag: int = 0,
-        pieces: bool = False,
     ) -> None:
-        self.pieces = pieces
         self.store, self.windows, self.samples, self.clamp = store, windows, samples, clamp
         self.audio, self.augment, self.lag = audio, augment, lag
         used = sorted({window.recording for window in windows})
@@ -188,12 +185,10 @@ class WindowDataset(Dataset[Batch]):
         return int(generator.integers(first, last + 1))
 
     def _read(self, window: Window, start: int) -> NDArray[np.float32]:
-        """Samples of a recording from ``start`` on, (channels, samples); over its ends the outermost ones repeat."""
-        eeg = self.store.eeg(self.store.recordings[window.recording])
-        first, stop = 0, eeg.shape[1]
-        if self.pieces:
-            onset, end = window.segment.onset, window.segment.onset + window.segment.duration
-            first, stop = round(onset * self.store.rate), min(stop, round(end * self.store.rate))
+        """Samples of a piece of a recording from ``start`` on, (channels, samples); those at its ends repeat."""
+        recording = self.store.recordings[window.recording]
+        eeg = self.store.eeg(recording)
+        first, stop = self.store.piece_at(recording, window.start)
         if start >= first and start + self.samples <= stop:
             return eeg[:, start : start + self.samples]
         inside = np.clip(np.arange(start, start + self.samples), first, stop - 1)

@@ -29,6 +29,7 @@ from eeg2speech.data.store_content import Content, heard_in, read_inputs
 from eeg2speech.data.store_notes import StoreNotes, inputs_in
 from eeg2speech.data.store_settings import check_settings
 from eeg2speech.data.store_sounds import Arrangement, StoreSounds, audio_hash
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Channel, Recording, Segment
@@ -175,6 +176,7 @@ class StoreWriter:
         inputs: Sequence[Input],
         dropped: Iterable[Dropped] = (),
         sounds: dict[str, str] | None = None,
+        pieces: Sequence[Stretch] = (),
     ) -> None:
         """Note that a recording is finished: its signal and its stimuli were added.
 
@@ -185,6 +187,7 @@ class StoreWriter:
             inputs: Files it was read from, its own first.
             dropped: What of it is not in the store.
             sounds: Hash of what each sound was read from, by stimulus.
+            pieces: Samples that were recorded without an interruption; none if it is a single piece.
         """
         note = {
             "recording": asdict(row),
@@ -193,6 +196,7 @@ class StoreWriter:
             "inputs": [asdict(file) for file in inputs],
             "dropped": [asdict(part) for part in dropped],
             "sounds": sounds or {},
+            "pieces": [] if list(pieces) == [(0, row.samples)] else [list(piece) for piece in pieces],
         }
         self.notes.finish(row.recording, note)
 

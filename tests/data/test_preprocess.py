@@ -42,7 +42,7 @@ KEEP = Preprocessing(reference="none", deviation=None)
 
 
 def test_output_is_float32_microvolts_at_the_new_rate():
-    eeg, channels, _ = preprocess(recording(noise()), Preprocessing(), "r")
+    eeg, channels, *_ = preprocess(recording(noise()), Preprocessing(), "r")
     assert eeg.dtype == np.float32
     assert eeg.shape == (10, 2000)
     assert 1 < np.median(eeg.std(axis=1)) < 100
@@ -54,7 +54,7 @@ def test_output_is_float32_microvolts_at_the_new_rate():
 def test_the_band_is_kept_without_delay_and_the_rest_removed():
     hertz = [10.0, 0.05, 50.0, 60.0, 90.0]
     signal = np.stack([sine(h, 40, 256.0) for h in hertz]) + 4000.0
-    eeg, _, _ = preprocess(recording(signal), KEEP, "r")
+    eeg, *_ = preprocess(recording(signal), KEEP, "r")
     middle = slice(500, -500)
     np.testing.assert_allclose(eeg[0, middle], sine(10.0, 40, 100.0)[middle], atol=0.3)
     assert np.abs(eeg[1:, middle]).max() < 0.3
@@ -62,9 +62,9 @@ def test_the_band_is_kept_without_delay_and_the_rest_removed():
 
 def test_each_piece_is_prepared_by_itself():
     signal = noise(6)
-    whole, _, _ = preprocess(recording(signal, breaks=[512, 1000]), KEEP, "r")
+    whole, *_ = preprocess(recording(signal, breaks=[512, 1000]), KEEP, "r")
     signal[:, 512:] *= 1000
-    other, _, _ = preprocess(recording(signal, breaks=[512, 1000]), KEEP, "r")
+    other, *_ = preprocess(recording(signal, breaks=[512, 1000]), KEEP, "r")
     np.testing.assert_array_equal(whole[:, :200], other[:, :200])
     assert not np.allclose(whole[:, 200:], other[:, 200:])
 
@@ -77,8 +77,8 @@ def test_short_epochs_have_no_artefact_at_their_borders():
     signal = np.fft.irfft(shape * np.exp(2j * np.pi * rng.random((10, hertz.size))))
     signal *= 20 / signal.std()
     settings = replace(KEEP, band=(None, 40.0))
-    continuous, _, _ = preprocess(recording(signal), settings, "r")
-    epochs, _, _ = preprocess(recording(signal, breaks=list(range(256, 200 * 256, 256))), KEEP, "r")
+    continuous, *_ = preprocess(recording(signal), settings, "r")
+    epochs, *_ = preprocess(recording(signal, breaks=list(range(256, 200 * 256, 256))), KEEP, "r")
     assert epochs.shape == continuous.shape
 
     def detrended(eeg):
@@ -103,7 +103,7 @@ def test_segments_stay_on_their_events(rate):
         signal[:, at] = 1000.0
         segments.append(segment(at / rate, 0.3))
     settings = replace(KEEP, band=(None, 30.0), notch=None, flat=None)
-    eeg, _, moved = preprocess(recording(signal, rate, segments, starts[1:-1].tolist()), settings, "r")
+    eeg, _, moved, *_ = preprocess(recording(signal, rate, segments, starts[1:-1].tolist()), settings, "r")
     assert eeg.shape[1] == sum(round(length * 100 / rate) for length in lengths)
     for new in moved:
         first = round(new.onset * 100)
@@ -114,7 +114,7 @@ def test_segments_stay_on_their_events(rate):
 def test_a_segment_that_fills_a_piece_ends_with_it():
     breaks = [300, 600, 900]
     segments = [segment(first / 256, 300 / 256) for first in (0, *breaks)]
-    eeg, _, moved = preprocess(recording(noise(1200 / 256), segments=segments, breaks=breaks), KEEP, "r")
+    eeg, _, moved, *_ = preprocess(recording(noise(1200 / 256), segments=segments, breaks=breaks), KEEP, "r")
     assert [new.onset for new in moved] == pytest.approx([0, 1.17, 2.34, 3.51])
     for new, end in zip(moved, [1.17, 2.34, 3.51, 4.68], strict=True):
         assert new.onset + new.duration <= end + 1e-9
@@ -130,13 +130,13 @@ def test_a_segment_outside_the_recording_is_an_error(onset, duration):
 
 def test_bad_channels_are_found_marked_and_interpolated():
     signal = noise()
-    clean, _, _ = preprocess(recording(signal), KEEP, "r")
+    clean, *_ = preprocess(recording(signal), KEEP, "r")
     broken = signal.copy()
     broken[1] = 4200.0  # flat
     broken[3] *= 100  # deviating
     broken[6, 100:300] = np.nan  # missing for 4 %
     settings = Preprocessing(reference="none", bad=["P4"])
-    eeg, channels, _ = preprocess(recording(broken), settings, "r")
+    eeg, channels, *_ = preprocess(recording(broken), settings, "r")
     assert [channel.name for channel in channels if channel.status == "bad"] == ["F3", "Cz", "Pz", "P4"]
     for row in (1, 3, 6, 8):
         assert np.corrcoef(eeg[row], clean[row])[0, 1] > 0.5
@@ -151,7 +151,7 @@ def test_bad_channels_are_zero_without_positions_or_when_not_interpolated():
     for unlocated, chosen in [(True, settings), (False, replace(settings, interpolate=False))]:
         if unlocated:
             raw.channels = [Channel(name) for name in NAMES]
-        eeg, channels, _ = preprocess(raw, chosen, "r")
+        eeg, channels, *_ = preprocess(raw, chosen, "r")
         assert channels[1].status == "bad"
         assert not eeg[1].any()
         np.testing.assert_allclose(np.delete(eeg, 1, axis=0).mean(axis=0), 0, atol=1e-4)
@@ -159,11 +159,11 @@ def test_bad_channels_are_zero_without_positions_or_when_not_interpolated():
 
 def test_short_gaps_are_interpolated_in_time_and_counted(caplog):
     signal = np.stack([sine(2, 20, 256.0), sine(3, 20, 256.0)])
-    expected, _, _ = preprocess(recording(signal), KEEP, "r")
+    expected, *_ = preprocess(recording(signal), KEEP, "r")
     signal[0, 1000:1004] = np.nan
     signal[0, 0] = np.inf
     with caplog.at_level(logging.INFO):
-        eeg, channels, _ = preprocess(recording(signal), KEEP, "r")
+        eeg, channels, *_ = preprocess(recording(signal), KEEP, "r")
     assert channels[0].status == "good"
     np.testing.assert_allclose(eeg[:, 50:], expected[:, 50:], atol=0.5)
     assert "r: 5 missing samples interpolated" in caplog.text
@@ -191,7 +191,7 @@ def test_only_eeg_is_kept_and_the_raw_signal_left_as_it_was():
     raw = recording(noise())
     raw.channels[4] = replace(raw.channels[4], type="eog")
     before = raw.eeg.copy()
-    eeg, channels, _ = preprocess(raw, Preprocessing(), "r")
+    eeg, channels, *_ = preprocess(raw, Preprocessing(), "r")
     assert len(channels) == len(eeg) == 9
     np.testing.assert_array_equal(raw.eeg, before)
 
@@ -199,7 +199,7 @@ def test_only_eeg_is_kept_and_the_raw_signal_left_as_it_was():
 @pytest.mark.parametrize("samples", [1, 2, 3, 7, 40])
 def test_tiny_recordings_and_pieces_pass_or_are_refused(samples):
     signal = noise(3)[:, : samples + 300]
-    eeg, _, _ = preprocess(recording(signal, breaks=[samples]), KEEP, "r")
+    eeg, *_ = preprocess(recording(signal, breaks=[samples]), KEEP, "r")
     assert np.isfinite(eeg).all()
     if round(samples * 100 / 256) == 0:
         with pytest.raises(DataError, match="too short"):
@@ -207,7 +207,7 @@ def test_tiny_recordings_and_pieces_pass_or_are_refused(samples):
 
 
 def test_equal_rates_are_not_resampled():
-    eeg, _, _ = preprocess(recording(noise(10, 100.0), 100.0), KEEP, "r")
+    eeg, *_ = preprocess(recording(noise(10, 100.0), 100.0), KEEP, "r")
     assert eeg.shape == (10, 1000)
 
 

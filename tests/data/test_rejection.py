@@ -27,23 +27,23 @@ def test_loud_seconds_are_found_where_enough_channels_are_loud():
     eeg = np.zeros((4, 1000), np.float32)
     eeg[:2, 250] = 200  # two of four channels
     eeg[0, 730] = 200  # one
-    assert bad_stretches(eeg, [0, 1000], 100.0, 150.0, 0.25) == [(200, 300)]
-    assert bad_stretches(eeg, [0, 1000], 100.0, 150.0, 0.0) == [(200, 300), (700, 800)]
-    assert bad_stretches(eeg, [0, 1000], 100.0, 150.0, 0.5) == []
-    assert bad_stretches(eeg, [0, 1000], 100.0, 250.0, 0.0) == []
+    assert bad_stretches(eeg, [(0, 1000)], 100.0, 150.0, 0.25) == [(200, 300)]
+    assert bad_stretches(eeg, [(0, 1000)], 100.0, 150.0, 0.0) == [(200, 300), (700, 800)]
+    assert bad_stretches(eeg, [(0, 1000)], 100.0, 150.0, 0.5) == []
+    assert bad_stretches(eeg, [(0, 1000)], 100.0, 250.0, 0.0) == []
 
 
 def test_neighbouring_stretches_are_joined_and_windows_never_cross_a_break():
     eeg = np.zeros((1, 1000), np.float32)
     eeg[0, [150, 210]] = 200
-    assert bad_stretches(eeg, [0, 1000], 100.0, 150.0, 0.0) == [(100, 300)]
+    assert bad_stretches(eeg, [(0, 1000)], 100.0, 150.0, 0.0) == [(100, 300)]
     eeg[0, :] = 0
     eeg[0, 430:] = 1000  # a step at a break is no amplitude within a window
-    assert bad_stretches(eeg, [0, 430, 1000], 100.0, 150.0, 0.0) == []
+    assert bad_stretches(eeg, [(0, 430), (430, 1000)], 100.0, 150.0, 0.0) == []
     eeg[0, 429] = 500
-    assert bad_stretches(eeg, [0, 430, 1000], 100.0, 150.0, 0.0) == [(330, 430)]
+    assert bad_stretches(eeg, [(0, 430), (430, 1000)], 100.0, 150.0, 0.0) == [(330, 430)]
     eeg[0, 470] = 500
-    assert bad_stretches(eeg, [0, 430, 480, 1000], 100.0, 150.0, 0.0) == [(330, 480)]
+    assert bad_stretches(eeg, [(0, 430), (430, 480), (480, 1000)], 100.0, 150.0, 0.0) == [(330, 480)]
 
 
 @given(
@@ -57,7 +57,7 @@ def test_stretches_cover_every_spike_and_are_apart(lengths, spikes, share):
     eeg = np.zeros((2, starts[-1]), np.float32)
     for spike in spikes:
         eeg[:, spike % starts[-1]] = 300
-    found = bad_stretches(eeg, starts, 100.0, 200.0, share)
+    found = bad_stretches(eeg, list(pairwise(starts)), 100.0, 200.0, share)
     assert all(0 <= first < end <= starts[-1] for first, end in found)
     assert all(end < first for (_, end), (first, _) in pairwise(found))
     for at in np.flatnonzero(eeg[0]):
@@ -86,7 +86,7 @@ def test_learned_limits_equal_the_slow_loop():
     eeg[1, 1000:1100] *= 8
     windows = eeg.reshape(3, 70, 100).astype(float)
     expected = [reference_limit(channel) for channel in windows]
-    np.testing.assert_allclose(learned_limits(eeg, [0, 7000], 100.0), expected, rtol=1e-6)
+    np.testing.assert_allclose(learned_limits(eeg, [(0, 7000)], 100.0), expected, rtol=1e-6)
 
 
 def test_learned_limits_follow_the_channel_and_part_bursts_from_the_rest():
@@ -96,10 +96,10 @@ def test_learned_limits_follow_the_channel_and_part_bursts_from_the_rest():
     loud[[20, 77, 150]] = True
     for second in np.flatnonzero(loud):
         eeg[:, second * 100 : second * 100 + 100] *= 8
-    limits = learned_limits(eeg, [0, 20000], 100.0)
+    limits = learned_limits(eeg, [(0, 20000)], 100.0)
     assert limits[3] / np.median(limits) == pytest.approx(4, rel=0.35)
     found = np.zeros(200, bool)
-    for first, end in bad_stretches(eeg, [0, 20000], 100.0, "auto", 0.5):
+    for first, end in bad_stretches(eeg, [(0, 20000)], 100.0, "auto", 0.5):
         found[first // 100 : end // 100] = True
     np.testing.assert_array_equal(found, loud)
 
@@ -107,16 +107,16 @@ def test_learned_limits_follow_the_channel_and_part_bursts_from_the_rest():
 def test_scaling_the_signal_scales_what_is_learned():
     eeg = noise()
     np.testing.assert_allclose(
-        learned_limits(eeg * 7, [0, 20000], 100.0), 7 * learned_limits(eeg, [0, 20000], 100.0), rtol=1e-5
+        learned_limits(eeg * 7, [(0, 20000)], 100.0), 7 * learned_limits(eeg, [(0, 20000)], 100.0), rtol=1e-5
     )
 
 
 def test_too_little_to_learn_from_is_an_error():
     with pytest.raises(DataError, match=r"^49 uninterrupted seconds are too few .*reject.* give microvolts"):
-        bad_stretches(noise(2, 49), [0, 4900], 100.0, "auto", 0.2)
+        bad_stretches(noise(2, 49), [(0, 4900)], 100.0, "auto", 0.2)
     starts = list(range(0, 10001, 80))
     with pytest.raises(DataError, match=r"^0 uninterrupted seconds"):
-        bad_stretches(noise(2, 100), starts, 100.0, "auto", 0.2)
+        bad_stretches(noise(2, 100), list(pairwise(starts)), 100.0, "auto", 0.2)
 
 
 def test_parts_keep_their_sound():

@@ -14,6 +14,7 @@ from typing import Any
 from mne.io import BaseRaw
 
 from eeg2speech.audio.channels import ChannelChoice
+from eeg2speech.data.discontinuities import is_interruption
 from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
@@ -21,8 +22,8 @@ from eeg2speech.data.readers.bids_electrodes import with_electrodes
 from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar, sidecars
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues, what_stimuli_miss
 from eeg2speech.data.readers.companions import missing_markers
-from eeg2speech.data.readers.cues import pair, silent
 from eeg2speech.data.readers.events import Event, read_events
+from eeg2speech.data.readers.paired import add_segments, on_clock
 from eeg2speech.data.readers.placing import placed_by_name
 from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording
 from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, described_rules, ruled_cues
@@ -202,18 +203,22 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     described = sidecar(root, recording, "events.tsv")
     events = read_events(described) if described else []
     raw = open_recording(recording.file)
+    _apply_interruptions(raw, events)
     table = sidecar(root, recording, "channels.tsv")
     units = _apply_channels(raw, table, recording) if table else {}
     read = decodable(raw, recording.datatype, recording.file, units, reader.gain)
     read.channels = with_electrodes(read.channels, root, recording)
     read.channels = placed_by_name(read.channels, reader.montage, recording.file)
-    seconds = read.eeg.shape[1] / read.rate
     if described is None and by_event(reader.sounds or []):
-        events = recorded_events(raw, recording.file)
+        events = on_clock(read, recorded_events(raw, recording.file))
     found = reader.cues(recording, events)
     cues = [replace(cue, onset=cue.onset + reader.onset) for cue in found.cues]
-    read.segments, read.stimuli = pair(cues, recording.name, seconds, read.rate, root)
-    read.segments = read.segments or [silent(recording.name, seconds)]
+    if read.clocked and cues and described is not None:
+        logger.warning(
+            "%s: pauses; onsets of its events are taken for times on its clock, not for counts of its samples",
+            recording.file,
+        )
+    add_segments(read, cues, recording.name, root)
     if described and not events:
         read.lost = [_lost_table(described)]
     elif reader.sounds is None:
@@ -224,6 +229,13 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     if reader.sounds is not None:
         read.rules = segments_by_rule(reader.sounds, found)
     return read
+
+
+def _apply_interruptions(raw: BaseRaw, events: Sequence[Event]) -> None:
+    """Annotate interruptions that ``events.tsv`` names: converters write them where the format cannot say them."""
+    for event in events:
+        if is_interruption(event.name):
+            raw.annotations.append(event.onset + raw.first_time, event.duration or 0.0, event.name)
 
 
 def _lost_table(table: Path) -> Lost:

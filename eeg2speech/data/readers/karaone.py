@@ -191,7 +191,7 @@ def _read_signal(file: Path) -> RawRecording:
     # the header's own positions are in no known frame
     places = electrode_positions(names, MONTAGE, source=str(file)).tolist()
     found.channels = [replace(c, x=x, y=y, z=z) for c, (x, y, z) in zip(found.channels, places, strict=True)]
-    found.breaks = []  # the authors count samples of the whole file
+    found.unrecorded = {}  # the authors count samples of the whole file
     return found
 
 

@@ -53,6 +53,9 @@ def open_recording(file: Path) -> BaseRaw:
             # a recording that is shorter than its header says is worth a word, most other warnings are not
             level = logging.WARNING if "does not match the file size" in text else logging.INFO
             logger.log(level, "%s: %s", file, text)
+        if file.suffix.lower() in SIGNATURES and _rates(raw) > 1:
+            # of slower signals, mne reads other samples than it is asked for unless it reads all from the start
+            raw.load_data(verbose="ERROR")
         if not raw.n_times > 0 or not float(raw.info["sfreq"]) > 0:
             raise DataError(f"{file}: holds no samples; download it again, or leave it out")
         _type_voltages(raw, file)
@@ -96,6 +99,12 @@ def _type_voltages(raw: BaseRaw, file: Path) -> None:
     kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     passed_over = [name for name, kind in kinds if kind == "misc" and volts_of(written.get(name, ("", 1.0))[0])]
     raw.set_channel_types(dict.fromkeys(passed_over, "eeg"), on_unit_change="ignore", verbose="ERROR")
+
+
+def _rates(raw: BaseRaw) -> int:
+    """How many sampling rates the signals of an EDF, BDF or GDF file have."""
+    extras = raw._raw_extras[0]
+    return len(set(extras["n_samps"][extras["sel"]].tolist()))
 
 
 def _check_signature(file: Path) -> None:
