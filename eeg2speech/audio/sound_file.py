@@ -12,6 +12,7 @@ from eeg2speech.audio.samples import scaled
 from eeg2speech.audio.truncation import SHORT, check_whole, short
 from eeg2speech.audio.waveform import Waveform
 from eeg2speech.errors import DataError
+from eeg2speech.files import printable
 
 
 def read_mono(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, float]:
@@ -37,8 +38,8 @@ def read_mono(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, fl
             # SoundFile.blocks would give its last buffer again where a file ends early
             while len(block := sound.read(mixer.block, dtype="float32", always_2d=True)):
                 parts.append(mixer.add(scaled(block, file)))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise DataError(f"{file}: cannot be read as sound ({error}); replace or remove it") from error
+    except (soundfile.LibsndfileError, OSError, UnicodeEncodeError) as error:  # of a name that is no UTF-8
+        raise DataError(printable(f"{file}: cannot be read as sound ({error}); replace or remove it")) from error
     wave: Waveform = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if promised - len(wave) > SHORT * rate:
         raise short(file, len(wave) / rate, promised / rate)

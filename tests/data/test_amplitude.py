@@ -75,7 +75,7 @@ def test_one_channel_in_another_unit_is_bad_and_the_others_are_kept(caplog):
     raw = recording()
     raw.eeg[2] *= 1e6
     with caplog.at_level(logging.WARNING):
-        _, channels, _ = preprocess(raw, Preprocessing(notch=None, reference="none"), "r")
+        _, channels, *_ = preprocess(raw, Preprocessing(notch=None, reference="none"), "r")
     assert [c.name for c in channels if c.status == "bad"] == ["X2"]
     assert caplog.messages == []
 

@@ -146,7 +146,7 @@ def test_a_sound_that_was_cut_short_is_named_and_its_recording_counted(root, tmp
     file = root / "sounds" / "b.wav"
     file.write_bytes(file.read_bytes()[:8044])
     (error,) = prepare(root, tmp_path / "store").errors
-    assert error == f"S2: {file}: cut short, 0.5 of 1.0 s can be read; download it again"
+    assert error == f"S2: {file}: cut short, 0.50 s of the 1.00 s in its header; download it again"
     (row,) = read_table(tmp_path / "store" / "dropped.tsv", Dropped)
     assert (row.recording, row.reason) == ("S2", error)
     assert content(tmp_path / "store").keys() >= {"audio/a.flac", "audio/c.flac"}

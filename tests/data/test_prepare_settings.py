@@ -34,6 +34,8 @@ OTHERS = {
     "published": True,
     "sound": False,
     "tasks": ["listening"],
+    "gain": 1e-6,
+    "channel": "left",
 }
 SEEN_BY_INPUTS = {("broderick", "sounds"), ("kul", "sounds"), ("dtu", "sounds"), ("feis", "phases")}
 """Folders of other sounds, whose files are inputs, and phases, which are recordings of their own."""
@@ -56,6 +58,8 @@ def test_a_changed_option_of_a_reader_is_refused_by_its_name(tmp_path, name, opt
     with pytest.raises(ConfigError, match=rf"was prepared with reader\.{option}=.*, asked for "):
         check_settings(writer.root, now)
     assert check_settings(writer.root, before) == before
+    with pytest.raises(ConfigError, match=rf"was prepared with reader\.{option}=.*, asked for "):
+        check_settings(StoreWriter(tmp_path / "other", now).root, before)
 
 
 @pytest.mark.parametrize("option", [field.name for field in fields(Simulation)])

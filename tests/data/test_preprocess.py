@@ -172,7 +172,7 @@ def test_short_gaps_are_interpolated_in_time_and_counted(caplog):
 @pytest.mark.parametrize("name", ["T7", "t3", "T3", "EEG T7-REF"])
 def test_channels_are_bad_under_any_of_their_names(name):
     raw = recording(noise(), names=["Fz", "F3", "F4", "Cz", "C3", "C4", "T7", "P3", "P4", "Oz"])
-    _, channels, _ = preprocess(raw, Preprocessing(bad=[name]), "r")
+    _, channels, *_ = preprocess(raw, Preprocessing(bad=[name]), "r")
     assert [channel.name for channel in channels if channel.status == "bad"] == ["T7"]
     with pytest.raises(ConfigError, match=r"preprocessing\.bad='P7' is no channel of r; it has Fz, F3"):
         preprocess(raw, Preprocessing(bad=["P7"]), "r")

@@ -280,7 +280,8 @@ def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> dict
         others = [name for name in raw.ch_names if name not in known]
         logger.warning("%s: says nothing of %d channels (%s, ...)", table, len(others), ", ".join(others[:3]))
     kinds = {name: cells.get("type", "").upper() for name, cells in rows.items()}
-    absent = [name for name in rows.keys() - known.values() if kinds[name] in TYPES or kinds[name].startswith("MEG")]
+    taken = [kind for kind, what in TYPES.items() if what != "stim"]
+    absent = [name for name in rows.keys() - known.values() if kinds[name] in taken or kinds[name].startswith("MEG")]
     if absent:
         logger.warning(
             "%s: %d of its channels (%s, ...) are not in %s",

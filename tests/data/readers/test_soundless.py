@@ -18,6 +18,8 @@ from eeg2speech.errors import DataError
 
 BAND = ["--preprocessing.band", "[1,30]"]
 
+NONE = "no sound belongs to the recording"
+
 
 def write_brainvision(root, stem, *markers):
     header = write_recording(root / f"{stem}.vhdr", volts(5), NAMES[:5])
@@ -81,7 +83,7 @@ def test_rules_without_sounds_are_content_without(tmp_path):
     root = write_bids(tmp_path / "bids", ("01",))
     summary, dropped = prepared(Bids(root, sounds=[SoundRule("_task-other_", condition="rest")]), tmp_path / "store")
     assert [notice.kind for notice in summary.notices] == ["sounds[0] (match: _task-other_)"]
-    assert dropped == []
+    assert dropped == [("sub-01_task-listening_run-1", "sound", "", NONE)]
 
 
 def test_events_without_a_number_that_a_rule_asks_for_are_counted(tmp_path, caplog):
@@ -115,7 +117,7 @@ def test_missing_markers_are_named_and_cost_where_they_are_needed(tmp_path, caps
         ("", "its events.tsv is empty", ["sub-01_task-listening_run-1"]),
         ("onset\tduration\tstim_file\n1\t2\tn/a\n", "stim_file names no sound", []),
         ("onset\tduration\tstim_file\n1\t2\tface.png\n", "stim_file names no sound", []),
-        ("onset\tduration\ttrial_type\n1\t2\tblink\n", None, []),  # nothing says that there should be a sound
+        ("onset\tduration\ttrial_type\n1\t2\tblink\n", NONE, []),  # nothing says that there should be one
     ],
 )
 def test_tables_without_sounds_are_named(tmp_path, text, reason, incomplete):
@@ -123,9 +125,9 @@ def test_tables_without_sounds_are_named(tmp_path, text, reason, incomplete):
     events_of(root).write_text(text)
     summary, dropped = prepared(Bids(root), tmp_path / "store")
     name = "sub-01_task-listening_run-1"
-    assert dropped == ([(name, "sound", "", reason)] if reason else [])
+    assert dropped == [(name, "sound", "", reason)]
     assert summary.incomplete == incomplete
-    assert [name in notice.text for notice in summary.notices] == [True] * bool(reason)
+    assert [name in notice.text for notice in summary.notices] == [True] * (reason != NONE)
 
 
 def test_channels_without_rows_keep_the_types_of_the_recording(tmp_path, caplog):
