@@ -75,6 +75,9 @@ def run() -> None:
 
 
 def _run_tool(name: str, argv: list[str]) -> int:
+    from eeg2speech.cli.config_files import check_configs
+
+    check_configs(argv)
     module = importlib.import_module(TOOLS[name][0])
     if hasattr(module, "run"):
         return int(module.run(argv))

@@ -26,7 +26,7 @@ from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, Th
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
-from eeg2speech.cli.config_files import check_configs
+from eeg2speech.cli.config_files import check_configs, config_folder, config_names, find_configs
 from eeg2speech.cli.resuming import newest_checkpoint
 from eeg2speech.cli.run_folder import SaveRunConfig
 from eeg2speech.cli.suggestion import closest, in_a_line
@@ -62,7 +62,10 @@ class StageParser(LightningArgumentParser):
         elif found := re.search(r"arguments: (\S+\.ya?ml)\b", text):
             text += f"; did you mean --config {found[1]}?"
         elif "required: " in text and ".model" in text:
-            text = "no stage: give its configuration, e.g. --config configs/maeeg.yaml"
+            text = "no stage: give its configuration, e.g. --config maeeg"
+        elif "File does not exist" in text:
+            stages = ", ".join(name for name in config_names() if "/" not in name)
+            text += f"; the package has {stages}, and overlays in {config_folder()}"
         super().error(text, ex)
 
     def _parts(self) -> Iterator[Any]:
@@ -178,6 +181,8 @@ def run_stage(argv: Sequence[str]) -> int:
         Exit status.
     """
     slurm.check_launch()
+    from_console = list(argv) == sys.argv[1:]
+    argv = find_configs(argv)
     check_configs(argv)
     _quieten()
     common = {"allow_abbrev": False}
@@ -186,10 +191,9 @@ def run_stage(argv: Sequence[str]) -> int:
         **common,
         **{name: {**common, "usage": USAGE.format(name)} for name in STAGES},
     }
-    from_console = list(argv) == sys.argv[1:]
     kept = sys.argv
-    if not from_console:  # called by a program: LightningCLI would warn about its own arguments
-        sys.argv = ["eeg2speech"]
+    # processes that Lightning starts get these words; called by a program, LightningCLI would warn about its own
+    sys.argv = [kept[0], *argv] if from_console else ["eeg2speech"]
     try:
         StageCLI(
             Task,
@@ -201,7 +205,7 @@ def run_stage(argv: Sequence[str]) -> int:
             seed_everything_default=0,
             trainer_defaults={"use_distributed_sampler": False},
             parser_kwargs=parser_kwargs,
-            args=None if from_console else list(argv),
+            args=None if from_console else argv,
         )
     except ValueError as error:
         raise first_cause(error) from error
