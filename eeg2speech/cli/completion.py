@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from eeg2speech.errors import ConfigError
 from eeg2speech.files import written_beside
+from eeg2speech.paths import expanded
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -39,7 +40,7 @@ def completion(shell: Literal["bash", "zsh", "tcsh"], out: Path | None = None) -
     if out is None:
         print(script)
         return 0
-    out = out.expanduser()
+    out = expanded(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(out) as partial:

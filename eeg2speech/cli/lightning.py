@@ -32,6 +32,7 @@ from eeg2speech.cli.run_folder import SaveRunConfig
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
+from eeg2speech.paths import expanded
 from eeg2speech.tasks import Task
 
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
@@ -88,6 +89,12 @@ class StageCLI(LightningCLI):
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Folder that everything goes into.")
         for ours, theirs in (("samples", "samples"), ("subject_names", "subjects"), ("channels", "channels")):
             parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """A run folder that a config names may begin with ``~``."""
+        super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand] if "subcommand" in self.config else self.config
+        config.run = expanded(config.run)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)

@@ -20,6 +20,7 @@ from eeg2speech.data.shards import Shard
 from eeg2speech.data.simulator import Simulation, demo_sources
 from eeg2speech.data.speech import read_speech, sound_files
 from eeg2speech.data.store import Description, Store
+from eeg2speech.paths import expanded
 from eeg2speech.types import Source
 
 DEMO = "demo"
@@ -118,7 +119,7 @@ def _demo(
     if root == "embedded":
         sources = demo_sources(read_speech(), simulation)
         return _prepare(sources, out, description, preprocessing, jobs, None, share, json)
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     files = sound_files(folder)
     digest = hashlib.sha256()
     for name, file in files.items():

@@ -12,6 +12,7 @@ from eeg2speech.audio import Waveform
 from eeg2speech.data.speech import read_sound, sound_files
 from eeg2speech.data.store_files import CLIPPED
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 
 SILENCE = 1e-4
 """A sound that nowhere exceeds this is silent."""
@@ -28,7 +29,7 @@ def find_sounds(named: list[str]) -> dict[str, Path]:
         ConfigError: Two have the same name.
     """
     files: list[Path] = []
-    for path in (Path(name).expanduser() for name in named):
+    for path in map(expanded, named):
         if path.is_dir():
             files += sound_files(path).values()
         elif path.is_file():

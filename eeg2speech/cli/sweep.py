@@ -14,6 +14,7 @@ from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what
 from eeg2speech.data.progress import in_words
 from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
 from eeg2speech.files import strict, write_json
+from eeg2speech.paths import expanded
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -56,7 +57,7 @@ def sweep(
 
     if seeds < 1 or threads < 1:
         raise ConfigError(f"--seeds {seeds} and --threads {threads} must be 1 or more")
-    out = out.expanduser().resolve()
+    out = expanded(out).resolve()
     runs = Runs(read_plan(plan), out, options or [], fresh_data)
     conditions = [(levels, seed) for seed in range(seeds) for levels in runs.plan.conditions()]
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
