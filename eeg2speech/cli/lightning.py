@@ -120,7 +120,7 @@ class StageCLI(LightningCLI):
             callbacks = [*callbacks, GracefulInterrupt()]
         try:
             trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
-        except (ValueError, TypeError, MisconfigurationException) as error:
+        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
             text = f"{' '.join(str(error).split())} (trainer; see {self.subcommand} --help=all)"
             if "gpu backend" in text:  # of Lightning's that there is none
                 text += "; --trainer.accelerator cpu trains without"
