@@ -125,6 +125,11 @@ class StageCLI(LightningCLI):
             if "gpu backend" in text:  # of Lightning's that there is none
                 text += "; --trainer.accelerator cpu trains without"
             raise ConfigError(text) from error
+        precision = str(trainer.precision)
+        if precision.endswith("-true") and precision != "32-true":
+            raise ConfigError(
+                f"precision={precision} is not supported; use 32-true, bf16-mixed or 16-mixed (trainer.precision)"
+            )
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:] = [
             ModelParts() if type(one) is RichModelSummary and one not in given else one for one in callbacks

@@ -130,15 +130,8 @@ class Task(pl.LightningModule):
         """Take over an encoder. A resumed run overwrites it afterwards with its own.
 
         Raises:
-            ConfigError: There is no such encoder, the run would train for no step, or its precision is not supported.
+            ConfigError: There is no such encoder.
         """
-        precision = str(self.trainer.precision)
-        if precision.endswith("-true") and precision != "32-true":
-            raise ConfigError(
-                f"precision={precision} is not supported; use 32-true, bf16-mixed or 16-mixed (trainer.precision)"
-            )
-        if stage == "fit":
-            _check_run(self.trainer)
         if stage == "fit" and self.encoder_weights is not None:
             if not self.encoder_weights.exists():
                 raise ConfigError(
@@ -175,7 +168,12 @@ class Task(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer with a schedule per step; no weight decay on biases and norms."""
+        """Make the optimizer with a schedule per step; no weight decay on biases and norms.
+
+        Raises:
+            ConfigError: Nothing would be trained.
+        """
+        _check_run(self.trainer)
         groups = decay_groups(self, self.rate_of)
         if not groups:
             raise ConfigError("every weight is frozen: nothing is trained (model.trainable, model.encoder_rate)")

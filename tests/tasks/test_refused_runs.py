@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 
 from eeg2speech.cli import main
@@ -87,6 +88,7 @@ def test_settings_that_train_nothing_are_refused(
 
 def test_a_model_whose_every_weight_is_frozen_is_refused(monkeypatch: pytest.MonkeyPatch):
     task = object.__new__(MAEEGTask)
+    monkeypatch.setattr(MAEEGTask, "trainer", pl.Trainer(max_steps=1, logger=False, enable_checkpointing=False))
     monkeypatch.setattr("eeg2speech.tasks.base.decay_groups", lambda *_: [])
     with pytest.raises(ConfigError, match="every weight is frozen"):
         task.configure_optimizers()

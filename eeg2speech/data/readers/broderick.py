@@ -72,7 +72,7 @@ class Broderick:
                 recording = f"sub-{subject}_run-{run:02d}"
                 heard = root / "Stimuli" / "Envelopes" / f"audio{run}_128Hz.mat"
                 if sounds is not None:
-                    heard = sounds.get(run, expanded(self.sounds) / f"audio{run}.wav")  # type: ignore[union-attr]
+                    heard = sounds.get(run, expanded(self.sounds) / f"audio{run}.wav")  # type: ignore[arg-type]
                 inputs = (file, *([heard] if heard.is_file() else []))
                 load = partial(read_run, file, heard, recording, f"audio{run}", self.unit)
                 sources.append(Source(recording, subject, "", f"{run:02d}", inputs, load))
