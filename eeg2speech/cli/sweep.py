@@ -40,7 +40,7 @@ def sweep(
     A change inside a config file is not noticed: choose another OUT.
 
     Args:
-        plan: YAML file of the sweep, e.g. configs/sweeps/pretraining.yaml.
+        plan: YAML file of the sweep, or the name of one of the package's, e.g. sweeps/pretraining.
         out: Folder that all runs go into, and sweep.json.
         seeds: How many; each starts from other weights and trains in another order.
         fresh_data: Each seed also simulates other people (embedded dataset).
