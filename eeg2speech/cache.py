@@ -8,16 +8,23 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from eeg2speech.errors import ConfigError
+from eeg2speech.paths import expanded
 
 
 def cache_folder() -> Path:
     """The folder ``$EEG2SPEECH_CACHE``, or else the project's in the system's cache; made if it is not there.
 
     Raises:
-        ConfigError: It cannot be made.
+        ConfigError: It cannot be made, or is to be in a home folder that is not known.
     """
     chosen = os.environ.get("EEG2SPEECH_CACHE")
-    cache = Path(chosen).expanduser() if chosen else user_cache_path("eeg2speech")
+    try:
+        # for an unknown user without HOME, platformdirs fails, or gives a path that begins with ~ (older versions)
+        cache = expanded(chosen or user_cache_path("eeg2speech"))
+    except (RuntimeError, ConfigError):
+        named = f"EEG2SPEECH_CACHE={chosen}: the" if chosen else "no folder for the cache, as the"
+        text = f"{named} home folder is not known; set EEG2SPEECH_CACHE to a folder you can write"
+        raise ConfigError(text) from None
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -25,3 +32,17 @@ def cache_folder() -> Path:
             f"{cache}: cannot be made ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
         ) from error
     return cache
+
+
+def check_hub_cache() -> None:
+    """See that downloads from the Hugging Face hub have a place: without a home folder, it makes one named ``~`` here.
+
+    Raises:
+        ConfigError: They have none.
+    """
+    from huggingface_hub import constants
+
+    if str(constants.HF_HUB_CACHE).startswith("~"):
+        raise ConfigError(
+            "no folder for downloads, as the home folder is not known; set HF_HOME to a folder you can write"
+        )

@@ -11,6 +11,7 @@ from typing import Any, Self
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
 
 from eeg2speech.arguments import path_of
+from eeg2speech.cache import check_hub_cache
 from eeg2speech.cards import write_card
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.exports import Part, read_config, write_export
@@ -116,6 +117,8 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
         """The model in a folder or a repository; ``provenance`` is what the mixin finds in the folder's config."""
         if Path(model_id).is_dir():
             return cls._load(Path(model_id), device)
+        if cache_dir is None:
+            check_hub_cache()
         try:
             folder = Path(
                 snapshot_download(

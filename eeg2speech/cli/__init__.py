@@ -36,10 +36,14 @@ def main(argv: Sequence[str]) -> int:
         Exit status: 0 done, 1 a problem that the message explains, 2 a mistake on the command line, 75 pre-empted and
         saved, 130 interrupted.
     """
-    argv = list(argv)
+    from eeg2speech.cli.words import clean_words
     from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError
 
+    from_console = list(argv) == sys.argv[1:]
     try:
+        argv = clean_words(argv)
+        if from_console:
+            sys.argv[1:] = argv
         if argv and argv[0] in STAGES:
             if {"-h", "--help"} & set(argv):
                 from eeg2speech.cli.stage_help import help_text
@@ -58,6 +62,11 @@ def main(argv: Sequence[str]) -> int:
     except Eeg2SpeechError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except UnicodeEncodeError as error:
+        if error.encoding != sys.getfilesystemencoding():
+            raise
+        print(f"error: {error.object!a}: no file name in {error.encoding}; set PYTHONUTF8=1", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `eeg2speech doctor ... | head`
@@ -71,10 +80,17 @@ def run() -> None:
         from eeg2speech.signals import PREEMPTING, note
 
         note.take(*PREEMPTING)
+    from eeg2speech.cli.streams import readable_streams, utf8_files
+
+    readable_streams()
+    utf8_files()
     sys.exit(main(sys.argv[1:]))
 
 
 def _run_tool(name: str, argv: list[str]) -> int:
+    from eeg2speech.cli.config_files import check_configs
+
+    check_configs(argv)
     module = importlib.import_module(TOOLS[name][0])
     if hasattr(module, "run"):
         return int(module.run(argv))

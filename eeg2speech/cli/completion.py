@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from eeg2speech.errors import ConfigError
 from eeg2speech.files import written_beside
+from eeg2speech.paths import expanded
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -18,6 +19,8 @@ EXAMPLES = """
 """
 CHECKPOINTS = ("best", "last", "auto")
 FOLDERS = ("root", "store", "out", "run", "runs")
+Names = Mapping[str, Sequence[str]]
+"""Configurations of the package that an option may name instead of a file, by the name of the option."""
 
 
 def completion(shell: Literal["bash", "zsh", "tcsh"], out: Path | None = None) -> int:
@@ -37,7 +40,7 @@ def completion(shell: Literal["bash", "zsh", "tcsh"], out: Path | None = None) -
     if out is None:
         print(script)
         return 0
-    out = out.expanduser()
+    out = expanded(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(out) as partial:
@@ -59,9 +62,10 @@ def command_tree() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="eeg2speech", description="Decode speech from EEG.")
     root.add_argument("--version", action="version", version="")
     commands = root.add_subparsers()
+    named = _configs()
     for name, parser in stage_parsers().items():
         command = commands.add_parser(name, help=STAGES[name])
-        _copy(parser, command)
+        _copy(parser, command, named)
         for setting in _model_settings():
             command.add_argument(f"--model.init_args.{setting}").complete = shtab.FILE  # type: ignore[attr-defined]
     for name, (_, text) in TOOLS.items():
@@ -71,8 +75,38 @@ def command_tree() -> argparse.ArgumentParser:
             for dataset, parser in prepare.parsers().items():
                 _copy(parser, datasets.add_parser(dataset, help=str(parser.description).partition(".")[0]))
         else:
-            _copy(tool_parser(name), command)
+            _copy(tool_parser(name), command, named if name in ("plan", "sweep") else {})
     return root
+
+
+def _configs() -> Names:
+    """Configurations of the package, by the option that takes them."""
+    from eeg2speech.cli.config_files import config_names
+
+    names = config_names()
+    stages = [name for name in names if "/" not in name]
+    overlays = [name for name in names if name.partition("/")[0] in stages]
+    return {
+        "config": sorted([*stages, *overlays]),
+        "alignment": [name for name in overlays if name.startswith("alignment/")] + ["alignment"],
+        "trainer": [name for name in names if name.startswith("trainer/")],
+        "plan": [name for name in names if name.startswith("sweeps/")],
+    }
+
+
+def _names_and_files(names: Sequence[str]) -> dict[str, Any]:
+    """How shells complete an option that takes names of configurations as well as files."""
+    words = " ".join(names)
+    function = f"_eeg2speech_file_{names[0].replace('/', '_')}"
+    return {
+        "bash": function,
+        "zsh": function,
+        "tcsh": "f:*",
+        "preamble": {
+            "bash": f'{function}() {{ compgen -f -- "$1"; compgen -W "{words}" -- "$1"; }}',
+            "zsh": f"{function}() {{ _alternative 'names:configuration:({words})' 'files:file:_files' }}",
+        },
+    }
 
 
 def _model_settings() -> list[str]:
@@ -83,14 +117,14 @@ def _model_settings() -> list[str]:
     return sorted({name for stage in stages for name in inspect.signature(stage).parameters} - {"args", "kwargs"})
 
 
-def _copy(parser: argparse.ArgumentParser, to: argparse.ArgumentParser) -> None:
+def _copy(parser: argparse.ArgumentParser, to: argparse.ArgumentParser, named: Names = {}) -> None:  # noqa: B006
     """Give a plain parser the options of another one."""
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
-            _copy_option(action, to)
+            _copy_option(action, to, named)
 
 
-def _copy_option(action: argparse.Action, to: argparse.ArgumentParser) -> None:
+def _copy_option(action: argparse.Action, to: argparse.ArgumentParser, named: Names) -> None:
     import shtab
 
     flags = [flag for flag in action.option_strings if not flag.endswith("+")]
@@ -103,7 +137,9 @@ def _copy_option(action: argparse.Action, to: argparse.ArgumentParser) -> None:
         settings["choices"] = choices
     copied = to.add_argument(*flags, **settings)
     name = action.dest.rsplit(".", 1)[-1]
-    if not choices:  # where there are some that do not fit, bash falls back on files by itself
+    if action.dest in named:
+        copied.complete = _names_and_files(named[action.dest])  # type: ignore[attr-defined]
+    elif not choices:  # where there are some that do not fit, bash falls back on files by itself
         copied.complete = shtab.DIR if name in FOLDERS else shtab.FILE  # type: ignore[attr-defined]
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from eeg2speech.cli.doctor_coupling import print_coupling
 from eeg2speech.data.doctor import Facts, Report, Tally
 from eeg2speech.data.spectrum import sparkline
-from eeg2speech.data.store_files import Problem
+from eeg2speech.data.store_files import Problem, one_problem_per_kind
 
 SHOWN = 30
 """Rows of a list that are printed before it is cut."""
@@ -98,10 +98,14 @@ def _problems(problems: list[Problem], console: Console) -> None:
         return
     errors = sum(problem.severity == "error" for problem in problems)
     console.print(Text(f"{errors} errors, {len(problems) - errors} warnings", style="bold"))
-    for problem in problems[:SHOWN]:
+    lines = one_problem_per_kind(problems)
+    for problem in lines[:SHOWN]:
         style = "red" if problem.severity == "error" else "yellow"
         console.print(Text(f"{problem.severity}: ", style=style) + Text(problem.text), soft_wrap=True)
-    _more(len(problems), console)
+    if len(lines) > SHOWN:
+        _more(len(lines), console)
+    elif len(lines) < len(problems):
+        console.print(Text("  --json lists them all"))
 
 
 def _more(count: int, console: Console) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 
 CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")
@@ -72,7 +73,7 @@ def generate(
     for name, value in (("limit", limit), ("batch_size", batch_size - 1)):
         if value < 0:
             raise ConfigError(f"--{name} is below {'0' if name == 'limit' else '1'}")
-    ckpt, out = ckpt.expanduser(), out.expanduser()
+    ckpt, out = expanded(ckpt), expanded(out)
     if not ckpt.exists():
         raise DataError(
             f"{ckpt}: no such checkpoint (--ckpt); train stage 3 first, "

@@ -26,12 +26,13 @@ from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, Th
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
-from eeg2speech.cli.config_files import check_configs
+from eeg2speech.cli.config_files import check_configs, config_folder, config_names, find_configs
 from eeg2speech.cli.resuming import newest_checkpoint
 from eeg2speech.cli.run_folder import SaveRunConfig
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
+from eeg2speech.paths import expanded
 from eeg2speech.tasks import Task
 
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
@@ -62,7 +63,10 @@ class StageParser(LightningArgumentParser):
         elif found := re.search(r"arguments: (\S+\.ya?ml)\b", text):
             text += f"; did you mean --config {found[1]}?"
         elif "required: " in text and ".model" in text:
-            text = "no stage: give its configuration, e.g. --config configs/maeeg.yaml"
+            text = "no stage: give its configuration, e.g. --config maeeg"
+        elif "File does not exist" in text:
+            stages = ", ".join(name for name in config_names() if "/" not in name)
+            text += f"; the package has {stages}, and overlays in {config_folder()}"
         super().error(text, ex)
 
     def _parts(self) -> Iterator[Any]:
@@ -85,6 +89,12 @@ class StageCLI(LightningCLI):
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Folder that everything goes into.")
         for ours, theirs in (("samples", "samples"), ("subject_names", "subjects"), ("channels", "channels")):
             parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """A run folder that a config names may begin with ``~``."""
+        super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand] if "subcommand" in self.config else self.config
+        config.run = expanded(config.run)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -120,11 +130,16 @@ class StageCLI(LightningCLI):
             callbacks = [*callbacks, GracefulInterrupt()]
         try:
             trainer: pl.Trainer = super()._instantiate_trainer(config, callbacks)
-        except (ValueError, TypeError, MisconfigurationException) as error:
+        except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
             text = f"{' '.join(str(error).split())} (trainer; see {self.subcommand} --help=all)"
             if "gpu backend" in text:  # of Lightning's that there is none
                 text += "; --trainer.accelerator cpu trains without"
             raise ConfigError(text) from error
+        precision = str(trainer.precision)
+        if precision.endswith("-true") and precision != "32-true":
+            raise ConfigError(
+                f"precision={precision} is not supported; use 32-true, bf16-mixed or 16-mixed (trainer.precision)"
+            )
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:] = [
             ModelParts() if type(one) is RichModelSummary and one not in given else one for one in callbacks
@@ -194,6 +209,8 @@ def run_stage(argv: Sequence[str]) -> int:
         Exit status.
     """
     slurm.check_launch()
+    from_console = list(argv) == sys.argv[1:]
+    argv = find_configs(argv)
     check_configs(argv)
     _quieten()
     common = {"allow_abbrev": False}
@@ -202,10 +219,9 @@ def run_stage(argv: Sequence[str]) -> int:
         **common,
         **{name: {**common, "usage": USAGE.format(name)} for name in STAGES},
     }
-    from_console = list(argv) == sys.argv[1:]
     kept = sys.argv
-    if not from_console:  # called by a program: LightningCLI would warn about its own arguments
-        sys.argv = ["eeg2speech"]
+    # processes that Lightning starts get these words; called by a program, LightningCLI would warn about its own
+    sys.argv = [kept[0], *argv] if from_console else ["eeg2speech"]
     try:
         StageCLI(
             Task,
@@ -217,7 +233,7 @@ def run_stage(argv: Sequence[str]) -> int:
             seed_everything_default=0,
             trainer_defaults={"use_distributed_sampler": False},
             parser_kwargs=parser_kwargs,
-            args=None if from_console else list(argv),
+            args=None if from_console else argv,
         )
     except ValueError as error:
         raise first_cause(error) from error

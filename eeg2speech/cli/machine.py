@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import sys
@@ -19,5 +20,10 @@ def output_of(json: bool) -> Iterator[None]:
 
 
 def print_json(content: Any) -> None:
-    """Print a value as JSON: paths as text, what is not finite as null, which JSON has no other word for."""
-    print(json.dumps(strict(content), indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a value as JSON: paths as text, what is not finite as null, which JSON has no other word for.
+
+    Programs read JSON as UTF-8: where standard output has another encoding, other letters than those of ASCII are
+    escaped.
+    """
+    unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    print(json.dumps(strict(content), indent=2, ensure_ascii=not unicode, allow_nan=False))

@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
     options, rest = made.parse_known_args(argv)
     _check(rest, made)
     if not options.config and not any(word.startswith("--model") for word in rest):
-        made.error("no stage: give its configuration, e.g. --config configs/maeeg.yaml")
+        made.error("no stage: give its configuration, e.g. --config maeeg")
     given = [*(word for file in options.config for word in ("--config", file)), *rest]
     gpus = _counts(options.gpus)
     from eeg2speech.data.progress import waiting

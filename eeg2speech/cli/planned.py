@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.callbacks import AverageTrained
+from eeg2speech.cli.config_files import check_configs, find_config, find_configs
 from eeg2speech.cli.lightning import StageCLI, StageParser, first_cause
 from eeg2speech.cli.plan import USAGE
 from eeg2speech.data.datamodule import EEGAudioDataModule
@@ -89,12 +90,14 @@ def build_planned(argv: Sequence[str], alignment: Sequence[str] = ()) -> Planned
 
 
 def _parse(argv: Sequence[str], alignment: Sequence[str]) -> PlannedCLI:
+    argv = find_configs(argv)
+    check_configs(argv)
     chosen = type("PlannedCLI", (PlannedCLI,), {"alignment": tuple(alignment)})
     kept, sys.argv = sys.argv, ["eeg2speech"]  # LightningCLI would warn about arguments of its own
     try:
         cli: PlannedCLI = chosen(
             Task, EEGAudioDataModule, subclass_mode_model=True, save_config_callback=None, parser_class=StageParser,
-            auto_configure_optimizers=False, seed_everything_default=0, run=False, args=list(argv),
+            auto_configure_optimizers=False, seed_everything_default=0, run=False, args=argv,
             parser_kwargs={"prog": "eeg2speech plan", "allow_abbrev": False, "usage": USAGE},
         )  # fmt: skip
         return cli
@@ -112,11 +115,11 @@ def _precision(value: Any) -> str:
 
 
 def _beside(configs: Any) -> Path:
-    """Stage 2's config in the folder of the first config."""
-    first = Path(str(configs[0])) if configs else Path()
-    file = first.with_name(STAGE2)
-    if not file.is_file():
-        raise ConfigError(f"{file}: no such config; name stage 2's, which the aligner will come from (--alignment)")
+    """Stage 2's config in the folder of the first config, else the package's."""
+    beside = Path(str(configs[0])).with_name(STAGE2) if configs else Path(STAGE2)
+    file = find_config(str(beside)) or find_config(STAGE2)
+    if file is None:
+        raise ConfigError(f"{beside}: no such config; name stage 2's, which the aligner will come from (--alignment)")
     return file
 
 

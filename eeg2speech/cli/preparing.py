@@ -21,6 +21,7 @@ from eeg2speech.data.shards import Shard
 from eeg2speech.data.simulator import Simulation, demo_sources
 from eeg2speech.data.speech import read_speech, sound_files
 from eeg2speech.data.store import Description, Store
+from eeg2speech.paths import expanded
 from eeg2speech.types import Source
 
 DEMO = "demo"
@@ -123,7 +124,7 @@ def _demo(
     if root == "embedded":
         sources = demo_sources(read_speech(), simulation)
         return _prepare(sources, out, description, preprocessing, jobs, None, share, json)
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     files = sound_files(folder)
     texts = [text for file in files.values() if (text := file.with_suffix(".txt")).is_file()]
     digest = hashlib.sha256()

@@ -13,6 +13,7 @@ from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.data.notices import collected_notices
 from eeg2speech.data.speech import read_sound, sound_files
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 
 SILENCE = 1e-4
 """A sound that nowhere exceeds this is silent."""
@@ -29,7 +30,7 @@ def find_sounds(named: list[str]) -> dict[str, Path]:
         ConfigError: Two have the same name.
     """
     files: list[Path] = []
-    for path in (Path(name).expanduser() for name in named):
+    for path in map(expanded, named):
         if path.is_dir():
             files += sound_files(path).values()
         elif path.is_file():

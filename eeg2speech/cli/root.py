@@ -43,8 +43,13 @@ def answer(argv: Sequence[str]) -> int:
 
         print(f"eeg2speech {__version__}")
         return 0
+    if argv[0] == "--configs":
+        from eeg2speech.cli.config_files import config_folder
+
+        print(config_folder())
+        return 0
     kind = "unknown option" if argv[0].startswith("-") else "unknown command"
-    near = closest(argv[0], [*STAGES, *TOOLS, "--help", "--version"])
+    near = closest(argv[0], [*STAGES, *TOOLS, "--help", "--version", "--configs"])
     hint = f"did you mean {near}?" if near else f"choose from {', '.join([*STAGES, *TOOLS])}"
     print(f"usage: eeg2speech COMMAND ...\nerror: {kind} {argv[0]!r}; {hint} (eeg2speech --help)", file=sys.stderr)
     return 2
@@ -64,9 +69,12 @@ def help_text() -> str:
     lines += [
         "",
         "examples:",
-        "  eeg2speech fit --config configs/maeeg.yaml",
-        "  eeg2speech test --config configs/maeeg.yaml --ckpt_path best",
+        "  eeg2speech fit --config maeeg",
+        "  eeg2speech test --config maeeg --ckpt_path best",
         "",
-        *paragraph("`eeg2speech COMMAND --help` says more of each; `eeg2speech --version` the version."),
+        *paragraph(
+            "`eeg2speech COMMAND --help` says more of each; `eeg2speech --version` the version; "
+            "`eeg2speech --configs` the folder of the configurations."
+        ),
     ]
     return page(lines)

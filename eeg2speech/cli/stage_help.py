@@ -7,7 +7,7 @@ from eeg2speech.cli.text import page, paragraph, rows
 
 Rows = tuple[tuple[str, str], ...]
 OPTIONS: Rows = (
-    ("-c, --config FILE", "The stage, e.g. configs/maeeg.yaml; further ones are laid over it."),
+    ("-c, --config FILE", "The stage: maeeg, audiomae, alignment, diffusion or a file; further ones are laid over it."),
     ("--run FOLDER", "Everything goes into it [as the config says, e.g. runs/maeeg]."),
     ("--seed_everything N", "Of every random number [default: 0]."),
     ("-h, --help", "This."),
@@ -31,7 +31,7 @@ SETTINGS: Rows = (
     ("--model.init_args.KEY VALUE", "Of the stage, e.g. encoder_weights, optimizer.init_args.lr."),
     ("--trainer.max_steps N", "Steps of the optimizer."),
     ("--trainer.precision NAME", "32-true, bf16-mixed, 16-mixed."),
-    ("--trainer.devices N", "Devices; --trainer FILE takes one of configs/trainer."),
+    ("--trainer.devices N", "Devices; --trainer FILE takes an overlay, e.g. trainer/ddp."),
     ("--trainer.enable_progress_bar false", "No bars."),
 )
 WHAT = {
@@ -45,14 +45,14 @@ WHAT = {
 }
 EXAMPLES = {
     "fit": (
-        "eeg2speech fit --config configs/maeeg.yaml",
-        "eeg2speech fit --config configs/maeeg.yaml --data.store stores/mine",
-        "eeg2speech fit --config configs/alignment.yaml --ckpt_path last",
-        "eeg2speech fit --config configs/maeeg.yaml --print_config",
+        "eeg2speech fit --config maeeg",
+        "eeg2speech fit --config maeeg --data.store stores/mine",
+        "eeg2speech fit --config alignment --ckpt_path last",
+        "eeg2speech fit --config maeeg --print_config",
     ),
-    "validate": ("eeg2speech validate --config configs/maeeg.yaml --ckpt_path last",),
-    "test": ("eeg2speech test --config configs/maeeg.yaml --ckpt_path best",),
-    "predict": ("eeg2speech predict --config configs/maeeg.yaml --ckpt_path best",),
+    "validate": ("eeg2speech validate --config maeeg --ckpt_path last",),
+    "test": ("eeg2speech test --config maeeg --ckpt_path best",),
+    "predict": ("eeg2speech predict --config maeeg --ckpt_path best",),
 }
 MARGIN = 24
 

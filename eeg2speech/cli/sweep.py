@@ -14,6 +14,7 @@ from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what
 from eeg2speech.data.progress import in_words
 from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
 from eeg2speech.files import strict, write_json
+from eeg2speech.paths import expanded
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -39,7 +40,7 @@ def sweep(
     A change inside a config file is not noticed: choose another OUT.
 
     Args:
-        plan: YAML file of the sweep, e.g. configs/sweeps/pretraining.yaml.
+        plan: YAML file of the sweep, or the name of one of the package's, e.g. sweeps/pretraining.
         out: Folder that all runs go into, and sweep.json.
         seeds: How many; each starts from other weights and trains in another order.
         fresh_data: Each seed also simulates other people (embedded dataset).
@@ -56,7 +57,7 @@ def sweep(
 
     if seeds < 1 or threads < 1:
         raise ConfigError(f"--seeds {seeds} and --threads {threads} must be 1 or more")
-    out = out.expanduser().resolve()
+    out = expanded(out).resolve()
     runs = Runs(read_plan(plan), out, options or [], fresh_data)
     conditions = [(levels, seed) for seed in range(seeds) for levels in runs.plan.conditions()]
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from eeg2speech.cli.config_files import find_config
 from eeg2speech.errors import ConfigError
 
 WHAT_IS_HEARD = ("--data.store=", "--data.simulation", "--data.split", "--data.conditions=")
@@ -64,9 +65,14 @@ def folder_name(levels: Levels) -> str:
 def read_plan(file: Path) -> Plan:
     """Read a sweep.
 
+    Args:
+        file: Its path, or the name of one that comes with the package. Config files that it names are looked for beside
+            it, then as those of a command line.
+
     Raises:
         ConfigError: The file is missing, no YAML, or does not say what a sweep needs.
     """
+    file = find_config(str(file)) or file
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -115,11 +121,12 @@ def _files(listed: Any, file: Path, key: str) -> list[Path]:
     names = [listed] if isinstance(listed, str) else listed
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{file}: {key}={listed!r} is to name config files")
-    files = [(file.parent / name).resolve() for name in names]
-    for found in files:
-        if not found.is_file():
-            raise ConfigError(f"{found}: no such file ({key} in {file}, relative to it)")
-    return files
+    beside = [file.parent / name for name in names]
+    files = [find_config(str(path)) or find_config(name) for path, name in zip(beside, names, strict=True)]
+    for path, found in zip(beside, files, strict=True):
+        if found is None:
+            raise ConfigError(f"{path.resolve()}: no such file ({key} in {file}, relative to it)")
+    return [found.resolve() for found in files if found]
 
 
 def _options(listed: Any, file: Path, key: str) -> list[str]:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from eeg2speech.data.augment import Augment
 from eeg2speech.data.embedded import embedded_store
 from eeg2speech.data.leaks import refuse_known_sounds
+from eeg2speech.data.learnable import check_content, keep_sounds, stimuli_with_sound
 from eeg2speech.data.material import material_of
 from eeg2speech.data.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
 from eeg2speech.data.scaling import Scaling, fit_scalings
@@ -33,6 +34,8 @@ from eeg2speech.errors import ConfigError
 from eeg2speech.training_record import Material
 from eeg2speech.types import TEST_PARTS, Batch, Condition, Part, Segment
 
+PEEKED = 32
+"""Training windows, evenly spread, whose content is looked at before training."""
 RATE = 100
 """EEG samples per second that every stage works at: one sample is one hop of both mel front ends."""
 
@@ -155,18 +158,23 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 f"prepare it with --preprocessing.rate {RATE}"
             )
         segments = self._segments()
+        sounds = stimuli_with_sound(self.store, segments) if self.audio else None
         subject_of = {recording.recording: recording.subject for recording in self.store.recordings}
         parts = assign_parts(self.split, segments, subject_of)
         by_part: dict[Part, list[Segment]] = defaultdict(list)
         for segment, part in zip(segments, parts, strict=True):
             if part is not None:
                 by_part[part].append(segment)
+        if sounds is not None:
+            by_part = keep_sounds(by_part, sounds)
         refuse_known_sounds(self.store, by_part)
         by_part["train"] = some_stimuli(by_part["train"], self.pairs, self.split.seed)
         self.scalings = self._fit_scalings(by_part["train"])
         for part in ("train", "val", *TEST_PARTS):
-            if by_part[part]:
+            if by_part.get(part):
                 self.datasets[part] = self._dataset(part, by_part[part])
+        if stage == "fit":
+            check_content(self.batches("train", PEEKED), self.audio)
 
     @property
     def description(self) -> Description:
@@ -235,6 +243,10 @@ class EEGAudioDataModule(pl.LightningDataModule):
             "scaling": str(self.scaling),
             "new_subjects": bool(self.split.val_subjects),
         }
+
+    def sounds_in(self, part: Part) -> int:
+        """How many different sounds the windows of a part have; those of a stimulus that start together are one."""
+        return self.datasets[part].sounds
 
     def _segments(self) -> list[Segment]:
         segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]

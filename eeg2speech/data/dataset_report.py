@@ -16,6 +16,7 @@ from eeg2speech.data.coupling import FARTHEST, RESPONSE, Coupling, Couplings
 from eeg2speech.data.doctor import Facts, Report
 from eeg2speech.data.responses import electrode_places
 from eeg2speech.data.store import Store
+from eeg2speech.data.store_files import one_problem_per_kind
 from eeg2speech.data.timeline import RATE
 from eeg2speech.errors import ConfigError
 from eeg2speech.files import written_beside
@@ -111,7 +112,7 @@ def _summary(store: Store, facts: Facts) -> str:
 def _problems(report: Report) -> str:
     if not report.problems:
         return "<p>No problems found.</p>"
-    return _table(("", "Problem"), ((problem.severity, problem.text) for problem in report.problems))
+    return _table(("", "Problem"), one_problem_per_kind(report.problems))
 
 
 def _coupling_table(couplings: Couplings) -> str:

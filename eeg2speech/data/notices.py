@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+_VALUES = re.compile(r"\([^()]*\)|'[^']*'|[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,9 @@ def one_line_per_kind(notices: Iterable[Notice]) -> list[str]:
         first, more = next(iter(texts)), len(texts) - 1
         lines.append(f"{first} (and {more} more of this kind)" if more else first)
     return lines
+
+
+def kind_of(text: str) -> str:
+    """What a line says without its values: the name before the first colon, figures, what is in brackets or quotes."""
+    said = text.partition(": ")[2] or text
+    return _VALUES.sub("#", said)

@@ -162,10 +162,15 @@ def _check(parts: Sequence[Part | None], split: Split, subjects: int, stimuli: i
     }[split.by]  # type: ignore[arg-type]
     for part in needed:
         if part not in parts:
+            remedy = "change data.split"
+            if stimuli == 1 and split.by != "subject":
+                remedy = "one stimulus cannot be divided: hold out people, data.split.by=subject and val_subjects=1"
+            elif subjects == 1 and split.by != "stimulus":
+                remedy = "one subject cannot be divided: hold out stimuli, data.split.by=stimulus"
             raise ConfigError(
                 f"the split leaves {part} empty: {subjects} subjects, {stimuli} stimuli, by={split.by}, "
                 f"test={split.test}, val={split.val}, test_subjects={split.test_subjects}, "
-                f"val_subjects={split.val_subjects}; change data.split"
+                f"val_subjects={split.val_subjects}; {remedy}"
             )
 
 

@@ -19,6 +19,7 @@ from eeg2speech.data.stretches import Stretch
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
 from eeg2speech.files import printable, write_json
+from eeg2speech.paths import expanded
 from eeg2speech.types import Channel, Recording, Segment
 
 VERSION = 1
@@ -135,7 +136,7 @@ class Store:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         if not self.root.is_dir():
             raise DataError(
                 f"{self.root}: no such folder (data.store); make one with `eeg2speech prepare NAME ROOT OUT`"

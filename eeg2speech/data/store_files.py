@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 
 from eeg2speech.audio import RATE
 from eeg2speech.audio.channels import CLIPPED
+from eeg2speech.data.notices import kind_of
 from eeg2speech.data.store import Store
 from eeg2speech.data.writer import audio_hash
 from eeg2speech.errors import DataError
@@ -33,6 +35,17 @@ class Problem(NamedTuple):
 
     severity: Literal["error", "warning"]
     text: str
+
+
+def one_problem_per_kind(problems: Iterable[Problem]) -> list[Problem]:
+    """The first problem of each kind, with the number of others of that kind."""
+    kinds: dict[tuple[str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.severity, kind_of(problem.text)].append(problem)
+    return [
+        first._replace(text=f"{first.text} (and {len(more)} more of this kind)") if more else first
+        for first, *more in kinds.values()
+    ]
 
 
 def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:

@@ -174,8 +174,17 @@ class WindowDataset(Dataset[Batch]):
 
     def stories(self, length: int) -> Stories:
         """Orders that keep this many windows of one stimulus together."""
-        starts = [round(self._sound_start(window, window.start) / SAME) for window in self.windows]
-        return Stories([window.segment.stimulus for window in self.windows], starts, length)
+        stimuli, starts = zip(*self._sounds(), strict=True)
+        return Stories(stimuli, starts, length)
+
+    @property
+    def sounds(self) -> int:
+        """How many different sounds the windows have."""
+        return len(set(self._sounds()))
+
+    def _sounds(self) -> list[tuple[str, int]]:
+        """Stimulus of each window, and the stretch of it that its sound starts in."""
+        return [(w.segment.stimulus, round(self._sound_start(w, w.start) / SAME)) for w in self.windows]
 
     def _shift(self, window: Window, generator: np.random.Generator | None) -> int:
         if generator is None or not self.augment or not self.augment.time_shift:

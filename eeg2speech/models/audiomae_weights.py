@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from eeg2speech.cache import check_hub_cache
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 
 HUB = ("hf_hub:", "hf-hub:")
 FILE = "model.safetensors"
@@ -32,7 +34,7 @@ def read_audiomae(weights: str | Path) -> dict[str, Tensor]:
         DataError: A file is missing or damaged.
     """
     name = str(weights)
-    file = _download(name.split(":", 1)[1]) if name.startswith(HUB) else _find(Path(name).expanduser())
+    file = _download(name.split(":", 1)[1]) if name.startswith(HUB) else _find(expanded(name))
     try:
         state = load_file(file) if file.suffix == ".safetensors" else _unpickled(file)
     except (
@@ -56,6 +58,7 @@ def _find(path: Path) -> Path:
 def _download(name: str) -> Path:
     from huggingface_hub import hf_hub_download  # a third of a second, and not needed for local files
 
+    check_hub_cache()
     try:
         return Path(hf_hub_download(name, FILE))
     except (OSError, ValueError) as error:

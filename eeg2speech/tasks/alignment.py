@@ -190,6 +190,7 @@ class AlignmentTask(Task):
             # a device deals out its own sounds only, so that a window's own is likelier right than those of the others
             raise ConfigError("train_on=shuffled needs the whole batch on one device: set trainer.devices to 1")
         data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self._check_contrast(data.batch_size * self.trainer.world_size, data.sounds_in("train"))
         trained = {self.subjects.index(name) for name in data.subjects_of("train")}
         if self.aligner.subject_layer is not None:
             self.aligner.subject_layer.know(trained)
@@ -202,6 +203,27 @@ class AlignmentTask(Task):
         if isinstance(self.aligner.sound_head, LOAScale):
             sounds = (batch["audio"].to(self.device) for batch in data.batches("train", SCALED))
             self.aligner.sound_head.fit(self.aligner.audio(sound) for sound in sounds)
+
+    def _check_contrast(self, windows: int, sounds: int) -> None:
+        """See that a window of EEG is compared with other sounds than its own; tokens can be predicted without.
+
+        Args:
+            windows: Of a step, on all devices.
+            sounds: Different ones in training.
+        """
+        if self.unexplained and self.regression:
+            return
+        if windows < 2:
+            raise ConfigError(
+                "batch_size=1 leaves a window without others to compare its sound with: nothing is learned; use 2 or "
+                "more (data.batch_size)"
+            )
+        if sounds < 2:
+            raise ConfigError(
+                "all training windows have the same sound: there is no other to compare it with, and nothing is "
+                "learned; use a shorter window (data.window), more stimuli (data.pairs, data.conditions) or another "
+                "data.split"
+            )
 
     def embed_eeg(self, batch: Batch) -> Tensor:
         """Unit vectors of the EEG of a batch, (B, K)."""

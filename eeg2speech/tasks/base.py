@@ -38,6 +38,9 @@ class Task(pl.LightningModule):
         reference_batch: The optimizer's learning rate is for this many windows per step; it is scaled linearly with
             the effective batch (windows per device x devices x accumulated steps). 0 leaves it as it is.
         encoder_weights: Checkpoint or exported folder whose encoder this run starts from.
+
+    Raises:
+        ConfigError: The warm-up or the reference batch is out of its range.
     """
 
     learned: Learned = "pairs"
@@ -47,6 +50,10 @@ class Task(pl.LightningModule):
         self, optimizer: OptimizerCallable, warmup: float, reference_batch: int, encoder_weights: Path | None
     ) -> None:
         super().__init__()
+        if not 0 <= warmup <= 1:
+            raise ConfigError(f"warmup={warmup} is not a share of the run's steps from 0 to 1 (model.warmup)")
+        if reference_batch < 0:
+            raise ConfigError(f"reference_batch={reference_batch} is below 0 (model.reference_batch)")
         self.optimizer_factory = optimizer
         self.warmup, self.reference_batch, self.encoder_weights = warmup, reference_batch, encoder_weights
         self._means = nn.ModuleDict()
@@ -127,7 +134,11 @@ class Task(pl.LightningModule):
         return str(parts[dataloader_idx])
 
     def setup(self, stage: str) -> None:
-        """Take over an encoder. A resumed run overwrites it afterwards with its own."""
+        """Take over an encoder. A resumed run overwrites it afterwards with its own.
+
+        Raises:
+            ConfigError: There is no such encoder.
+        """
         if stage == "fit" and self.encoder_weights is not None:
             if not self.encoder_weights.exists():
                 raise ConfigError(
@@ -186,8 +197,19 @@ class Task(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer with a schedule per step; no weight decay on biases and norms."""
-        optimizer = self.optimizer_factory(cast(Any, decay_groups(self, self.rate_of)))
+        """Make the optimizer with a schedule per step; no weight decay on biases and norms.
+
+        Raises:
+            ConfigError: Nothing would be trained.
+        """
+        _check_run(self.trainer)
+        groups = decay_groups(self, self.rate_of)
+        if not groups:
+            raise ConfigError("every weight is frozen: nothing is trained (model.trainable, model.encoder_rate)")
+        try:
+            optimizer = self.optimizer_factory(cast(Any, groups))
+        except ValueError as error:
+            raise ConfigError(f"{error} (model.optimizer)") from error
         trainer = self.trainer
         per_device = getattr(getattr(trainer, "datamodule", None), "batch_size", self.reference_batch)
         batch = per_device * trainer.world_size * trainer.accumulate_grad_batches
@@ -195,6 +217,8 @@ class Task(pl.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = scaled_rate(group["lr"], batch, self.reference_batch)
         rate = max(group["lr"] for group in optimizer.param_groups)
+        if not rate > 0:
+            raise ConfigError(f"a learning rate of {rate:g} trains nothing (model.optimizer.lr)")
         for group in optimizer.param_groups:
             group["lr"] *= group["relative_rate"]
         rank_zero_info(
@@ -277,6 +301,18 @@ class Task(pl.LightningModule):
             squares = [p.grad.detach().square().sum() for p in self.parameters() if p.grad is not None]
             if squares:  # none where a callback leaves the step out
                 self.log("train/grad_norm", whole(cast(Tensor, sum(squares))).sqrt())
+
+
+def _check_run(trainer: pl.Trainer) -> None:
+    """Refuse what a trainer takes although nothing would be learned with it."""
+    for key in ("max_steps", "max_epochs", "limit_train_batches", "val_check_interval", "accumulate_grad_batches"):
+        if getattr(trainer, key) == 0:
+            raise ConfigError(f"{key}=0 must be above 0 to train (trainer.{key})")
+    clip = trainer.gradient_clip_val
+    if clip is not None and clip < 0:
+        raise ConfigError(
+            f"gradient_clip_val={clip} would reverse gradients; 0 leaves them (trainer.gradient_clip_val)"
+        )
 
 
 def _plain(value: Any) -> bool:

@@ -24,12 +24,12 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def completed(script: Path, *words: str) -> set[str]:
+def completed(script: Path, *words: str, place: Path = ROOT) -> set[str]:
     """What Tab offers for the last word."""
     tab = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_eeg2speech; printf "%s\\n" "${COMPREPLY[@]}"'
     line = f"source {script}; {tab}"
     run = subprocess.run(
-        [str(BASH), "-c", line, "bash", "eeg2speech", *words], capture_output=True, text=True, check=True, cwd=ROOT
+        [str(BASH), "-c", line, "bash", "eeg2speech", *words], capture_output=True, text=True, check=True, cwd=place
     )
     assert run.stderr == ""
     return set(run.stdout.split())
@@ -65,6 +65,28 @@ def test_options_and_their_values_are_completed(script: Path, words: list[str], 
 def test_config_files_and_checkpoints_are_completed(script: Path):
     assert completed(script, "fit", "--config", "configs/mae") == {"configs/maeeg.yaml", "configs/maeeg"}
     assert completed(script, "fit", "--ckpt_path", "") == {"best", "last", "auto"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["fit", "--config", "mae"], {"maeeg", "maeeg/audiomae", "maeeg/feis"}),
+        (["plan", "--alignment", "alignment/l"], {"alignment/loa"}),
+        (["test", "--trainer", "trainer/"], {"trainer/cpu", "trainer/ddp", "trainer/fsdp", "trainer/slurm"}),
+        (["sweep", "sweeps/l"], {"sweeps/levels"}),
+        (["prepare", "bids", "--config", "mae"], set()),
+    ],
+)
+def test_names_of_configurations_are_completed_where_they_are_taken(script: Path, words: list[str], expected: set[str]):
+    assert completed(script, *words) == expected
+
+
+def test_files_are_completed_beside_names_of_configurations(script: Path, tmp_path: Path):
+    (tmp_path / "mine.yaml").touch()
+    (tmp_path / "maeeg.yaml").touch()
+    assert completed(script, "fit", "--config", "m", place=tmp_path) == {
+        "mine.yaml", "maeeg.yaml", "maeeg", "maeeg/audiomae", "maeeg/feis",
+    }  # fmt: skip
 
 
 def test_a_tab_is_quick(script: Path):

@@ -9,6 +9,7 @@ import soundfile
 
 from eeg2speech.cli import main
 from eeg2speech.data.doctor import examine
+from eeg2speech.data.notices import kind_of
 from eeg2speech.data.spectrum import describe, power_spectrum, sparkline
 from eeg2speech.data.store import Description, Store, StoredChannel
 from eeg2speech.data.tables import read_table, write_table
@@ -332,3 +333,45 @@ def test_no_coupling_is_a_warning_that_leaves_the_status_alone(tmp_path, capsys)
 def test_options_that_cannot_be_met_are_one_line(store, wrong, capsys):
     assert main(["doctor", str(store), *wrong]) == 1
     assert f"{wrong[0][2:]}={wrong[1]}" in capsys.readouterr().err
+
+
+def test_problems_of_one_kind_are_one_line_with_a_count(tmp_path, capsys):
+    description = Description("envelopes", "here", "CC0", "nobody", False, RATE)
+    writer = StoreWriter(tmp_path / "store", description)
+    signal = eeg(0)[:, :1000]
+    signal[2] = 0
+    for number in range(90):
+        name = f"sub-{number:02d}"
+        segments = [Segment(name, 0.0, 9.0, "story", 0.0, "listening")]
+        channels = [Channel(c, "eeg", 0.01 * i, 0.0, 0.1) for i, c in enumerate(("Fz", "Cz", "Pz", "Oz"))]
+        writer.add(name, f"{number:02d}", "", "", signal * (1 + number / 100), channels, segments, {})
+    writer.add_envelope("story", np.ones(1000, np.float32))
+    store = writer.finish()
+    assert main(["doctor", str(store), "--coupling", "false", "--html", str(tmp_path / "page.html")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("0 errors, 180 warnings") + 1 :] == [
+        "warning: sub-00: row 2 is flat (and 89 more of this kind)",
+        "warning: sub-00: no sound for 1 stimuli (story), only envelopes; it serves stage 1 only (and 89 more of this "
+        "kind)",
+        "  --json lists them all",
+    ]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("row 2 is flat") == 1
+    assert main(["doctor", str(store), "--coupling", "false", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["problems"]) == 180
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("sub-01: row 3 is flat", "sub-02: row 11 is flat", True),
+        ("sub-01: segment at 1.5 s of 3 s lies outside", "a: segment at 1e-05 s of -3 s lies outside", True),
+        ("a: no sound for 1 stimuli (x), only envelopes", "b: no sound for 2 stimuli (y, z), only envelopes", True),
+        ("a: no sound for 1 stimuli (x), only envelopes", "a: no sound for 1 stimuli (x); prepare it again", False),
+        ("sub-01: condition 'asleep' is none", "sub-02: condition 'awake' is none", True),
+        ("sub-01: row 3 is flat", "sub-01: row 3 holds 3 NaN", False),
+        ("600 sounds: too many", "700 files: too few", False),
+    ],
+)
+def test_lines_are_of_one_kind_if_only_values_differ(one, other, same):
+    assert (kind_of(one) == kind_of(other)) == same

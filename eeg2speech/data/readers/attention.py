@@ -17,6 +17,7 @@ import numpy as np
 from eeg2speech.data.readers.base import chosen
 from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 
 
 def subject_files(folder: Path, remedy: str) -> dict[str, Path]:
@@ -48,7 +49,7 @@ def sound_folder(given: Path | None, root: Path, usual: str) -> Path:
     Raises:
         DataError: It is not there.
     """
-    folder = find_folder(root, usual) if given is None else given.expanduser()
+    folder = find_folder(root, usual) if given is None else expanded(given)
     if folder is None or not folder.is_dir():
         raise DataError(f"{folder or root / usual}: no such folder; unpack the sounds there or name theirs (sounds)")
     return folder

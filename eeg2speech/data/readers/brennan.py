@@ -30,6 +30,7 @@ from eeg2speech.data.reading import one_line, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Channel, Lost, RawRecording, Segment, Sound, Source
 
 RADIUS = 0.095
@@ -77,7 +78,7 @@ class Brennan:
 
     def sources(self) -> list[Source]:
         """One recording per participant."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         files = _recordings(root)
         words = read_words(root / WORDS)
         sounds = {part: _sound_file(root, part) for part in words}

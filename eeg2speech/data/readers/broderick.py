@@ -23,6 +23,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Envelope, Lost, RawRecording, Segment, Sound, Source
 
 PART = "Natural Speech"
@@ -57,7 +58,7 @@ class Broderick:
 
     def sources(self) -> list[Source]:
         """One recording per participant and run."""
-        root = _find_root(self.root.expanduser())
+        root = _find_root(expanded(self.root))
         runs: dict[str, dict[int, Path]] = {}
         for file in sorted((root / "EEG").glob("*/*.mat")):
             name = re.fullmatch(r"Subject(\d+)_Run(\d+)", file.stem)
@@ -65,14 +66,14 @@ class Broderick:
                 runs.setdefault(f"{int(name[1]):02d}", {})[int(name[2])] = file
         if not runs:
             raise DataError(f"{root / 'EEG'}: holds no Subject1/Subject1_Run1.mat or the like; unpack the EEG anew")
-        sounds = None if self.sounds is None else _find_sounds(self.sounds.expanduser())
+        sounds = None if self.sounds is None else _find_sounds(expanded(self.sounds))
         sources = []
         for subject in chosen(sorted(runs), self.subjects, root / "EEG"):
             for run, file in sorted(runs[subject].items()):
                 recording = f"sub-{subject}_run-{run:02d}"
                 heard = root / "Stimuli" / "Envelopes" / f"audio{run}_128Hz.mat"
                 if sounds is not None:
-                    heard = sounds.get(run, self.sounds.expanduser() / f"audio{run}.wav")  # type: ignore[union-attr]
+                    heard = sounds.get(run, expanded(self.sounds) / f"audio{run}.wav")  # type: ignore[arg-type]
                 inputs = (file, *([heard] if sounds is not None or is_listed(heard) else []))
                 load = partial(read_run, file, heard, recording, f"audio{run}", self.unit)
                 sources.append(Source(recording, subject, "", f"{run:02d}", inputs, load))

@@ -32,6 +32,7 @@ from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
 
 TRIAL_ENDS = (191, 192)
@@ -86,7 +87,7 @@ class DtuAttention:
 
     def sources(self) -> list[Source]:
         """One recording per participant."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         folder = find_folder(root, "EEG", "eeg_new") or root
         files = subject_files(folder, "give the folder that holds EEG and AUDIO")
         sounds = sound_folder(self.sounds, root, "AUDIO")

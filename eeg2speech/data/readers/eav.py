@@ -25,6 +25,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Condition, Lost, RawRecording, Segment, Sound, Source
 
 ELECTRODES = (
@@ -65,7 +66,7 @@ class Eav:
         if unknown:
             raise ConfigError(f"tasks: {unknown[0]!r} is no task of EAV; choose from {', '.join(TASKS)}")
         tasks = tuple(dict.fromkeys(self.tasks or ["speaking"]))
-        root = self.root.expanduser()
+        root = expanded(self.root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; give the folder of EAV that holds subject1")
         folders = {

@@ -28,6 +28,7 @@ from eeg2speech.data.readers.base import absent, chosen, describe
 from eeg2speech.data.reading import what_is_wrong
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Channel, Condition, Lost, RawRecording, Segment, Sound, Source
 
 CONDITIONS: dict[str, Condition] = {
@@ -99,7 +100,7 @@ def feis_sources(
     unknown = [phase for phase in phases or () if phase not in CONDITIONS]
     if unknown:
         raise ConfigError(f"phases: {unknown[0]!r} is no phase of FEIS; choose from {', '.join(CONDITIONS)}")
-    root = _find_root(root.expanduser())
+    root = _find_root(expanded(root))
     folders = {folder.name: folder for folder in sorted((root / "data_eeg").iterdir()) if folder.is_dir()}
     locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
 

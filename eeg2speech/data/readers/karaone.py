@@ -26,6 +26,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Condition, Lost, RawRecording, Segment, Sound, Source
 
 CONDITIONS: dict[str, Condition] = {
@@ -71,7 +72,7 @@ class KaraOne:
         if unknown:
             raise ConfigError(f"phases: {unknown[0]!r} is no phase of KARA ONE; choose from {', '.join(CONDITIONS)}")
         phases = tuple(dict.fromkeys(self.phases or DEFAULT_PHASES))
-        root = self.root.expanduser()
+        root = expanded(self.root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; give the folder that KARA ONE was unpacked to")
         tables = (

@@ -26,6 +26,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Segment, Sound, Source
 
 EARS = {"L": "left", "R": "right"}
@@ -63,7 +64,7 @@ class KulAttention:
 
     def sources(self) -> list[Source]:
         """One recording per participant, with a break between trials."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         files = subject_files(root, "give the folder of S1.mat to S16.mat")
         sounds = sound_folder(self.sounds, root, "stimuli")
         wavs = tuple(sorted(sounds.glob("*_dry.wav")))

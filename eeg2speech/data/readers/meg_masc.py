@@ -28,6 +28,7 @@ from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
 
 SUFFIXES = (".con", ".sqd", ".fif")
@@ -71,7 +72,7 @@ class MegMasc:
 
     def sources(self) -> list[Source]:
         """One recording per participant, session and story."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         tables = [
             (match, file)
             for file in sorted(root.glob("sub-*/ses-*/meg/sub-*_events.tsv"))

@@ -25,6 +25,7 @@ from eeg2speech.data.readers.cues import silent
 from eeg2speech.data.reading import reading
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Channel, Lost, RawRecording, Segment, Sound, Source
 
 RATE, SOUND_RATE = 1024.0, 48000.0
@@ -68,7 +69,7 @@ class SingleWords:
         """One recording per participant."""
         if self.parts < 0:
             raise ConfigError(f"parts={self.parts} must be 0 or more")
-        root = self.root.expanduser()
+        root = expanded(self.root)
         if (root / "SingleWordProductionDutch-iBIDS").is_dir():
             root /= "SingleWordProductionDutch-iBIDS"
         folders = {folder.parent.name.removeprefix("sub-"): folder for folder in sorted(root.glob("sub-*/ieeg"))}

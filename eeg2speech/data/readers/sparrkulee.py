@@ -28,6 +28,7 @@ from eeg2speech.data.reading import inside, reading
 from eeg2speech.data.sounds import sound_at, sound_seconds
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Envelope, Lost, RawRecording, Segment, Sound, Source
 
 PUBLISHED_RATE = 64.0
@@ -71,7 +72,7 @@ class SparrKULee:
 
     def sources(self) -> list[Source]:
         """One recording per run; with ``published``, one per run and sound."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; give the folder of SparrKULee")
         found = _published(root) if self.published else _raw(root)

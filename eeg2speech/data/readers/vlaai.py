@@ -20,6 +20,7 @@ from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, 
 from eeg2speech.data.reading import reading
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Segment, Source
 
 RATE = 64.0
@@ -50,7 +51,7 @@ class Vlaai:
 
     def sources(self) -> list[Source]:
         """One recording per trial."""
-        folder = _find_folder(self.root.expanduser())
+        folder = _find_folder(expanded(self.root))
         trials: dict[str, list[tuple[str, Path]]] = {}
         for file in sorted(folder.glob("*.npz")):
             name = re.fullmatch(r"DTU_S(\d+)_(\d+)", file.stem)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from eeg2speech.cache import check_hub_cache
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models.audiomae_weights import HUB
+from eeg2speech.paths import expanded
 
 TINY = Path(__file__).parents[2] / "assets" / "tiny"
 """The components that come with the package."""
@@ -43,7 +45,7 @@ def find_components(source: str | Path) -> Path:
     name = str(source)
     if name.startswith(HUB):
         return _download(name.split(":", 1)[1])
-    folder = TINY if name == "tiny" else Path(name).expanduser()
+    folder = TINY if name == "tiny" else expanded(name)
     if not folder.is_dir():
         raise DataError(
             f"{folder}: no such folder; name one with unet, vae, vocoder and scheduler, an id on the hub as "
@@ -74,6 +76,7 @@ def _download(name: str) -> Path:
 def _snapshot(name: str, patterns: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download  # a third of a second, and not needed for local folders
 
+    check_hub_cache()
     try:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except (OSError, ValueError) as error:
