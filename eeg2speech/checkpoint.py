@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from eeg2speech.errors import DataError
 from eeg2speech.exports import Part, parts_of, read_config, read_export, write_export
 from eeg2speech.frozen import put_back
+from eeg2speech.paths import expanded
 
 FORMAT = 1
 """Of the checkpoints that runs write; raised when an older version could misread a newer one's."""
@@ -104,7 +105,7 @@ def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor
     Raises:
         DataError: The source does not hold this part, or is damaged.
     """
-    source = Path(source).expanduser()
+    source = expanded(source)
     if source.is_dir():
         return read_export(source, part)
     checkpoint = read_checkpoint(source)
@@ -121,7 +122,7 @@ def read_data(source: Path) -> dict[str, Any]:
     Raises:
         DataError: The source is damaged.
     """
-    source = Path(source).expanduser()
+    source = expanded(source)
     try:
         content = read_config(source) if source.is_dir() else read_checkpoint(source)
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from eeg2speech.data.raw import UNKNOWN, BaseEpochs, BaseRaw, from_mne
 from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.recording_files import KINDS
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Segment, Source
 
 
@@ -104,7 +105,7 @@ def prepare_braindecode(
     sources = list(_sources(dataset, KINDS[datatype]))
     options = {} if datatype == "eeg" else {"datatype": datatype}
     description = describe(name, "braindecode", license, citation, "braindecode", **options)
-    return prepare_sources(sources, Path(out).expanduser(), description, preprocessing or Preprocessing(), jobs)
+    return prepare_sources(sources, expanded(out), description, preprocessing or Preprocessing(), jobs)
 
 
 def _sources(dataset: Any, kinds: Sequence[str]) -> Iterator[Source]:

@@ -12,6 +12,7 @@ from eeg2speech.data.shards import WHOLE, Shard
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError
 from eeg2speech.files import printable
+from eeg2speech.paths import expanded
 from eeg2speech.types import Recording, Source
 
 SHOWN = 3
@@ -116,10 +117,10 @@ def _difference_of_other(known: Sequence[Input], root: Path | None) -> Differenc
     found = Difference()
     if root is None or not known:
         return found
-    if not is_listed(root.expanduser() / known[0].file):  # its own file is the first
+    if not is_listed(expanded(root) / known[0].file):  # its own file is the first
         found.absent.append(known[0].file)
     for row in known:
-        file = root.expanduser() / row.file
+        file = expanded(root) / row.file
         if file.is_file() and stamp(file) != (row.size, row.modified):
             found.suspects[row.file] = file
     return found

@@ -15,6 +15,7 @@ from eeg2speech.data.downloads import check_downloaded, has_content
 from eeg2speech.data.sounds import SUFFIXES
 from eeg2speech.errors import DataError
 from eeg2speech.files import printable
+from eeg2speech.paths import expanded
 
 UNKNOWN = -1
 """Size and time of an input of which only the hash is known: stores of earlier versions have no more."""
@@ -73,7 +74,7 @@ def _name(file: Path, root: Path | None) -> str:
             os.path.abspath,
             os.path.realpath,
         ):  # as text: a dataset may list its files a hundred thousand times
-            path, folder = form(file.expanduser()), form(root.expanduser()).rstrip(os.sep) + os.sep
+            path, folder = form(expanded(file)), form(expanded(root)).rstrip(os.sep) + os.sep
             if path.startswith(folder):
                 return path.removeprefix(folder).replace(os.sep, "/")
     return file.name
@@ -142,7 +143,7 @@ def compare(files: Mapping[str, Path], known: Sequence[Input], root: Path | None
         elif name not in then and not is_sound(name):
             found.absent.append(name)
     for name, row in then.items():
-        file = files.get(name, root.expanduser() / name if root is not None else Path())  # a folder is no file
+        file = files.get(name, expanded(root) / name if root is not None else Path())  # a folder is no file
         if file.is_file() and stamp(file) == (row.size, row.modified):
             continue
         if has_content(file):

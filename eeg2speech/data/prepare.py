@@ -26,6 +26,7 @@ from eeg2speech.data.store_content import Content
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError, DataError, DiskError, Eeg2SpeechError
 from eeg2speech.files import printable
+from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Recording, Source
 
 DEFAULT = Preprocessing()
@@ -115,7 +116,7 @@ def prepare_sources(
         name=printable(description.name),
         rate=preprocessing.rate,
         settings=description.settings | settings,
-        root="" if root is None else printable(os.path.realpath(root.expanduser())),
+        root="" if root is None else printable(os.path.realpath(expanded(root))),
     )
     fitted = {source.recording: _fit_on(source, sources, preprocessing) for source in sources}
     sources = [_with_inputs_of(source, fitted[source.recording]) for source in sources]

@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from filelock import BaseFileLock, FileLock, Timeout
 
 from eeg2speech.errors import ConfigError, DiskError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Source
 
 
@@ -55,7 +56,7 @@ def sole_writer(out: Path, shard: Shard) -> Iterator[None]:
         ConfigError: Another run is at it.
         DiskError: The folder cannot be written.
     """
-    out = out.expanduser().absolute()
+    out = expanded(out).absolute()
     base = f".{out.name}.preparing"
     own = base if shard == WHOLE else f"{base}-{shard.number}of{shard.count}"
     try:
@@ -79,7 +80,7 @@ def finishing(out: Path) -> BaseFileLock:
     The run that has finished removes its file, and no other does: those that wait for a removed file would not see
     each other.
     """
-    out = out.expanduser().absolute()
+    out = expanded(out).absolute()
     return FileLock(out.parent / f".{out.name}.finishing")
 
 

@@ -32,6 +32,7 @@ from eeg2speech.data.store_sounds import Arrangement, StoreSounds, audio_hash
 from eeg2speech.data.stretches import Stretch
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Channel, Recording, Segment
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class StoreWriter:
     """
 
     def __init__(self, out: Path, description: Description) -> None:
-        out = Path(os.path.abspath(out.expanduser()))  # noqa: PTH100  (resolve() would follow a link at OUT)
+        out = Path(os.path.abspath(expanded(out)))  # noqa: PTH100  (resolve() would follow a link at OUT)
         self.out, self.description, self.raw = out, description, description.root
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             self._check_same(out)

@@ -32,6 +32,7 @@ from eeg2speech.data.readers.triggers import recorded_events
 from eeg2speech.data.readers.units import check_gain
 from eeg2speech.data.store import Description
 from eeg2speech.errors import DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import Condition, Lost, RawRecording, Source
 
 TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog", "TRIG": "stim"}
@@ -98,7 +99,7 @@ class Bids:
 
     def description(self) -> Description:
         """What goes into ``dataset.json``, as far as ``dataset_description.json`` says it."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         check_downloaded(root / "dataset_description.json")
         try:
             said = json.loads((root / "dataset_description.json").read_text(encoding="utf-8-sig"))
@@ -132,7 +133,7 @@ class Bids:
             ConfigError: A rule is malformed.
             DataError: A table names a file outside the dataset.
         """
-        root = self.root.expanduser()
+        root = expanded(self.root)
         if self.sounds is None:
             cues = stimulus_cues(root, events, self.condition)
             return Ruled([replace(cue, channel=self.channel) for cue in cues])
@@ -142,7 +143,7 @@ class Bids:
         return ruled_cues(self.sounds, root, path.as_posix(), names, events)
 
     def _recordings(self) -> list[BidsRecording]:
-        root = self.root.expanduser()
+        root = expanded(self.root)
         if not root.is_dir():
             raise DataError(f"{self.root}: no such folder; give the folder of the dataset that holds sub-*")
         kinds: tuple[Datatype, ...] = (self.datatype,) if self.datatype else ("eeg", "ieeg", "meg")
@@ -166,7 +167,7 @@ class Bids:
 
     def _described_by(self, recording: BidsRecording) -> list[Path]:
         """Tables and sounds that a recording needs, as far as they can be found."""
-        root = self.root.expanduser()
+        root = expanded(self.root)
         tables = [sidecar(root, recording, name) for name in ("channels.tsv", "events.tsv")]
         places = [] if recording.datatype == "meg" else ["electrodes.tsv", "coordsystem.json"]
         described = [file for name in places for file in sidecars(root, recording, name, free=("space",))]
@@ -199,7 +200,7 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     Raises:
         DataError: The recording, one of its tables or one of its sounds is damaged or missing.
     """
-    root = reader.root.expanduser()
+    root = expanded(reader.root)
     described = sidecar(root, recording, "events.tsv")
     events = read_events(described) if described else []
     raw = open_recording(recording.file)

@@ -23,6 +23,7 @@ from eeg2speech.data.readers.triggers import recorded_events
 from eeg2speech.data.readers.units import check_gain
 from eeg2speech.data.store import Description
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Source
 
 STEM = r"(?P<subject>[^/]+)$"
@@ -73,7 +74,7 @@ class Files:
             raise ConfigError(f"pattern={self.pattern!r}: no regular expression ({error})") from error
         if "subject" not in pattern.groupindex:
             raise ConfigError(f"pattern={self.pattern!r}: has no group subject; write such as {STEM}")
-        root = self.root.expanduser()
+        root = expanded(self.root)
         paths = _paths(root)
         found = [(path, match) for path in paths if (match := pattern.search(_stem(path)))]
         if len(found) < len(paths):
@@ -101,7 +102,7 @@ class Files:
         rules: dict[str, Any] = described_rules(self.sounds) if self.sounds else {}
         rules |= {"gain": self.gain} if self.gain != 1 else {}
         return describe(
-            self.root.expanduser().resolve().name,
+            expanded(self.root).resolve().name,
             source="files of the user's own",
             license="unknown",
             citation="unknown",
@@ -166,7 +167,7 @@ def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawR
         ConfigError: A rule is malformed.
         DataError: The recording or one of its sounds is damaged or missing.
     """
-    root = reader.root.expanduser()
+    root = expanded(reader.root)
     file = root / path
     raw = open_recording(file)
     leave_out = [name for wanted in reader.leave_out or [] for name in numbered(raw).get(wanted, [wanted])]
