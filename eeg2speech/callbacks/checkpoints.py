@@ -37,13 +37,15 @@ class SoundCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Know the best model again, also where the run's folder was moved with all that is in it."""
+        """Know the best model again, also where the run's folder was moved with all that is in it.
+
+        A run that goes on in another folder, without the best model, keeps the best of what it trains there.
+        """
         here = Path(self.dirpath or ".")
         if (here / Path(state_dict.get("best_model_path", "")).name).is_file():
             models = {str(here / Path(file).name): score for file, score in state_dict.get("best_k_models", {}).items()}
             moved = {name: str(here / Path(state_dict[name]).name) for name in _PATHS if state_dict.get(name)}
-            state_dict = {**state_dict, **moved, "best_k_models": models, "dirpath": self.dirpath}
-        super().load_state_dict(state_dict)
+            super().load_state_dict({**state_dict, **moved, "best_k_models": models, "dirpath": self.dirpath})
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

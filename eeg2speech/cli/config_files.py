@@ -19,7 +19,7 @@ def check_configs(argv: Sequence[str]) -> None:
     Raises:
         ConfigError: A file is no YAML, or holds something else than settings.
     """
-    for file in map(Path, _named(argv)):
+    for file in map(Path, named_configs(argv)):
         if not file.is_file():
             continue
         try:
@@ -35,7 +35,8 @@ def check_configs(argv: Sequence[str]) -> None:
             raise ConfigError(f"{file}: holds no settings; give lines such as `data:` and `model:` (--config)")
 
 
-def _named(argv: Sequence[str]) -> Iterator[str]:
+def named_configs(argv: Sequence[str]) -> Iterator[str]:
+    """Names of the config files of a command line."""
     for word, after in zip(argv, [*argv, ""][1:], strict=True):
         if word in ("--config", "-c"):
             yield after

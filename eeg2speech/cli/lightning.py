@@ -9,14 +9,15 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from jsonargparse import ArgumentParser, capture_parser
+from jsonargparse import ArgumentParser, Namespace, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, RichModelSummary
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
@@ -26,9 +27,10 @@ from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, Th
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
+from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, guest, sole_writer
 from eeg2speech.cli.config_files import check_configs
-from eeg2speech.cli.resuming import newest_checkpoint
-from eeg2speech.cli.run_folder import SaveRunConfig
+from eeg2speech.cli.resuming import check_newest, check_place, newest_checkpoint
+from eeg2speech.cli.run_folder import SaveRunConfig, check_movable, goes_on, holds_run
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
@@ -78,7 +80,18 @@ def _suggestion(word: str, known: dict[str, str]) -> str:
 
 
 class StageCLI(LightningCLI):
-    """LightningCLI whose run folder is one setting and whose checkpoints are found by name."""
+    """LightningCLI whose run folder is one setting and whose checkpoints are found by name.
+
+    Args:
+        given: To LightningCLI.
+        argv: Words of the command line.
+        at_work: Is left when the command ends, and lets the run folder go.
+        named: To LightningCLI.
+    """
+
+    def __init__(self, *given: Any, argv: Sequence[str], at_work: ExitStack, **named: Any) -> None:
+        self._argv, self._at_work = argv, at_work
+        super().__init__(*given, **named)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder and tell the model what the data module knows."""
@@ -106,6 +119,8 @@ class StageCLI(LightningCLI):
         if config.get("enable_progress_bar") is not False:  # one in the YAML could not be switched off
             callbacks = [*callbacks, ThroughputBar() if sys.stdout.isatty() else LineProgress()]
         given = list(config.get("callbacks") or [])
+        if config.get("logger") is False:  # it has nowhere to write to, and says so in an error
+            given = config["callbacks"] = [one for one in given if not isinstance(one, LearningRateMonitor)]
         if not any(isinstance(callback, GracefulInterrupt) for callback in given):
             callbacks = [*callbacks, GracefulInterrupt()]
         try:
@@ -129,6 +144,9 @@ class StageCLI(LightningCLI):
         if name is not None:
             name = config.ckpt_path = str(name)  # typing may take `str | Path` for `Path | str`, if it met that first
         fitting = self.config.subcommand == "fit"
+        self._enter(Path(config.run), waiting=name is not None)
+        if name in ("last", "best", "auto"):
+            check_place(self._argv, name)
         if fitting and (name == "auto" or slurm.continues(Path(config.run))):
             found = newest_checkpoint(Path(config.run))
             name = config.ckpt_path = str(found) if found else None if name == "auto" else name
@@ -151,9 +169,32 @@ class StageCLI(LightningCLI):
                 Path(config.ckpt_path)
             )  # a damaged file is named here, before anything is built
             _check_stage(Path(config.ckpt_path), checkpoint, str(config.model.class_path))
+        if fitting and config.trainer.get("logger") in (None, True, False):  # else a logger says where the run goes
+            self._check_start(Path(config.run), config)
         # When fitting, the command line decides; a checkpoint's own settings would silently override it.
         if not fitting:
             super()._parse_ckpt_path()
+
+    def _enter(self, run: Path, waiting: bool) -> None:
+        """Keep others out of the run folder, before anything in it is read."""
+        if self.config.subcommand == "fit":
+            patience = LONG_PATIENCE if waiting or slurm.continues(run) else PATIENCE
+            self._at_work.enter_context(sole_writer(run, "fit", patience=patience))
+        else:
+            self._at_work.enter_context(guest(run, str(self.config.subcommand)))
+
+    def _check_start(self, run: Path, config: Namespace) -> None:
+        """See that no other run would be written over, before anything is built."""
+        if config.ckpt_path is not None:
+            check_newest(Path(config.ckpt_path), run)
+        if not goes_on(run, config) and holds_run(run):
+            check_movable(run, config)
+
+    def _set_seed(self) -> None:
+        seed = self._get(self.config, "seed_everything")
+        if not isinstance(seed, bool) and not 0 <= seed < 2**32:
+            raise ConfigError(f"seed_everything={seed} is not in 0 to {2**32 - 1}")
+        super()._set_seed()
 
 
 def _check_stage(file: Path, checkpoint: Mapping[str, Any], wanted: str) -> None:
@@ -190,10 +231,13 @@ def run_stage(argv: Sequence[str]) -> int:
     kept = sys.argv
     if not from_console:  # called by a program: LightningCLI would warn about its own arguments
         sys.argv = ["eeg2speech"]
+    at_work = ExitStack()
     try:
         StageCLI(
             Task,
             EEGAudioDataModule,
+            argv=argv,
+            at_work=at_work,
             subclass_mode_model=True,
             save_config_callback=SaveRunConfig,
             parser_class=StageParser,
@@ -205,11 +249,14 @@ def run_stage(argv: Sequence[str]) -> int:
         )
     except ValueError as error:
         raise first_cause(error) from error
+    except MisconfigurationException as error:
+        raise ConfigError(f"{in_a_line(str(error))} (see eeg2speech {argv[0]} --help=all)") from error
     except SystemExit as left:
         if isinstance(left.__context__, KeyboardInterrupt):  # which Lightning turns into status 1
             raise left.__context__ from None
         raise
     finally:
+        at_work.close()
         sys.argv = kept
     return 0
 
