@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -24,6 +25,12 @@ TOOLS = {
     "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
     "completion": ("eeg2speech.cli.completion", "Print a script that completes commands and options in a shell."),
 }
+
+_DISK = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ENAMETOOLONG", "ENOTDIR", "EISDIR", "EEXIST")
+}
+"""Errors of a disk, a folder or a name, which the user can put right."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,6 +69,11 @@ def main(argv: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `eeg2speech doctor ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        print(f"error: {error.filename or 'a file cannot be written'}: {error.strerror}", file=sys.stderr)
         return 1
 
 

@@ -21,7 +21,7 @@ _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM
 
 @contextmanager
 def sole_writer(folder: Path, command: str, option: str = "--run", patience: float = PATIENCE) -> Iterator[None]:
-    """Keep other processes that want a folder for themselves out of it. The ranks of one run share what the first holds.
+    """Keep other processes that want a folder for themselves out of it.
 
     Args:
         folder: Made if it is not there, and removed in the end if it is empty then.
@@ -33,9 +33,6 @@ def sole_writer(folder: Path, command: str, option: str = "--run", patience: flo
         ConfigError: Another process has it.
         DiskError: It cannot be made or written.
     """
-    if not _first_rank():
-        yield
-        return
     with _made(folder, option), _locked(folder, "writing", command, option, patience=patience):
         yield
 
@@ -48,9 +45,6 @@ def guest(folder: Path, command: str, option: str = "--run") -> Iterator[None]:
         ConfigError: The folder is just being set aside.
         DiskError: It cannot be made or written.
     """
-    if not _first_rank():
-        yield
-        return
     with _made(folder, option), _locked(folder, "guests", command, option, shared=True, patience=PATIENCE):
         yield
 
@@ -64,6 +58,13 @@ def without_guests(folder: Path) -> Iterator[None]:
     """
     with _locked(folder, "guests", "fit", "--run"):
         yield
+
+
+def first_rank() -> bool:
+    """Whether this process is the first of its run, which holds its folder for all; no trainer could tell as yet."""
+    rank = next((os.environ[name] for name in _RANKS if name in os.environ), "0")
+    node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
+    return int(rank) == 0 and ("RANK" in os.environ or int(node) == 0)
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def _made(folder: Path, option: str) -> Iterator[None]:
     new: list[Path] = []
     try:
         try:
-            new += [path for path in (folder, *folder.parents) if not path.exists()]
+            new += [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
             if folder.is_file():
                 raise DiskError(f"{folder}: a file, not a folder; name another ({option})")
             folder.mkdir(parents=True, exist_ok=True)
@@ -106,13 +107,6 @@ def _made(folder: Path, option: str) -> Iterator[None]:
             raise DiskError(f"{folder}: cannot be written ({error.strerror}); name another folder ({option})") from error
         yield
     finally:
-        with suppress(OSError):  # not empty, or not made
-            for path in new:
+        for path in new:
+            with suppress(OSError):  # not empty, or not made
                 path.rmdir()
-
-
-def _first_rank() -> bool:
-    """Whether this process is the first of its run; there is no trainer yet that would know."""
-    rank = next((os.environ[name] for name in _RANKS if name in os.environ), "0")
-    node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
-    return int(rank) == 0 and ("RANK" in os.environ or int(node) == 0)

@@ -19,7 +19,6 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import slurm
@@ -27,10 +26,11 @@ from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, Th
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
-from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, guest, sole_writer
+from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
 from eeg2speech.cli.config_files import check_configs
 from eeg2speech.cli.resuming import check_newest, check_place, newest_checkpoint
 from eeg2speech.cli.run_folder import SaveRunConfig, check_movable, goes_on, holds_run
+from eeg2speech.cli.run_logger import RunLogger
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, Eeg2SpeechError
@@ -112,7 +112,7 @@ class StageCLI(LightningCLI):
         run = Path(self._get(self.config_init, "run"))
         logger = self._get(self.config_init, "trainer").get("logger")
         if logger is None or logger is True:
-            kwargs["logger"] = TensorBoardLogger(str(run.parent), run.name, version="", default_hp_metric=False)
+            kwargs["logger"] = RunLogger(run)
         return super().instantiate_trainer(default_root_dir=str(run), **kwargs)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
@@ -177,6 +177,8 @@ class StageCLI(LightningCLI):
 
     def _enter(self, run: Path, waiting: bool) -> None:
         """Keep others out of the run folder, before anything in it is read."""
+        if not first_rank():
+            return
         if self.config.subcommand == "fit":
             patience = LONG_PATIENCE if waiting or slurm.continues(run) else PATIENCE
             self._at_work.enter_context(sole_writer(run, "fit", patience=patience))
