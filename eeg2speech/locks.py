@@ -1,7 +1,7 @@
 """Locks on files, which the system releases however a process ends.
 
-``flock`` leaves nothing to clear away after SIGKILL, and on NFS it holds among machines. filelock has no shared locks, and
-where a file system has none it goes over to marker files, which outlive their process.
+``flock`` leaves nothing to clear away after SIGKILL, and on NFS it holds among machines. filelock has no shared locks,
+and on a file system without locks it goes over to marker files, which outlive their process.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -26,12 +25,6 @@ TOOLS = {
     "completion": ("eeg2speech.cli.completion", "Print a script that completes commands and options in a shell."),
 }
 
-_DISK = {
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ENAMETOOLONG", "ENOTDIR", "EISDIR", "EEXIST")
-}
-"""Errors of a disk, a folder or a name, which the user can put right."""
-
 
 def main(argv: Sequence[str]) -> int:
     """Run a command.
@@ -44,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         saved, 130 interrupted.
     """
     argv = list(argv)
-    from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError
+    from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError, of_disk
 
     try:
         if argv and argv[0] in STAGES:
@@ -71,9 +64,10 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in _DISK:
+        found = of_disk(error)
+        if found is None:
             raise
-        print(f"error: {error.filename or 'a file cannot be written'}: {error.strerror}", file=sys.stderr)
+        print(f"error: {found}", file=sys.stderr)
         return 1
 
 

@@ -104,7 +104,9 @@ def _made(folder: Path, option: str) -> Iterator[None]:
             with TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise DiskError(f"{folder}: cannot be written ({error.strerror}); name another folder ({option})") from error
+            raise DiskError(
+                f"{folder}: cannot be written ({error.strerror}); name another folder ({option})"
+            ) from error
         yield
     finally:
         for path in new:

@@ -171,7 +171,7 @@ def _counted(out: Path, rows: Sequence[Generated], made: int) -> dict[str, objec
 
 @contextmanager
 def _sole_writer(out: Path) -> Iterator[None]:
-    """Keep a second run off the same folder: both would write the same table. A run that it lies in stays in its place."""
+    """Keep a second run off the same folder: both would write the same table. A run that it is in stays there."""
     runs = [folder for folder in out.absolute().parents if (folder / "checkpoints").is_dir()]
     with ExitStack() as stack:
         for run in runs:

@@ -29,11 +29,11 @@ from eeg2speech.cli import STAGES
 from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
 from eeg2speech.cli.config_files import check_configs
 from eeg2speech.cli.resuming import check_newest, check_place, newest_checkpoint
-from eeg2speech.cli.run_folder import SaveRunConfig, check_movable, goes_on, holds_run
+from eeg2speech.cli.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.cli.run_logger import RunLogger
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError, Eeg2SpeechError
+from eeg2speech.errors import ConfigError, Eeg2SpeechError, of_disk
 from eeg2speech.tasks import Task
 
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
@@ -177,6 +177,7 @@ class StageCLI(LightningCLI):
 
     def _enter(self, run: Path, waiting: bool) -> None:
         """Keep others out of the run folder, before anything in it is read."""
+        check_apart(run, self.config[self.config.subcommand].data.get("store"), self._argv)
         if not first_rank():
             return
         if self.config.subcommand == "fit":
@@ -253,6 +254,10 @@ def run_stage(argv: Sequence[str]) -> int:
         raise first_cause(error) from error
     except MisconfigurationException as error:
         raise ConfigError(f"{in_a_line(str(error))} (see eeg2speech {argv[0]} --help=all)") from error
+    except OSError as error:
+        if found := of_disk(error):
+            raise found from error
+        raise
     except SystemExit as left:
         if isinstance(left.__context__, KeyboardInterrupt):  # which Lightning turns into status 1
             raise left.__context__ from None

@@ -69,7 +69,7 @@ def check_newest(checkpoint: Path, run: Path) -> None:
 def check_place(argv: Sequence[str], name: str) -> None:
     """See that a checkpoint given by name is looked for in the run that a saved config belongs to.
 
-    A run's config.yaml says which folder it was written into. That may be another run's since it was moved or set aside.
+    A run's config.yaml says which folder it was written into, which may be another run's since it was set aside.
 
     Args:
         argv: Words of the command line.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ _INPUTS = ("data", "model", "ckpt_path")
 class SaveRunConfig(SaveConfigCallback):
     """Keeps the config of every start: ``config.yaml``, then ``config.1.yaml``, and so on.
 
-    A start never writes over another run: that one's folder is first renamed to ``<run>.1``, unless the run goes on from
-    a checkpoint of its own, and back if the start fails before there is anything to train.
+    A start never writes over another run: unless it goes on from a checkpoint in that folder, the folder is first
+    renamed to ``<run>.1``, and back if the start fails before there is anything to train.
     """
 
     _aside: tuple[Path, Path] | None = None  # a run's folder, and where the earlier run in it went
@@ -83,6 +84,18 @@ def goes_on(folder: Path, config: Mapping[str, Any] | Namespace) -> bool:
     """Whether a start goes on with the run in a folder, as its config says or as SLURM does."""
     source = config.get("ckpt_path")
     return slurm.continues(folder) or (source is not None and is_of(Path(source), folder))
+
+
+def check_apart(folder: Path, store: Path | None, argv: Sequence[str]) -> None:
+    """See that a run's folder is one of its own.
+
+    Raises:
+        ConfigError: No folder is named, as by a variable that is not set, or it lies in the store.
+    """
+    if "--run=" in argv or ("--run", "") in pairwise(argv):
+        raise ConfigError("run is empty: name a folder (--run)")
+    if store is not None and folder.resolve().is_relative_to(Path(store).resolve()):
+        raise ConfigError(f"run={folder}: lies in the store {store}; name another folder (--run)")
 
 
 def check_movable(folder: Path, config: Mapping[str, Any] | Namespace) -> None:

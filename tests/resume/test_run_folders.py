@@ -11,7 +11,6 @@ from pathlib import Path
 
 import forked
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eeg2speech.callbacks import SoundCheckpoint
 from eeg2speech.checkpoint import read_checkpoint
@@ -189,6 +188,23 @@ def test_what_a_start_needs_is_not_set_aside(
     assert names(tmp_path / "runs") == ["m"]
 
 
+@pytest.mark.parametrize("run", ["", "store", "store/deep/m"])
+def test_a_run_has_a_folder_of_its_own(
+    stage: Stage, tmp_path: Path, tiny_store: Path, run: str, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(tiny_store, tmp_path / "store")
+    before = content(tmp_path)
+    for command in ("fit", "validate"):
+        assert stage(command, f"--run={run}", "--data.store=store") == 1
+        assert said(capsys) == (
+            f"error: run={run}: lies in the store store; name another folder (--run)"
+            if run
+            else "error: run is empty: name a folder (--run)"
+        )
+    assert content(tmp_path) == before
+    assert names(tmp_path) == ["store"]
+
+
 def test_a_checkpoint_is_of_a_run_by_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m/checkpoints").mkdir(parents=True)
@@ -235,7 +251,10 @@ def test_a_second_fit_is_refused_and_tests_are_not(stage: Stage, tmp_path: Path,
         assert stage("fit", "--run=runs/other") == 0
         assert stage("validate", "--ckpt_path=best") == 0
     assert names(tmp_path / "runs") == ["m", "other"]
-    assert {name for name in names(tmp_path / "runs/m") if name.startswith("config")} == {"config.yaml", "config.1.yaml"}
+    assert {name for name in names(tmp_path / "runs/m") if name.startswith("config")} == {
+        "config.yaml",
+        "config.1.yaml",
+    }
 
 
 def test_a_folder_is_not_moved_from_under_a_test(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
