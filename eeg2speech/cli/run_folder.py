@@ -35,6 +35,7 @@ class SaveRunConfig(SaveConfigCallback):
     """
 
     _aside: tuple[Path, Path] | None = None  # a run's folder, and where the earlier run in it went
+    _trained = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Choose the file name before the parent writes it."""
@@ -50,16 +51,18 @@ class SaveRunConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From now on the folder is this run's."""
-        self._aside = None
+        self._trained = True
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Put an earlier run back in its place."""
+        """Leave no trace of a run that did not begin, and put an earlier one back in its place."""
+        if self._trained or trainer.state.fn != "fit":
+            return
+        for logger in trainer.loggers:
+            _forget_events(logger)  # it would also write on, into the earlier run
         if self._aside is None:
             return
         folder, aside = self._aside
         if not (folder / "checkpoints").exists():  # else it was pre-empted while starting, and will go on from there
-            for logger in trainer.loggers:
-                _forget_events(logger)  # it would write on, into the earlier run
             shutil.rmtree(folder, ignore_errors=True)
             aside.replace(folder)
             rank_zero_info(f"Nothing was trained: the earlier run is in {folder} again")
