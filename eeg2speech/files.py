@@ -18,12 +18,15 @@ def written_beside(file: Path) -> Iterator[Path]:
     """Give a path beside ``file`` to write to, and rename it to ``file`` once that went well.
 
     After an error nothing is left behind and an earlier ``file`` is as it was. Two writers never share a path, be they
-    on two machines.
+    on two machines. An error of the disk names ``file``.
     """
     partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         partial.replace(file)
+    except OSError as error:
+        error.filename = str(file)  # a disk that is full names none
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

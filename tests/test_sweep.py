@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from eeg2speech.cli import main
+from eeg2speech.cli import lightning, main
+from eeg2speech.cli.at_work import sole_writer
+from eeg2speech.cli.config_files import content_hash
+from eeg2speech.cli.sweep import DONE, Runs, _finished
 from eeg2speech.cli.sweep_plan import read_plan
+from eeg2speech.errors import DiskError
 
 ROOT = Path(__file__).parents[1]
 LITTLE = {"permutations": 20, "lags": [0.0], "linear": False}
@@ -83,6 +88,38 @@ def test_a_sweep_runs_reports_and_goes_on(
     assert sweep(plan, out, tiny_store) == 0
     now = times()
     assert {path for path, time in now.items() if before.get(path) != time} == {out / "pretrained/seed0/test.json"}
+
+
+def test_a_changed_config_is_run_again(tmp_path: Path):
+    (tmp_path / "part.yaml").write_text("max_steps: 4")
+    (tmp_path / "a.yaml").write_text("trainer: part.yaml\nmodel: {name: other}")
+    first = content_hash([tmp_path / "a.yaml"])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / DONE).write_text(json.dumps({"options": ["--x=1"], "configs": first}))
+    assert _finished(folder, {"options": ["--x=1"], "configs": content_hash([tmp_path / "a.yaml"])}, tested=False)
+    (tmp_path / "part.yaml").write_text("max_steps: 5")
+    assert not _finished(folder, {"options": ["--x=1"], "configs": content_hash([tmp_path / "a.yaml"])}, tested=False)
+
+
+def test_a_second_sweep_is_kept_out(tmp_path: Path, tiny_store: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    with sole_writer(out, "sweep"):
+        assert sweep(write_plan(tmp_path), out, tiny_store) == 1
+    assert "out: in use by another process (sweep, process" in capsys.readouterr().err
+    out.write_text("")
+    assert sweep(write_plan(tmp_path), out, tiny_store) == 1
+    assert "out: a file, not a folder; name another (OUT)" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_a_sweep(tmp_path: Path, tiny_store: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "config.yaml")
+
+    monkeypatch.setattr(lightning, "StageCLI", full)
+    runs = Runs(read_plan(write_plan(tmp_path)), tmp_path / "out", [], False)
+    with pytest.raises(DiskError, match=r"config\.yaml: No space left"):
+        runs.run({"encoder": "untrained"}, 0)
 
 
 def test_what_fails_is_reported_and_the_rest_is_run(

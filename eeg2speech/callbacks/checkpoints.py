@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eeg2speech.callbacks.accumulated import Gradients, go_on_accumulating, half_accumulated
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
+from eeg2speech.errors import DiskError
 
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 _SCORES = ("best_model_path", "best_model_score", "current_score", "kth_best_model_path", "kth_value")
@@ -37,13 +38,15 @@ class SoundCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Know the best model again, also where the run's folder was moved with all that is in it."""
+        """Know the best model again, also where the run's folder was moved with all that is in it.
+
+        A run that goes on in another folder, without the best model, keeps the best of what it trains there.
+        """
         here = Path(self.dirpath or ".")
         if (here / Path(state_dict.get("best_model_path", "")).name).is_file():
             models = {str(here / Path(file).name): score for file, score in state_dict.get("best_k_models", {}).items()}
             moved = {name: str(here / Path(state_dict[name]).name) for name in _PATHS if state_dict.get(name)}
-            state_dict = {**state_dict, **moved, "best_k_models": models, "dirpath": self.dirpath}
-        super().load_state_dict(state_dict)
+            super().load_state_dict({**state_dict, **moved, "best_k_models": models, "dirpath": self.dirpath})
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -79,6 +82,20 @@ class SoundCheckpoint(ModelCheckpoint):
         """Save what was trained since the last validation."""
         super().on_train_end(trainer, pl_module)
         self._keep_last(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End with an error if what was trained is not on the disk; all ranks together.
+
+        Raises:
+            DiskError: The disk was full at the end.
+        """
+        io = trainer.strategy.checkpoint_io
+        lost = bool(self.save_last) and isinstance(io, SoundCheckpointIO) and io.failed
+        if trainer.strategy.reduce_boolean_decision(lost, all=False):
+            raise DiskError(
+                f"{self.dirpath}: the end of the training could not be saved; free some space and go on from the last "
+                "checkpoint that could (--ckpt_path auto)"
+            )
 
     def _keep_last(self, trainer: pl.Trainer) -> None:
         if self.save_last and not self._should_skip_saving_checkpoint(trainer):  # which knows of this step's saves

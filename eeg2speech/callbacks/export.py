@@ -22,8 +22,9 @@ class ExportEncoder(Callback):
         saver = trainer.checkpoint_callback
         if not trainer.is_global_zero or not isinstance(saver, ModelCheckpoint):
             return
-        source = saver.best_model_path or saver.last_model_path
-        if not source:
+        # Lightning's ModelCheckpoint remembers the best of the folder that a run has gone on from
+        source = next((file for file in (saver.best_model_path, saver.last_model_path) if _is_in(saver, file)), None)
+        if source is None:
             return
         rank_zero_info(f"Encoder of {source} written to {export_part(Path(source), run / 'encoder')}")
         names = part_names(read_checkpoint(Path(source)))
@@ -31,3 +32,7 @@ class ExportEncoder(Callback):
             whole = run / names[-1]
             export_parts(Path(source), whole)
             rank_zero_info(f"All of it ({', '.join(names)}) written to {whole}")
+
+
+def _is_in(saver: ModelCheckpoint, file: str) -> bool:
+    return Path(file).is_file() and Path(file).parent.resolve() == Path(saver.dirpath or ".").resolve()

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         saved, 130 interrupted.
     """
     from eeg2speech.cli.words import clean_words
-    from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError
+    from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError, of_disk
 
     from_console = list(argv) == sys.argv[1:]
     try:
@@ -71,6 +71,12 @@ def main(argv: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `eeg2speech doctor ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        found = of_disk(error)
+        if found is None:
+            raise
+        print(f"error: {found}", file=sys.stderr)
         return 1
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
@@ -79,7 +81,7 @@ def check_configs(argv: Sequence[str]) -> None:
     Raises:
         ConfigError: A file is no YAML, or holds something else than settings.
     """
-    for file in map(Path, _named(argv)):
+    for file in map(Path, named_configs(argv)):
         if not file.is_file():
             continue
         try:
@@ -107,9 +109,33 @@ def _found(option: str, value: str) -> str:
     return value if file is None else str(file)
 
 
-def _named(argv: Sequence[str]) -> Iterator[str]:
+def named_configs(argv: Sequence[str]) -> Iterator[str]:
+    """Names of the config files of a command line."""
     for word, after in zip(argv, [*argv, ""][1:], strict=True):
         if word in ("--config", "-c"):
             yield after
         elif word.startswith("--config="):
             yield word.partition("=")[2]
+
+
+def content_hash(files: Sequence[Path]) -> str:
+    """Hash of the content of config files and of the parts that they name."""
+    pending, seen, digest = list(files), set[Path](), hashlib.sha256()
+    while pending:
+        file = pending.pop(0)
+        if file in seen:
+            continue
+        seen.add(file)
+        content = file.read_bytes()
+        digest.update(content)
+        pending += [part for text in _texts(yaml.safe_load(content)) if (part := file.parent / text).is_file()]
+    return digest.hexdigest()
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Names of YAML files in settings."""
+    if isinstance(value, str) and value.endswith((".yaml", ".yml")):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from _texts(one)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from eeg2speech.audio.wav import wav_writer
+from eeg2speech.cli.at_work import guest, sole_writer
 from eeg2speech.cli.device import choose_device
 from eeg2speech.cli.machine import output_of, print_json
 from eeg2speech.data.clips import Clip, choose_clips, cut_clips
 from eeg2speech.data.generated import Generated, GeneratedTable, Making, row_of, sha256_of
 from eeg2speech.data.origin import Origin, open_origin
 from eeg2speech.data.progress import Countdown
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.errors import DataError
 from eeg2speech.generation import Speaker, load_speech
 from eeg2speech.types import TEST_PARTS
 
@@ -172,17 +171,10 @@ def _counted(out: Path, rows: Sequence[Generated], made: int) -> dict[str, objec
 
 @contextmanager
 def _sole_writer(out: Path) -> Iterator[None]:
-    """Keep a second run off the same folder: both would write the same table."""
-    lock = FileLock(out.parent / f".{out.name}.generating", timeout=0)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise ConfigError(f"{out}: another run is generating into it; wait for it or choose another --out") from error
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
-    try:
+    """Keep a second run off the same folder: both would write the same table. A run that it is in stays there."""
+    runs = [folder for folder in out.absolute().parents if (folder / "checkpoints").is_dir()]
+    with ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(guest(run, "generate", "--out"))
+        stack.enter_context(sole_writer(out, "generate", "--out", patience=0.0))
         yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()

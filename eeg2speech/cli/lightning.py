@@ -9,16 +9,16 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from jsonargparse import ArgumentParser, capture_parser
+from jsonargparse import ArgumentParser, Namespace, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, RichModelSummary
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import slurm
@@ -26,12 +26,14 @@ from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, Th
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
+from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
 from eeg2speech.cli.config_files import check_configs, config_folder, config_names, find_configs
-from eeg2speech.cli.resuming import newest_checkpoint
-from eeg2speech.cli.run_folder import SaveRunConfig
+from eeg2speech.cli.resuming import check_newest, check_place, newest_checkpoint
+from eeg2speech.cli.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
+from eeg2speech.cli.run_logger import RunLogger
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError, Eeg2SpeechError
+from eeg2speech.errors import ConfigError, Eeg2SpeechError, of_disk
 from eeg2speech.paths import expanded
 from eeg2speech.tasks import Task
 
@@ -82,7 +84,18 @@ def _suggestion(word: str, known: dict[str, str]) -> str:
 
 
 class StageCLI(LightningCLI):
-    """LightningCLI whose run folder is one setting and whose checkpoints are found by name."""
+    """LightningCLI whose run folder is one setting and whose checkpoints are found by name.
+
+    Args:
+        given: To LightningCLI.
+        argv: Words of the command line.
+        at_work: Is left when the command ends, and lets the run folder go.
+        named: To LightningCLI.
+    """
+
+    def __init__(self, *given: Any, argv: Sequence[str] = (), at_work: ExitStack | None = None, **named: Any) -> None:
+        self._argv, self._at_work = argv, at_work or ExitStack()
+        super().__init__(*given, **named)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder and tell the model what the data module knows."""
@@ -119,13 +132,15 @@ class StageCLI(LightningCLI):
         run = Path(self._get(self.config_init, "run"))
         logger = self._get(self.config_init, "trainer").get("logger")
         if logger is None or logger is True:
-            kwargs["logger"] = TensorBoardLogger(str(run.parent), run.name, version="", default_hp_metric=False)
+            kwargs["logger"] = RunLogger(run)
         return super().instantiate_trainer(default_root_dir=str(run), **kwargs)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> pl.Trainer:
         if config.get("enable_progress_bar") is not False:  # one in the YAML could not be switched off
             callbacks = [*callbacks, ThroughputBar() if sys.stdout.isatty() else LineProgress()]
         given = list(config.get("callbacks") or [])
+        if config.get("logger") is False:  # it has nowhere to write to, and says so in an error
+            given = config["callbacks"] = [one for one in given if not isinstance(one, LearningRateMonitor)]
         if not any(isinstance(callback, GracefulInterrupt) for callback in given):
             callbacks = [*callbacks, GracefulInterrupt()]
         try:
@@ -154,6 +169,12 @@ class StageCLI(LightningCLI):
         if name is not None:
             name = config.ckpt_path = str(name)  # typing may take `str | Path` for `Path | str`, if it met that first
         fitting = self.config.subcommand == "fit"
+        self._enter(Path(config.run), waiting=name is not None)
+        if name is None and not fitting and (best := Path(config.run) / "checkpoints" / "best.ckpt").is_file():
+            name = "best"
+            rank_zero_info(f"{self.config.subcommand}: the model is {best}; --ckpt_path names another")
+        if name in ("last", "best", "auto"):
+            check_place(self._argv, name)
         if fitting and (name == "auto" or slurm.continues(Path(config.run))):
             found = newest_checkpoint(Path(config.run))
             name = config.ckpt_path = str(found) if found else None if name == "auto" else name
@@ -165,9 +186,6 @@ class StageCLI(LightningCLI):
                     "train first with `eeg2speech fit`, or name another --run"
                 )
             config.ckpt_path = str(file)
-        elif name is None and not fitting and (best := Path(config.run) / "checkpoints" / "best.ckpt").is_file():
-            name = config.ckpt_path = str(best)
-            rank_zero_info(f"{self.config.subcommand}: the model is {best}; --ckpt_path names another")
         elif name is not None and not Path(name).is_file():
             raise ConfigError(
                 f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`"
@@ -182,9 +200,35 @@ class StageCLI(LightningCLI):
                 Path(config.ckpt_path)
             )  # a damaged file is named here, before anything is built
             _check_stage(Path(config.ckpt_path), checkpoint, str(config.model.class_path))
+        if fitting and config.trainer.get("logger") in (None, True, False):  # else a logger says where the run goes
+            self._check_start(Path(config.run), config)
         # When fitting, the command line decides; a checkpoint's own settings would silently override it.
         if not fitting:
             super()._parse_ckpt_path()
+
+    def _enter(self, run: Path, waiting: bool) -> None:
+        """Keep others out of the run folder, before anything in it is read."""
+        check_apart(run, self.config[self.config.subcommand].data.get("store"), self._argv)
+        if not first_rank():
+            return
+        if self.config.subcommand == "fit":
+            patience = LONG_PATIENCE if waiting or slurm.continues(run) else PATIENCE
+            self._at_work.enter_context(sole_writer(run, "fit", patience=patience))
+        else:
+            self._at_work.enter_context(guest(run, str(self.config.subcommand)))
+
+    def _check_start(self, run: Path, config: Namespace) -> None:
+        """See that no other run would be written over, before anything is built."""
+        if config.ckpt_path is not None:
+            check_newest(Path(config.ckpt_path), run)
+        if not goes_on(run, config) and holds_run(run):
+            check_movable(run, config)
+
+    def _set_seed(self) -> None:
+        seed = self._get(self.config, "seed_everything")
+        if not isinstance(seed, bool) and not 0 <= seed < 2**32:
+            raise ConfigError(f"seed_everything={seed} is not in 0 to {2**32 - 1}")
+        super()._set_seed()
 
 
 def _check_stage(file: Path, checkpoint: Mapping[str, Any], wanted: str) -> None:
@@ -222,10 +266,13 @@ def run_stage(argv: Sequence[str]) -> int:
     kept = sys.argv
     # processes that Lightning starts get these words; called by a program, LightningCLI would warn about its own
     sys.argv = [kept[0], *argv] if from_console else ["eeg2speech"]
+    at_work = ExitStack()
     try:
         StageCLI(
             Task,
             EEGAudioDataModule,
+            argv=argv,
+            at_work=at_work,
             subclass_mode_model=True,
             save_config_callback=SaveRunConfig,
             parser_class=StageParser,
@@ -237,11 +284,18 @@ def run_stage(argv: Sequence[str]) -> int:
         )
     except ValueError as error:
         raise first_cause(error) from error
+    except MisconfigurationException as error:
+        raise ConfigError(f"{in_a_line(str(error))} (see eeg2speech {argv[0]} --help=all)") from error
+    except OSError as error:
+        if found := of_disk(error):
+            raise found from error
+        raise
     except SystemExit as left:
         if isinstance(left.__context__, KeyboardInterrupt):  # which Lightning turns into status 1
             raise left.__context__ from None
         raise
     finally:
+        at_work.close()
         sys.argv = kept
     return 0
 

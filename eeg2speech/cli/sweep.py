@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
+from typing import Any
 
+from eeg2speech.cli.config_files import content_hash
 from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
 from eeg2speech.data.progress import in_words
 from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
@@ -22,7 +24,7 @@ EXAMPLES = """
     eeg2speech sweep configs/sweeps/levels.yaml runs/levels --fresh_data --json
 """
 DONE = "sweep_options.json"
-"""Stands in a run folder once a sweep has finished with it: the options it was run with."""
+"""Stands in a run folder once a sweep has finished with it: the options it was run with, and a hash of its configs."""
 
 
 def sweep(
@@ -37,7 +39,7 @@ def sweep(
     """Fit and test every combination of some settings with several seeds, and compare them.
 
     What is finished is skipped; what fails is reported and does not stop the rest. The figures go into OUT/sweep.json.
-    A change inside a config file is not noticed: choose another OUT.
+    What was run with other options or config files is set aside and run again.
 
     Args:
         plan: YAML file of the sweep, or the name of one of the package's, e.g. sweeps/pretraining.
@@ -51,6 +53,7 @@ def sweep(
     import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
     import torch
 
+    from eeg2speech.cli.at_work import sole_writer
     from eeg2speech.cli.machine import print_json
     from eeg2speech.cli.sweep_report import read_run, report
     from eeg2speech.cli.sweep_tables import print_report
@@ -67,10 +70,11 @@ def sweep(
         logger.setLevel(logging.WARNING)
     clock = Clock(len(conditions))
     try:
-        for number, (levels, seed) in enumerate(conditions, 1):
-            name = f"{folder_name(levels)}, seed {seed}"
-            print(f"[{number}/{len(conditions)}] {name}{clock.left()}", file=sys.stderr, flush=True)
-            clock.note(runs.run(levels, seed))
+        with sole_writer(out, "sweep", "OUT", patience=0.0):
+            for number, (levels, seed) in enumerate(conditions, 1):
+                name = f"{folder_name(levels)}, seed {seed}"
+                print(f"[{number}/{len(conditions)}] {name}{clock.left()}", file=sys.stderr, flush=True)
+                clock.note(runs.run(levels, seed))
     finally:
         torch.set_num_threads(cores)
         for logger, level in zip(loggers, verbosity, strict=True):
@@ -178,14 +182,15 @@ class Runs:
     def _finish(self, config: list[Path], given: list[str], folder: Path, seed: int, tested: bool) -> bool:
         """Fit, and test if wanted; False if that was done before with the same options."""
         options = [*(f"--config={file}" for file in config), *self.everywhere, *given, *self._common(seed)]
-        if _finished(folder, options, tested):
+        wanted = {"options": options, "configs": content_hash(config)}
+        if _finished(folder, wanted, tested):
             return False
         options_here = [*options, f"--run={folder}"]
         folder.mkdir(parents=True, exist_ok=True)
         _stage(["fit", *options_here], folder)
         if tested:
             _stage(["test", *options_here, "--ckpt_path=best"], folder)
-        write_json(folder / DONE, options)
+        write_json(folder / DONE, wanted)
         return True
 
     def _common(self, seed: int) -> list[str]:
@@ -194,9 +199,9 @@ class Runs:
         return [f"--seed_everything={seed}", f"--data.seed={seed}", *fresh, *quiet]
 
 
-def _finished(folder: Path, options: list[str], tested: bool) -> bool:
+def _finished(folder: Path, wanted: dict[str, Any], tested: bool) -> bool:
     there = (folder / DONE).is_file() and (not tested or (folder / "test.json").is_file())
-    return there and bool(loads((folder / DONE).read_text(encoding="utf-8")) == options)
+    return there and bool(loads((folder / DONE).read_text(encoding="utf-8")) == wanted)
 
 
 def _stage(argv: list[str], folder: Path) -> None:

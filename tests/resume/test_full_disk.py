@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eeg2speech.callbacks import checkpoint_io
 from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
 from eeg2speech.checkpoint import read_checkpoint
-from eeg2speech.cli import main
+from eeg2speech.cli import main, run_logger
+from eeg2speech.cli.run_logger import RunLogger
+from eeg2speech.files import write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,3 +116,45 @@ trainer:
     assert best["global_step"] == 12  # 3.0: worse than what was lost, better than the file of step 4
     (state,) = [value for key, value in best["callbacks"].items() if key.startswith("ModelCheckpoint")]
     assert state["best_model_score"] == 3.0
+
+
+def test_events_that_do_not_fit_are_left_out_and_later_ones_kept(small_disk: Path, monkeypatch: pytest.MonkeyPatch):
+    logger = RunLogger(small_disk / "run")
+    logger.log_metrics({"loss": 1.0}, step=1)
+    logger.experiment.flush()
+    (small_disk / "other").write_bytes(b"0" * 900_000)
+    told: list[str] = []
+    monkeypatch.setattr(run_logger, "rank_zero_warn", told.append)
+    for step in range(2, 5):
+        logger.experiment.add_text("long", "x" * 300_000, step)
+        logger.experiment.flush()
+    logger.save()
+    (line,) = told
+    assert "run/: not all is logged for TensorBoard (No space left on device)" in line
+    (small_disk / "other").unlink()
+    logger.log_metrics({"loss": 5.0}, step=5)
+    logger.finalize("success")
+    events = EventAccumulator(str(small_disk / "run"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 1.0), (5, 5.0)]
+
+
+def test_a_training_whose_end_is_not_on_the_disk_ends_with_an_error(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(what: dict[str, Any], stream: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_io.torch, "save", full)
+    configs = [f"--config={ROOT / f'{name}.yaml'}" for name in ("configs/maeeg", "tests/conf/tiny", "tests/conf/bare")]
+    with pytest.warns(UserWarning, match="not saved"):
+        assert main(["fit", *configs, f"--data.store={tiny_store}", f"--run={tmp_path / 'run'}"]) == 1
+    assert "checkpoints: the end of the training could not be saved; free some space" in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_fit_is_named(small_disk: Path):
+    (small_disk / "test.json").write_text("earlier")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/test\.json'"):
+        write_json(small_disk / "test.json", ["0" * 2_000_000])
+    assert names(small_disk) == ["test.json"]
+    assert (small_disk / "test.json").read_text() == "earlier"
