@@ -86,11 +86,7 @@ def _suggestion(word: str, known: dict[str, str]) -> str:
 class StageCLI(LightningCLI):
     """LightningCLI whose run folder is one setting and whose checkpoints are found by name.
 
-    Args:
-        given: To LightningCLI.
-        argv: Words of the command line.
-        at_work: Is left when the command ends, and lets the run folder go.
-        named: To LightningCLI.
+    Whoever closes ``at_work`` lets the run folder go; ``argv`` is the command line.
     """
 
     def __init__(self, *given: Any, argv: Sequence[str] = (), at_work: ExitStack | None = None, **named: Any) -> None:
