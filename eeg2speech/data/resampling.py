@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
+from mne.filter import resample
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
+from scipy.fft import next_fast_len
 
 DRIFT = 5e-5
-"""Seconds by which the end of a signal may come too early or too late: the price of filters of bounded length."""
+"""Seconds by which the end of a signal may come too early or too late, so that transforms have a bounded length."""
+PADDING = 100
+"""Samples by which a signal is continued at least at either end."""
 
 
-def resampled(
-    signal: NDArray[np.floating], rate: float, new_rate: float, pad: Literal["antireflect", "line"] = "antireflect"
-) -> NDArray[np.floating]:
-    """Resample the last axis with a symmetric polyphase filter, which delays nothing.
+def resampled(signal: NDArray[np.float64], rate: float, new_rate: float) -> NDArray[np.float64]:
+    """Resample the last axis in the frequency domain.
 
-    Sample k of the result lies at k / ``new_rate`` seconds, whatever the length. Its upper edge, half of the lower
-    rate, is at -6 dB.
+    Sample k of the result lies at k / ``new_rate`` seconds, whatever the length: before the signal and altogether, it
+    is continued so far that a whole number of new samples comes out. A remainder would shift all of it.
 
     Args:
         signal: (..., samples).
         rate: Samples per second.
         new_rate: Samples per second wanted.
-        pad: How the signal goes on beyond its ends: mirrored at its outermost samples, or along the line through them.
 
     Returns:
         (..., round(samples * new_rate / rate)).
@@ -35,14 +34,26 @@ def resampled(
     if rate == new_rate or length == 0:
         return signal[..., :length]
     ratio = simple_ratio(rate, new_rate, samples)
-    found = resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype=pad)
+    up, down = ratio.numerator, ratio.denominator
+    padding = -(-PADDING // down) * down
+    if samples % down or padding > PADDING:  # else it fits as it is, as at 200 or 500 Hz
+        units = next_fast_len(-(-samples // down) + 2 * padding // down)
+        signal = _continued(signal, units * down - 2 * padding - samples)
+    found = resample(signal, up=up, down=down, npad=padding, verbose="ERROR")
     return np.asarray(found[..., :length])
+
+
+def _continued(signal: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+    """A signal with ``more`` samples behind it: mirrored at its last one, then constant."""
+    mirrored = 2 * signal[..., -1:] - signal[..., ::-1][..., 1 : more + 1]
+    rest = [(0, 0)] * (signal.ndim - 1) + [(0, more - mirrored.shape[-1])]
+    return np.pad(np.concatenate([signal, mirrored], axis=-1), rest, mode="edge")
 
 
 def simple_ratio(rate: float, new_rate: float, samples: int) -> Fraction:
     """The simplest ratio of two rates that keeps a signal of so many samples from drifting by more than ``DRIFT``.
 
-    The filter is as long as the larger of its terms is, and rates such as 499.907 Hz have terms in the millions.
+    Rates such as 499.907 Hz make ratios whose terms are in the millions.
     """
     exact = Fraction(new_rate) / Fraction(rate)
     terms = 1

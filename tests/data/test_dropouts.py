@@ -145,7 +145,7 @@ def test_gaps_that_are_known_are_no_dropouts():
 
 
 @given(
-    first=st.integers(1, 4000),
+    first=st.integers(1, 2000),
     lengths=st.lists(st.tuples(st.integers(1, 400), st.integers(1, 900)), min_size=1, max_size=4),
     drop=st.sampled_from([hold, zero, lose]),
     rate=st.sampled_from([500.0, 2048.0]),
@@ -154,7 +154,7 @@ def test_gaps_that_are_known_are_no_dropouts():
 def test_the_size_of_what_is_read_at_once_does_not_matter(first, lengths, drop, rate):
     eeg, at = noise(rate, 6.0), first
     for length, later in lengths:
-        drop(eeg, at, min(at + length, eeg.shape[1]))
+        drop(eeg, min(at, 2900), min(at + length, 2950))
         at += length + later
     whole = prepared(eeg, rate)
     with pytest.MonkeyPatch.context() as patch:

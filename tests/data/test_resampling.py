@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mne.filter import resample
 
 from eeg2speech.data.causal import filter_causally, group_delay
 from eeg2speech.data.preprocess import Preprocessing, preprocess
@@ -65,11 +66,18 @@ def test_ratios_are_simple_and_do_not_drift(rate, new_rate, samples):
     assert simple_ratio(512.0, 100.0, samples + 512) == Fraction(25, 128)
 
 
-def test_a_level_and_short_pieces_survive():
-    for samples in (1, 2, 3, 7, 50):
-        found = resampled(np.ones((2, samples)), 256.0, 100.0)
-        assert found.shape == (2, round(samples * 100 / 256))
-        np.testing.assert_allclose(found, 1, atol=0.01)
+@pytest.mark.parametrize("rate", [128.0, 200.0, 256.0, 499.907])
+def test_pieces_of_any_length_keep_their_level(rate):
+    for samples in (1, 2, 3, 7, 50, 400, 401):
+        found = resampled(np.ones((2, samples)), rate, 100.0)
+        assert found.shape == (2, round(samples * 100 / rate))
+        np.testing.assert_allclose(found, 1, atol=0.01 if samples > 300 else 0.2)
+
+
+@pytest.mark.parametrize("rate", [200.0, 250.0, 500.0, 1000.0])
+def test_lengths_that_fit_are_resampled_as_they_are(rate):
+    signal = np.random.default_rng(0).normal(size=(2, round(7 * rate)))
+    np.testing.assert_array_equal(resampled(signal, rate, 100.0), resample(signal, up=100.0, down=rate, npad=100))
 
 
 @pytest.mark.parametrize("rate", [90.0, 128.0, 400 / 3, 250.0, 1000 / 3, 499.907, 512.0, 2035.2])
