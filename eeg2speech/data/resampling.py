@@ -45,9 +45,13 @@ def resampled(signal: NDArray[np.float64], rate: float, new_rate: float) -> NDAr
 
 def _continued(signal: NDArray[np.float64], more: int) -> NDArray[np.float64]:
     """A signal with ``more`` samples behind it: mirrored at its last one, then constant."""
-    mirrored = 2 * signal[..., -1:] - signal[..., ::-1][..., 1 : more + 1]
-    rest = [(0, 0)] * (signal.ndim - 1) + [(0, more - mirrored.shape[-1])]
-    return np.pad(np.concatenate([signal, mirrored], axis=-1), rest, mode="edge")
+    samples = signal.shape[-1]
+    reach = min(more, samples - 1)
+    longer = np.empty((*signal.shape[:-1], samples + more))
+    longer[..., :samples] = signal
+    longer[..., samples : samples + reach] = 2 * signal[..., -1:] - signal[..., ::-1][..., 1 : reach + 1]
+    longer[..., samples + reach :] = longer[..., samples + reach - 1, None]
+    return longer
 
 
 def simple_ratio(rate: float, new_rate: float, samples: int) -> Fraction:

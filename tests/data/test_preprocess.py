@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import detrend
 
 from eeg2speech.data.montage import electrode_positions
+from eeg2speech.data.pieces import filter_pieces
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.types import Channel, RawRecording, Segment
@@ -58,6 +60,13 @@ def test_the_band_is_kept_without_delay_and_the_rest_removed():
     middle = slice(500, -500)
     np.testing.assert_allclose(eeg[0, middle], sine(10.0, 40, 100.0)[middle], atol=0.3)
     assert np.abs(eeg[1:, middle]).max() < 0.3
+
+
+@pytest.mark.parametrize("samples", [2, 3, 50, 1001])
+def test_trends_are_taken_out_as_by_least_squares(samples):
+    eeg = 4000 + np.random.default_rng(0).normal(size=(3, 2, samples)) + np.arange(samples)
+    np.testing.assert_allclose(filter_pieces(eeg, 100.0, 100.0, (None, None), None), detrend(eeg), atol=1e-8)
+    assert not filter_pieces(eeg[..., :1], 100.0, 100.0, (None, None), None).any()
 
 
 def test_each_piece_is_prepared_by_itself():
