@@ -126,7 +126,7 @@ def test_encoder_weights_start_a_new_run(stage: Run, tmp_path: Path):
     assert stage("fit") == 0
     source = tmp_path / "runs/maeeg/encoder"
     options = ["--model.init_args.encoder_weights", str(source), "--trainer.max_steps", "4", "--run", "runs/second"]
-    assert stage("fit", *options, "--model.init_args.optimizer.init_args.lr", "0") == 0
+    assert stage("fit", *options, "--model.init_args.optimizer.init_args.lr", "1e-30") == 0
     exported = load_file(source / "encoder.safetensors")
     second = weights(tmp_path / "runs/second/checkpoints/last.ckpt")
     assert all(torch.equal(second[f"autoencoder.encoder.{name}"], value) for name, value in exported.items())
@@ -239,7 +239,7 @@ def test_mistakes_get_one_line(stage: Run, options: list[str], words: list[str],
     ("argv", "words"),
     [
         (["fti"], ["unknown command", "did you mean fit"]),
-        (["fit"], ["--config configs/maeeg.yaml"]),
+        (["fit"], ["--config maeeg"]),
         (["fit", "--config", "nope.yaml"], ["nope.yaml"]),
         (["fit", "--config", str(MAEEG), "--trainer.max_epoch", "3"], ["Did you mean 'trainer.max_epochs'"]),
         (["fit", "--config", str(MAEEG), "--data.windw", "3"], ["Did you mean 'data.window'"]),

@@ -148,7 +148,7 @@ class TestSpeech(Callback):
 
 
 def trained_stimuli(task: DiffusionTask, data: EEGAudioDataModule, heard: Heard) -> list[str]:
-    """Stimuli of a list that the pretrained parts say they were trained on, known to them by name or by content."""
+    """Stimuli of a list that the pretrained parts say they were trained on, by the hash of their samples."""
     known = task.model.trained_sounds
     names = [data.store.stimuli[stimulus] for stimulus in np.unique(heard.stimulus)]
     return [name for name in names if audio_hash(data.store.audio_file(name)).hex() in known]

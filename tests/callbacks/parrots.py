@@ -37,10 +37,10 @@ def noisy_store(root, subjects=3, stimuli=8, seconds=8.0):
 class Tape(nn.Module):
     """LOA tokens are the samples themselves."""
 
-    def __init__(self, trained=frozenset()):
+    def __init__(self, trained=None):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
-        self.trained_sounds, self.aligner = trained, None
+        self.trained_sounds, self.aligner = trained or {}, None
 
     def loa_of_sound(self, audio):
         return audio.unflatten(1, (-1, ROWS, WIDTH))
@@ -60,11 +60,12 @@ class Parrot(DiffusionTask):
         asked: Seeds of every call of the sampler.
     """
 
-    def __init__(self, data, skill=1.0, trained=frozenset()):
+    def __init__(self, data, skill=1.0, trained=None):
         Task.__init__(self, torch.optim.AdamW, 0.0, 0, None)
         self.model, self.sampler = Tape(trained), Settings()
         self.skill, self.known, self.asked = skill, {}, []
         self.encoder_rate = 1.0
+        self.trained_steps = 1  # as if it had been trained
         for part in data.datasets:
             for batch in data.batches(part):
                 for eeg, audio in zip(batch["eeg"], batch["audio"], strict=True):

@@ -12,6 +12,7 @@ from test_prepare import content, description, source
 
 from eeg2speech.cli import main
 from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.shards import Shard
 from eeg2speech.data.store import Dropped, Store, check_id
 from eeg2speech.data.tables import read_table
@@ -73,10 +74,13 @@ def test_a_dataset_in_a_folder_whose_name_is_no_text(tmp_path, capsys):
     write_bids(tmp_path / "ds", ("01",))
     (tmp_path / "ds").rename(folder)
     assert main(["prepare", "bids", str(folder), str(tmp_path / "store")]) == 1
-    assert "a.wav: its name, or that of its folder, is no UTF-8; rename it" in capsys.readouterr().err
+    assert r"S\udcf6ren': not UTF-8; rename it" in capsys.readouterr().err
+    reader = Bids(folder)  # in Python, and by a link of another name
+    with pytest.raises(DataError, match=r"a\.wav: its name, or that of its folder, is no UTF-8; rename it"):
+        prepare_sources(reader.sources(), tmp_path / "store", reader.description(), root=folder)
     for table in folder.rglob("*_events.tsv"):
         table.unlink()
-    assert main(["prepare", "bids", str(folder), str(tmp_path / "store")]) == 0
+    assert not prepare_sources(reader.sources(), tmp_path / "store", reader.description(), root=folder).errors
     assert Store(tmp_path / "store").description.root.endswith(r"S\udcf6ren")
 
 
@@ -90,7 +94,7 @@ def test_sounds_of_the_demo_whose_names_are_no_text(tmp_path, capsys):
     folder.rename(tmp_path / ODD)
     (tmp_path / ODD / f"{ODD}.wav").rename(tmp_path / ODD / "a.wav")
     assert main(["prepare", "demo", str(tmp_path / ODD), str(tmp_path / "store")]) == 1
-    assert "cannot be read as sound ('utf-8' codec can't encode" in capsys.readouterr().err
+    assert r"S\udcf6ren': not UTF-8; rename it" in capsys.readouterr().err
 
 
 class OddError(Exception):

@@ -134,7 +134,7 @@ def test_a_cut_of_known_length_moves_no_window_of_a_model():
 
 
 def test_recordings_of_braindecode_are_rest_between_interruptions(tmp_path):
-    source = Source("r", "r", "", "", (), _Reading(paused(), "r"))
+    source = Source("r", "r", "", "", (), _Reading(paused(), "r", ("eeg",)))
     description = Description("made", "tests", "CC0", "none", simulated=False, rate=100.0)
     prepare_sources([source], tmp_path / "s", description, Preprocessing(deviation=None))
     spans = [(s.onset, s.duration) for s in Store(tmp_path / "s").segments]

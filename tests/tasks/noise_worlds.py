@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from conftest import head_channels
 
 from eeg2speech.data.store import Description
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.types import Segment
+from tests.conftest import head_channels
 
 SECONDS = 15.0
 MEMORISING = {

@@ -101,6 +101,6 @@ def test_noise_is_never_called_aligned(world, combination, tmp_path):
     run = shutil.copytree(world / "run", tmp_path / "run")
     words = [*options(world, run, combination), "--ckpt_path=last"]
     if main(["test", *words]) != 0:
-        return  # refused; tests/tasks/test_provenance.py checks the reasons
+        return  # refused; tests/tasks/test_training_provenance.py checks the reasons
     lists = json.loads((run / "test.json").read_text())["alignment"]["lists"]
     assert not [part for part, found in lists.items() if found["verdict"]["aligned"]]
