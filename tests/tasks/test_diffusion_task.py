@@ -13,11 +13,12 @@ import torch
 from audioldm2_tiny import write_tiny
 from lightning.pytorch.callbacks import Callback
 
-from eeg2speech.checkpoint import read_checkpoint, read_part
+from eeg2speech.checkpoint import read_checkpoint, read_data, read_part
 from eeg2speech.cli import main
 from eeg2speech.exports import Part, write_export
 from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2.rebuild import rebuild_speech
+from eeg2speech.training_record import KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 MAEEG = ["configs/maeeg.yaml", "tests/conf/tiny.yaml"]
@@ -103,6 +104,21 @@ def test_it_trains_saves_tests_and_comes_back(
     assert torch.isfinite(first).all()
     alone = model.waveform(sampler.sample(model, loa[1:], 4, [2]))
     torch.testing.assert_close(first[1:], alone, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.* trained on .*which this run takes")
+def test_what_the_aligner_was_trained_on_is_not_tested_as_unseen(
+    stage2: Path, components: dict[str, Path], tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = "--data.split.test_subjects=[00,01,02]"  # of whom stage 2 was trained on two at least
+    settings = given(components, "speech", stage2 / "aligner", tiny_store, tmp_path / "run", other)
+    assert main(["fit", *settings]) == 0
+    stages = [record["stage"] for record in read_data(tmp_path / "run/speech")[KEY]]
+    assert stages == ["MAEEGTask", "AlignmentTask", "DiffusionTask"]
+    assert main(["test", *settings]) == 1
+    error = capsys.readouterr().err
+    assert "unseen_subject: " in error
+    assert "by AlignmentTask" in error
 
 
 class StopEarly(Callback):
