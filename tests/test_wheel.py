@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NEEDED = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+NEEDED = ("pyproject.toml", "README.md", "LICENSE")
 CONFIGS = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").rglob("*") if file.is_file())
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("setuptools") is None, reason="no setuptools here")
 
@@ -48,4 +48,4 @@ def test_the_wheel_puts_nothing_beside_the_package(built: Path):
 def test_a_wheel_can_be_built_from_the_source_distribution(built: Path):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {*CONFIGS, "setup.py", "pyproject.toml"} <= names
+    assert {*CONFIGS, "pyproject.toml"} <= names
