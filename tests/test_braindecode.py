@@ -164,6 +164,24 @@ def test_a_dataset_becomes_a_store_to_train_on(tmp_path):
         prepare_braindecode(members("windows", epochs_of(make_raw(1), 1.5)), tmp_path / "no", "m", "CC0", "n")
 
 
+def test_other_data_under_the_same_name_are_read_again_or_named(tmp_path, caplog):
+    def prepare(*raws):
+        caplog.clear()
+        prepare_braindecode(members("raw", *raws, subject=4), tmp_path / "store", "mine", "CC0", "nobody")
+        store = Store(tmp_path / "store")
+        return [store.eeg(recording).copy() for recording in store.recordings]
+
+    file = tmp_path / "a_raw.fif"
+    make_raw(1).save(file, verbose="ERROR")
+    first = prepare(mne.io.read_raw_fif(file, verbose="ERROR"), make_raw(2))
+    assert "kept" not in caplog.text
+    make_raw(3).save(file, overwrite=True, verbose="ERROR")
+    second = prepare(mne.io.read_raw_fif(file, verbose="ERROR"), make_raw(4))
+    assert "kept sub-04_run-02 as prepared before, since data in memory cannot be compared" in caplog.text
+    assert not np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+
+
 def test_braindecode_itself_trains_it(exported, run):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own, of every version

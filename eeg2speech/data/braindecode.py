@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,15 +11,20 @@ import numpy as np
 from mne.io.constants import FIFF
 from numpy.typing import NDArray
 
+from eeg2speech.data.changes import SHOWN
 from eeg2speech.data.clock import Clock
+from eeg2speech.data.notices import Notice
 from eeg2speech.data.prepare import Summary, prepare_sources
 from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.raw import UNKNOWN, BaseEpochs, BaseRaw, from_mne
 from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.recording_files import KINDS
+from eeg2speech.data.store_content import Content
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Segment, Source
+
+logger = logging.getLogger(__name__)
 
 
 def members(dataset: Any) -> Iterator[tuple[BaseRaw | BaseEpochs, Any]]:
@@ -81,7 +87,9 @@ def prepare_braindecode(
     """Prepare the recordings of a braindecode dataset into a store, for stage 1 to train on (``data.store``).
 
     Each recording is one stretch without a sound; the limits of windows and their targets are not kept, as stage 1
-    needs neither. Give recordings as they were measured: filters and rate are those of ``preprocessing``.
+    needs neither. Give recordings as they were measured: filters and rate are those of ``preprocessing``. Of a store
+    that exists, recordings stay as they are unless files that they are read from have changed; whether data in memory
+    have changed cannot be told.
 
     Args:
         dataset: Of recordings or of windows that are cut from recordings (``EEGWindowsDataset``).
@@ -103,9 +111,18 @@ def prepare_braindecode(
     if datatype not in KINDS:
         raise ConfigError(f"datatype={datatype!r} is none of {', '.join(KINDS)}")
     sources = list(_sources(dataset, KINDS[datatype]))
+    in_memory = {source.recording for source in sources if not source.inputs}
+    kept = sorted(in_memory & Content.read(expanded(out)).recordings.keys())
     options = {} if datatype == "eeg" else {"datatype": datatype}
     description = describe(name, "braindecode", license, citation, "braindecode", **options)
-    return prepare_sources(sources, expanded(out), description, preprocessing or Preprocessing(), jobs)
+    summary = prepare_sources(sources, expanded(out), description, preprocessing or Preprocessing(), jobs)
+    if kept:
+        more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
+        notice = Notice("kept", f"{out}: kept {', '.join(kept[:SHOWN])}{more} as prepared before, since data in memory "
+                        "cannot be compared with what they were; choose another OUT if they differ")  # fmt: skip
+        logger.warning("%s", notice.text)
+        summary.notices.append(notice)
+    return summary
 
 
 def _sources(dataset: Any, kinds: Sequence[str]) -> Iterator[Source]:
@@ -116,7 +133,13 @@ def _sources(dataset: Any, kinds: Sequence[str]) -> Iterator[Source]:
         subject = subject_of(description, "sub-unknown")
         run = seen[subject] = seen.get(subject, 0) + 1
         name = f"{subject}_run-{run:02d}"
-        yield Source(name, subject, "", f"{run:02d}", (), _Reading(raw, name, kinds))
+        yield Source(name, subject, "", f"{run:02d}", _files_of(raw), _Reading(raw, name, kinds))
+
+
+def _files_of(raw: BaseRaw) -> tuple[Path, ...]:
+    """Files that a recording will be read from; none of one in memory, which may have been processed since."""
+    files = () if raw.preload else (Path(name) for name in raw.filenames if name is not None)
+    return tuple(file for file in files if file.is_file())
 
 
 class _Reading:

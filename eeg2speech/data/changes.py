@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.inputs import UNKNOWN, Difference, Input, compare, named, settle, stamp, stamped
+from eeg2speech.data.inputs import UNKNOWN, Difference, Input, compare, is_sound, named, settle, stamp, stamped
 from eeg2speech.data.shards import WHOLE, Shard
+from eeg2speech.data.store_sounds import FOLDERS
+from eeg2speech.data.tables import read_table
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError
 from eeg2speech.files import printable
 from eeg2speech.paths import expanded
-from eeg2speech.types import Recording, Source
+from eeg2speech.types import Recording, Segment, Source
 
 SHOWN = 3
 """Recordings, and files of each, that a line names."""
@@ -55,6 +57,7 @@ def plan(sources: Sequence[Source], shard: Shard, writer: StoreWriter, root: Pat
     others = sorted(held.keys() - {source.recording for source in sources})
     known = writer.inputs()
     listed = known.keys() >= held.keys()
+    earlier = [name for name in mine if any(row.size == UNKNOWN for row in known.get(name, [])) or name not in known]
     known |= {name: _hashes_only(source, writer, root) for name, source in mine.items() if name not in known}
     differences = {name: _difference(source, held[name], known[name], root) for name, source in mine.items()}
     differences |= {name: _difference_of_other(known.get(name, []), root) for name in others}
@@ -75,6 +78,16 @@ def plan(sources: Sequence[Source], shard: Shard, writer: StoreWriter, root: Pat
         _line("prepared again, as what they were read from has changed", again),
         _line("no longer in the raw folder; the store keeps what was prepared of them", gone),
         _line("kept as they were prepared, as what they were read from is not there now", absent),
+        _names(
+            "kept as an earlier version has prepared them, which may have read them otherwise than this one; prepare "
+            "them into a new OUT to have what this one makes of them",
+            [name for name in earlier if name not in again],
+        ),
+        _names(
+            "changes of the files of their sounds are not seen, as an earlier version has not written down which they "
+            "are; if any has changed, prepare into a new OUT",
+            [name for name in _unfollowed(writer, known) if name in mine and name not in again],
+        ),
     ]
     todo = [source for source in shard.of(sources) if source.recording not in held or source.recording in again]
     return Plan(todo, again, [line for line in lines if line])
@@ -94,6 +107,17 @@ def waiting(sources: Sequence[Source], writer: StoreWriter, shard: Shard, root: 
             is_same = name in held and name in known and not _difference(source, held[name], known[name], root)
             count += not is_same
     return count
+
+
+def _unfollowed(writer: StoreWriter, known: Mapping[str, Sequence[Input]]) -> list[str]:
+    """Recordings with sounds of the user's rules of which nothing says what they were read from."""
+    files = [file for folder in FOLDERS for file in (writer.root / folder).glob("*.*")]
+    unknown = {file.stem for file in files} - writer.description.sounds.keys()
+    table = writer.root / "segments.tsv"
+    if not unknown or "reader.sounds" not in writer.description.settings or not table.is_file():
+        return []
+    heard = {segment.recording for segment in read_table(table, Segment) if segment.stimulus in unknown}
+    return sorted(name for name in heard if not any(is_sound(row.file) for row in known.get(name, [])))
 
 
 def _hashes_only(source: Source, writer: StoreWriter, root: Path | None) -> list[Input]:
@@ -159,6 +183,11 @@ def _line(what: str, about: Mapping[str, Sequence[str]]) -> str:
     """One line on several recordings, empty if there are none."""
     parts = [f"{name} ({_first(files)})" for name, files in about.items()]
     return f"{what}: {_first(parts)}" if parts else ""
+
+
+def _names(what: str, names: Sequence[str]) -> str:
+    """One line on several recordings of which the same is to be said, empty if there are none."""
+    return f"{what}: {_first(names)}" if names else ""
 
 
 def _first(parts: Sequence[str]) -> str:

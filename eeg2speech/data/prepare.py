@@ -23,6 +23,7 @@ from eeg2speech.data.progress import Countdown
 from eeg2speech.data.shards import WHOLE, Shard, finishing, sole_writer
 from eeg2speech.data.store import Description, Dropped, check_id
 from eeg2speech.data.store_content import Content
+from eeg2speech.data.tables import read_table
 from eeg2speech.data.writer import StoreWriter
 from eeg2speech.errors import ConfigError, DataError, DiskError, Eeg2SpeechError
 from eeg2speech.files import printable
@@ -30,6 +31,8 @@ from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Recording, Source
 
 DEFAULT = Preprocessing()
+INCOMPLETE = "; complete the dataset"
+"""Ends the reason of what is dropped for want of a file, so that later runs say it, too."""
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +134,7 @@ def prepare_sources(
         here = Path.cwd()
         tasks = (delayed(_prepare)(s, preprocessing, writer, root, fitted[s.recording], here) for s in todo)
         rules: Counter[str] = Counter()
+        read = 0
         with Countdown(label, len(todo)) as countdown:
             try:
                 parallel = Parallel(n_jobs=min(jobs, max(len(todo), 1)), return_as="generator_unordered")
@@ -139,6 +143,7 @@ def prepare_sources(
                     summary.notices += outcome.notices
                     summary.incomplete += [outcome.recording] * outcome.incomplete
                     rules.update(outcome.rules)  # adds
+                    read += not outcome.error
                     countdown.step(len(summary.errors))
             except BrokenProcessPool as error:
                 raise DataError(
@@ -146,10 +151,10 @@ def prepare_sources(
                     f"jobs={jobs} and run the same command again: finished recordings are kept"
                 ) from error
         summary.errors.sort()
-        summary.incomplete.sort()
         summary.notices.sort(key=lambda notice: notice.text)
-        if "reader.sounds" in description.settings:  # rules of the user's, not those of a dataset's reader
-            summary.notices += _unused(rules, len(todo))
+        # rules of the user's, not those of a dataset's reader; of a part of the recordings, they may be for the others
+        if "reader.sounds" in description.settings and len(todo) == len(sources):
+            summary.notices += _unused(rules, read)
         for line in one_line_per_kind(summary.notices):
             logger.warning(line)
         lock = finishing(out)
@@ -158,8 +163,11 @@ def prepare_sources(
             if not summary.waiting and writer.root.is_dir():  # else another shard has just done it
                 _finish(writer, summary)
                 Path(lock.lock_file).unlink()
+                summary.incomplete += _incomplete(writer.out)
                 if todo:
                     _tell_outdated(writer, summary, root)
+        asked = {source.recording for source in sources}
+        summary.incomplete = sorted(asked & set(summary.incomplete))
     return summary
 
 
@@ -170,6 +178,13 @@ def _unused(rules: Mapping[str, int], count: int) -> list[Notice]:
         for rule, found in sorted(rules.items())
         if not found
     ]
+
+
+def _incomplete(store: Path) -> list[str]:
+    """Recordings of a store that lack something whose file was missing when they were prepared."""
+    table = store / "dropped.tsv"
+    rows = read_table(table, Dropped) if table.is_file() else []  # stores of earlier versions may have none
+    return [row.recording for row in rows if row.reason.endswith(INCOMPLETE)]
 
 
 def _finish(writer: StoreWriter, summary: Summary) -> None:
@@ -295,7 +310,9 @@ def _dropped(raw: RawRecording, made: Prepared, silent: set[str], name: str) -> 
         name: Of the recording.
     """
     rows = [Dropped(name, "channel", c.name, reason=c.status_description) for c in made.channels if c.status == "bad"]
-    rows += [Dropped(name, lost.what, lost.name, lost.seconds, lost.reason) for lost in raw.lost]
+    for lost in raw.lost:
+        reason = lost.reason + INCOMPLETE * lost.missing
+        rows.append(Dropped(name, lost.what, lost.name, lost.seconds, reason))
     for reason, seconds in made.lost.items():
         rows.append(Dropped(name, "filled" if reason == FILLED_IN else "time", "", seconds, reason))
     said = any(lost.what == "sound" and not lost.name for lost in raw.lost)

@@ -92,7 +92,7 @@ class StoreSounds:
             if content not in by_content:
                 name = stimulus if self.new in file.parents else file.stem
                 if name in taken:
-                    name = f"{stimulus}_{content[1][:6]}"
+                    name = _other_name(stimulus, content)
                     arranged.renamed.append(name)
                 by_content[content] = name
                 arranged.made_from |= {name: source} if source else {}
@@ -124,9 +124,12 @@ class StoreSounds:
         waiting = next((f for kind in FOLDERS if (f := self._waiting(kind, stimulus, source)).is_file()), None)
         if waiting is not None:
             return waiting
-        names = [stimulus] if self.made_from.get(stimulus, "") == source else []
-        names += [name for name, made in self.made_from.items() if made == source and name.startswith(f"{stimulus}_")]
-        return next((file for name in names for file in self._stored(name)), None)
+        if self.made_from.get(stimulus, "") == source and (stored := self._stored(stimulus)):
+            return stored[0]
+        # of one source there may be several sounds, as the channels of a file: only the content tells which was renamed
+        names = [name for name, made in self.made_from.items() if made == source and name.startswith(f"{stimulus}_")]
+        stored = [file for name in names for file in self._stored(name)]
+        return next((file for file in stored if file.stem == _other_name(stimulus, _content(file, stimulus))), None)
 
 
 def _place(file: Path, name: str) -> str:
@@ -135,6 +138,11 @@ def _place(file: Path, name: str) -> str:
 
 def _kind(file: Path) -> str:
     return "audio" if file.suffix == FOLDERS["audio"] else "envelopes"
+
+
+def _other_name(stimulus: str, content: tuple[str, str]) -> str:
+    """Name of a sound where there is a different one under its own."""
+    return f"{stimulus}_{content[1][:6]}"
 
 
 def _content(file: Path, stimulus: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from test_prepare import content, description
 from eeg2speech.data import inputs, writer
 from eeg2speech.data.inputs import Input
 from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.data.prepared import Prepared
 from eeg2speech.data.preprocess import Preprocessing
 from eeg2speech.data.shards import Shard
 from eeg2speech.data.store import Dropped, Store
@@ -335,9 +336,33 @@ def test_stores_of_earlier_versions_are_compared_by_their_hashes(root, tmp_path)
     assert Store(tmp_path / "store").description.inputs == Store(tmp_path / "fresh").description.inputs
 
 
+def test_what_an_earlier_version_has_prepared_is_said(root, tmp_path, caplog):
+    """Sounds of rules are known once they were read only; an earlier version has not written down which they are."""
+    listed = [Source(s.recording, s.subject, "", "", s.inputs[:2], s.load) for s in sources(root)]
+    about = description()
+    about.settings["reader.sounds"] = [{"sound": "sounds/a.wav"}]
+
+    def again():
+        caplog.clear()
+        assert prepare_sources(listed, tmp_path / "store", about, root=root).again == {}
+        return [text.partition(",")[0] + text[text.rindex(":") :] for text in caplog.messages]
+
+    prepare_sources(listed, tmp_path / "store", about, root=root)
+    assert again() == []
+    as_an_earlier_version(tmp_path / "store")
+    file = tmp_path / "store" / "dataset.json"
+    stored = json.loads(file.read_text())
+    stored["inputs"] = {name: sha256 for name, sha256 in stored["inputs"].items() if not name.endswith(".wav")}
+    file.write_text(json.dumps(stored))
+    unseen = "changes of the files of their sounds are not seen: S1, S2, S3"
+    assert again() == ["kept as an earlier version has prepared them: S1, S2, S3", unseen]
+    assert again() == [unseen]
+
+
 def test_components_fitted_on_another_recording_follow_its_files(root, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "eeg2speech.data.prepare.preprocess", lambda raw, _settings, *_: (raw.eeg, raw.channels, raw.segments)
+        "eeg2speech.data.prepare.preprocess",
+        lambda raw, _settings, *_: Prepared(raw.eeg, raw.channels, raw.segments, [], {}),
     )
     listed = [Source(s.recording, "same", "", "", s.inputs, s.load) for s in sources(root)]
     options = {"preprocessing": Preprocessing(ica_fit="S1", ica=_Unchecked()), "root": root}

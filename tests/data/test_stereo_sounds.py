@@ -76,6 +76,22 @@ def test_rules_take_a_channel_for_each_ear(tmp_path):
     assert "reader.channel" not in plain
 
 
+def test_a_channel_is_not_taken_for_the_mean_of_its_sound_when_recordings_are_added(tmp_path):
+    root = dataset(tmp_path / "ds", {"a.wav": np.stack([SPEECH, OTHER], 1), "b.wav": OTHER})
+    rules = [
+        SoundRule("sub-01", "stimuli/a.wav", channel="right", duration=3.0, onset=1.0),
+        SoundRule("sub-02", "stimuli/a.wav", duration=3.0, onset=1.0),
+    ]
+    reader = Bids(root, sounds=rules)
+    for subjects in (["01"], ["01", "02"]):
+        part = Bids(root, sounds=rules, subjects=subjects)
+        assert prepare_sources(part.sources(), tmp_path / "s", reader.description()).errors == []
+    store = Store(tmp_path / "s")
+    assert {s.recording[:6]: s.stimulus for s in store.segments} == {"sub-01": "a_channel-right", "sub-02": "a"}
+    assert np.allclose(store.audio("a_channel-right"), OTHER, atol=1e-4)
+    assert np.allclose(store.audio("a"), (SPEECH + OTHER) / 2, atol=1e-4)
+
+
 def test_one_bad_sound_costs_its_recording_only(tmp_path, capsys):
     sounds = {"good.wav": SPEECH, "anti.wav": np.stack([OTHER, -OTHER], 1), "cut.wav": OTHER, "loud.wav": SPEECH}
     root = dataset(tmp_path / "ds", sounds)

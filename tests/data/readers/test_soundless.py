@@ -12,6 +12,7 @@ from eeg2speech.data.prepare import prepare_sources
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
 from eeg2speech.data.readers.sound_rules import SoundRule
+from eeg2speech.data.shards import Shard
 from eeg2speech.data.store import Dropped, Store
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import DataError
@@ -125,9 +126,44 @@ def test_tables_without_sounds_are_named(tmp_path, text, reason, incomplete):
     events_of(root).write_text(text)
     summary, dropped = prepared(Bids(root), tmp_path / "store")
     name = "sub-01_task-listening_run-1"
-    assert dropped == [(name, "sound", "", reason)]
+    assert dropped == [(name, "sound", "", reason + "; complete the dataset" * bool(incomplete))]
     assert summary.incomplete == incomplete
     assert [name in notice.text for notice in summary.notices] == [True] * (reason != NONE)
+
+
+def test_what_is_incomplete_is_said_until_the_dataset_is_complete(tmp_path):
+    root = write_bids(tmp_path / "bids", ("01",))
+    whole = events_of(root).read_text()
+    events_of(root).write_text("")
+    name = "sub-01_task-listening_run-1"
+    for _ in range(2):
+        summary, dropped = prepared(Bids(root), tmp_path / "store")
+        assert summary.incomplete == [name]
+        assert dropped == [(name, "sound", "", "its events.tsv is empty; complete the dataset")]
+    events_of(root).write_text(whole)
+    summary, dropped = prepared(Bids(root), tmp_path / "store")
+    assert list(summary.again) == [name]
+    assert summary.incomplete == dropped == []
+
+
+def test_rules_of_recordings_that_were_not_read_now_are_not_said_to_find_nothing(tmp_path):
+    for stem in ("S1", "S2"):
+        write_brainvision(tmp_path / "rec", stem, ("S  1", 101))
+    write_sound(tmp_path / "rec" / "a.wav", 1.0)
+    rules = [SoundRule(match=stem, event="S  1", sound="a.wav") for stem in ("S1", "S2", "S3")]
+    reader = Files(tmp_path / "rec", sounds=rules)
+    shards = [
+        prepare_sources(reader.sources(), tmp_path / "a", reader.description(), shard=Shard(number, 2))
+        for number in (1, 2)
+    ]
+    assert [shard.notices for shard in shards] == [[], []]
+    summary, _ = prepared(reader, tmp_path / "b")
+    assert [notice.kind for notice in summary.notices] == ["sounds[2] (match: S3, event: S  1)"]
+    write_brainvision(tmp_path / "rec", "S4", ("S  1", 101))
+    summary, _ = prepared(reader, tmp_path / "b")
+    assert [notice.text for notice in summary.notices] == [
+        "S4: no rule fits the path of this recording; kept without a sound"
+    ]
 
 
 def test_channels_without_rows_keep_the_types_of_the_recording(tmp_path, caplog):
