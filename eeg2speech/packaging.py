@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 CONFIGS = Path("configs")
 
 
-class BuildWithConfigs(build_py):
+class BuildWithConfigs(build_py):  # type: ignore[misc]  # setuptools has no types here
     """Copies the configurations to the package's own modules; an editable installation reads them where they are."""
 
     def run(self) -> None:
