@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.data.stretches import Stretch
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel
 
@@ -81,30 +82,52 @@ def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
         return f"{text}; the unit may have been misread"
     return (
         f"{text}; the unit may have been misread: it looks like {factors[factor]}, so multiply by {factor:g} (in "
-        f"`eeg2speech prepare bids` and `files`: --gain {factor:g})"
+        f"`eeg2speech prepare bids` and `files`: --gain {factor:g}, times any --gain given so far)"
     )
 
 
+def some_of(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
+    """Samples that tell an amplitude: evenly taken from what was recorded, (channels, up to twice ``SAMPLES``).
+
+    Args:
+        eeg: Signal, (channels, samples).
+        held: Stretches that were recorded.
+    """
+    at = np.concatenate([np.arange(0), *(np.arange(first, stop) for first, stop in held)])
+    return eeg[:, at[:: max(1, len(at) // SAMPLES)]]
+
+
 def warn_of_amplitude(
-    eeg: NDArray[np.floating], channels: Sequence[Channel], low_edge: float | None, source: str
+    eeg: NDArray[np.floating],
+    channels: Sequence[Channel],
+    held: Sequence[Stretch],
+    low_edge: float | None,
+    source: str,
 ) -> None:
     """Warn where good channels have an amplitude that no brain has.
 
     Args:
         eeg: Prepared signal, (channels, samples).
         channels: One per row of it.
+        held: See ``some_of``.
         low_edge: See ``unlikely_amplitude``.
         source: The recording.
     """
+    some = some_of(eeg, held)
     for kind in dict.fromkeys(channel.type for channel in channels):
         rows = [row for row, c in enumerate(channels) if c.type == kind and c.status == "good"]
-        fault = unlikely_amplitude(typical_amplitude(eeg[rows]), kind, low_edge)
+        fault = unlikely_amplitude(typical_amplitude(some[rows]), kind, low_edge)
         if fault:
             logger.warning("%s: median amplitude of %s", source, fault)
 
 
 def check_not_flat(
-    eeg: NDArray[np.floating], channels: Sequence[Channel], flat: Sequence[int], low_edge: float | None, source: str
+    eeg: NDArray[np.floating],
+    channels: Sequence[Channel],
+    flat: Sequence[int],
+    held: Sequence[Stretch],
+    low_edge: float | None,
+    source: str,
 ) -> None:
     """Refuse a recording most of whose channels are flat, and say so if its unit may be why.
 
@@ -112,6 +135,7 @@ def check_not_flat(
         eeg: Filtered signal, (channels, samples).
         channels: One per row of it.
         flat: Rows that are flat.
+        held: See ``some_of``.
         low_edge: See ``unlikely_amplitude``.
         source: The recording.
 
@@ -119,7 +143,7 @@ def check_not_flat(
         DataError: More than half of the channels are flat.
     """
     if len(flat) > len(channels) / 2:
-        fault = unlikely_amplitude(typical_amplitude(eeg[flat]), channels[flat[0]].type, low_edge)
+        fault = unlikely_amplitude(typical_amplitude(some_of(eeg, held)[flat]), channels[flat[0]].type, low_edge)
         why = f"median amplitude of {fault}" if fault else "they hold no signal; leave the recording out"
         names = ", ".join(channels[row].name for row in flat)
         raise DataError(f"{source}: {len(flat)} of {len(channels)} channels are flat ({names}): {why}")

@@ -1,9 +1,10 @@
 """Dropouts: stretches in which all channels of a recording stand still or are missing at once, as caps lose packets.
 
-The rule: a dropout is where every channel keeps one value for 10 ms or more (three samples at least), is NaN or
-infinite, or, among eight channels or more, holds the same value as all others. Dropouts of up to 50 ms are filled with
-a straight line. Longer ones are cut out: the recording is interrupted there, and segments go on behind it. A recording
-that stands still for more than half of the time has no dropouts but flat channels.
+The rule: a dropout is where every channel is NaN or infinite; where every one of two channels or more keeps one value
+for 10 ms or more (three samples at least); or where all of eight channels or more hold the same value. A single channel
+that is stored in coarse steps keeps one value by chance, so that only missing values are dropouts of it. Dropouts of up
+to 50 ms are filled with a straight line. Longer ones are cut out: the recording is interrupted there, and segments go
+on behind it. A recording that stands still for more than half of the time has no dropouts but flat channels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ HELD = 0.01
 """Seconds for which no channel may change."""
 FILLED = 0.05
 """Seconds of the longest dropout that a line bridges: half a period of alpha."""
+SEVERAL = 2
+"""Channels from which on standing still together is no chance: one that is stored in steps of 1 µV does for 50 ms."""
 SAME = 8
 """Channels from which on one and the same value in all of them is no chance."""
 
@@ -45,11 +48,12 @@ def find_dropouts(eeg: NDArray[np.floating], rate: float, begins: bool = True) -
     if len(eeg) >= SAME:
         # the first or last sample alone may be zero by definition, as where the trend was taken out of epochs
         dead[_in_all(eeg, lambda row, at: row[at] == eeg[0, at], every[1:-1])] = True
-    held = np.zeros(eeg.shape[1], bool)
-    held[1 + _in_all(eeg, _unchanged, every[:-1])] = True
-    for first, stop in runs(held):
-        if stop - first >= max(2, math.ceil(HELD * rate)):
-            dead[first - (begins and first == 1) : stop] = True
+    if len(eeg) >= SEVERAL:
+        held = np.zeros(eeg.shape[1], bool)
+        held[1 + _in_all(eeg, _unchanged, every[:-1])] = True
+        for first, stop in runs(held):
+            if stop - first >= max(2, math.ceil(HELD * rate)):
+                dead[first - (begins and first == 1) : stop] = True
     return runs(dead)
 
 

@@ -166,12 +166,12 @@ def preprocess(
     segments, lost[DROPOUT] = _without(segments, sorted(cut), pieces.rate, settings)
     segments = [pieces.moved(segment) for segment in segments]
 
-    channels = _judged(eeg, channels, missing, flat, settings, source_name)
+    held = [new for _, new in pieces.outside(gaps)]
+    channels = _judged(eeg, channels, held, missing, flat, settings, source_name)
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings, source_name)
-    warn_of_amplitude(eeg, channels, settings.band[0], source_name)
-    held = [new for _, new in pieces.outside(gaps)]
+    warn_of_amplitude(eeg, channels, held, settings.band[0], source_name)
     if settings.reject is not None:
         stretches = bad_stretches(eeg, held, settings.rate, settings.reject, settings.reject_share)
         segments, lost[AMPLITUDE] = _without(segments, stretches, settings.rate, settings)
@@ -190,6 +190,7 @@ def _without(
 def _judged(
     eeg: NDArray[np.float32],
     channels: list[Channel],
+    held: Sequence[Stretch],
     missing: NDArray[np.float64],
     flat: NDArray[np.bool_],
     settings: Preprocessing,
@@ -215,7 +216,8 @@ def _judged(
         replace(channel, status="bad" if reason else "good", status_description=reason)
         for channel, reason in zip(channels, reasons, strict=True)
     ]
-    check_not_flat(eeg, channels, [r for r, why in enumerate(reasons) if why == "flat"], settings.band[0], source_name)
+    dead = [row for row, reason in enumerate(reasons) if reason == "flat"]
+    check_not_flat(eeg, channels, dead, held, settings.band[0], source_name)
     bad_names = [channel.name for channel in judged if channel.status == "bad"]
     if len(bad_names) > len(judged) / 2:
         raise DataError(

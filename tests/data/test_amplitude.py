@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from eeg2speech.data.amplitude import typical_amplitude, unlikely_amplitude
+from eeg2speech.data.amplitude import some_of, typical_amplitude, unlikely_amplitude
 from eeg2speech.data.preprocess import Preprocessing, preprocess
 from eeg2speech.errors import DataError
 from eeg2speech.types import Channel, RawRecording
@@ -53,7 +53,7 @@ def test_an_amplitude_that_no_brain_has_is_said_with_the_right_factor(caplog, ki
     (line,) = said(caplog, recording(kind, factor), settings)
     assert line.startswith("r: median amplitude of ")
     assert f"it looks like {what}, so multiply by {right} (" in line
-    assert f"--gain {right})" in line
+    assert line.endswith(f"--gain {right}, times any --gain given so far)")
 
 
 @pytest.mark.parametrize(("factor", "right"), [(1e-6, "1e\\+06"), (3e-4, "1000")])
@@ -69,6 +69,25 @@ def test_channels_without_a_signal_are_not_blamed_on_a_unit():
     with pytest.raises(DataError, match=r"8 of 8 channels are flat .*they hold no signal") as error:
         preprocess(raw, Preprocessing(notch=None, band=(None, None)), "r")
     assert "multiply" not in str(error.value)
+
+
+def test_gaps_do_not_hide_an_amplitude_that_no_brain_has(caplog):
+    raw = recording(factor=1e6)
+    raw.eeg[:, 400:1600] = 0
+    raw.breaks, raw.gaps = [400, 1600], [(400, 1600)]
+    (line,) = said(caplog, raw)
+    assert "µV taken for V, so multiply by 1e-06 " in line
+    caplog.clear()
+    raw.eeg *= 1e-12
+    with pytest.raises(DataError, match=r"8 of 8 channels are flat .*V taken for µV, so multiply by 1e\+06 "):
+        preprocess(raw, Preprocessing(notch=None), "r")
+
+
+def test_samples_that_tell_an_amplitude_are_evenly_taken_from_what_was_recorded():
+    eeg = np.arange(100_000.0)[None]
+    assert some_of(eeg, [(0, 5), (90, 95)]).tolist() == [[0, 1, 2, 3, 4, 90, 91, 92, 93, 94]]
+    np.testing.assert_array_equal(some_of(eeg, [(0, 100_000)]), eeg[:, ::10])
+    assert some_of(eeg, []).shape == (1, 0)
 
 
 def test_one_channel_in_another_unit_is_bad_and_the_others_are_kept(caplog):

@@ -70,8 +70,13 @@ def gains(raw: BaseRaw, file: Path, said: Mapping[str, str], gain: float) -> dic
             contradicted[unit, said[name]] += 1
         right = own if own is not None else listed
         found[name] *= 1.0 if right is None else right / applied
-    if unknown:
-        spelt = ", ".join(dict.fromkeys(repr(unit) for unit in unknown))
+    spelt = ", ".join(dict.fromkeys(repr(unit) for unit in unknown))
+    if unknown and gain != 1:
+        logger.info(
+            "%s: no unit is known of %d channels (the file says %s); their values times the given gain of %g are volts",
+            file, len(unknown), spelt, gain,
+        )  # fmt: skip
+    elif unknown:
         logger.warning(
             "%s: no unit is known of %d channels (the file says %s); their values are taken for volts: correct the "
             "file, name the unit in channels.tsv, or give a gain",

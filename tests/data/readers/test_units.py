@@ -121,6 +121,17 @@ def test_a_unit_that_nobody_knows_is_said(tmp_path, caplog, unit, said):
     assert f"no unit is known of 6 channels (the file says {unit!r}); their values are taken for volts" in line
 
 
+def test_a_gain_answers_for_a_unit_that_nobody_knows(tmp_path, caplog):
+    edf(tmp_path / "a.edf", 1e6 * signal(), "")
+    with caplog.at_level("INFO"):
+        np.testing.assert_allclose(load(tmp_path, gain=1e-6), signal(), atol=4e-9)
+    (record,) = [record for record in caplog.records if "no unit" in record.message]
+    assert record.levelname == "INFO"
+    assert record.message.endswith(
+        "no unit is known of 6 channels (the file says ''); their values times the given gain of 1e-06 are volts"
+    )
+
+
 def test_the_unit_of_the_file_goes_before_that_of_the_table(tmp_path, caplog):
     root = bids(tmp_path / "bids", "uV", 1e6 * signal(), "V")
     np.testing.assert_allclose(load_bids(root), signal(), atol=4e-9)
@@ -184,7 +195,7 @@ def test_prepare_says_the_factor_that_its_option_then_takes(tmp_path, caplog, ca
     assert main([*prepare, str(out)]) == status
     said = caplog.text + capsys.readouterr().err
     caplog.clear()
-    assert f"multiply by {gain:g} (in `eeg2speech prepare bids` and `files`: --gain {gain:g})" in said
+    assert f"multiply by {gain:g} (in `eeg2speech prepare bids` and `files`: --gain {gain:g}, times any --gain" in said
     assert main([*prepare, str(tmp_path / "right"), "--gain", f"{gain:g}"]) == 0
     assert "multiply" not in caplog.text + capsys.readouterr().err
     store = Store(tmp_path / "right")
