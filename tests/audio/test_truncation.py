@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.streams import TRIMMED, mp3_samples
 from eeg2speech.data.sounds import sound_seconds
 from eeg2speech.errors import DataError
 from tests.audio.sounds import talk
@@ -74,6 +75,61 @@ def test_a_header_that_is_full_of_text_hides_nothing(tmp_path):
     file.write_bytes(long[:-50_000])
     with pytest.raises(DataError, match="cut short"):
         read_mono(file)
+
+
+def mp3(folder, rate=16_000, mode="VARIABLE", channels=1):
+    """An MP3 file, and its content without the first frame, which counts the others."""
+    file = folder / "a.mp3"
+    soundfile.write(file, np.stack([WAVE] * channels, 1), rate, bitrate_mode=mode)
+    content = file.read_bytes()
+    return file, content[content.index(content[:2], 4) :]
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000])
+def test_frames_of_an_mp3_file_are_all_counted(tmp_path, rate, mode, channels):
+    file, uncounted = mp3(tmp_path, rate, mode, channels)
+    assert 0 < mp3_samples(file) - len(WAVE) <= TRIMMED
+    assert len(read_mono(file)[0]) == len(WAVE)
+    tags = b"ID3\x03\0\0\0\0\x07v" + b"\xff\xfb\x90" * 341 + b"\0"
+    counted = mp3_samples(file)
+    file.write_bytes(tags + uncounted + b"TAG" + bytes(125))
+    assert counted - 1152 <= mp3_samples(file) < counted
+
+
+def test_an_mp3_file_whose_frames_nobody_counts_is_not_cut(tmp_path):
+    soft = np.concatenate([WAVE[:16_000], np.zeros(80_000, np.float32)])  # its first frames are larger than the others
+    file, _ = mp3(tmp_path)
+    soundfile.write(file, soft, 16_000, bitrate_mode="VARIABLE")
+    content = file.read_bytes()
+    file.write_bytes(content[content.index(content[:2], 4) :])
+    for read in (read_mono, sound_seconds):
+        with pytest.raises(DataError, match=r"a\.mp3: holds 6\.\d\d s by its frames .* only the first [0-4]\.\d\d s"):
+            read(file)
+
+
+@pytest.mark.filterwarnings("ignore:.*Xing")
+@pytest.mark.parametrize(("suffix", "holds"), [("mp3", "12"), ("ogg", "2 sounds"), ("opus", "2 sounds")])
+def test_joined_files_are_not_cut_to_the_first(tmp_path, suffix, holds):
+    file = write(tmp_path, suffix)
+    file.write_bytes(2 * file.read_bytes())
+    for read in (read_mono, sound_seconds):
+        with pytest.raises(DataError, match=rf"a\.{suffix}: holds {holds}.* only the first 6\.00 s .*ffmpeg"):
+            read(file)
+
+
+def test_a_header_of_no_bytes_before_samples_is_said(tmp_path):
+    file = write(tmp_path, "wav")
+    content = file.read_bytes()
+    for kept in (content[44:], bytes(64), b"LIST\x04\0\0\0abcd", b""):
+        file.write_bytes(content[:40] + bytes(4) + kept)
+        if kept[:4] in (b"LIST", b""):
+            assert len(read_mono(file)[0]) == 0
+        else:
+            for read in (read_mono, sound_seconds):
+                with pytest.raises(DataError, match=r"a\.wav: its header says 0 bytes of sound, but more follow"):
+                    read(file)
 
 
 def test_tags_after_the_sound_are_no_fault(tmp_path):
