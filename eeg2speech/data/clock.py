@@ -49,6 +49,12 @@ class Clock:
         """Time on the clock after so many seconds of samples."""
         return seconds + self.lost[self._piece(self.starts[:-1], seconds)]
 
+    def follows(self, one: float, other: float) -> bool:
+        """Whether it is known how much time lies between two times on the clock: no pause of unknown length does."""
+        begins = [start + lost for start, lost in zip(self.starts, self.lost, strict=False)]
+        first, last = sorted(self._piece(begins, time) for time in (one, other))
+        return all(self.known[first + 1 : last + 1])
+
     def recorded(self, segments: Iterable[Segment], shortest: float) -> tuple[list[Segment], dict[str, float]]:
         """Parts of segments that were recorded without an interruption; EEG and sound stay aligned.
 

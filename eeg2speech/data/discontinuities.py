@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mne import read_annotations
 from mne.io import BaseRaw
 
-from eeg2speech.data.edf_records import interruptions_of
+from eeg2speech.data.edf_records import Interruptions, annotations_of, interruptions_of
 from eeg2speech.data.reading import reading
 from eeg2speech.data.stretches import merged
 
@@ -45,6 +45,11 @@ def is_interruption(text: str) -> bool:
     return bool(SKIP.match(text) or EDGE.match(text))
 
 
+def is_boundary(text: str) -> bool:
+    """Whether an event may be an interruption: EEGLAB names them so, but boundaries of words are called that too."""
+    return bool(re.fullmatch(CUT[""], text, re.IGNORECASE))
+
+
 def discontinuities(raw: BaseRaw) -> Discontinuities:
     """Find the interruptions of a recording.
 
@@ -57,21 +62,27 @@ def discontinuities(raw: BaseRaw) -> Discontinuities:
     marks: dict[int, float] = {}
     gaps: list[tuple[int, int]] = []
     limited: list[int] = []
-    for note in raw.annotations:
-        text, onset, seconds = str(note["description"]), float(note["onset"] - raw.first_time), float(note["duration"])
+    files = list(_of_files(raw))
+    pauses = files[0][1].pauses if len(raw.filenames) == len(files) == 1 and files[0][1].clocked else {}
+    for text, onset, end, seconds in _notes(raw, pauses):
         if SKIP.match(text) and round(seconds * rate) > 0:
-            gaps.append((max(round(onset * rate), 0), min(round((onset + seconds) * rate), samples)))
+            gaps.append((max(round(onset * rate), 0), min(round(end * rate), samples)))
         elif SKIP.match(text) or EDGE.match(text):
             marks.setdefault(round(onset * rate), math.nan)
         elif cut.fullmatch(text):  # EEGLAB puts it half a sample before what follows
             at = math.ceil(onset * rate - 0.01)
-            marks[at] = seconds if seconds > 0 else math.nan
+            # a file that pauses has a clock of its own, and a mark of one sample (BrainVision) says nothing of a length
+            told = not pauses and seconds * rate > (0.0 if type(raw).__name__ == "RawEEGLAB" else 1.01)
+            marks[at] = seconds if told else math.nan
             limited += [at] * ((onset + seconds) * rate > samples - 1.5)
     if limited:  # mne lets no annotation go on behind the end of the data, but this one says what lies outside of them
         whole = _cuts_of_file(raw, cut)
         marks |= {at: whole.get(at, math.nan) for at in limited}
-    for at, seconds, found.clocked in _of_files(raw, rate):
-        marks[at] = seconds
+    for before, interruptions, first, last in files:
+        for start, seconds in interruptions.pauses.items():
+            at = round(start * rate) - first
+            if 0 < at <= last - first:
+                marks[before + at], found.clocked = seconds, interruptions.clocked
     found.gaps = merged([gap for gap in gaps if gap[0] < gap[1]])
     edges = {edge for gap in found.gaps for edge in gap}
     found.breaks = sorted(at for at in edges | marks.keys() if 0 < at < samples)
@@ -94,8 +105,29 @@ def _cuts_of_file(raw: BaseRaw, cut: re.Pattern[str]) -> dict[int, float]:
     }
 
 
-def _of_files(raw: BaseRaw, rate: float) -> Iterator[tuple[int, float, bool]]:
-    """Sample, seconds unrecorded and whether there is a clock, for each interruption that an EDF or BDF file says."""
+def _notes(raw: BaseRaw, pauses: Mapping[float, float]) -> Iterator[tuple[str, float, float, float]]:
+    """Text of each annotation, where it begins and ends in seconds of samples, and its duration.
+
+    Where a file pauses, its annotations are on a clock, and mne leaves out what lies behind the length of the samples.
+    """
+    notes = [(float(note["onset"]), float(note["duration"]), str(note["description"])) for note in raw.annotations]
+    for onset, seconds, text in notes + (annotations_of(Path(str(raw.filenames[0]))) if pauses else []):
+        start, end = (_signal_time(at, pauses) - float(raw.first_time) for at in (onset, onset + seconds))
+        yield text, start, end, seconds
+
+
+def _signal_time(clock: float, pauses: Mapping[float, float]) -> float:
+    """Seconds of signal before a time of a file's clock; nothing passes in a pause."""
+    lost = 0.0
+    for before, seconds in sorted(pauses.items()):
+        if clock <= before + lost:
+            break
+        lost += min(seconds, clock - before - lost)
+    return clock - lost
+
+
+def _of_files(raw: BaseRaw) -> Iterator[tuple[int, Interruptions, int, int]]:
+    """For each EDF or BDF file: samples before it, its interruptions, and the first and last sample that is taken."""
     if type(raw).__name__ not in ("RawEDF", "RawBDF"):
         return
     before = 0
@@ -103,9 +135,5 @@ def _of_files(raw: BaseRaw, rate: float) -> Iterator[tuple[int, float, bool]]:
         file = None if name is None else Path(name)
         if file is not None and file.is_file():
             with reading(file):
-                found = interruptions_of(file)
-            for seconds, unrecorded in found.pauses.items():
-                at = round(seconds * rate) - int(first)
-                if 0 < at <= last - first:
-                    yield before + at, unrecorded, found.clocked
+                yield before, interruptions_of(file), int(first), int(last)
         before += int(last - first) + 1

@@ -16,6 +16,8 @@ from eeg2speech.errors import DataError
 ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 TIME = re.compile(rb"([+-]\d+(?:\.(\d*))?)\x14")
 """Onset of a data record, first thing in its first annotation signal, and its decimals."""
+TEXT = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\0]+?)\x14\0")
+"""An annotation: onset, duration where there is one, and texts, with 0x14 between them."""
 DRIFT = 0.05
 """Seconds by which records may run apart from their samples without a word."""
 
@@ -62,6 +64,35 @@ def interruptions_of(file: Path) -> Interruptions:
     if header.kind.startswith("24BIT") and "Status" in header.labels:
         return Interruptions(_epochs(file, header, header.labels.index("Status")), clocked=False)
     return Interruptions({}, clocked=False)
+
+
+def annotations_of(file: Path) -> list[tuple[float, float, str]]:
+    """Annotations of an EDF+ or BDF+ file, on the clock of its records, which is 0 s at the first sample.
+
+    Returns:
+        Onset and duration in seconds, and text, in the order of the file.
+    """
+    header = _header(file)
+    numbers = [number for number, label in enumerate(header.labels) if label in ANNOTATIONS]
+    signals = [_signal(file, header, number) for number in numbers]
+    begin = TIME.match(signals[0][0].tobytes()) if signals and len(signals[0]) else None
+    start = float(begin[1]) if begin else 0.0
+    found = []
+    for records in zip(*signals, strict=True):
+        for onset, duration, texts in (hit for record in records for hit in TEXT.findall(record.tobytes())):
+            for text in filter(None, _decoded(texts).split("\x14")):
+                what, _, channel = text.partition("@@")  # the same annotation for each channel that it is about
+                note = (float(onset) - start, float(duration or 0), what if channel in header.labels else text)
+                if note[2] == text or note not in found:
+                    found.append(note)
+    return found
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _header(file: Path) -> _Header:

@@ -75,6 +75,12 @@ def test_nothing_lies_in_a_gap_but_time_goes_on_in_it():
     assert lost == pytest.approx({PAUSE: 0.0, UNRECORDED: 3.0})
 
 
+def test_time_between_two_moments_is_known_unless_a_pause_of_unknown_length_lies_there():
+    clock = Clock.of(recording(breaks=[300, 500, 600, 700], unrecorded={700: 5.0}, gaps=[(500, 600)]))
+    pairs = [(1.0, 2.9), (2.0, 3.0), (3.0, 5.5), (4.0, 14.0), (14.0, 2.0), (3.0, 3.0)]
+    assert [clock.follows(*pair) for pair in pairs] == [True, False, True, True, False, True]
+
+
 @given(
     pieces=st.lists(st.tuples(st.integers(1, 400), st.one_of(st.none(), st.floats(0.1, 9))), min_size=1, max_size=5),
     onset=st.floats(0, 1),

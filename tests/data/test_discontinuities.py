@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eeg2speech.data.discontinuities import discontinuities
+from eeg2speech.data.edf_records import annotations_of
 from eeg2speech.data.raw import from_mne
 from eeg2speech.errors import DataError
 from tests.data.readers.bids_files import write_recording
@@ -56,7 +57,9 @@ def named(name):
         ("RawEEGLAB", (-0.005, 1.5, "boundary"), None, None),
         ("RawEEGLAB", (0.0, 1.5, "boundary"), None, None),
         ("RawEEGLAB", (9.995, 1.5, "boundary"), None, None),
+        ("RawEEGLAB", (2.995, 0.01, "boundary"), 300, 0.01),
         ("RawArray", (2.995, 1.5, "boundary"), 300, 1.5),
+        ("RawBrainVision", (3.0, 0.01, "Comment/boundary"), 300, None),
         ("RawArray", (3.0, 1.5, "-99"), None, None),
         ("RawArray", (3.0, 1.5, "phrase boundary"), None, None),
         ("RawGDF", (3.0, 0.0, "32766"), 300, None),
@@ -225,3 +228,41 @@ def test_files_without_an_interruption_have_none(tmp_path, suffix):
     file = write_recording(tmp_path / f"r{suffix}", raw_of().get_data(), ["Cz", "Pz"], RATE)
     found = discontinuities(mne.io.read_raw(file, verbose="ERROR"))
     assert (found.breaks, found.gaps, found.unrecorded) == ([], [], {})
+
+
+def test_annotations_of_a_file_that_pauses_are_on_its_clock(tmp_path):
+    """100 s are missing at 3 s: 105 s are the samples at 5 s, which mne looks for behind the end."""
+    eeg, times = np.random.default_rng(0).normal(0, 20, (2, 1000)), [f"{n + 100 * (n >= 3)}" for n in range(10)]
+    notes = [
+        (2.0, 0.0, "boundary"),
+        (105.0, 1.0, "BAD_ACQ_SKIP"),
+        (108.0, 3.0, "boundary"),
+        (50.0, 0.0, "EDGE boundary"),
+    ]
+    raw = mne.io.read_raw_edf(
+        write_edf(tmp_path / "r.edf", eeg, RATE, ["Cz", "Pz"], "EDF+D", times, notes), verbose="ERROR"
+    )
+    found = discontinuities(raw)
+    assert found.breaks == [200, 300, 500, 600, 800]
+    assert found.unrecorded == pytest.approx({300: 100.0})
+    assert found.gaps == [(500, 600)]
+    cropped = discontinuities(raw.crop(1.0, None))
+    assert (cropped.breaks, cropped.gaps) == ([100, 200, 400, 500, 700], [(400, 500)])
+
+
+@pytest.mark.parametrize(("suffix", "begin"), [(".edf", 0), (".bdf", 0.5)])
+def test_annotations_are_those_that_mne_reads(tmp_path, suffix, begin):
+    notes = [
+        (begin + 2.5, 0.0, "a+1"),
+        (begin + 3.0, 1.5, "b\x14c"),
+        (begin + 4.0, 0.0, "d@@Cz"),
+        (begin + 4.0, 0.0, "d@@Pz"),
+    ]
+    eeg, times = np.random.default_rng(0).normal(0, 20, (2, 1000)), [f"{n + begin:g}" for n in range(10)]
+    file = write_edf(tmp_path / f"r{suffix}", eeg, RATE, ["Cz", "Pz"], f"{suffix[1:].upper()}+C", times, notes)
+    read = mne.io.read_raw(file, verbose="ERROR").annotations
+    expected = [(note["onset"], note["duration"], note["description"]) for note in read]
+    assert expected == [(2.5, 0.0, "a+1"), (3.0, 1.5, "b"), (3.0, 1.5, "c"), (4.0, 0.0, "d")]
+    assert annotations_of(file) == expected
+    write_edf(file, eeg, RATE, ["Cz", "Pz"], f"{suffix[1:].upper()}+C", times, [(begin + 1.0, 0.0, "Gerät")])
+    assert annotations_of(file) == [(1.0, 0.0, "Gerät")]  # in Latin-1

@@ -14,7 +14,7 @@ from typing import Any
 from mne.io import BaseRaw
 
 from eeg2speech.audio.channels import ChannelChoice
-from eeg2speech.data.discontinuities import is_interruption
+from eeg2speech.data.discontinuities import is_boundary, is_interruption
 from eeg2speech.data.downloads import check_downloaded
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
@@ -22,8 +22,8 @@ from eeg2speech.data.readers.bids_electrodes import with_electrodes
 from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar, sidecars
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues, what_stimuli_miss
 from eeg2speech.data.readers.companions import missing_markers
-from eeg2speech.data.readers.events import Event, read_events
-from eeg2speech.data.readers.paired import add_segments, on_clock
+from eeg2speech.data.readers.events import Event, read_events, without_marks
+from eeg2speech.data.readers.paired import add_segments, delayed, on_clock
 from eeg2speech.data.readers.placing import placed_by_name
 from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording
 from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, described_rules, ruled_cues
@@ -210,10 +210,13 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     read = decodable(raw, recording.datatype, recording.file, units, reader.gain)
     read.channels = with_electrodes(read.channels, root, recording)
     read.channels = placed_by_name(read.channels, reader.montage, recording.file)
-    if described is None and by_event(reader.sounds or []):
-        events = on_clock(read, recorded_events(raw, recording.file))
+    if described is not None:
+        _warn_of_boundaries(read, events, described)
+        events = on_clock(read, without_marks(events, read.rate))
+    elif by_event(reader.sounds or []):
+        events = recorded_events(raw, recording.file, read)
     found = reader.cues(recording, events)
-    cues = [replace(cue, onset=cue.onset + reader.onset) for cue in found.cues]
+    cues = delayed(found.cues, reader.onset)
     if read.clocked and cues and described is not None:
         logger.warning(
             "%s: pauses; onsets of its events are taken for times on its clock, not for counts of its samples",
@@ -221,12 +224,12 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
         )
     add_segments(read, cues, recording.name, root)
     if described and not events:
-        read.lost = [_lost_table(described)]
+        read.lost += [_lost_table(described)]
     elif reader.sounds is None:
-        read.lost = what_stimuli_miss(events, cues, recording.name)
+        read.lost += what_stimuli_miss(events, cues, recording.name)
     else:
         markers = None if described else missing_markers(recording.file)
-        read.lost = what_rules_miss(reader.sounds, found, events, recording.name, markers)
+        read.lost += what_rules_miss(reader.sounds, found, events, recording.name, markers)
     if reader.sounds is not None:
         read.rules = segments_by_rule(reader.sounds, found)
     return read
@@ -237,6 +240,20 @@ def _apply_interruptions(raw: BaseRaw, events: Sequence[Event]) -> None:
     for event in events:
         if is_interruption(event.name):
             raw.annotations.append(event.onset + raw.first_time, event.duration or 0.0, event.name)
+
+
+def _warn_of_boundaries(read: RawRecording, events: Sequence[Event], table: Path) -> None:
+    """Say that rows are not taken for interruptions which may be some: EEGLAB calls them as linguists call others."""
+    found = [
+        event
+        for event in events
+        if is_boundary(event.name) and not any(abs(event.onset * read.rate - at) < 2 for at in read.breaks)
+    ]
+    if found:
+        logger.warning(
+            "%s: %d rows %r are not taken for interruptions; if something was cut out there, call them 'BAD boundary'",
+            table, len(found), found[0].name,
+        )  # fmt: skip
 
 
 def _lost_table(table: Path) -> Lost:

@@ -37,6 +37,7 @@ class Cue:
         text: What was said, or empty.
         where: What says so, for error messages.
         channel: Which channel of the sound; ``mean`` averages all.
+        origin: Where the onset is counted from, in seconds of EEG: that of an event; None for the onset itself.
     """
 
     onset: float
@@ -48,6 +49,7 @@ class Cue:
     text: str
     where: str
     channel: ChannelChoice = "mean"
+    origin: float | None = None
 
 
 def silent(recording: str, seconds: float) -> Segment:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mne.io import BaseRaw
 
+from eeg2speech.data.edf_records import annotations_of
 from eeg2speech.data.readers.bids_layout import Row, read_rows
+from eeg2speech.data.reading import reading
 from eeg2speech.errors import DataError
 
 
@@ -23,6 +26,7 @@ class Event:
         columns: Cell by column; empty where nothing is known.
         where: Table and line, for error messages.
         sampled: True where the onset is counted in samples of the recording, which stand still while it is interrupted.
+        twins: ``where`` of annotations at the same sample, for a trigger: perhaps the same event, twice in the file.
     """
 
     onset: float
@@ -31,6 +35,7 @@ class Event:
     columns: dict[str, str]
     where: str
     sampled: bool = False
+    twins: tuple[str, ...] = ()
 
 
 def read_events(file: Path) -> list[Event]:
@@ -65,11 +70,33 @@ def _seconds(row: Row, column: str) -> float | None:
     return value
 
 
-def annotated_events(raw: BaseRaw, file: Path) -> list[Event]:
-    """Annotations of a recording as events, whose ``trial_type`` is the annotation's text."""
+def annotated_events(raw: BaseRaw, file: Path, clocked: bool = False) -> list[Event]:
+    """Annotations of a recording as events, whose ``trial_type`` is the annotation's text.
+
+    Args:
+        raw: The recording.
+        file: Its file.
+        clocked: The file has a clock that went on while nothing was recorded. Its annotations are then read from the
+            file itself: mne cuts off what lies behind the length of the samples.
+    """
+    if clocked:
+        with reading(file):
+            notes = annotations_of(file)
+    else:
+        notes = [
+            (float(note["onset"] - raw.first_time), float(note["duration"]), str(note["description"]))
+            for note in raw.annotations
+        ]
     events = []
-    for number, note in enumerate(raw.annotations, start=1):
-        onset, duration, text = float(note["onset"] - raw.first_time), float(note["duration"]), str(note["description"])
+    for number, (onset, duration, text) in enumerate(notes, start=1):
         columns = {"onset": f"{onset:.9g}", "duration": f"{duration:.9g}", "trial_type": text}
         events.append(Event(onset, duration or None, text, columns, f"{file}: annotation {number} ({text})"))
-    return events
+    return without_marks(events, float(raw.info["sfreq"]))
+
+
+def without_marks(events: Iterable[Event], rate: float) -> list[Event]:
+    """Events, without a duration where it is one sample or less: that marks a place, such as a BrainVision marker."""
+    return [
+        replace(event, duration=None) if event.duration is not None and event.duration * rate < 1.01 else event
+        for event in events
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from eeg2speech.data.electrode_names import key_of, match_names
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.companions import LED_TO, missing_markers, orphans, unread_format
-from eeg2speech.data.readers.paired import add_segments, on_clock
+from eeg2speech.data.readers.paired import add_segments, delayed
 from eeg2speech.data.readers.placing import placed_by_name
 from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording
 from eeg2speech.data.readers.signal_files import signal_files
@@ -184,12 +184,11 @@ def read_file(reader: Files, path: str, name: str, said: dict[str, str]) -> RawR
     read.channels = placed_by_name(read.channels, reader.montage, file)
     names = dict.fromkeys(("session", "run"), "") | said | {"stem": Path(_stem(path)).name, "folder": _folder(path)}
     rules = reader.sounds or []
-    events = on_clock(read, recorded_events(raw, file)) if by_event(rules) else []
+    events = recorded_events(raw, file, read) if by_event(rules) else []
     ruled = ruled_cues(rules, root, path, names, events)
     read.lost = what_rules_miss(rules, ruled, events, name, missing_markers(file))
     read.rules = segments_by_rule(rules, ruled)
-    cues = [replace(cue, onset=cue.onset + reader.onset) for cue in ruled.cues]
-    add_segments(read, cues, name, root)
+    add_segments(read, delayed(ruled.cues, reader.onset), name, root)
     return read
 
 

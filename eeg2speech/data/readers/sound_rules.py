@@ -111,7 +111,8 @@ def ruled_cues(
 ) -> Ruled:
     """Apply rules to a recording.
 
-    An event that lacks a number its rule asks for (``n/a`` in the table) is passed over.
+    An event that lacks a number its rule asks for (``n/a`` in the table) is passed over, and so is a trigger if the
+    rule finds an annotation at the same sample: it is in the file twice.
 
     Args:
         rules: Tried in order.
@@ -140,9 +141,16 @@ def ruled_cues(
                 ruled.found[number] = len(ruled.cues)
                 return ruled
             continue
-        for index, event in enumerate(events):
-            if index not in taken and (hit := re.search(rule.event, event.name)):
-                taken.add(index)
+        hits = {
+            index: hit
+            for index, event in enumerate(events)
+            if index not in taken and (hit := re.search(rule.event, event.name))
+        }
+        taken |= hits.keys()
+        selected = {events[index].where for index in hits}
+        for index, hit in hits.items():
+            event = events[index]
+            if not selected.intersection(event.twins):
                 known = {**names, **event.columns, **_groups(found), **_groups(hit)}
                 cue = _cue(rule, f"sounds[{number}]", root, known, event, event.where)
                 if cue:
@@ -176,6 +184,7 @@ def _cue(
         _fill(rule.text, known, f"{which}.text"),
         where,
         rule.channel,
+        origin=event.onset if event else 0.0,
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mne
@@ -12,9 +14,12 @@ import numpy as np
 from mne.io import BaseRaw
 from numpy.typing import NDArray
 
+from eeg2speech.data.clock import Clock
 from eeg2speech.data.readers.events import Event, annotated_events
+from eeg2speech.data.readers.paired import on_clock
 from eeg2speech.data.readers.trigger_codes import MOST, port_codes, runs, transitions_removed
 from eeg2speech.data.reading import reading
+from eeg2speech.types import RawRecording
 
 NAME = re.compile(r"status|trig(ger)?s?|sti ?\d{3}|stim|stimulus|markers?|events?|din ?\d+|uppt ?\d+", re.IGNORECASE)
 """Names of channels that hold triggers, also in formats that know no types of channels."""
@@ -134,21 +139,23 @@ def _opened(raw: BaseRaw, channel: str) -> tuple[Callable[[int, int], NDArray[np
     return read, int(source.n_times), float(source.info["sfreq"])
 
 
-def recorded_events(raw: BaseRaw, file: Path) -> list[Event]:
-    """Annotations and triggers of a recording, in the order of their onsets.
+def recorded_events(raw: BaseRaw, file: Path, read: RawRecording) -> list[Event]:
+    """Annotations and triggers of a recording on its clock, in the order of their onsets.
 
-    A trigger is left out where an annotation of the same sample ends in its code: it is in the file twice.
+    Args:
+        raw: The recording.
+        file: Its file.
+        read: What was read of it.
 
     Raises:
         DataError: A status channel cannot be read.
     """
-    annotated = annotated_events(raw, file)
-    rate = float(raw.info["sfreq"])
-    noted = {
-        (round(event.onset * rate) + near, int(code[1]))
-        for event in annotated
-        if (code := re.search(r"(\d+)\s*$", event.name))
-        for near in (-1, 0, 1)
-    }
-    triggers = [e for e in trigger_events(raw, file) if (round(e.onset * rate), int(e.name)) not in noted]
+    near, end = 1.5 / read.rate, Clock.of(read).seconds
+    annotated = on_clock(read, annotated_events(raw, file, read.clocked))
+    annotated = sorted((event for event in annotated if event.onset <= end), key=lambda event: event.onset)
+    onsets = [event.onset for event in annotated]
+    triggers = []
+    for event in on_clock(read, trigger_events(raw, file)):
+        first, stop = bisect_left(onsets, event.onset - near), bisect_right(onsets, event.onset + near)
+        triggers.append(replace(event, twins=tuple(note.where for note in annotated[first:stop])))
     return sorted([*annotated, *triggers], key=lambda event: event.onset)

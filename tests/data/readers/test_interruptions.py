@@ -132,7 +132,7 @@ def test_sounds_end_at_a_pause_of_unknown_length(tmp_path, root, suffix):
     assert dropped(store) == {PAUSE: 5.0}
     silent, _ = prepared(tmp_path / "silent", Files(root))
     assert [(s.onset, s.duration) for s in silent.segments] == [pytest.approx((0, 20)), pytest.approx((20, 20))]
-    assert dropped(silent) == {}
+    assert not dropped(silent).keys() & {PAUSE, UNRECORDED}
 
 
 def test_nothing_of_a_skip_is_in_segments_nor_filtered_with_the_rest(tmp_path, root):
@@ -161,10 +161,14 @@ def test_tables_name_interruptions_that_a_format_cannot(tmp_path, root):
         {"onset": 10, "duration": 2, "trial_type": "BAD_ACQ_SKIP"},
         {"onset": 20, "duration": 0, "trial_type": "EDGE boundary"},
         {"onset": 30, "duration": 1, "trial_type": "boundary"},  # of a phrase, perhaps
+        {"onset": 20, "duration": 0, "trial_type": "boundary"},  # known already
     ]
     write_tsv(folder / "sub-01_task-x_events.tsv", rows)
-    store, _ = prepared(tmp_path, Bids(tmp_path / "bids"))
+    store, warnings = prepared(tmp_path, Bids(tmp_path / "bids"))
     assert store.pieces(store.recordings[0]) == [(0, 1000), (1200, 2000), (2000, 4000)]
+    assert any("interrupted 2 times" in text for text in warnings)  # a skip is one, though it has two edges
+    (said,) = [text for text in warnings if "are not taken for interruptions" in text]
+    assert "events.tsv: 1 rows 'boundary' are not taken" in said
 
 
 def test_signals_of_several_rates_stay_in_their_place(tmp_path, root, monkeypatch):
@@ -178,3 +182,70 @@ def test_signals_of_several_rates_stay_in_their_place(tmp_path, root, monkeypatc
     Edf([*slow, fast]).write(root / "S1.edf")
     store, _ = prepared(tmp_path, Files(root, leave_out=["EMG"]))
     assert bumps(store) == pytest.approx([3.0, 17.25, 39.0], abs=0.006)
+
+
+@pytest.mark.parametrize("suffix", [".edf", ".bdf"])
+def test_annotations_behind_the_length_of_the_samples_are_found(tmp_path, root, suffix):
+    """The clock ends at 140 s, the samples at 40 s: mne leaves out what lies between them."""
+    times = [f"{second + 100 * (second >= 20)}" for second in range(40)]
+    notes = [(5.0, 0.0, "a"), (125.0, 12.0, "b"), (141.0, 0.0, "a")]
+    write_edf(root / f"S1{suffix}", eeg(6.0, 27.0), RATE, NAMES, f"{suffix[1:].upper()}+D", times, notes)
+    store, _ = prepared(tmp_path, Files(root, sounds=SOUNDS))
+    assert in_sounds(store) == [("a", 1.0), ("b", 2.0)]
+    assert [s.duration for s in store.segments] == pytest.approx([15.0, 12.0])
+
+
+def test_triggers_and_annotations_behind_a_pause_are_one_event(tmp_path, root):
+    status = np.zeros(40 * RATE, int)
+    for second in (5, 25):
+        status[second * RATE : second * RATE + 5] = 65
+    notes = [(5.0, 0.0, "stim 65"), (30.0, 0.0, "stim 65")]
+    write_edf(root / "S1.edf", eeg(26.0), RATE, NAMES, "EDF+D", PAUSED, notes, status=status)
+    rule = SoundRule(event="65$", sound="a.wav", duration=5.0)
+    store, _ = prepared(tmp_path, Files(root, sounds=[rule]))
+    assert [(s.onset, s.duration) for s in store.segments] == [pytest.approx((5, 5)), pytest.approx((25, 5))]
+    assert in_sounds(store) == [("a", 1.0)]
+
+
+@pytest.mark.parametrize(("onset", "delay"), [(2.0, 0.0), (0.0, 2.0), (1.5, 0.5)])
+def test_a_delay_passes_while_nothing_is_recorded(tmp_path, root, onset, delay):
+    """Marked 1 s before 3 s are cut out, heard 2 s later: the first sample behind the cut has 2 s of the sound."""
+    raw = mne.io.RawArray(eeg(21.0) * 1e-6, mne.create_info(NAMES, RATE, "eeg"), verbose="ERROR")
+    raw.set_annotations(mne.Annotations([19.0, 20.0], [0.0, 3.0], ["a", "boundary"]))
+    raw.save(root / "S1_raw.fif", verbose="ERROR")
+    rule = SoundRule(event="^a$", sound="a.wav", onset=onset)
+    store, _ = prepared(tmp_path, Files(root, sounds=[rule], onset=delay))
+    assert [(s.onset, s.duration, s.offset) for s in store.segments] == [pytest.approx((20.0, 13.0, 2.0))]
+    assert in_sounds(store) == [("a", 3.0)]
+
+
+def test_a_delay_over_a_pause_of_unknown_length_leaves_its_segment_out(tmp_path, root):
+    raw = mne.io.RawArray(eeg() * 1e-6, mne.create_info(NAMES, RATE, "eeg"), verbose="ERROR")
+    raw.set_annotations(mne.Annotations([5.0, 19.0, 20.0], [0.0] * 3, ["a", "a", "BAD boundary"]))
+    raw.save(root / "S1_raw.fif", verbose="ERROR")
+    rule = SoundRule(event="^a$", sound="a.wav", onset=2.0, duration=5.0)
+    store, warnings = prepared(tmp_path, Files(root, sounds=[rule]))
+    assert [(s.onset, s.duration) for s in store.segments] == [pytest.approx((7.0, 5.0))]
+    (row,) = read_table(store.root / "dropped.tsv", Dropped)
+    assert (row.reason, row.name) == ("the onset is counted from before a pause of unknown length", "1 segments")
+    assert any("1 segments begin behind a pause of unknown length" in text for text in warnings)
+
+
+def test_marks_of_one_sample_have_no_duration(tmp_path, root):
+    """Markers of BrainVision are one sample long; what they mark is not."""
+    write_recording(root / "S1.vhdr", eeg(12.0) * 1e-6, NAMES, RATE)
+    marks = root / "S1.vmrk"
+    marks.write_text(marks.read_text() + "\nMk1=Comment,a,2501,1,0\nMk2=Comment,b,7501,500,0\n")
+    rules = [SoundRule(event="a$", sound="a.wav"), SoundRule(event="b$", sound="b.wav")]
+    store, _ = prepared(tmp_path, Files(root, sounds=rules))
+    assert [(s.onset, s.duration) for s in store.segments] == [pytest.approx((10.0, 15.0)), pytest.approx((30.0, 2.0))]
+
+
+def test_rows_of_one_sample_have_no_duration(tmp_path):
+    folder = tmp_path / "bids" / "sub-01" / "eeg"
+    write_sound(tmp_path / "bids" / "stimuli" / "a.wav", 10.0)
+    write_recording(folder / "sub-01_task-x_eeg.vhdr", eeg() * 1e-6, NAMES, RATE)
+    rows = [{"onset": 5, "duration": 0.004, "stim_file": "a.wav"}, {"onset": 20, "duration": 2, "stim_file": "a.wav"}]
+    write_tsv(folder / "sub-01_task-x_events.tsv", rows)
+    store, _ = prepared(tmp_path, Bids(tmp_path / "bids"))
+    assert [(s.onset, s.duration) for s in store.segments] == [pytest.approx((5.0, 10.0)), pytest.approx((20.0, 2.0))]

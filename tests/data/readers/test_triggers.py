@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bids_files import volts, write_bids, write_sound
 
+from eeg2speech.data.raw import from_mne
 from eeg2speech.data.readers import triggers
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
@@ -70,6 +71,11 @@ def found(file):
     return [(round(e.onset * RATE, 6), e.name) for e in trigger_events(open_recording(file), file)]
 
 
+def recorded(file):
+    raw = open_recording(file)
+    return recorded_events(raw, file, from_mne(raw, lazily=True))
+
+
 PULSES = ((500, 510, 65), (1000, 1001, 1), (2000, 2020, 200))
 
 
@@ -117,7 +123,7 @@ def test_codes_agree_with_mne_where_its_rules_apply(tmp_path):
 def test_a_cropped_recording_counts_from_its_own_start(tmp_path):
     file = write_fif(tmp_path / "a_raw.fif", {"STI101": status(*PULSES)}, first_samp=300, notes=[(4.0, 0.0, "tone")])
     raw = mne.io.read_raw_fif(file, verbose="ERROR").crop(1.0)
-    assert [(e.onset, e.name) for e in recorded_events(raw, file)] == [
+    assert [(e.onset, e.name) for e in recorded_events(raw, file, from_mne(raw, lazily=True))] == [
         (1.0, "65"), (3.0, "tone"), (3.0, "1"), (7.0, "200")
     ]  # fmt: skip
 
@@ -189,11 +195,21 @@ def test_a_counter_is_no_trigger_channel(tmp_path, caplog):
     assert caplog.messages[-1] == f"{file}: channel Marker changes more than 100 times a second; it holds no triggers"
 
 
-def test_a_trigger_that_is_an_annotation_too_is_one_event(tmp_path):
-    notes = [(2.0, 0.0, "Stimulus/S 65"), (4.1, 0.0, "1")]
+@pytest.mark.parametrize(
+    ("event", "onsets"),
+    [("65$", [2.0]), (r"^\d+$", [2.0, 4.0, 4.1, 8.0]), ("65$|^1$", [2.0, 4.0, 4.1]), (r"block|^1$", [4.0, 4.1, 8.0])],
+)
+def test_a_trigger_is_left_out_where_its_rule_finds_an_annotation_of_its_sample(tmp_path, event, onsets):
+    write_sound(tmp_path / "sounds" / "a.wav", 0.5)
+    notes = [(2.0, 0.0, "Stimulus/S 65"), (4.1, 0.0, "1"), (8.004, 0.0, "block 200")]
     file = write_fif(tmp_path / "a_raw.fif", {"STI 014": status(*PULSES)}, notes=notes)
-    events = recorded_events(open_recording(file), file)
-    assert [(e.onset, e.name) for e in events] == [(2.0, "Stimulus/S 65"), (4.0, "1"), (4.1, "1"), (8.0, "200")]
+    twins = {e.name: len(e.twins) for e in recorded(file)}
+    assert twins == {"Stimulus/S 65": 0, "65": 1, "1": 0, "200": 1, "block 200": 0}
+    (source,) = Files(
+        tmp_path, pattern="(?P<subject>a)_raw", sounds=[SoundRule(event=event, sound="sounds/a.wav")]
+    ).sources()
+    found = [segment.onset for segment in source.load().segments]
+    assert found == pytest.approx([at + 0.004 * (at == 8.0 and "block" in event) for at in onsets])
 
 
 def test_eeglab_and_brainvision_scale_their_status_channel_back(tmp_path):
