@@ -125,7 +125,7 @@ def _opened(raw: BaseRaw, channel: str) -> tuple[Callable[[int, int], NDArray[np
     suffix = file.suffix.lower() if file else ""
     if suffix == ".set":
         scale = 1e6  # whatever the channel is, it is taken for microvolts
-    if file is not None and suffix in EUROPEAN and not raw.preload:
+    if file is not None and suffix in EUROPEAN:
         alone = EUROPEAN[suffix](file, include=[channel], stim_channel=None, verbose="ERROR")
         if alone.ch_names == [channel]:  # not one of a doubled name
             source = alone
