@@ -100,7 +100,7 @@ def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundE
     load_into(network, weights, str(source))
     if is_audio_encoder(network):
         sound = SpectrogramViT(**{key: network.config[key] for key in ("width", "depth", "heads", "mlp_ratio")})
-        sound.encoder = network
+        sound.encoder, sound.source = network, str(source)
         sound.requires_grad_(False).eval()
         return SoundEncoder(sound, trained_on, device, remembered, provenance, source)
     network.requires_grad_(False).eval()

@@ -28,7 +28,7 @@ from eeg2speech.checkpoint import read_checkpoint
 from eeg2speech.cli import STAGES
 from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
 from eeg2speech.cli.config_files import check_configs, config_folder, config_names, find_configs
-from eeg2speech.cli.resuming import check_newest, check_place, newest_checkpoint
+from eeg2speech.cli.resuming import check_newest, check_place, check_results, newest_checkpoint
 from eeg2speech.cli.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.cli.run_logger import RunLogger
 from eeg2speech.cli.suggestion import closest, in_a_line
@@ -186,6 +186,8 @@ class StageCLI(LightningCLI):
             raise ConfigError(
                 f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`"
             )
+        if name is None and not fitting and (last := Path(config.run) / "checkpoints" / "last.ckpt").is_file():
+            raise ConfigError(f"{last.parent}: holds no best.ckpt; --ckpt_path last takes {last.name}")
         if name is None and not fitting:
             rank_zero_info(
                 f"{self.config.subcommand}: {config.run} holds no best.ckpt and no --ckpt_path is given; the model is "
@@ -196,6 +198,8 @@ class StageCLI(LightningCLI):
                 Path(config.ckpt_path)
             )  # a damaged file is named here, before anything is built
             _check_stage(Path(config.ckpt_path), checkpoint, str(config.model.class_path))
+            if self.config.subcommand == "test":
+                check_results(Path(config.ckpt_path), Path(config.run))
         if fitting and config.trainer.get("logger") in (None, True, False):  # else a logger says where the run goes
             self._check_start(Path(config.run), config)
         # When fitting, the command line decides; a checkpoint's own settings would silently override it.

@@ -66,6 +66,24 @@ def check_newest(checkpoint: Path, run: Path) -> None:
                 )
 
 
+def check_results(checkpoint: Path, run: Path) -> None:
+    """See that the test of another run's checkpoint does not write over the results of a run.
+
+    Args:
+        checkpoint: To be tested.
+        run: Folder that the results go into.
+
+    Raises:
+        ConfigError: It lies in another run's folder, and this one holds results.
+    """
+    folder, results = checkpoint.resolve().parent, run / "test.json"
+    if results.is_file() and folder.name == "checkpoints" and folder.parent != run.resolve():
+        raise ConfigError(
+            f"{results}: holds the results of another run than that of {checkpoint}; give --run {folder.parent}, or a "
+            "folder that holds none"
+        )
+
+
 def check_place(argv: Sequence[str], name: str) -> None:
     """See that a checkpoint given by name is looked for in the run that a saved config belongs to.
 

@@ -34,6 +34,7 @@ def sweep(
     fresh_data: bool = False,
     options: list[str] | None = None,
     threads: int = 2,
+    allow_seen: bool = False,
     json: bool = False,
 ) -> int:
     """Fit and test every combination of some settings with several seeds, and compare them.
@@ -48,6 +49,7 @@ def sweep(
         fresh_data: Each seed also simulates other people (embedded dataset).
         options: For every fit and test, e.g. '[--data.simulation.snr=-25,--trainer.max_steps=300]'.
         threads: Cores that a run may use.
+        allow_seen: Go on where sounds or subjects that were trained on are in lists of unseen ones.
         json: Print the content of OUT/sweep.json instead of tables.
     """
     import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
@@ -61,7 +63,7 @@ def sweep(
     if seeds < 1 or threads < 1:
         raise ConfigError(f"--seeds {seeds} and --threads {threads} must be 1 or more")
     out = expanded(out).resolve()
-    runs = Runs(read_plan(plan), out, options or [], fresh_data)
+    runs = Runs(read_plan(plan), out, options or [], fresh_data, allow_seen=allow_seen)
     conditions = [(levels, seed) for seed in range(seeds) for levels in runs.plan.conditions()]
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     cores, verbosity = torch.get_num_threads(), [logger.level for logger in loggers]
@@ -131,6 +133,7 @@ class Runs:
         everywhere: Options of every fit and test.
         fresh_data: Each seed simulates other people.
         failed: Why, by condition and seed.
+        allow_seen: Test lists that are not unseen, too.
     """
 
     plan: Plan
@@ -138,6 +141,7 @@ class Runs:
     everywhere: list[str]
     fresh_data: bool
     failed: dict[str, str] = field(default_factory=dict)
+    allow_seen: bool = False
 
     def folder(self, levels: Levels, seed: int) -> Path:
         """Run folder of a condition."""
@@ -189,7 +193,7 @@ class Runs:
         folder.mkdir(parents=True, exist_ok=True)
         _stage(["fit", *options_here], folder)
         if tested:
-            _stage(["test", *options_here, "--ckpt_path=best"], folder)
+            _stage(["test", *options_here, "--ckpt_path=best", f"--allow_seen={str(self.allow_seen).lower()}"], folder)
         write_json(folder / DONE, wanted)
         return True
 

@@ -14,7 +14,8 @@ from eeg2speech.data.writer import audio_hash
 from eeg2speech.training_record import Material
 from eeg2speech.types import Recording, Segment
 
-_SAMPLES = 4096  # of each channel, from the middle of a recording, that tell it from others
+STRETCHES, SAMPLES = 16, 256
+"""Stretches of a recording, evenly spread, and samples of each, that tell it from others."""
 
 
 def material_of(store: Store, segments: Iterable[Segment]) -> Material:
@@ -38,7 +39,7 @@ def material_of(store: Store, segments: Iterable[Segment]) -> Material:
         source = read_from.get(name, "")
         if sources[source] == 1:  # else one file holds several sounds
             sounds[source] = name
-    recordings = {_recording_digest(store, row): row.subject for row in used}
+    recordings = {digest: row.subject for row in used if (digest := _recording_digest(store, row))}
     recordings |= {raw[row.recording]: row.subject for row in used if row.recording in raw}
     return Material(sounds, {_subject_key(store, row): row.subject for row in used}, recordings)
 
@@ -70,10 +71,13 @@ def _subject_key(store: Store, row: Recording) -> str:
 
 
 def _recording_digest(store: Store, row: Recording) -> str:
-    """Hash of a stretch of a recording: the same in a copy of the store under another name."""
-    middle = max(row.samples - _SAMPLES, 0) // 2
-    stretch = np.ascontiguousarray(store.eeg(row)[:, middle : middle + _SAMPLES])
-    return hashlib.sha256(f"{stretch.shape}".encode() + stretch.tobytes()).hexdigest()
+    """Hash of stretches of a recording: the same in a copy of the store under another name. Empty of a flat one."""
+    eeg = store.eeg(row)
+    starts = np.linspace(0, max(row.samples - SAMPLES, 0), STRETCHES).round().astype(int)
+    stretches = np.concatenate([eeg[:, start : start + SAMPLES] for start in starts], axis=1)
+    if not np.ptp(stretches, axis=1).any():
+        return ""
+    return hashlib.sha256(f"{eeg.shape}".encode() + stretches.tobytes()).hexdigest()
 
 
 def _raw_files(store: Store) -> dict[str, str]:

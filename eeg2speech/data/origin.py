@@ -13,6 +13,7 @@ from eeg2speech.data.clips import whole_recording
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.data.electrode_names import electrode_key
 from eeg2speech.data.embedded import embedded_store
+from eeg2speech.data.material import material_of
 from eeg2speech.data.montage import order_by_position
 from eeg2speech.data.scaling import Scaling, fit_scalings
 from eeg2speech.data.simulator import Simulation
@@ -20,6 +21,7 @@ from eeg2speech.data.splits import Split
 from eeg2speech.data.store import Store
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.training_record import read_records, seen_before
 from eeg2speech.types import Segment
 
 
@@ -71,6 +73,7 @@ def open_origin(remembered: Mapping[str, Any], trained_on: TrainedOn, fixed: boo
     if learned and store.fingerprint == learned["fingerprint"]:
         data = _as_trained(learned, trained_on, store.root)
         parts = {window.segment: str(part) for part, found in data.datasets.items() for window in found.windows}
+        parts = _without_trained(parts, data.store, remembered)
         return Origin(data.store, data.scalings, parts, tuple(store.subjects))
     _check_types(store, trained_on)
     if fixed:
@@ -79,6 +82,22 @@ def open_origin(remembered: Mapping[str, Any], trained_on: TrainedOn, fixed: boo
     same = store.description.name == trained_on.name
     subjects = tuple(label if same else "" for label in store.subjects)
     return Origin(store, fit_scalings(store, whole), None, subjects, tuple(_differences(store, trained_on)))
+
+
+def _without_trained(parts: Mapping[Segment, str], store: Store, remembered: Mapping[str, Any]) -> dict[Segment, str]:
+    """Lists of segments, where what an earlier stage was trained on is in no list of unseen sounds or subjects."""
+    records = read_records(remembered, str(store.root)) or []
+    kept = {}
+    for part in dict.fromkeys(parts.values()):
+        segments = [segment for segment, its in parts.items() if its == part]
+        seen = seen_before(records, part, material_of(store, segments), "pairs")
+        subject_of = {row.recording: row.subject for row in store.recordings}
+        for segment in segments:
+            trained = part != "val" and (
+                segment.stimulus in seen.sounds or subject_of[segment.recording] in seen.subjects
+            )
+            kept[segment] = "train" if trained else part
+    return kept
 
 
 def _embedded(learned: Mapping[str, Any], trained_on: TrainedOn) -> Path:

@@ -21,7 +21,7 @@ from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.sharded import whole
-from eeg2speech.tasks.provenance import begin_training, check_unseen, records_of
+from eeg2speech.tasks.provenance import EARLIER, begin_training, check_unseen, records_of, unknown_training
 from eeg2speech.tasks.remembered import remembered_data
 from eeg2speech.training_record import KEY, Learned, TrainingRecord, merged, read_records
 from eeg2speech.types import TEST_PARTS, Batch
@@ -151,7 +151,8 @@ class Task(pl.LightningModule):
 
     def inherit(self, records: list[TrainingRecord]) -> None:
         """Add the trainings of weights that were taken over."""
-        self.training_records = merged([*(self.training_records or []), *records])
+        known = [unknown_training(EARLIER)] if self.training_records is None else self.training_records
+        self.training_records = merged([*known, *records])
 
     def on_fit_start(self) -> None:
         """Record what is trained on, and warn of held-out lists that earlier stages were trained on."""
@@ -263,8 +264,8 @@ class Task(pl.LightningModule):
         data = getattr(self._trainer, "datamodule", None)
         if data is not None:
             checkpoint["data"] = remembered_data(data, getattr(self, "subjects", None))
-            if self.training_records is not None:
-                checkpoint["data"][KEY] = [record.to_dict() for record in self.training_records]
+        if self.training_records:
+            checkpoint.setdefault("data", {})[KEY] = [record.to_dict() for record in self.training_records]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give names the prefixes that this model's wrappers add.

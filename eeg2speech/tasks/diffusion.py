@@ -116,7 +116,9 @@ class DiffusionTask(Task):
         self.audio_weights = audio_weights
         self.model = SpeechDiffusion(components, audio, made, trainable, rank, control, checkpointing, cache)
         self.model.aligner.requires_grad_(encoder_rate > 0)  # type: ignore[union-attr]
-        self.inherit([*records_of(aligner), *records_of(audio.source), *self._of_components(components)])
+        # a checkpoint holds the weights of its aligner, and their records; what lies in the folder now may be another
+        of_aligner = [] if weights is None else records_of(aligner)
+        self.inherit([*of_aligner, *records_of(audio.source), *self._of_components(components)])
         self.sampler, self.loss = sampler, DiffusionLoss(gamma)
         self.dropped, self.loa_weight = dropped, loa_weight
         self.encoder_rate, self.thaw = encoder_rate, thaw
@@ -145,7 +147,8 @@ class DiffusionTask(Task):
             "class": type(model).__name__,
             "config": {
                 "components": model.source, "fingerprint": model.fingerprint, "audio": describe_audio(model.audio),
-                "audio_weights": self.audio_weights, "aligner": self.described,
+                "audio_weights": self.audio_weights, "audio_fingerprint": model.audio_fingerprint,
+                "aligner": self.described,
                 "sampler": asdict(self.sampler),
                 **{name: self.hparams[name] for name in wanted if name in self.hparams},
             },
@@ -309,7 +312,8 @@ class DiffusionTask(Task):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Fill in the weights that were left out."""
         config = checkpoint.get("parts", {}).get("speech", {}).get("config", {})
-        self.model.check_fingerprint(config.get("fingerprint", ""), "the checkpoint")
+        fingerprints = config.get("fingerprint", ""), config.get("audio_fingerprint")
+        self.model.check_fingerprint(fingerprints[0], "the checkpoint", fingerprints[1])
         own = {name: value for name, value in self.state_dict().items() if _plain_name(name) in self.model.frozen_names}
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
         brought = self.training_records or []  # of the components and the audio encoder, which no checkpoint holds

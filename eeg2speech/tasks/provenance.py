@@ -10,10 +10,15 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from eeg2speech.checkpoint import read_data
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.training_record import Material, Seen, TrainingRecord, listed, merged, read_records, seen_before
 
 if TYPE_CHECKING:
     from eeg2speech.tasks.base import Task
+
+
+EARLIER = "the checkpoint"
+"""Stands for trainings that a checkpoint of an earlier version does not record."""
 
 
 def records_of(source: Path | str | None) -> list[TrainingRecord]:
@@ -25,16 +30,19 @@ def records_of(source: Path | str | None) -> list[TrainingRecord]:
     Args:
         source: Checkpoint or exported folder that the weights were read from; None for random weights.
     """
-    if source is None or not (path := Path(source)).exists():
+    if source is None or not (path := expanded(source)).exists():
         return []
     try:
         data = read_data(path)
     except DataError:  # weights in another format
         return []
     found = read_records(data, str(source))
-    if found is None and data:
-        return [TrainingRecord(str(source), "pairs", Material(), data={"unknown": True})]
-    return found or []
+    return [unknown_training(str(source))] if found is None and data else found or []
+
+
+def unknown_training(stage: str) -> TrainingRecord:
+    """The record of a training of which nobody knows what it was on."""
+    return TrainingRecord(stage, "pairs", Material(), data={"unknown": True})
 
 
 def begin_training(task: Task) -> None:
@@ -44,9 +52,10 @@ def begin_training(task: Task) -> None:
         task: About to be trained, with its weights taken over.
     """
     data: Any = getattr(task.trainer, "datamodule", None)
-    if not hasattr(data, "material"):
+    earlier = [unknown_training(EARLIER)] if task.training_records is None else task.training_records
+    if not hasattr(data, "material"):  # a program's own data
+        task.training_records = merged([*earlier, unknown_training(type(task).__name__)])
         return
-    earlier = task.training_records or []
     for part, seen in _compare(earlier, data, ("val", *data.test_parts), task).items():
         if seen.trained:
             rank_zero_warn(
@@ -76,14 +85,18 @@ def check_unseen(task: Task, parts: Sequence[str]) -> None:
     """
     data = getattr(task.trainer, "datamodule", None)
     if not hasattr(data, "material"):
+        note = "the lists come from a program's own data; they were not compared with what was trained on"
+        rank_zero_info(note)
+        task.results["seen"] = {"lists": {}, "notes": [note]}
         return
     allowed = bool(getattr(data, "allow_seen", False))
-    if task.training_records is None and not allowed:
+    records = [unknown_training(EARLIER)] if task.training_records is None else task.training_records
+    unknown = [record.stage for record in records if record.data.get("unknown")]
+    if unknown and not allowed:
         raise ConfigError(
-            "the checkpoint has no record of what it was trained on, so that no list can be called unseen; train "
-            "again with this version, or test it nevertheless with --allow_seen true"
+            f"there is no record of what {' and '.join(unknown)} was trained on, so that no list can be called unseen; "
+            "train again with this version, or test nevertheless with --allow_seen true"
         )
-    records = task.training_records or []
     lists = _compare(records, data, parts, task)
     known = {part: seen for part, seen in lists.items() if seen.trained}
     if known and not allowed:
@@ -92,12 +105,9 @@ def check_unseen(task: Task, parts: Sequence[str]) -> None:
             f"these lists are not unseen: {what}. Test with the data.split, data.conditions and data.store of the "
             "run (the config.yaml in its folder has them), or go on with --allow_seen true, and the results will say so"
         )
-    unknown = [record.stage for record in records if record.data.get("unknown")]
     notes = [_unlabelled(part, seen) for part, seen in lists.items() if seen.unlabelled]
     notes += [f"{part}: checkpoints were chosen on {listed(s.validated)}" for part, s in lists.items() if s.validated]
     notes += [f"what {name} was trained on is not recorded" for name in unknown]
-    if task.training_records is None:
-        notes.append("what the checkpoint was trained on is not recorded")
     for note in notes:
         rank_zero_info(note)
     task.results["seen"] = {"lists": {part: _plain(seen) for part, seen in lists.items()}, "notes": notes}

@@ -9,6 +9,7 @@ import shutil
 
 import lightning.pytorch as pl
 import pytest
+import torch
 
 from eeg2speech.checkpoint import read_checkpoint, read_data
 from eeg2speech.cli import main
@@ -17,6 +18,7 @@ from eeg2speech.data.splits import Split
 from eeg2speech.data.writer import audio_hash
 from eeg2speech.errors import ConfigError
 from eeg2speech.tasks import AlignmentTask
+from eeg2speech.tasks.provenance import records_of
 from eeg2speech.training_record import KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")  # runs are copied
@@ -239,11 +241,36 @@ def test_a_program_is_refused_as_the_command_line_is(aligned, tiny_store, other_
     assert task.results["seen"]["lists"]["unseen_stimulus"]["sounds"]
 
 
-def test_a_checkpoint_without_a_record_is_refused(aligned, tiny_store, tmp_path, capsys):
-    import torch
-
-    content = read_checkpoint(aligned / "checkpoints/last.ckpt", mapped=False)
+def without_record(checkpoint, out):
+    content = read_checkpoint(checkpoint, mapped=False)
     del content["data"][KEY]
-    torch.save(content, tmp_path / "old.ckpt")
-    assert main(["test", *words("alignment", tiny_store, tmp_path, f"--ckpt_path={tmp_path / 'old.ckpt'}")]) == 1
-    assert "no record of what it was trained on" in capsys.readouterr().err
+    torch.save(content, out)
+    return out
+
+
+def test_a_checkpoint_without_a_record_is_refused(aligned, tiny_store, tmp_path, capsys):
+    old = without_record(aligned / "checkpoints/last.ckpt", tmp_path / "old.ckpt")
+    assert main(["test", *words("alignment", tiny_store, tmp_path, f"--ckpt_path={old}")]) == 1
+    assert "no record of what the checkpoint was trained on" in capsys.readouterr().err
+
+
+def test_going_on_without_a_record_does_not_make_one(aligned, tiny_store, tmp_path, capsys):
+    run = shutil.copytree(aligned, tmp_path / "run")
+    without_record(aligned / "checkpoints/last.ckpt", run / "checkpoints/last.ckpt")
+    more = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--ckpt_path=last"]
+    assert main(["fit", *words("alignment", tiny_store, run, TRAINING, *more)]) == 0
+    assert main(["test", *words("alignment", tiny_store, run, "--ckpt_path=last")]) == 1
+    assert "no record of what the checkpoint was trained on" in capsys.readouterr().err
+
+
+def test_weights_in_the_home_folder_bring_their_record(aligned, monkeypatch):
+    monkeypatch.setenv("HOME", str(aligned))
+    assert [record.stage for record in records_of("~/encoder")] == ["AlignmentTask"]
+
+
+def test_the_test_of_another_run_leaves_results_alone(aligned, tiny_store, tmp_path, capsys):
+    (tmp_path / "test.json").write_text("{}")
+    best = aligned / "checkpoints/best.ckpt"
+    assert main(["test", *words("alignment", tiny_store, tmp_path, f"--ckpt_path={best}")]) == 1
+    assert f"give --run {aligned.resolve()}" in capsys.readouterr().err
+    assert (tmp_path / "test.json").read_text() == "{}"

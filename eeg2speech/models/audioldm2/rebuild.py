@@ -66,10 +66,11 @@ def rebuild_speech(
     try:
         described_audio, aligner, sampler = config.pop("audio"), config.pop("aligner"), config.pop("sampler")
         fingerprint, audio_weights = config.pop("fingerprint"), config.pop("audio_weights")
+        audio_fingerprint = config.pop("audio_fingerprint", None)
         found = config.pop("components") if components is None else components
         config.pop("components", None)
         model = sound_only(found, described_audio, audio_weights, source, aligner, config)
-        model.check_fingerprint(fingerprint, source)
+        model.check_fingerprint(fingerprint, source, audio_fingerprint)
         own = {name: value for name, value in model.state_dict().items() if name in model.frozen_names}
         load_into(model, {**own, **weights}, source)
         return model.requires_grad_(False).eval(), Sampler(**sampler)

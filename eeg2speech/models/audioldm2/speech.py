@@ -12,10 +12,12 @@ from eeg2speech.audio.mel import HOP, LogMel, level
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audio import STEP, AudioEncoder
+from eeg2speech.models.audio_cache import CachedAudio
 from eeg2speech.models.audioldm2.adapters import choose_trainable, widen_input
 from eeg2speech.models.audioldm2.checkpointing import enable_gradient_checkpointing
 from eeg2speech.models.audioldm2.components import context_widths, load_components
 from eeg2speech.models.audioldm2.conditioner import BINS, FRAMES, Conditioner
+from eeg2speech.models.audioldm2.weights import fingerprint
 from eeg2speech.models.content_cache import ContentCache
 
 Trainable = Literal["lora", "cross", "all", "none"]
@@ -70,6 +72,7 @@ class SpeechDiffusion(nn.Module):
             loaded.unet, loaded.vae, loaded.vocoder, loaded.scheduler
         )  # fmt: skip
         self.audio = audio.requires_grad_(False)
+        self.audio_fingerprint = fingerprint({"audio": audio.encoder if isinstance(audio, CachedAudio) else audio})
         context, second = context_widths(self.unet)
         latent = int(self.vae.config.latent_channels)
         has = int(self.unet.config.in_channels) - latent
@@ -215,8 +218,8 @@ class SpeechDiffusion(nn.Module):
         predicted: Tensor = self.unet(noisy, time, **told).sample
         return predicted
 
-    def check_fingerprint(self, other: str, source: str) -> None:
-        """Refuse weights that belong to other components.
+    def check_fingerprint(self, other: str, source: str, audio: str | None = None) -> None:
+        """Refuse weights that belong to other components, or to another audio encoder where its hash is given.
 
         Raises:
             DataError: They do.
@@ -225,4 +228,9 @@ class SpeechDiffusion(nn.Module):
             raise DataError(
                 f"{source}: was trained on top of other components than {self.source} holds now (model.components); "
                 "name the folder or hub id that it was trained with"
+            )
+        if audio not in (None, self.audio_fingerprint):
+            raise DataError(
+                f"{source}: was trained with another audio encoder than {self.audio.source} holds now "
+                "(model.audio_weights); name the one that it was trained with"
             )
