@@ -18,6 +18,7 @@ from eeg2speech.data.raw import BaseEpochs, BaseRaw, from_array, from_epochs, fr
 from eeg2speech.data.sounds import read_sound
 from eeg2speech.data.trained import TrainedOn
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording
 
 FASTEST = 1_000_000.0
@@ -29,14 +30,11 @@ def path_of(path: object) -> Path:
     """A path, with ``~`` for the home.
 
     Raises:
-        ConfigError: It is no path, or nobody knows where that home is.
+        ConfigError: It is no path, or the home folder is not known.
     """
     if not isinstance(path, str | os.PathLike):
         raise ConfigError(f"{path!r}, where the path of a file or folder is needed")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{path}: {error}; write the whole path") from error
+    return expanded(Path(path))
 
 
 def moved_to(device: str, module: Module) -> Module:

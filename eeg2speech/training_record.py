@@ -1,8 +1,8 @@
 """What a model was trained on, and whether the lists that it is tested on are unseen.
 
 A model carries a record of every training that its weights come from: its own, those of the encoders it took over, and
-those of pretrained components. Sounds are known by the hash of their samples, people by dataset and label and by their
-recordings, so that other names do not hide them.
+those of pretrained components. Sounds are compared by the hash of their samples, subjects by dataset and label and by
+their recordings, so that other names do not hide them.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class Seen:
         all_sounds: How many sounds the list has.
         all_subjects: How many subjects the list has.
         stages: The trainings that saw the sounds and subjects.
+        unknown: Trainings of which no record says what they were on.
     """
 
     sounds: tuple[str, ...] = ()
@@ -100,6 +101,7 @@ class Seen:
     all_sounds: int = 0
     all_subjects: int = 0
     stages: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def trained(self) -> bool:
@@ -108,7 +110,7 @@ class Seen:
 
     @property
     def text(self) -> str:
-        """What was trained on, in words; empty where nothing was."""
+        """Why the list cannot be called unseen, in words; empty where it can."""
         parts = [
             f"{len(names)} of {total} {what} trained on ({listed(names)})"
             for names, total, what in (
@@ -116,6 +118,7 @@ class Seen:
             )
             if names
         ]  # fmt: skip
+        parts += [f"no record of what {listed(self.unknown)} was trained on"] if self.unknown else []
         return " and ".join(parts)
 
 
@@ -194,6 +197,7 @@ def seen_before(
     return Seen(
         tuple(sorted(sounds)), tuple(sorted(subjects)), tuple(sorted(unlabelled)), tuple(sorted(validated)),
         len(set(material.sounds.values())), len(set(material.subjects.values())), tuple(stages),
+        tuple(record.stage for record in records if record.data.get("unknown")),
     )  # fmt: skip
 
 

@@ -206,7 +206,7 @@ def test_a_bfloat16_sound_is_a_sound(aligned):
         (wave(1), -16_000, "rate=-16000"),
         (wave(1), 16, "rate=16; give its samples per second"),
         ("~/no such sound.wav", None, r"no such sound\.wav: cannot be read"),
-        ("~nobody-of-that-name/a.wav", None, "write the whole path"),
+        ("~nobody-of-that-name/a.wav", None, "the home folder is not known; give the path in full"),
     ],
 )
 def test_what_is_no_sound_is_named(aligned, sound, rate, message):

@@ -85,6 +85,12 @@ def test_sounds_that_checkpoints_were_chosen_on_are_reported():
     assert seen.validated == ("its h3",)
 
 
+def test_a_training_without_a_record_leaves_no_list_unseen():
+    seen = seen_before([record(trained=Material(), unknown=True)], "unseen_both", material(["h9"], ["09"]), "pairs")
+    assert not seen.trained
+    assert seen.text == "no record of what AlignmentTask was trained on"
+
+
 def test_long_lists_of_names_are_cut():
     many = [f"h{k}" for k in range(9)]
     seen = seen_before([record(trained=Material({h: h for h in many}))], "unseen_stimulus", material(many, []), "pairs")

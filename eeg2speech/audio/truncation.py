@@ -13,7 +13,7 @@ from eeg2speech.errors import DataError
 SHORT = 0.01
 """Seconds that may be missing: some programs count a byte or two too many."""
 OPEN = 0x7FFFF000
-"""Bytes from which a size stands for "until the end": programs that write into a pipe do not know it."""
+"""Bytes from which a size stands for "until the end", as programs that write into a pipe leave it."""
 _LOG = 2000  # characters after which libsndfile's account of the header is cut
 _SIZES = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _OUTER = re.compile(r"^(?:RIFF|FORM)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)

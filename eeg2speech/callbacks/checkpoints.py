@@ -38,7 +38,7 @@ class SoundCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Know the best model again, also where the run's folder was moved with all that is in it.
+        """Restore which model is the best, also where the run's folder was moved with all that is in it.
 
         A run that goes on in another folder, without the best model, keeps the best of what it trains there.
         """

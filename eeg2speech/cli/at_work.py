@@ -61,7 +61,7 @@ def without_guests(folder: Path) -> Iterator[None]:
 
 
 def first_rank() -> bool:
-    """Whether this process is the first of its run, which holds its folder for all; no trainer could tell as yet."""
+    """Whether this process is the first of its run, which locks the folder for all ranks."""
     rank = next((os.environ[name] for name in _RANKS if name in os.environ), "0")
     node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
     return int(rank) == 0 and ("RANK" in os.environ or int(node) == 0)

@@ -1,4 +1,4 @@
-"""Config files by path or by name, and those that are none, told with their names before a parser meets them."""
+"""Config files by path or by name; one that is no config file is named before anything is parsed."""
 
 from __future__ import annotations
 

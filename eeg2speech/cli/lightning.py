@@ -119,7 +119,7 @@ class StageCLI(LightningCLI):
         return parser
 
     def instantiate_classes(self) -> None:
-        """Tell the data module whether lists that are not unseen may be tested."""
+        """Set whether the data module allows tests of lists that are not unseen."""
         super().instantiate_classes()
         self.datamodule.allow_seen = bool(self._get(self.config, "allow_seen", default=False))
 

@@ -1,4 +1,4 @@
-"""Words of a command line before any parser meets them."""
+"""Words of a command line, checked before they are parsed."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ NAMES = {
 WITHIN = 3.0
 """A factor is named only if it brings the amplitude that far inside its limits."""
 SAMPLES = 10_000
-"""Samples of a channel that tell its amplitude."""
+"""Samples of a channel from which its amplitude is measured."""
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
 
 
 def some_of(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
-    """Samples that tell an amplitude: evenly taken from what was recorded, (channels, up to twice ``SAMPLES``).
+    """Samples from which an amplitude is measured: evenly taken from what was recorded, (channels, up to twice ``SAMPLES``).
 
     Args:
         eeg: Signal, (channels, samples).

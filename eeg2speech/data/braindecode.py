@@ -89,7 +89,7 @@ def prepare_braindecode(
     Each recording is one stretch without a sound; the limits of windows and their targets are not kept, as stage 1
     needs neither. Give recordings as they were measured: filters and rate are those of ``preprocessing``. Of a store
     that exists, recordings stay as they are unless files that they are read from have changed; whether data in memory
-    have changed cannot be told.
+    have changed is not known.
 
     Args:
         dataset: Of recordings or of windows that are cut from recordings (``EEGWindowsDataset``).

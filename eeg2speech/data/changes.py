@@ -121,7 +121,7 @@ def _unfollowed(writer: StoreWriter, known: Mapping[str, Sequence[Input]]) -> li
 
 
 def _hashes_only(source: Source, writer: StoreWriter, root: Path | None) -> list[Input]:
-    """Files of a recording in a store of an earlier version, which knows their hashes only."""
+    """Files of a recording in a store of an earlier version, which holds their hashes only."""
     hashes = writer.description.inputs
     names = named(source.inputs, root)
     return [Input(source.recording, name, UNKNOWN, UNKNOWN, hashes[name]) for name in names if name in hashes]

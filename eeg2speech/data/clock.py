@@ -59,7 +59,7 @@ class Clock:
         """Parts of segments that were recorded without an interruption; EEG and sound stay aligned.
 
         After an interruption of known length a segment goes on, with what comes in its sound then. After another one it
-        goes on only if it has neither sound, label nor text: nobody knows what of them belongs to the rest.
+        goes on only if it has neither sound, label nor text: what of them belongs to the rest is not known.
 
         Args:
             segments: In seconds of the clock.

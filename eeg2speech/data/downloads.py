@@ -45,6 +45,6 @@ def _pointer_to(file: Path) -> str:
             return ""
         with file.open("rb") as stream:
             start = stream.read(100)
-    except OSError:  # told where the file is read
+    except OSError:  # reported where the file is read
         return ""
     return "datalad get" if ANNEX.match(start) else "git lfs pull" if LFS.match(start) else ""

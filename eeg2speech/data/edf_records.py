@@ -1,4 +1,4 @@
-"""Data records of EDF and BDF files: when each began, which tells where the recorder paused."""
+"""Data records of EDF and BDF files: when each began, and so where the recorder paused."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Difference:
     Attributes:
         changed: Files with another content, new ones, and tables that are gone; each with what happened to it.
         absent: Signals and sounds that are gone or whose content is no longer there.
-        suspects: Files of another size or time, by name; only their hash can tell.
+        suspects: Files of another size or time, by name; their hash decides.
     """
 
     changed: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ def is_sound(name: str) -> bool:
 def check_inputs(files: Mapping[str, Path]) -> None:
     """Refuse to read a recording whose files are not all there.
 
-    Sounds are left to the reader: it knows which of them the recording needs.
+    Sounds are left to the reader, which finds those that the recording needs.
 
     Raises:
         DataError: A file is missing or was not downloaded, or its name cannot be written down.

@@ -1,4 +1,4 @@
-"""Which sounds, subjects and recordings are in a list of windows, told by content rather than by name."""
+"""Which sounds, subjects and recordings are in a list of windows, recognised by content rather than by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eeg2speech.training_record import Material
 from eeg2speech.types import Recording, Segment
 
 STRETCHES, SAMPLES = 16, 256
-"""Stretches of a recording, evenly spread, and samples of each, that tell it from others."""
+"""Stretches of a recording, evenly spread, and samples of each, by which it is recognised."""
 
 
 def material_of(store: Store, segments: Iterable[Segment]) -> Material:

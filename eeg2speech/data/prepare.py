@@ -31,8 +31,6 @@ from eeg2speech.paths import expanded
 from eeg2speech.types import RawRecording, Recording, Source
 
 DEFAULT = Preprocessing()
-INCOMPLETE = "; complete the dataset"
-"""Ends the reason of what is dropped for want of a file, so that later runs say it, too."""
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +182,7 @@ def _incomplete(store: Path) -> list[str]:
     """Recordings of a store that lack something whose file was missing when they were prepared."""
     table = store / "dropped.tsv"
     rows = read_table(table, Dropped) if table.is_file() else []  # stores of earlier versions may have none
-    return [row.recording for row in rows if row.reason.endswith(INCOMPLETE)]
+    return [row.recording for row in rows if row.missing]
 
 
 def _finish(writer: StoreWriter, summary: Summary) -> None:
@@ -310,9 +308,7 @@ def _dropped(raw: RawRecording, made: Prepared, silent: set[str], name: str) -> 
         name: Of the recording.
     """
     rows = [Dropped(name, "channel", c.name, reason=c.status_description) for c in made.channels if c.status == "bad"]
-    for lost in raw.lost:
-        reason = lost.reason + INCOMPLETE * lost.missing
-        rows.append(Dropped(name, lost.what, lost.name, lost.seconds, reason))
+    rows += [Dropped(name, lost.what, lost.name, lost.seconds, lost.reason, lost.missing) for lost in raw.lost]
     for reason, seconds in made.lost.items():
         rows.append(Dropped(name, "filled" if reason == FILLED_IN else "time", "", seconds, reason))
     said = any(lost.what == "sound" and not lost.name for lost in raw.lost)

@@ -1,4 +1,4 @@
-"""Adding to a store what a recording was heard with."""
+"""Adding the sounds of a recording to a store."""
 
 from __future__ import annotations
 

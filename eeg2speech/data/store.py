@@ -51,6 +51,7 @@ class Dropped:
         name: Of the channel, the stimulus or the segment, else empty.
         seconds: How much time; NaN where that is not what counts.
         reason: In words.
+        missing: A file of the raw data is missing, so that the dataset is to be completed.
     """
 
     recording: str
@@ -58,6 +59,7 @@ class Dropped:
     name: str = ""
     seconds: float = float("nan")
     reason: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True)

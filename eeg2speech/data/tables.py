@@ -77,6 +77,8 @@ def _value(cell: str | None, kind: str) -> Any:
         raise ValueError("too few cells")
     if kind == "int":
         return int(cell)
+    if kind == "bool":
+        return cell == str(True)
     if kind == "float":
         return float("nan") if cell == MISSING else float(cell)
     return "" if cell == MISSING else cell

@@ -107,7 +107,6 @@ def check_unseen(task: Task, parts: Sequence[str]) -> None:
         )
     notes = [_unlabelled(part, seen) for part, seen in lists.items() if seen.unlabelled]
     notes += [f"{part}: checkpoints were chosen on {listed(s.validated)}" for part, s in lists.items() if s.validated]
-    notes += [f"what {name} was trained on is not recorded" for name in unknown]
     for note in notes:
         rank_zero_info(note)
     task.results["seen"] = {"lists": {part: _plain(seen) for part, seen in lists.items()}, "notes": notes}

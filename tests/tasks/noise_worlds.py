@@ -31,7 +31,7 @@ MEMORISING = {
 
 
 def write_noise(root: Path, name: str = "noise", gain: float = 10.0, prefix: str = "") -> Path:
-    """Four subjects, ten sounds in two conditions; EEG that knows nothing of them.
+    """Four subjects, ten sounds in two conditions; EEG that carries no information about them.
 
     Args:
         root: Of the store.

@@ -30,7 +30,7 @@ def on_clock(read: RawRecording, events: Iterable[Event]) -> list[Event]:
 
 
 def delayed(cues: Iterable[Cue], seconds: float) -> list[Cue]:
-    """Cues that are heard some seconds after what they were found by."""
+    """Cues whose sound starts some seconds after the event that they were found by."""
     return [
         replace(cue, onset=cue.onset + seconds, origin=cue.onset if cue.origin is None else cue.origin) for cue in cues
     ]
@@ -39,7 +39,7 @@ def delayed(cues: Iterable[Cue], seconds: float) -> list[Cue]:
 def add_segments(read: RawRecording, cues: Iterable[Cue], recording: str, root: Path) -> None:
     """Give a recording the segments and sounds of its cues, or a single segment without a sound.
 
-    Cues whose delay passes over a pause of unknown length are left out and said: nobody knows where they belong.
+    Cues whose delay passes over a pause of unknown length are left out with a warning: where they belong is not known.
 
     Args:
         read: The recording.

@@ -31,7 +31,7 @@ def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> l
     """Give scalp electrodes without a place the one that their name has in a standard montage.
 
     Where the data place at least half of the electrodes, the others take standard places that are turned, moved and
-    scaled to fit those. Where they place fewer, all take standard places, unless the montage knows even fewer of them.
+    scaled to fit those. Where they place fewer, all take standard places, unless the montage has even fewer of them.
     Electrodes that are left stay without. Warnings name what was done.
 
     Args:

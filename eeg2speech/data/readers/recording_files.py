@@ -86,7 +86,7 @@ def _read(file: Path) -> BaseRaw:
     if triggers:
         logger.warning("%s: by its name, %s is a channel of triggers, not EEG", file, ", ".join(triggers))
         if file.suffix.lower() in SIGNATURES:
-            # the rate of all channels is that of the fastest one which is not told to be one of triggers
+            # the rate of all channels is that of the fastest one that is not declared to hold triggers
             known = [name for name, kind in types.items() if kind == "stim"]
             raw = mne.io.read_raw(file, stim_channel=known + triggers, **options)
         raw.set_channel_types(dict.fromkeys(triggers, "stim"), on_unit_change="ignore", verbose="ERROR")
@@ -94,7 +94,7 @@ def _read(file: Path) -> BaseRaw:
 
 
 def _type_voltages(raw: BaseRaw, file: Path) -> None:
-    """Take channels for EEG that mne passed over, as it does not know the spelling of their unit."""
+    """Take channels for EEG that mne passed over, because of the spelling of their unit."""
     written = header_units(raw, file)
     kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     passed_over = [name for name, kind in kinds if kind == "misc" and volts_of(written.get(name, ("", 1.0))[0])]

@@ -45,14 +45,14 @@ def _named_in(header: Path, key: str) -> list[Path]:
     try:
         with header.open("rb") as stream:
             text = stream.read(LONGEST).decode("utf-8", "surrogateescape")
-    except OSError:  # told when the recording is opened
+    except OSError:  # reported when the recording is opened
         return []
     names = re.findall(rf"^[ \t]*{key}[ \t]*=[ \t]*(.+?)[ \t\r]*$", text, re.MULTILINE | re.IGNORECASE)
     files = []
     for name in names[:1]:
         try:
             files.append(inside(header.parent, name.replace("$b", header.stem), header))
-        except DataError:  # a path of another computer; told when the recording is opened
+        except DataError:  # a path of another computer; reported when the recording is opened
             continue
     return files
 

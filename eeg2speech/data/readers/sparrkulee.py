@@ -252,7 +252,7 @@ def _events_of_run(root: Path, run: str) -> Path:
 
 
 def _sounds_named(events: Path, root: Path) -> list[Path]:
-    """Sounds of a recording, as far as its table can be read; told when the recording is read."""
+    """Sounds of a recording, as far as its table can be read; faults are reported when the recording is read."""
     try:
         return sorted({inside(root / "stimuli", row["stim_file"], events) for row in _read_events(events)})
     except DataError:

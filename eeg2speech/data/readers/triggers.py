@@ -22,7 +22,7 @@ from eeg2speech.data.reading import reading
 from eeg2speech.types import RawRecording
 
 NAME = re.compile(r"status|trig(ger)?s?|sti ?\d{3}|stim|stimulus|markers?|events?|din ?\d+|uppt ?\d+", re.IGNORECASE)
-"""Names of channels that hold triggers, also in formats that know no types of channels."""
+"""Names of channels that hold triggers, also in formats without types of channels."""
 COMPOSITE = ("STI101", "STI 014")
 """Channels that hold what single lines (STI001, STI 001, ...) hold, the later system's first."""
 LINE = re.compile(r"STI ?\d{3}")

@@ -126,7 +126,7 @@ def test_tables_without_sounds_are_named(tmp_path, text, reason, incomplete):
     events_of(root).write_text(text)
     summary, dropped = prepared(Bids(root), tmp_path / "store")
     name = "sub-01_task-listening_run-1"
-    assert dropped == [(name, "sound", "", reason + "; complete the dataset" * bool(incomplete))]
+    assert dropped == [(name, "sound", "", reason)]
     assert summary.incomplete == incomplete
     assert [name in notice.text for notice in summary.notices] == [True] * (reason != NONE)
 
@@ -139,7 +139,7 @@ def test_what_is_incomplete_is_said_until_the_dataset_is_complete(tmp_path):
     for _ in range(2):
         summary, dropped = prepared(Bids(root), tmp_path / "store")
         assert summary.incomplete == [name]
-        assert dropped == [(name, "sound", "", "its events.tsv is empty; complete the dataset")]
+        assert dropped == [(name, "sound", "", "its events.tsv is empty")]
     events_of(root).write_text(whole)
     summary, dropped = prepared(Bids(root), tmp_path / "store")
     assert list(summary.again) == [name]
