@@ -87,7 +87,7 @@ def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
 
 
 def some_of(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
-    """Samples from which an amplitude is measured: evenly taken from what was recorded, (channels, up to twice ``SAMPLES``).
+    """Samples to measure an amplitude from, evenly taken from what was recorded, (channels, up to twice ``SAMPLES``).
 
     Args:
         eeg: Signal, (channels, samples).
