@@ -1,7 +1,7 @@
 """Locks on files, which the system releases however a process ends.
 
-``flock`` leaves nothing to clear away after SIGKILL, and on NFS it holds among machines. filelock has no shared locks,
-and on a file system without locks it goes over to marker files, which outlive their process.
+``flock`` leaves nothing to clear away after SIGKILL, and on NFS it holds among machines. The package filelock has no
+shared locks, and on a file system without locks it goes over to marker files, which outlive their process.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def locked(file: Path, what: str, shared: bool = False, patience: float = 0.0) -
             if time.monotonic() >= end:
                 raise HeldError(_holder(file))
             if not told:
-                logger.warning("%s: held by %s; waiting for up to %.0f s", file, _holder(file), patience)
+                limit = "" if patience == inf else f" for up to {patience:.0f} s"
+                logger.warning("%s: held by %s; waiting%s", file, _holder(file), limit)
             told = True
             time.sleep(_PAUSE)
     except OSError as error:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from eeg2speech.cache import cache_folder
 from eeg2speech.data.prepare import prepare_sources
@@ -21,11 +19,10 @@ from eeg2speech.data.speech import packaged_speech_hash, read_speech
 from eeg2speech.data.store import VERSION, Description
 from eeg2speech.data.tables import read_table
 from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.locks import locked
 from eeg2speech.types import Recording
 
 DEFAULT = Simulation()
-
-logger = logging.getLogger(__name__)
 
 
 def embedded_store(simulation: Simulation = DEFAULT) -> Path:
@@ -82,18 +79,11 @@ def _is_complete(folder: Path, simulation: Simulation) -> bool:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the lock of a store, after waiting as long as another process does."""
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-    try:
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.warning("another process is simulating %s; waiting for it", folder)
-            lock.acquire()
-    except OSError as error:
-        raise ConfigError(
-            f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
-        ) from error
-    try:
+            stack.enter_context(locked(folder.with_name(f"{folder.name}.lock"), "simulate", patience=inf))
+        except OSError as error:
+            raise ConfigError(
+                f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
+            ) from error
         yield
-    finally:
-        lock.release()

@@ -155,12 +155,10 @@ def prepare_sources(
             summary.notices += _unused(rules, read)
         for line in one_line_per_kind(summary.notices):
             logger.warning(line)
-        lock = finishing(out)
-        with lock:
+        with finishing(out):
             summary.waiting = waiting(sources, writer, shard, root)
             if not summary.waiting and writer.root.is_dir():  # else another shard has just done it
                 _finish(writer, summary)
-                Path(lock.lock_file).unlink()
                 summary.incomplete += _incomplete(writer.out)
                 if todo:
                     _tell_outdated(writer, summary, root)

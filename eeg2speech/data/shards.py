@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from eeg2speech.errors import ConfigError, DiskError
+from eeg2speech.locks import HeldError, locked
 from eeg2speech.paths import expanded
 from eeg2speech.types import Source
 
@@ -58,46 +58,33 @@ def sole_writer(out: Path, shard: Shard) -> Iterator[None]:
     """
     out = expanded(out).absolute()
     base = f".{out.name}.preparing"
-    own = base if shard == WHOLE else f"{base}-{shard.number}of{shard.count}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out.parent):  # a lock would take a folder that cannot be written for one that is held
             pass
     except OSError as error:
         raise DiskError(f"{out}: cannot be written ({error.strerror}); choose another OUT") from error
-    with _held(out, own):
-        # a whole run and a shard exclude each other; shards do not
-        others = sorted(out.parent.glob(f"{base}-*")) if shard == WHOLE else [out.parent / base]
-        for other in others:
-            with _held(out, other.name):
-                pass
+    with ExitStack() as stack:
+        if shard != WHOLE:
+            stack.enter_context(_held(out, f"{base}-{shard.number}of{shard.count}"))
+        # shards hold the store together, a whole run has it for itself
+        stack.enter_context(_held(out, base, shared=shard != WHOLE))
         yield
 
 
-def finishing(out: Path) -> BaseFileLock:
-    """Lock of the run that writes the tables of a store; others wait for it and then find them written.
-
-    The run that has finished removes its file, and no other does: those that wait for a removed file would not see
-    each other.
-    """
+def finishing(out: Path) -> AbstractContextManager[None]:
+    """Lock of the run that writes the tables of a store; others wait for it and then find them written."""
     out = expanded(out).absolute()
-    return FileLock(out.parent / f".{out.name}.finishing")
+    return locked(out.parent / f".{out.name}.finishing", "prepare", patience=inf)
 
 
 @contextmanager
-def _held(out: Path, name: str) -> Iterator[None]:
+def _held(out: Path, name: str, shared: bool = False) -> Iterator[None]:
     try:
-        with _removed(FileLock(out.parent / name, timeout=0)):
+        # the last shard that ends has the lock for itself while it removes the file
+        with locked(out.parent / name, "prepare", shared, patience=1.0 if shared else 0.0):
             yield
-    except Timeout as error:
-        raise ConfigError(f"{out}: another run is preparing this store; wait for it or choose another OUT") from error
-
-
-@contextmanager
-def _removed(lock: BaseFileLock) -> Iterator[None]:
-    """Hold a lock and leave no file of it behind."""
-    with lock:
-        try:
-            yield
-        finally:
-            Path(lock.lock_file).unlink(missing_ok=True)
+    except HeldError as held:
+        raise ConfigError(
+            f"{out}: another run is preparing this store ({held}); wait for it or choose another OUT"
+        ) from held
