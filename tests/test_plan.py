@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def test_weights_and_optimizer_are_those_of_a_real_run(
 
 
 COST = Footprint(
-    trained=10**9, frozen=0, weights=4 * 10**9, dealt=4 * 10**9, gradients=4 * 10**9, optimizer=8 * 10**9,
+    trained=10**9, frozen=0, weights=4 * 10**9, gradients=4 * 10**9, optimizer=8 * 10**9,
     working=10**9,
     flops=67 * 10**12, traffic=10**9, operations=100, step_flops=0, step_traffic=10**9, step_operations=10,
 )  # fmt: skip
@@ -112,29 +111,13 @@ def test_time_and_gpu_hours_follow_from_the_assumptions():
     assert estimate(COST, Run(batch=4, steps=None), assumed, 1).gpu_hours is None
 
 
-def test_memory_adds_up_and_sharding_divides_it():
+def test_memory_adds_up():
     assumed = Assumptions(context=10**9)
     one, eight = (estimate(COST, Run(batch=1, steps=1), assumed, count) for count in (1, 8))
     assert one.memory == 18 * 10**9
     assert eight.memory == 22 * 10**9  # gradients once more, in buckets
     averaged = estimate(COST, Run(batch=1, steps=1, averaged=True), assumed, 1)
     assert averaged.memory == 22 * 10**9
-    sharded = estimate(COST, Run(batch=1, steps=1, sharded=True), assumed, 8)
-    assert sharded.memory == 4 * 10**9  # an eighth of 16, activations and context
-    assert sharded.communication > eight.communication
-    partly = estimate(replace(COST, dealt=2 * 10**9), Run(batch=1, steps=1, sharded=True), assumed, 8)
-    assert partly.weights == 2 * 10**9 + 2 * 10**9 / 8  # what is not dealt out is on every device
-    assert partly.communication < sharded.communication
-
-
-def test_what_fsdp_deals_out_is_counted_and_stages_that_it_refuses_are_refused(capsys: pytest.CaptureFixture[str]):
-    fsdp = ["--trainer", str(ROOT / "configs/trainer/fsdp.yaml"), "--gpus", "1,4"]
-    found = planned(capsys, "--config", str(ROOT / "configs/diffusion.yaml"), *fsdp)
-    one, four = (row["weights"] for row in found["estimates"])
-    assert 0 < found["footprint"]["dealt"] < found["footprint"]["weights"]
-    assert four == pytest.approx(one - 3 / 4 * found["footprint"]["dealt"])
-    assert main(["plan", "--config", str(ROOT / "configs/maeeg.yaml"), *fsdp]) == 1
-    assert "only those of stage 3 can" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stage", ["maeeg", "audiomae", "alignment", "diffusion"])

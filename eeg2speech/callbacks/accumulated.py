@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from eeg2speech.checkpoint import canonical
-from eeg2speech.sharded import all_whole, dealt_like, is_dealt_out
 
 Gradients = dict[str, Tensor]
 """By canonical name of the weight."""
@@ -18,15 +17,13 @@ Gradients = dict[str, Tensor]
 def half_accumulated(trainer: pl.Trainer, module: pl.LightningModule) -> list[Gradients]:
     """Gradients so far, of each rank; none at the end of a step. All ranks must call it.
 
-    Each rank has its own until the last batch of the step, in which they are averaged. Those of weights that are dealt
-    out are averaged in every batch.
+    Each rank has its own until the last batch of the step, in which they are averaged.
     """
     if trainer.accumulate_grad_batches == 1 or not trainer.fit_loop._should_accumulate():
         return []
-    here = {canonical(n): p.grad.detach() for n, p in module.named_parameters() if p.grad is not None}
-    own = all_whole(here)
-    if trainer.world_size == 1 or is_dealt_out(module):
-        return [own] * trainer.world_size
+    own = {canonical(n): p.grad.detach().cpu() for n, p in module.named_parameters() if p.grad is not None}
+    if trainer.world_size == 1:
+        return [own]
     everyones: list[Gradients] = [{} for _ in range(trainer.world_size)]
     torch.distributed.all_gather_object(everyones, own)
     return everyones
@@ -39,5 +36,4 @@ def go_on_accumulating(trainer: pl.Trainer, module: pl.LightningModule, everyone
     own = everyones[trainer.global_rank]
     for name, parameter in module.named_parameters():
         if canonical(name) in own:
-            gradient = dealt_like(own[canonical(name)], parameter)
-            parameter.grad = gradient.to(parameter.device, parameter.dtype, copy=True)
+            parameter.grad = own[canonical(name)].to(parameter.device, parameter.dtype, copy=True)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from eeg2speech.checkpoint import canonical
 from eeg2speech.errors import ConfigError
-from eeg2speech.sharded import all_whole, deal_out, dealt_like, is_dealt_out, rows_of
 
 
 class AverageTrained(Callback):
@@ -17,8 +16,6 @@ class AverageTrained(Callback):
 
     A checkpoint's ``state_dict`` holds the average, which tests and later use take; the weights that training goes on
     with stand beside it. Lightning's own callback copies the whole model, frozen parts included.
-
-    Where weights are dealt out to processes, so is their average.
 
     Reference: Polyak and Juditsky 1992, Acceleration of stochastic approximation by averaging.
 
@@ -55,8 +52,7 @@ class AverageTrained(Callback):
         self.updates = trainer.global_step
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         here = _trained(pl_module)
-        averages = [rows_of(self.average[name]) for name in here]
-        torch._foreach_lerp_(averages, [rows_of(value) for value in here.values()], 1 - decay)
+        torch._foreach_lerp_([self.average[name] for name in here], list(here.values()), 1 - decay)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validate with the average."""
@@ -65,7 +61,6 @@ class AverageTrained(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on with the weights of training."""
-        deal_out(pl_module)  # which were together for validation
         self._swap(pl_module)
         self._swapped = False
 
@@ -73,8 +68,8 @@ class AverageTrained(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Put the average into ``state_dict`` and the weights of training beside it."""
-        kept = all_whole(self.average) if is_dealt_out(pl_module) else self.average  # every process has to ask
-        if not kept or not trainer.is_global_zero:
+        kept = self.average
+        if not kept:
             return
         state = checkpoint["state_dict"]
         names = {canonical(name): name for name in state}
@@ -92,10 +87,10 @@ class AverageTrained(Callback):
             return
         state = {canonical(name): value for name, value in checkpoint["state_dict"].items()}
         here = _trained(pl_module)
-        self.average = {name: dealt_like(state[name], here.get(name)).clone() for name in training}
+        self.average = {name: state[name].clone() for name in training}
         with torch.no_grad():
             for name, value in here.items():
-                value.copy_(dealt_like(training[name], value))
+                value.copy_(training[name])
 
     def state_dict(self) -> dict[str, Any]:
         """How often the average was moved."""

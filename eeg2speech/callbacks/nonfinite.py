@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 from eeg2speech.data.datamodule import EEGAudioDataModule
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.files import written_beside
-from eeg2speech.sharded import whole
 from eeg2speech.types import Batch
 
 _NAMED = 8
@@ -63,7 +62,7 @@ class SkipNonFinite(Callback):
         numbers = [loss for _, loss in seen]
         if trainer.scaler is None:  # one that scales fp16 skips what overflows, and does so to find its scale
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            numbers.append(whole(torch.nn.utils.get_total_norm(gradients)).to(pl_module.device))
+            numbers.append(torch.nn.utils.get_total_norm(gradients).to(pl_module.device))
         wrong = not bool(torch.isfinite(torch.stack(numbers)).all())
         if trainer.world_size > 1:
             wrong = trainer.strategy.reduce_boolean_decision(wrong, all=False)

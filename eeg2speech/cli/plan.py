@@ -55,8 +55,6 @@ def run(argv: Sequence[str]) -> int:
 
         assumed = _assumptions(options)
         stage = planned.build_planned(given, options.alignment)
-        if stage.settings.sharded:
-            stage.task.check_dealing()
         settings = stage.settings if options.steps is None else replace(stage.settings, steps=options.steps)
         cost = footprint(stage.task, stage.data, settings.precision)
     rows = [estimate(cost, settings, assumed, count) for count in gpus]

@@ -77,13 +77,10 @@ def build_planned(argv: Sequence[str], alignment: Sequence[str] = ()) -> Planned
     """
     cli = _parse(argv, alignment)
     trainer = cli.config.trainer
-    strategy = trainer.strategy
-    name = str(strategy if isinstance(strategy, str) else strategy.class_path).lower()
     steps = trainer.max_steps if trainer.max_steps > 0 else None
     settings = Run(
         cli.datamodule.batch_size, steps, trainer.accumulate_grad_batches, _precision(trainer.precision),
         any(callback.class_path.endswith(AverageTrained.__name__) for callback in trainer.callbacks or []),
-        "fsdp" in name or "modelparallel" in name,
     )  # fmt: skip
     assert isinstance(cli.model, Task)
     return PlannedStage(cli.model, cli.datamodule, settings, cli.remarks)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eeg2speech.sharded import dealt_like
-
 RIDGE = 1e-3
 """Of the readout's fit, as a multiple of the mean variance of a feature."""
 
@@ -15,7 +13,7 @@ def fit_linear_map(layer: nn.Linear, inputs: Tensor, targets: Tensor) -> float:
     """Give a layer the weights of ridge regression.
 
     Args:
-        layer: Is changed in place; if it is dealt out, every process has to come with the same inputs.
+        layer: Is changed in place.
         inputs: (n, features).
         targets: (n, outputs).
 
@@ -30,6 +28,6 @@ def fit_linear_map(layer: nn.Linear, inputs: Tensor, targets: Tensor) -> float:
     weight = torch.linalg.solve(gram, x.T @ y)
     left = (y - x @ weight).square().sum() / y.square().sum()
     with torch.no_grad():
-        layer.weight.copy_(dealt_like(weight.T, layer.weight))
-        layer.bias.copy_(dealt_like(mean_y - mean_x @ weight, layer.bias))
+        layer.weight.copy_(weight.T)
+        layer.bias.copy_(mean_y - mean_x @ weight)
     return 1 - float(left)

@@ -21,7 +21,6 @@ class Run:
         accumulated: Batches per optimizer step.
         precision: As Lightning names it.
         averaged: A moving average of the trained weights is kept.
-        sharded: Weights, gradients and optimizer are dealt out to devices (FSDP).
     """
 
     batch: int
@@ -29,7 +28,6 @@ class Run:
     accumulated: int = 1
     precision: str = "32-true"
     averaged: bool = False
-    sharded: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Estimate:
         arithmetic: Time that the FLOPs of a step take.
         traffic: Time that reading and writing take.
         launches: Time that launching operations takes.
-        communication: Time that exchanging gradients (and, sharded, weights) takes.
+        communication: Time that exchanging gradients takes.
         step: The longest of the first three, and what of the fourth is not hidden behind the backward pass.
         windows_per_s: Over all GPUs.
         hours: Of the run.
@@ -82,39 +80,31 @@ def estimate(cost: Footprint, run: Run, assumed: Assumptions, gpus: int) -> Esti
         assumed: About the hardware.
         gpus: How many.
     """
-    parts = gpus if run.sharded else 1
-    weights, optimizer = cost.weights - cost.dealt + cost.dealt / parts, cost.optimizer / parts
-    gradients = cost.gradients / parts
-    if gpus > 1 and not run.sharded:
-        gradients *= 2  # DDP's buckets are copies
-    average = cost.gradients / parts if run.averaged else 0.0
-    memory = weights + gradients + optimizer + average + cost.working + assumed.context
+    gradients = cost.gradients * (2 if gpus > 1 else 1)  # DDP's buckets are copies
+    average = cost.gradients if run.averaged else 0
+    memory = cost.weights + gradients + cost.optimizer + average + cost.working + assumed.context
     arithmetic = (run.accumulated * cost.flops + cost.step_flops) / (assumed.peak(run.precision) * assumed.share)
     moved = run.accumulated * cost.traffic + cost.step_traffic
     traffic = moved / (assumed.gpu.bandwidth * assumed.memory_share)
     launches = (run.accumulated * cost.operations + cost.step_operations) * assumed.launch
     busy = max(arithmetic, traffic, launches)
-    communication = exchange(cost, run, assumed, gpus)
+    communication = exchange(cost, assumed, gpus)
     step = busy + max(0.0, communication - BACKWARD * busy / run.accumulated)
     hours = None if run.steps is None else run.steps * step / 3600
     return Estimate(
-        gpus, weights, gradients, optimizer, average, cost.working, memory, memory <= assumed.gpu.memory,
+        gpus, cost.weights, gradients, cost.optimizer, average, cost.working, memory, memory <= assumed.gpu.memory,
         arithmetic, traffic, launches, communication, step, gpus * run.batch * run.accumulated / step,
         hours, None if hours is None else hours * gpus,
     )  # fmt: skip
 
 
-def exchange(cost: Footprint, run: Run, assumed: Assumptions, gpus: int) -> float:
+def exchange(cost: Footprint, assumed: Assumptions, gpus: int) -> float:
     """Seconds that GPUs take to exchange what an optimizer step needs.
 
-    A ring sends 2 (n - 1) / n times the gradients. Sharded training gathers the weights in both passes of every batch
-    and scatters the gradients: (n - 1) / n times each.
+    A ring sends 2 (n - 1) / n times the gradients.
     """
     if gpus == 1:
         return 0.0
     inside = assumed.gpu.link if assumed.link is None else assumed.link
     bandwidth = inside if gpus <= assumed.per_node else min(inside, assumed.network)
-    whole = 2 * cost.gradients
-    if run.sharded:
-        whole = run.accumulated * (2 * cost.dealt + cost.gradients)
-    return (gpus - 1) / gpus * whole / bandwidth + 2 * (gpus - 1) * assumed.latency
+    return 2 * (gpus - 1) / gpus * cost.gradients / bandwidth + 2 * (gpus - 1) * assumed.latency

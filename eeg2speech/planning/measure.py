@@ -24,7 +24,6 @@ class Footprint:
         trained: Parameters that are trained, as a number.
         frozen: Other parameters, as a number.
         weights: Of all parameters and buffers.
-        dealt: Of those parameters among them that FSDP deals out to devices.
         gradients: Of the parameters that are trained.
         optimizer: The optimizer's state.
         working: Most that forward and backward pass hold beside all of these: activations, and what is passing.
@@ -39,7 +38,6 @@ class Footprint:
     trained: int
     frozen: int
     weights: int
-    dealt: int
     gradients: int
     optimizer: int
     working: int
@@ -98,7 +96,6 @@ def measure(
     loss: Callable[[], Tensor],
     make_optimizer: Callable[[], Optimizer],
     precision: str,
-    dealt: Iterable[nn.Module] = (),
 ) -> Footprint:
     """Count what one step costs.
 
@@ -107,7 +104,6 @@ def measure(
         loss: Forward pass on a batch.
         make_optimizer: Of what is trained.
         precision: As Lightning names it; mixed ones are emulated.
-        dealt: Its parts that FSDP deals out to devices.
     """
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision.endswith("-mixed"))
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -129,7 +125,6 @@ def measure(
         trained=sum(p.numel() for p in trained),
         frozen=sum(p.numel() for p in module.parameters() if not p.requires_grad),
         weights=size([*module.parameters(), *module.buffers()]),
-        dealt=size(nn.ModuleList(dealt).parameters()),
         gradients=gradients,
         optimizer=state,
         # gradients of the step before are there in the forward pass, those of this one at the end of the backward pass

@@ -43,7 +43,6 @@ def footprint(task: Task, data: Any, precision: str) -> Footprint:
             lambda: task.step(batch, "train", "train")["loss"],
             lambda: task.optimizer_factory(decay_groups(task, task.rate_of)),
             precision,
-            task.dealt_parts,
         )
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise ConfigError(

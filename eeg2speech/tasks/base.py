@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
@@ -20,13 +21,14 @@ from eeg2speech.checkpoint import canonical, canonical_state, differences, load_
 from eeg2speech.errors import ConfigError, DataError
 from eeg2speech.models import ViTEncoder
 from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
-from eeg2speech.sharded import whole
 from eeg2speech.tasks.provenance import EARLIER, begin_training, check_unseen, records_of, unknown_training
 from eeg2speech.tasks.remembered import remembered_data
 from eeg2speech.training_record import KEY, Learned, TrainingRecord, merged, read_records
 from eeg2speech.types import TEST_PARTS, Batch
 
 Stage = Literal["train", "val", "test"]
+_DIVIDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
+"""Strategies under which a device holds a part of the weights, which saving and averaging here do not expect."""
 
 
 class Task(pl.LightningModule):
@@ -155,7 +157,16 @@ class Task(pl.LightningModule):
         self.training_records = merged([*known, *records])
 
     def on_fit_start(self) -> None:
-        """Record what is trained on, and warn of held-out lists that earlier stages were trained on."""
+        """Record what is trained on, and warn of held-out lists that earlier stages were trained on.
+
+        Raises:
+            ConfigError: The run's strategy divides weights among devices.
+        """
+        if isinstance(self.trainer.strategy, _DIVIDING):
+            raise ConfigError(
+                f"trainer.strategy={type(self.trainer.strategy).__name__} divides weights among GPUs, and every stage "
+                "fits on one; use ddp (configs/trainer/ddp.yaml)"
+            )
         begin_training(self)
 
     def on_train_end(self) -> None:
@@ -170,32 +181,6 @@ class Task(pl.LightningModule):
     def on_test_start(self) -> None:
         """Refuse lists of unseen sounds or subjects that were trained on."""
         check_unseen(self, getattr(getattr(self.trainer, "datamodule", None), "test_parts", TEST_PARTS))
-
-    @property
-    def dealt_parts(self) -> list[nn.Module]:
-        """Modules whose weights a run may deal out to its devices; none unless a stage names some."""
-        return []
-
-    def configure_model(self) -> None:
-        """Deal out the weights where the run's strategy asks for it; a stage that can overrides this.
-
-        Raises:
-            ConfigError: It asks, and the stage cannot.
-        """
-        if self.device_mesh is not None:
-            self.check_dealing()
-
-    def check_dealing(self) -> None:
-        """See that the weights can be dealt out to devices.
-
-        Raises:
-            ConfigError: They cannot.
-        """
-        if not self.dealt_parts:
-            raise ConfigError(
-                f"the weights of {type(self).__name__} cannot be dealt out to devices, only those of stage 3 can; take "
-                "configs/trainer/ddp.yaml in the place of fsdp.yaml (trainer.strategy)"
-            )
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer with a schedule per step; no weight decay on biases and norms.
@@ -301,7 +286,7 @@ class Task(pl.LightningModule):
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             squares = [p.grad.detach().square().sum() for p in self.parameters() if p.grad is not None]
             if squares:  # none where a callback leaves the step out
-                self.log("train/grad_norm", whole(cast(Tensor, sum(squares))).sqrt())
+                self.log("train/grad_norm", cast(Tensor, sum(squares)).sqrt())
 
 
 def _check_run(trainer: pl.Trainer) -> None:

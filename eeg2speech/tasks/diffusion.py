@@ -19,12 +19,10 @@ from eeg2speech.models import ViTEncoder
 from eeg2speech.models.audio import AudioEncoder
 from eeg2speech.models.audioldm2.rebuild import describe_audio, give_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
-from eeg2speech.models.audioldm2.sharding import dealt_parts, shard_speech
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion, Trainable
 from eeg2speech.models.readout import fit_linear_map
 from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
 from eeg2speech.seeding import mix
-from eeg2speech.sharded import deal_out, gather, gathered
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.provenance import records_of
 from eeg2speech.training_record import Material, TrainingRecord
@@ -158,16 +156,6 @@ class DiffusionTask(Task):
         """Lower on the EEG side."""
         return self.encoder_rate if name.startswith("model.aligner.") else 1.0
 
-    @property
-    def dealt_parts(self) -> list[nn.Module]:
-        """All that is trained, and the UNet."""
-        return dealt_parts(self.model)
-
-    def configure_model(self) -> None:
-        """Deal out the weights where the run's strategy asks for it."""
-        if self.device_mesh is not None:
-            shard_speech(self.model, self.device_mesh["data_parallel"])
-
     def setup(self, stage: str) -> None:
         """Learn which subjects the aligner knows."""
         super().setup(stage)
@@ -196,34 +184,15 @@ class DiffusionTask(Task):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         seen: list[tuple[Tensor, Tensor]] = []
         self.eval()
-        with gathered(model):
-            for batch in data.batches("train", FITTED):
-                on_device: Batch = {key: value.to(self.device) for key, value in batch.items()}  # type: ignore
-                loa = rearrange(model.loa_of_sound(on_device["audio"]), "b l f d -> (b l) (f d)")
-                seen.append((self._steps(on_device).flatten(0, 1).float().cpu(), loa.float().cpu()))
+        for batch in data.batches("train", FITTED):
+            on_device: Batch = {key: value.to(self.device) for key, value in batch.items()}  # type: ignore
+            loa = rearrange(model.loa_of_sound(on_device["audio"]), "b l f d -> (b l) (f d)")
+            seen.append((self._steps(on_device).flatten(0, 1).float().cpu(), loa.float().cpu()))
         self.train()
         steps, tokens = (torch.cat(side) for side in zip(*seen, strict=True))
         explained = fit_linear_map(model.readout, steps, tokens)
         model.fitted.fill_(True)
         rank_zero_info(f"Readout from the aligner's space explains {explained:.3f} of the variance of LOA in training")
-
-    def on_validation_start(self) -> None:
-        """Have weights that are dealt out together: devices may have one batch more than others."""
-        super().on_validation_start()
-        gather(self.model)
-
-    def on_validation_end(self) -> None:
-        """Train on with each device's own."""
-        deal_out(self.model)
-
-    def on_test_start(self) -> None:
-        """Have weights that are dealt out together, as in validation."""
-        super().on_test_start()
-        gather(self.model)
-
-    def on_predict_start(self) -> None:
-        """Have weights that are dealt out together, as in validation."""
-        gather(self.model)
 
     def loa_of(self, batch: Batch) -> Tensor:
         """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""

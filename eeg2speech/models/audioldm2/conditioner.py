@@ -77,7 +77,6 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
             control = None if control is None else control.masked_fill(dropped[:, None, None, None], 0.0)
         made = {"encoder_hidden_states": context, "encoder_attention_mask": there, "control": control}
         if self.text is not None:
-            # a copy: where weights are dealt out, the whole one is gone when this returns
             made["encoder_hidden_states_1"] = self.text.repeat(len(loa), 1, 1).to(context)
             made["encoder_attention_mask_1"] = torch.ones(len(loa), 1, dtype=torch.bool, device=loa.device)
         return made
