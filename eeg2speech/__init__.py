@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eeg2speech.embedding import Aligned, Match, load_aligner
-    from eeg2speech.encoding import EEGEncoder, SoundEncoder, load_encoder
-    from eeg2speech.errors import ConfigError, DataError, Eeg2SpeechError
-    from eeg2speech.generation import Speaker, load_speech
-    from eeg2speech.loading import load
-    from eeg2speech.recordings import Embeddings
+    from eeg2speech.core.errors import ConfigError, DataError, Eeg2SpeechError
+    from eeg2speech.inference.alignment import Aligned, Match, load_aligner
+    from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder, load_encoder
+    from eeg2speech.inference.generator import Speaker, load_speech
+    from eeg2speech.inference.loading import load
+    from eeg2speech.inference.recordings import Embeddings
 
 __version__ = "0.1.0"
 __all__ = [

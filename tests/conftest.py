@@ -13,9 +13,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from eeg2speech.data.store import Description
-from eeg2speech.data.writer import StoreWriter
-from eeg2speech.types import Channel, Segment
+from eeg2speech.core.types import Channel, Segment
+from eeg2speech.data.store.store import Description
+from eeg2speech.data.store.writer import StoreWriter
 
 RATE = 100
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from eeg2speech.checkpoint import read_checkpoint
+from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
 
 STAGES = {"maeeg": "tiny", "alignment": "tiny_alignment"}

@@ -11,9 +11,9 @@ import torch
 from audioldm2_tiny import write_tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from eeg2speech.checkpoint import read_checkpoint
+from eeg2speech.checkpoints.exports import Part, write_export
+from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
-from eeg2speech.exports import Part, write_export
 from eeg2speech.models import SpectrogramViT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -29,9 +29,9 @@ class NoRace(TorchDispatchMode):
 
 
 LEAN = (
-    "--trainer.callbacks=[{class_path: eeg2speech.callbacks.StepSeed}, "
+    "--trainer.callbacks=[{class_path: eeg2speech.training.StepSeed}, "
     "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: best, save_last: true}}, "
-    "{class_path: eeg2speech.callbacks.ExportEncoder}]"
+    "{class_path: eeg2speech.training.ExportEncoder}]"
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eeg2speech.data.store import Store
+from eeg2speech.data.store.store import Store
 from tests.data.readers.feis_files import write_feis
 
 SCRIPT = Path(__file__).parents[1] / "configs/slurm/prepare_array.sbatch"

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from eeg2speech.audio import RATE, Waveform, resample
-from eeg2speech.data.speech import ASSETS, Sentence, TimedSentence
-from eeg2speech.data.tables import read_table, write_table
-from eeg2speech.files import write_json
-from eeg2speech.seeding import mix
+from eeg2speech.core.files import write_json
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.tables import read_table, write_table
+from eeg2speech.data.simulation.speech import ASSETS, Sentence, TimedSentence
 
 GRID = RATE // 100
 """Sentences start on a grid of 10 ms, the samples of prepared EEG."""

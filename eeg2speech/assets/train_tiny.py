@@ -20,17 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eeg2speech.audio.mel import LogMel, level
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.splits import Split
-from eeg2speech.data.writer import audio_hash
-from eeg2speech.files import write_json
+from eeg2speech.core.files import write_json
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.splits import Split
+from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.losses.diffusion import DiffusionLoss
-from eeg2speech.models.audio import SpectrogramViT
+from eeg2speech.models.audio.encoder import SpectrogramViT
 from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.hub import MANIFEST
 from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
 from eeg2speech.models.audioldm2.vocoder import IstftVocoder
-from eeg2speech.optim import WarmupCosine
+from eeg2speech.tasks.optim import WarmupCosine
 
 SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
 """Of configs/parts: its training sounds are heard."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio.waveform import Waveform
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 
 ChannelChoice: TypeAlias = Literal["mean", "left", "right"] | int
 """ChannelChoice of a sound: by name or by number from 0, or the mean of all."""

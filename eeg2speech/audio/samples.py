@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 
 RATES = (1_000.0, 1_000_000.0)
 """Samples per second that a sound may have; less is a rate in kilohertz, or that of an envelope."""

@@ -11,8 +11,8 @@ from eeg2speech.audio.channels import ChannelChoice, Mixer
 from eeg2speech.audio.samples import scaled
 from eeg2speech.audio.truncation import SHORT, check_whole, short
 from eeg2speech.audio.waveform import Waveform
-from eeg2speech.errors import DataError
-from eeg2speech.files import printable
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.files import printable
 
 
 def read_mono(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, float]:

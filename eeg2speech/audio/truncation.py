@@ -8,7 +8,7 @@ from pathlib import Path
 import soundfile
 
 from eeg2speech.audio.streams import TRIMMED, mp3_samples, ogg_streams
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 
 SHORT = 0.01
 """Seconds that may be missing: some programs count a byte or two too many."""

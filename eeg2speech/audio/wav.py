@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 
 from eeg2speech.audio.waveform import RATE, Waveform
-from eeg2speech.errors import DiskError
-from eeg2speech.files import written_beside
+from eeg2speech.core.errors import DiskError
+from eeg2speech.core.files import written_beside
 
 
 @contextmanager

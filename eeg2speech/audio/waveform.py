@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from eeg2speech.audio.fractional import resample_anywhere
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.files import printable
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.files import printable
 
 RATE = 16_000
 """Samples per second of every waveform in a prepared store."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.baselines.moments import Floats, Moments, averaged, centred, lagged
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 
 Stretch = tuple[Floats, Floats]
 """EEG (C, n) and features (F, n) of the same stretch of time and at the same rate."""

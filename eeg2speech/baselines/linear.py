@@ -15,11 +15,11 @@ from eeg2speech.baselines.lagged_decoder import LaggedDecoder
 from eeg2speech.baselines.moments import Floats, Moments
 from eeg2speech.baselines.speech_features import NAMES, speech_features
 from eeg2speech.baselines.trf import BackwardTRF
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.progress import Track, silently
-from eeg2speech.data.windows import Window
-from eeg2speech.errors import ConfigError
-from eeg2speech.types import Batch, Part
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.progress import Track, silently
+from eeg2speech.core.types import Batch, Part
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.windows import Window
 
 
 @dataclass(frozen=True)

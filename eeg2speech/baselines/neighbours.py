@@ -99,7 +99,7 @@ class Spline(Baseline):
 
 
 def _mne_matrix() -> SplineMatrix:
-    from eeg2speech.data.montage import spherical_spline  # brings mne, which takes a second to import
+    from eeg2speech.data.electrodes.montage import spherical_spline  # brings mne, which takes a second to import
 
     matrix: SplineMatrix = spherical_spline
     return matrix

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eeg2speech.baselines.baseline import Floats, Mask
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 from eeg2speech.metrics import bootstrap_interval
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse L2 penalties, on standardised features

@@ -11,7 +11,7 @@ from eeg2speech.baselines.kriging import Kriging
 from eeg2speech.baselines.neighbours import Interpolation, Mean, Nearest, Spline, SplineMatrix
 from eeg2speech.baselines.ridge import Ridge
 from eeg2speech.baselines.selection import HiddenPatches
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 
 BASELINES = ("mean", "nearest", "interpolation", "spline", "ridge", "kriging")
 VARIANCE = "variance"  # the key of the denominators in the scores

@@ -8,7 +8,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from eeg2speech.audio import Waveform
 from eeg2speech.baselines.moments import Floats
-from eeg2speech.data.features import mel_power
+from eeg2speech.data.simulation.features import mel_power
 
 BANDS = 16
 NAMES = ("envelope", "onset", *(f"mel{band}" for band in range(BANDS)))

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         saved, 130 interrupted.
     """
     from eeg2speech.cli.words import clean_words
-    from eeg2speech.errors import INTERRUPTED, Eeg2SpeechError, of_disk
+    from eeg2speech.core.errors import INTERRUPTED, Eeg2SpeechError, of_disk
 
     from_console = list(argv) == sys.argv[1:]
     try:
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
 def run() -> None:
     """Entry point of the console script."""
     if sys.argv[1:2] == ["fit"]:  # imports take seconds, in which a cluster may already want its machine back
-        from eeg2speech.signals import PREEMPTING, note
+        from eeg2speech.core.signals import PREEMPTING, note
 
         note.take(*PREEMPTING)
     from eeg2speech.cli.streams import readable_streams, utf8_files
@@ -94,7 +94,7 @@ def run() -> None:
 
 
 def _run_tool(name: str, argv: list[str]) -> int:
-    from eeg2speech.cli.config_files import check_configs
+    from eeg2speech.core.config_files import check_configs
 
     check_configs(argv)
     module = importlib.import_module(TOOLS[name][0])

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from eeg2speech.errors import ConfigError
-from eeg2speech.files import written_beside
-from eeg2speech.paths import expanded
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.files import written_beside
+from eeg2speech.core.paths import expanded
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -81,7 +81,7 @@ def command_tree() -> argparse.ArgumentParser:
 
 def _configs() -> Names:
     """Configurations of the package, by the option that takes them."""
-    from eeg2speech.cli.config_files import config_names
+    from eeg2speech.core.config_files import config_names
 
     names = config_names()
     stages = [name for name in names if "/" not in name]

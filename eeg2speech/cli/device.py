@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 
 
 def choose_device(name: str) -> str:

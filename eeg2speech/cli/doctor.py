@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 
 GROUPS = {"coupling of EEG and sound": ["coupling", "minutes"], "what is written": ["html", "psd", "json"]}
 EXAMPLES = """
@@ -41,11 +41,11 @@ def doctor(
         raise ConfigError(f"html={html}: this is a page; end its name in .html")
     from eeg2speech.cli.doctor_tables import print_report
     from eeg2speech.cli.machine import print_json
-    from eeg2speech.console import table_console
-    from eeg2speech.data.coupling import LEAST, couple
-    from eeg2speech.data.doctor import examine
-    from eeg2speech.data.progress import Countdown
-    from eeg2speech.data.store import Store
+    from eeg2speech.core.console import table_console
+    from eeg2speech.core.progress import Countdown
+    from eeg2speech.data.store.store import Store
+    from eeg2speech.quality.coupling import LEAST, couple
+    from eeg2speech.quality.doctor import examine
 
     if coupling and not minutes * 60 >= LEAST:
         raise ConfigError(f"minutes={minutes:g}: nothing can be told from so little; use {LEAST / 60:g} or more")
@@ -64,7 +64,7 @@ def doctor(
 
         save_psd(report.facts, opened, psd)
     if html is not None:
-        from eeg2speech.data.dataset_report import write_report  # brings matplotlib
+        from eeg2speech.quality.dataset_report import write_report  # brings matplotlib
 
         write_report(opened, report, html)
         print(f"{html}: written", file=sys.stderr)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eeg2speech.data.coupling import ALPHA, LEAST, Coupling, Couplings
+from eeg2speech.quality.coupling import ALPHA, LEAST, Coupling, Couplings
 
 SHOWN = 100
 """Subjects that are printed before the table is cut."""

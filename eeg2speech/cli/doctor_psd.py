@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg2speech.data.doctor import Facts
-from eeg2speech.data.store import Store
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.store.store import Store
 from eeg2speech.plotting import psd_figure
+from eeg2speech.quality.doctor import Facts
 
 
 def save_psd(facts: Facts, store: Store, file: Path) -> None:

@@ -23,10 +23,10 @@ def export(ckpt: Path, out: Path, json: bool = False) -> int:
         json: Print what was written as JSON: folder, files.
     """
     from eeg2speech.cli.machine import output_of, print_json
-    from eeg2speech.data.progress import waiting
+    from eeg2speech.core.progress import waiting
 
     with waiting(f"Exporting {ckpt}"), output_of(json):
-        from eeg2speech.checkpoint import export_parts
+        from eeg2speech.checkpoints.parts import export_parts
 
         files = [f"{part}.safetensors" for part in export_parts(ckpt, out)]
     if json:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
 
 CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")

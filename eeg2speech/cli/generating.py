@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from eeg2speech.audio.wav import wav_writer
-from eeg2speech.cli.at_work import guest, sole_writer
 from eeg2speech.cli.device import choose_device
 from eeg2speech.cli.machine import output_of, print_json
-from eeg2speech.data.clips import Clip, choose_clips, cut_clips
-from eeg2speech.data.generated import Generated, GeneratedTable, Making, row_of, sha256_of
-from eeg2speech.data.origin import Origin, open_origin
-from eeg2speech.data.progress import Countdown
-from eeg2speech.errors import DataError
-from eeg2speech.generation import Speaker, load_speech
-from eeg2speech.types import TEST_PARTS
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.folder_locks import guest, sole_writer
+from eeg2speech.core.progress import Countdown
+from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.inference.clips import Clip, choose_clips, cut_clips
+from eeg2speech.inference.generated import Generated, GeneratedTable, Making, row_of, sha256_of
+from eeg2speech.inference.generator import Speaker, load_speech
+from eeg2speech.inference.origin import Origin, open_origin
 
 
 @dataclass(frozen=True)

@@ -21,21 +21,21 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichModel
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
-from eeg2speech import slurm
-from eeg2speech.callbacks import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
-from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
-from eeg2speech.checkpoint import read_checkpoint
+from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import STAGES
-from eeg2speech.cli.at_work import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
-from eeg2speech.cli.config_files import check_configs, config_folder, config_names, find_configs
-from eeg2speech.cli.resuming import check_newest, check_place, check_results, newest_checkpoint
-from eeg2speech.cli.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
-from eeg2speech.cli.run_logger import RunLogger
 from eeg2speech.cli.suggestion import closest, in_a_line
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError, Eeg2SpeechError, of_disk
-from eeg2speech.paths import expanded
+from eeg2speech.core import slurm
+from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_configs
+from eeg2speech.core.errors import ConfigError, Eeg2SpeechError, of_disk
+from eeg2speech.core.folder_locks import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
+from eeg2speech.core.paths import expanded
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks import Task
+from eeg2speech.training import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
+from eeg2speech.training.checkpoint_io import SoundCheckpointIO
+from eeg2speech.training.resuming import check_newest, check_place, check_results, newest_checkpoint
+from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
+from eeg2speech.training.run_logger import RunLogger
 
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
 _UNKNOWN = re.compile(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from eeg2speech.files import strict
+from eeg2speech.core.files import strict
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from eeg2speech.cli.machine import output_of, print_json
 from eeg2speech.cli.parser import shown
 from eeg2speech.cli.suggestion import closest
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from eeg2speech.planning import Assumptions
@@ -47,7 +47,7 @@ def run(argv: Sequence[str]) -> int:
         made.error("no stage: give its configuration, e.g. --config maeeg")
     given = [*(word for file in options.config for word in ("--config", file)), *rest]
     gpus = _counts(options.gpus)
-    from eeg2speech.data.progress import waiting
+    from eeg2speech.core.progress import waiting
 
     with waiting("Counting the operations of a step, 10 to 20 s"), output_of(options.json == "true"):
         from eeg2speech.cli import planned  # brings torch and Lightning
@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
         print_json(content)
     else:
         from eeg2speech.cli.plan_table import print_plan
-        from eeg2speech.console import table_console
+        from eeg2speech.core.console import table_console
 
         print_plan(stage, settings, cost, rows, assumed, table_console(sys.stdout))
     return 0

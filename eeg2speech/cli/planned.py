@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eeg2speech.callbacks import AverageTrained
-from eeg2speech.cli.config_files import check_configs, find_config, find_configs
 from eeg2speech.cli.lightning import StageCLI, StageParser, first_cause
 from eeg2speech.cli.plan import USAGE
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.config_files import check_configs, find_config, find_configs
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.planning import Run
 from eeg2speech.tasks import Task
+from eeg2speech.training import AverageTrained
 
 STAGE2 = "alignment.yaml"
 

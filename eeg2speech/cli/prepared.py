@@ -10,11 +10,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from eeg2speech.console import table_console
-from eeg2speech.data.notices import Notice, one_line_per_kind
-from eeg2speech.data.prepare import Summary
-from eeg2speech.data.store import Dropped, Store
-from eeg2speech.data.tables import read_table
+from eeg2speech.core.console import table_console
+from eeg2speech.core.tables import read_table
+from eeg2speech.data.files.notices import Notice, one_line_per_kind
+from eeg2speech.data.preparation.prepare import Summary
+from eeg2speech.data.store.store import Dropped, Store
 
 SHOWN = 20
 """Lines of a list that are printed before it is cut."""

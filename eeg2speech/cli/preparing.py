@@ -12,17 +12,17 @@ from eeg2speech.cli.machine import output_of, print_json
 from eeg2speech.cli.parser import CommandParser, described, shown
 from eeg2speech.cli.prepared import print_errors, print_notices, print_store, store_in_figures
 from eeg2speech.cli.yaml_labels import MODE
-from eeg2speech.data.embedded import describe
-from eeg2speech.data.notices import collected_notices
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.preprocess import Preprocessing
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Source
+from eeg2speech.data.files.notices import collected_notices
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers import READERS
-from eeg2speech.data.shards import Shard
-from eeg2speech.data.simulator import Simulation, demo_sources
-from eeg2speech.data.speech import read_speech, sound_files
-from eeg2speech.data.store import Description, Store
-from eeg2speech.paths import expanded
-from eeg2speech.types import Source
+from eeg2speech.data.simulation.embedded import describe
+from eeg2speech.data.simulation.simulator import Simulation, demo_sources
+from eeg2speech.data.simulation.speech import read_speech, sound_files
+from eeg2speech.data.store.shards import Shard
+from eeg2speech.data.store.store import Description, Store
 
 DEMO = "demo"
 PREPROCESSING = Preprocessing()

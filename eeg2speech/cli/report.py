@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eeg2speech.cli.machine import output_of, print_json
 from eeg2speech.cli.parser import CommandParser, shown
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 
 NAME = "report.html"
 EXAMPLES = """
@@ -38,8 +38,8 @@ def run(argv: Sequence[str]) -> int:
     out = options.out
     if out is not None and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
         raise ConfigError(f"out={out} is not the name of a page; give a file that ends in .html (--out)")
-    from eeg2speech.data.progress import Countdown
-    from eeg2speech.reporting import LIMIT, read_run, write_page  # brings matplotlib and torch
+    from eeg2speech.core.progress import Countdown
+    from eeg2speech.reporting.html import LIMIT, read_run, write_page  # brings matplotlib and torch
 
     folders: list[Path] = list(dict.fromkeys(options.runs))
     runs = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 
 OUT = Path("runs/resynthesised")
 WINDOW = {"SpectrogramViT": 3.2, "AudioMAE": 10.24}
@@ -67,8 +67,8 @@ def resynthesise(
     from eeg2speech.cli.device import choose_device
     from eeg2speech.cli.machine import output_of, print_json
     from eeg2speech.cli.resynthesised_sounds import find_sounds, read_sounds
-    from eeg2speech.data.progress import Countdown
-    from eeg2speech.models.audio import STEP
+    from eeg2speech.core.progress import Countdown
+    from eeg2speech.models.audio.encoder import STEP
     from eeg2speech.models.audioldm2.rebuild import sound_only
     from eeg2speech.models.audioldm2.resynthesis import Resynthesis, choose_audio
     from eeg2speech.models.audioldm2.sampling import Sampler

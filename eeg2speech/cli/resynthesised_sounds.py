@@ -10,10 +10,10 @@ import numpy as np
 
 from eeg2speech.audio import Waveform
 from eeg2speech.audio.channels import ChannelChoice
-from eeg2speech.data.notices import collected_notices
-from eeg2speech.data.speech import read_sound, sound_files
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.data.files.notices import collected_notices
+from eeg2speech.data.simulation.speech import read_sound, sound_files
 
 SILENCE = 1e-4
 """A sound that nowhere exceeds this is silent."""

@@ -44,7 +44,7 @@ def answer(argv: Sequence[str]) -> int:
         print(f"eeg2speech {__version__}")
         return 0
     if argv[0] == "--configs":
-        from eeg2speech.cli.config_files import config_folder
+        from eeg2speech.core.config_files import config_folder
 
         print(config_folder())
         return 0

@@ -11,12 +11,12 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
-from eeg2speech.cli.config_files import content_hash
 from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
-from eeg2speech.data.progress import in_words
-from eeg2speech.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
-from eeg2speech.files import strict, write_json
-from eeg2speech.paths import expanded
+from eeg2speech.core.config_files import content_hash
+from eeg2speech.core.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
+from eeg2speech.core.files import strict, write_json
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.progress import in_words
 
 GROUPS: dict[str, list[str]] = {}
 EXAMPLES = """
@@ -55,10 +55,10 @@ def sweep(
     import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
     import torch
 
-    from eeg2speech.cli.at_work import sole_writer
     from eeg2speech.cli.machine import print_json
     from eeg2speech.cli.sweep_report import read_run, report
     from eeg2speech.cli.sweep_tables import print_report
+    from eeg2speech.core.folder_locks import sole_writer
 
     if seeds < 1 or threads < 1:
         raise ConfigError(f"--seeds {seeds} and --threads {threads} must be 1 or more")

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from eeg2speech.cli.config_files import find_config
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.config_files import find_config
+from eeg2speech.core.errors import ConfigError
 
 WHAT_IS_HEARD = ("--data.store=", "--data.simulation", "--data.split", "--data.conditions=")
 """Options of a condition that its prepared stages are given, too: else they would learn from what it is tested on."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.cli.sweep_plan import Levels, Plan
-from eeg2speech.errors import DataError
-from eeg2speech.files import figure
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.files import figure
 from eeg2speech.metrics.seeds import Repeated, over_repetitions
 
 MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")

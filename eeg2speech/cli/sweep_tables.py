@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from eeg2speech.cli.sweep_report import MODEL
-from eeg2speech.console import table_console
+from eeg2speech.core.console import table_console
 
 COLUMNS = {
     "top1": "top-1", "top10": "top-10", "mrr": "MRR", "match_2023": "match-mismatch 2023", "match_2024": "2024",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eeg2speech.errors import ConfigError
-from eeg2speech.paths import expanded
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.paths import expanded
 
 
 def clean_words(argv: Sequence[str]) -> list[str]:

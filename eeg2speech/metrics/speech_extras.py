@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio import Waveform
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 
 Measure = Callable[[Waveform, Waveform, str], float]
 Transcriber = Callable[[Waveform], str]

@@ -1,10 +1,10 @@
 from eeg2speech.models.aligner import Aligner
-from eeg2speech.models.audio import SpectrogramViT
-from eeg2speech.models.audio_cache import CachedAudio
-from eeg2speech.models.audiomae import AudioMAE
-from eeg2speech.models.autoencoder import MaskedAutoencoder, Reconstruction
-from eeg2speech.models.decoders import CrossDecoder, FullDecoder, LocalDecoder
-from eeg2speech.models.encoder import ViTEncoder
+from eeg2speech.models.audio.audiomae import AudioMAE
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.audio.encoder import SpectrogramViT
+from eeg2speech.models.eeg.autoencoder import MaskedAutoencoder, Reconstruction
+from eeg2speech.models.eeg.decoders import CrossDecoder, FullDecoder, LocalDecoder
+from eeg2speech.models.eeg.encoder import ViTEncoder
 
 __all__ = [
     "Aligner",

@@ -5,14 +5,14 @@ from typing import Any, Literal
 from einops import rearrange
 from torch import Tensor, nn
 
-from eeg2speech.errors import ConfigError
-from eeg2speech.models.audio import STEP, AudioEncoder
-from eeg2speech.models.audio_cache import CachedAudio
-from eeg2speech.models.encoder import ViTEncoder
-from eeg2speech.models.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
-from eeg2speech.models.loa import LOAScale
-from eeg2speech.models.subject import SubjectLayer
-from eeg2speech.models.whitening import Whitening
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.audio.encoder import STEP, AudioEncoder
+from eeg2speech.models.audio.loa import LOAScale
+from eeg2speech.models.eeg.encoder import ViTEncoder
+from eeg2speech.models.eeg.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
+from eeg2speech.models.eeg.subject import SubjectLayer
+from eeg2speech.models.eeg.whitening import Whitening
 
 Target = Literal["joint", "loa"]
 """Where EEG is led to: a space that both sides learn, or the standardised tokens of a frozen audio encoder."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from eeg2speech.checkpoint import load_into
-from eeg2speech.errors import DataError
+from eeg2speech.checkpoints.parts import load_into
+from eeg2speech.core.errors import DataError
 from eeg2speech.models.aligner import Aligner
-from eeg2speech.models.audio import AudioEncoder, SpectrogramViT
-from eeg2speech.models.audiomae import AudioMAE
-from eeg2speech.models.encoder import ViTEncoder
+from eeg2speech.models.audio.audiomae import AudioMAE
+from eeg2speech.models.audio.encoder import AudioEncoder, SpectrogramViT
+from eeg2speech.models.eeg.encoder import ViTEncoder
 
 KNOWN: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (ViTEncoder, SpectrogramViT, AudioMAE)}
 

@@ -9,13 +9,13 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from eeg2speech.audio.waveform import RATE as AUDIO_RATE
-from eeg2speech.errors import ConfigError
-from eeg2speech.models.audio_cache import CachedAudio
-from eeg2speech.models.subject import SubjectLayer
-from eeg2speech.optim import decay_groups
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import Batch
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.eeg.subject import SubjectLayer
 from eeg2speech.planning.measure import Footprint, measure, without_content
 from eeg2speech.tasks import MaskedTask, Task
-from eeg2speech.types import Batch
+from eeg2speech.tasks.optim import decay_groups
 
 
 def footprint(task: Task, data: Any, precision: str) -> Footprint:

@@ -9,21 +9,21 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import TEST_PARTS, Batch
 from eeg2speech.losses import InfoNCE
 from eeg2speech.metrics import NormalizedMSE, Retrieval
 from eeg2speech.models import ViTEncoder
 from eeg2speech.models.aligner import Aligner, Target
-from eeg2speech.models.audio import AudioEncoder
-from eeg2speech.models.audiomae_weights import HUB
-from eeg2speech.models.heads import Similarity
-from eeg2speech.models.loa import LOAScale
-from eeg2speech.models.whitening import Covariances
-from eeg2speech.seeding import mix
+from eeg2speech.models.audio.audiomae_weights import HUB
+from eeg2speech.models.audio.encoder import AudioEncoder
+from eeg2speech.models.audio.loa import LOAScale
+from eeg2speech.models.eeg.heads import Similarity
+from eeg2speech.models.eeg.whitening import Covariances
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.null_training import TrainOn, shown
 from eeg2speech.tasks.provenance import records_of
-from eeg2speech.types import TEST_PARTS, Batch
 
 SAME = 0.05
 """Sounds of one stimulus that start within the same stretch of this many seconds are one sound."""

@@ -7,10 +7,10 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 
 from eeg2speech.audio.fbank import BANDS, Fbank
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import Batch
 from eeg2speech.models import ViTEncoder
 from eeg2speech.tasks.masked import Image, MaskedTask, Masking
-from eeg2speech.types import Batch
 
 
 class AudioMAETask(MaskedTask):

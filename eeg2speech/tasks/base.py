@@ -16,15 +16,15 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from eeg2speech import frozen
-from eeg2speech.checkpoint import canonical, canonical_state, differences, load_into, read_checkpoint, read_part
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.checkpoints import frozen
+from eeg2speech.checkpoints.parts import canonical, canonical_state, differences, load_into, read_checkpoint, read_part
+from eeg2speech.checkpoints.training_record import KEY, Learned, TrainingRecord, merged, read_records
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.types import TEST_PARTS, Batch
 from eeg2speech.models import ViTEncoder
-from eeg2speech.optim import WarmupCosine, decay_groups, scaled_rate
+from eeg2speech.tasks.optim import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.tasks.provenance import EARLIER, begin_training, check_unseen, records_of, unknown_training
 from eeg2speech.tasks.remembered import remembered_data
-from eeg2speech.training_record import KEY, Learned, TrainingRecord, merged, read_records
-from eeg2speech.types import TEST_PARTS, Batch
 
 Stage = Literal["train", "val", "test"]
 _DIVIDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -261,7 +261,7 @@ class Task(pl.LightningModule):
         if frozen.FILE in checkpoint:
             raise ConfigError(
                 f"the weights that were not trained are in {checkpoint[frozen.FILE]} beside the checkpoint, which "
-                "Lightning's own reader does not know; add eeg2speech.callbacks.SoundCheckpoint (trainer.callbacks)"
+                "Lightning's own reader does not know; add eeg2speech.training.SoundCheckpoint (trainer.callbacks)"
             )
         self.trained_steps = int(checkpoint.get("global_step", 0))
         self.training_records = read_records(checkpoint.get("data", {}), "the checkpoint (ckpt_path)")

@@ -12,21 +12,21 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from eeg2speech.checkpoint import read_data, read_part
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.checkpoints.parts import read_data, read_part
+from eeg2speech.checkpoints.training_record import Material, TrainingRecord
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import Batch
 from eeg2speech.losses.diffusion import DiffusionLoss
 from eeg2speech.models import ViTEncoder
-from eeg2speech.models.audio import AudioEncoder
+from eeg2speech.models.audio.encoder import AudioEncoder
+from eeg2speech.models.audio.readout import fit_linear_map
 from eeg2speech.models.audioldm2.rebuild import describe_audio, give_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion, Trainable
-from eeg2speech.models.readout import fit_linear_map
 from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
-from eeg2speech.seeding import mix
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.provenance import records_of
-from eeg2speech.training_record import Material, TrainingRecord
-from eeg2speech.types import Batch
 
 NOISE = 0x6E6F697365
 """Key of a window's noise, time and dropped condition."""

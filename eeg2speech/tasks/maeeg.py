@@ -6,9 +6,9 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 
+from eeg2speech.core.types import Batch
 from eeg2speech.models import ViTEncoder
 from eeg2speech.tasks.masked import Image, MaskedTask, Masking
-from eeg2speech.types import Batch
 
 
 class MAEEGTask(MaskedTask):

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import TEST_PARTS, Batch
 from eeg2speech.losses import masked_mse
 from eeg2speech.metrics import NormalizedMSE
 from eeg2speech.models import CrossDecoder, MaskedAutoencoder, ViTEncoder
-from eeg2speech.models.masking import MaskKind
-from eeg2speech.seeding import mix
+from eeg2speech.models.eeg.masking import MaskKind
 from eeg2speech.tasks.base import Stage, Task
-from eeg2speech.types import TEST_PARTS, Batch
 
 MASKS = 0x6D61736B
 """Key of the evaluation masks: they depend on it and on the window's index alone."""

@@ -6,9 +6,9 @@ from typing import Literal, cast
 
 import torch
 
-from eeg2speech.seeding import mix
-from eeg2speech.surrogates import noise, phase_randomised
-from eeg2speech.types import Batch
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import Batch
+from eeg2speech.metrics.surrogates import noise, phase_randomised
 
 TrainOn = Literal["real", "noise", "phase-randomised", "shuffled"]
 _OF_A_SOUND = ("audio", "stimulus", "sound_start")

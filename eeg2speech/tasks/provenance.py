@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from eeg2speech.checkpoint import read_data
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
-from eeg2speech.training_record import Material, Seen, TrainingRecord, listed, merged, read_records, seen_before
+from eeg2speech.checkpoints.parts import read_data
+from eeg2speech.checkpoints.training_record import (
+    Material,
+    Seen,
+    TrainingRecord,
+    listed,
+    merged,
+    read_records,
+    seen_before,
+)
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
 
 if TYPE_CHECKING:
     from eeg2speech.tasks.base import Task

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eeg2speech.audio.channels import mixed
 from eeg2speech.audio.sound_file import read_mono
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 from tests.audio.sounds import clicks, talk
 
 RATE = 16_000.0

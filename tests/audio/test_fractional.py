@@ -10,7 +10,7 @@ from scipy.signal import resample_poly
 
 from eeg2speech.audio import RATE, resample
 from eeg2speech.audio.fractional import resample_anywhere
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from tests.audio.sounds import talk
 
 

@@ -6,7 +6,7 @@ import soundfile
 
 from eeg2speech.audio.samples import check_rate, scaled
 from eeg2speech.audio.sound_file import read_mono
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from tests.audio.sounds import talk
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from eeg2speech.audio.stitching import MOST, Stitcher, cover
 from eeg2speech.audio.wav import wav_writer, write_wav
-from eeg2speech.errors import DiskError
+from eeg2speech.core.errors import DiskError
 
 
 def joined(windows, starts, fade, match=True):

@@ -8,8 +8,8 @@ import soundfile
 
 from eeg2speech.audio.sound_file import read_mono
 from eeg2speech.audio.streams import TRIMMED, mp3_samples
-from eeg2speech.data.sounds import sound_seconds
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.files.sounds import sound_seconds
 from tests.audio.sounds import talk
 
 FORMATS = {

@@ -8,12 +8,12 @@ import pytest
 from eeg2speech.baselines.cca import CCA
 from eeg2speech.baselines.linear import METHODS, Method, fit_linear
 from eeg2speech.baselines.speech_features import speech_features
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.splits import Split
-from eeg2speech.data.store import Description
-from eeg2speech.data.writer import StoreWriter
-from eeg2speech.errors import ConfigError
-from eeg2speech.types import Segment
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import Segment
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.splits import Split
+from eeg2speech.data.store.store import Description
+from eeg2speech.data.store.writer import StoreWriter
 from tests.conftest import head_channels
 
 SMALL = METHODS | {"cca": Method(partial(CCA, components=4))}

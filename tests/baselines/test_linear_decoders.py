@@ -11,7 +11,7 @@ from eeg2speech.baselines.cca import CCA
 from eeg2speech.baselines.moments import Moments, averaged, centred, lagged
 from eeg2speech.baselines.speech_features import NAMES, modulations, speech_features
 from eeg2speech.baselines.trf import BackwardTRF, cross_validate
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 
 DECODERS = [BackwardTRF, CCA]
 

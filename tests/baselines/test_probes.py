@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eeg2speech.baselines.probes import group_folds, probe
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 
 
 def rows(strength, seed=0, subjects=4, stimuli=12, each=5, width=16):

@@ -8,7 +8,7 @@ from eeg2speech.baselines.neighbours import Interpolation, Nearest, Spline
 from eeg2speech.baselines.reconstruction import BASELINES, VARIANCE, ReconstructionBaselines
 from eeg2speech.baselines.ridge import Ridge
 from eeg2speech.baselines.selection import HiddenPatches
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 
 C, T = 8, 64
 PATCHES = HiddenPatches(2, 8, 0.7)

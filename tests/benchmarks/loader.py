@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 
 
 def main(seconds: float) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
-from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.losses import masked_mse
 from eeg2speech.metrics import NormalizedMSE
 from eeg2speech.models import CrossDecoder, FullDecoder, MaskedAutoencoder, ViTEncoder

@@ -72,10 +72,10 @@ def step_times(stage: str, steps: int, ranks: int, every: int | None, skip: bool
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "steps.json"
         interrupt = (
-            f"{{class_path: eeg2speech.callbacks.GracefulInterrupt, init_args: {{every_n_steps: {every or NEVER}}}}}"
+            f"{{class_path: eeg2speech.training.GracefulInterrupt, init_args: {{every_n_steps: {every or NEVER}}}}}"
         )
-        callbacks = ["{class_path: eeg2speech.callbacks.StepSeed}", interrupt]
-        callbacks += ["{class_path: eeg2speech.callbacks.SkipNonFinite}"] if skip else []
+        callbacks = ["{class_path: eeg2speech.training.StepSeed}", interrupt]
+        callbacks += ["{class_path: eeg2speech.training.SkipNonFinite}"] if skip else []
         callbacks += [f"{{class_path: tests.benchmarks.operations.Clock, init_args: {{file: {file}}}}}"]
         words = [
             *STAGES[stage], f"--trainer.max_steps={steps + WARM}", f"--trainer.val_check_interval={NEVER}",

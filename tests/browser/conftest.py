@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from audioldm2_tiny import LOA, write_tiny
 
+from eeg2speech.checkpoints.exports import Part, write_export
 from eeg2speech.cli import main
-from eeg2speech.exports import Part, write_export
 from eeg2speech.models import SpectrogramViT
 from tests.browser.browser import NAMES, Browser, chromium, temporary_profile
 
@@ -17,36 +17,36 @@ ROOT = Path(__file__).parents[2]
 CALLBACKS = """
 trainer:
   callbacks:
-  - class_path: eeg2speech.callbacks.WriteEnvironment
-  - class_path: eeg2speech.callbacks.SkipNonFinite
-  - class_path: eeg2speech.callbacks.SoundCheckpoint
+  - class_path: eeg2speech.training.WriteEnvironment
+  - class_path: eeg2speech.training.SkipNonFinite
+  - class_path: eeg2speech.training.SoundCheckpoint
     init_args: {monitor: val/loss, filename: best, save_last: true, auto_insert_metric_name: false}
   - class_path: lightning.pytorch.callbacks.LearningRateMonitor
-  - class_path: eeg2speech.callbacks.LogThroughput
-  - class_path: eeg2speech.callbacks.ExportEncoder
+  - class_path: eeg2speech.training.LogThroughput
+  - class_path: eeg2speech.training.ExportEncoder
 """
 """What all stages have; ``occasions`` and the like are as shipped."""
 OWN = {
     "maeeg": """
-  - class_path: eeg2speech.callbacks.LogReconstruction
-  - class_path: eeg2speech.callbacks.CompareBaselines
+  - class_path: eeg2speech.training.LogReconstruction
+  - class_path: eeg2speech.training.CompareBaselines
     init_args: {windows: 8, training_windows: 12, kriging: false}
 """,
     "alignment": """
-  - class_path: eeg2speech.callbacks.TestAlignment
+  - class_path: eeg2speech.training.TestAlignment
     init_args: {permutations: 20, lags: [0.0], linear: false}
-  - class_path: eeg2speech.callbacks.LogAlignment
+  - class_path: eeg2speech.training.LogAlignment
     init_args: {electrodes: 0}
 """,
     "diffusion": """
-  - class_path: eeg2speech.callbacks.TestSpeech
+  - class_path: eeg2speech.training.TestSpeech
     init_args: {windows: 4, lists: [unseen_stimulus], permutations: 20, training: 8, examples: 2}
-  - class_path: eeg2speech.callbacks.LogSpeech
+  - class_path: eeg2speech.training.LogSpeech
 """,
 }
 LAST = """
-  - class_path: eeg2speech.callbacks.WriteResults
-  - class_path: eeg2speech.callbacks.LogOverview
+  - class_path: eeg2speech.training.WriteResults
+  - class_path: eeg2speech.training.LogOverview
 """
 TINY = {"maeeg": "tiny.yaml", "alignment": "tiny_alignment.yaml", "diffusion": "tiny_diffusion.yaml"}
 

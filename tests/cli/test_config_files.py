@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eeg2speech.cli import config_files, main
-from eeg2speech.cli.config_files import config_folder, config_names, find_config, find_configs
+from eeg2speech.cli import main
 from eeg2speech.cli.sweep_plan import read_plan
-from eeg2speech.errors import ConfigError
+from eeg2speech.core import config_files
+from eeg2speech.core.config_files import config_folder, config_names, find_config, find_configs
+from eeg2speech.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 

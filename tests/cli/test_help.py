@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from eeg2speech.cli import STAGES, TOOLS, main, plan, prepare, root
+from eeg2speech.core.errors import INTERRUPTED, PREEMPTED
 from eeg2speech.data.readers import READERS
-from eeg2speech.errors import INTERRUPTED, PREEMPTED
 from eeg2speech.planning import GPUS, Assumptions
 from eeg2speech.planning.hardware import GIGA
 

@@ -53,7 +53,7 @@ def test_export_keeps_what_others_print_off_standard_output(printed: Read, monke
         print("a remark of some library")
         return ["encoder", "aligner"]
 
-    monkeypatch.setattr("eeg2speech.checkpoint.export_parts", export)
+    monkeypatch.setattr("eeg2speech.checkpoints.parts.export_parts", export)
     found = printed("export", "some.ckpt", "out")
     assert found == {"folder": "out", "files": ["encoder.safetensors", "aligner.safetensors", "config.json"]}
 

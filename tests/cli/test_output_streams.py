@@ -14,10 +14,10 @@ import pytest
 
 from eeg2speech.cli import STAGES, TOOLS, run
 from eeg2speech.cli.words import clean_words
-from eeg2speech.data.store import Description
-from eeg2speech.data.writer import StoreWriter
-from eeg2speech.errors import ConfigError
-from eeg2speech.types import Segment
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import Segment
+from eeg2speech.data.store.store import Description
+from eeg2speech.data.store.writer import StoreWriter
 from tests.conftest import head_channels
 
 ENCODINGS = ("ascii", "latin-1", "cp1252")

@@ -12,13 +12,13 @@ import pytest
 import torch
 from rich.table import Table
 
-from eeg2speech.callbacks import ModelParts, line_progress
-from eeg2speech.callbacks.progress import tracked
 from eeg2speech.cli import main
 from eeg2speech.cli.sweep_tables import print_report
-from eeg2speech.console import table_console
-from eeg2speech.data import progress
-from eeg2speech.data.progress import Countdown, in_words, waiting
+from eeg2speech.core import progress
+from eeg2speech.core.console import table_console
+from eeg2speech.core.progress import Countdown, in_words, waiting
+from eeg2speech.training import ModelParts, line_progress
+from eeg2speech.training.progress import tracked
 
 ROOT = Path(__file__).parents[2]
 FIGURE = {"mean": 0.123456, "low": 0.1111, "high": 0.2222}
@@ -50,7 +50,7 @@ def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(monkeypatch: pytest.Monke
 def test_a_narrow_terminal_wraps_figures_and_loses_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("eeg2speech.console.WIDE", 80)
+    monkeypatch.setattr("eeg2speech.core.console.WIDE", 80)
     monkeypatch.setenv("COLUMNS", "80")
     print_report(FOUND)
     text = capsys.readouterr().out

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from eeg2speech.data.store import Description, Store
-from eeg2speech.data.writer import StoreWriter
-from eeg2speech.types import Segment
+from eeg2speech.core.types import Segment
+from eeg2speech.data.store.store import Description, Store
+from eeg2speech.data.store.writer import StoreWriter
 from tests.conftest import head_channels
 
 RATE = 100

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 import pytest
 
-from eeg2speech.data.amplitude import some_of, typical_amplitude, unlikely_amplitude
-from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.errors import DataError
-from eeg2speech.types import Channel, RawRecording
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Channel, RawRecording
+from eeg2speech.data.preparation.amplitude import some_of, typical_amplitude, unlikely_amplitude
+from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 
 TO_VOLTS = {"eeg": 1e-6, "seeg": 1e-6, "ecog": 1e-6, "mag": 1e-15, "grad": 1e-13}
 LIKELY = {"eeg": 10.0, "seeg": 50.0, "ecog": 50.0, "mag": 200.0, "grad": 50.0}

@@ -12,16 +12,16 @@ import pytest
 import soundfile
 from test_prepare import content, description
 
-from eeg2speech.data import inputs, writer
-from eeg2speech.data.inputs import Input
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.prepared import Prepared
-from eeg2speech.data.preprocess import Preprocessing
-from eeg2speech.data.shards import Shard
-from eeg2speech.data.store import Dropped, Store
-from eeg2speech.data.tables import read_table
-from eeg2speech.errors import ConfigError, DataError, DiskError
-from eeg2speech.types import Channel, RawRecording, Segment, Source
+from eeg2speech.core.errors import ConfigError, DataError, DiskError
+from eeg2speech.core.tables import read_table
+from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
+from eeg2speech.data.store import inputs, writer
+from eeg2speech.data.store.inputs import Input
+from eeg2speech.data.store.shards import Shard
+from eeg2speech.data.store.store import Dropped, Store
+from eeg2speech.data.timing.prepared import Prepared
 
 
 def tone(file, hertz=300.0):
@@ -361,7 +361,7 @@ def test_what_an_earlier_version_has_prepared_is_said(root, tmp_path, caplog):
 
 def test_components_fitted_on_another_recording_follow_its_files(root, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "eeg2speech.data.prepare.preprocess",
+        "eeg2speech.data.preparation.prepare.preprocess",
         lambda raw, _settings, *_: Prepared(raw.eeg, raw.channels, raw.segments, [], {}),
     )
     listed = [Source(s.recording, "same", "", "", s.inputs, s.load) for s in sources(root)]
@@ -373,7 +373,7 @@ def test_components_fitted_on_another_recording_follow_its_files(root, tmp_path,
 
 
 def _unchecked():
-    from eeg2speech.data.ica import Ica
+    from eeg2speech.data.preparation.ica import Ica
 
     return Ica
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eeg2speech.data.clock import Clock
-from eeg2speech.data.prepared import PAUSE, UNRECORDED
-from eeg2speech.types import RawRecording, Segment
+from eeg2speech.core.types import RawRecording, Segment
+from eeg2speech.data.timing.clock import Clock
+from eeg2speech.data.timing.prepared import PAUSE, UNRECORDED
 
 RATE = 100.0
 

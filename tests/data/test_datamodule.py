@@ -8,11 +8,11 @@ import pytest
 import torch
 from stores import make_store, noise, segment
 
-from eeg2speech.data.augment import Augment
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.splits import Split
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import TEST_PARTS
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.data.loading.augment import Augment
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.splits import Split
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 PARTS = ("train", "val", *TEST_PARTS)

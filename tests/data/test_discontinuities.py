@@ -10,10 +10,10 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eeg2speech.data.discontinuities import discontinuities
-from eeg2speech.data.edf_records import annotations_of
-from eeg2speech.data.raw import from_mne
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.files.discontinuities import discontinuities
+from eeg2speech.data.files.edf_records import annotations_of
+from eeg2speech.data.files.raw import from_mne
 from tests.data.readers.bids_files import write_recording
 from tests.data.readers.edf_files import write_edf
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eeg2speech.data import spool
-from eeg2speech.data.dropouts import between_dropouts, find_dropouts
-from eeg2speech.data.prepared import DROPOUT, FILLED_IN
-from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.types import Channel, RawRecording, Segment
+from eeg2speech.core.types import Channel, RawRecording, Segment
+from eeg2speech.data.preparation import spool
+from eeg2speech.data.preparation.dropouts import between_dropouts, find_dropouts
+from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
+from eeg2speech.data.timing.prepared import DROPOUT, FILLED_IN
 
 SETTINGS = Preprocessing(reference="none", deviation=None)
 

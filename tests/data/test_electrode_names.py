@@ -3,7 +3,8 @@ from __future__ import annotations
 import mne
 import pytest
 
-from eeg2speech.data.electrode_names import (
+from eeg2speech.core.types import Channel
+from eeg2speech.data.electrodes.names import (
     are_inputs,
     channel_key,
     contradict,
@@ -11,7 +12,6 @@ from eeg2speech.data.electrode_names import (
     find_channels,
     match_names,
 )
-from eeg2speech.types import Channel
 
 BIOSEMI128 = [f"{bank}{number}" for bank in "ABCD" for number in range(1, 33)]
 

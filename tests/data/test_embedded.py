@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from eeg2speech.data.embedded import embedded_store
-from eeg2speech.data.simulator import Simulation
-from eeg2speech.data.speech import ASSETS, Sentence, packaged_file, read_speech, timed_sentences
-from eeg2speech.data.store import Store
-from eeg2speech.data.tables import read_table
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.tables import read_table
+from eeg2speech.data.simulation.embedded import embedded_store
+from eeg2speech.data.simulation.simulator import Simulation
+from eeg2speech.data.simulation.speech import ASSETS, Sentence, packaged_file, read_speech, timed_sentences
+from eeg2speech.data.store.store import Store
 
 SMALL = {"subjects": 2, "channels": 8, "passages": 2}
 BUILD = (
-    "from eeg2speech.data.embedded import embedded_store as s; from eeg2speech.data.simulator import Simulation as S; "
+    "from eeg2speech.data.simulation.embedded import embedded_store as s; "
+    "from eeg2speech.data.simulation.simulator import Simulation as S; "
 )
 
 

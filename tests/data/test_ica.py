@@ -8,11 +8,11 @@ import mne
 import numpy as np
 import pytest
 
-from eeg2speech.data.ica import Ica, apply_ica, fit_ica
-from eeg2speech.data.montage import electrode_positions
-from eeg2speech.data.pieces import filter_pieces
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Channel, RawRecording
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.types import Channel, RawRecording
+from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.preparation.ica import Ica, apply_ica, fit_ica
+from eeg2speech.data.preparation.pieces import filter_pieces
 
 pytest.importorskip("picard")
 

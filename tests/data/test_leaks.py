@@ -12,10 +12,10 @@ import soundfile
 from stores import make_store, noise, segment
 
 from eeg2speech.audio import read_audio
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.splits import Split
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import TEST_PARTS
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.splits import Split
 
 
 def data(store: Path, **settings) -> EEGAudioDataModule:

@@ -10,13 +10,13 @@ import pytest
 import soundfile
 import torch
 
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.learnable import check_content, keep_sounds
-from eeg2speech.data.splits import Split
-from eeg2speech.data.store import Store
-from eeg2speech.data.tables import read_table, write_table
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Segment
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.tables import read_table, write_table
+from eeg2speech.core.types import Segment
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.learnable import check_content, keep_sounds
+from eeg2speech.data.loading.splits import Split
+from eeg2speech.data.store.store import Store
 from tests.conftest import write_store
 
 

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from eeg2speech.data.material import material_of
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.preprocess import Preprocessing
-from eeg2speech.data.store import Description, Store
-from eeg2speech.types import Channel, RawRecording, Segment, Source
+from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.data.loading.material import material_of
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
+from eeg2speech.data.store.store import Description, Store
 
 RATE = 8000
 

@@ -4,14 +4,14 @@ import mne
 import numpy as np
 import pytest
 
-from eeg2speech.data.montage import (
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.electrodes.montage import (
     electrode_positions,
     order_by_position,
     positions_by_name,
     read_locs,
     spherical_spline,
 )
-from eeg2speech.errors import DataError
 from tests.data.readers.feis_files import LOCS
 
 CAP32 = mne.channels.make_standard_montage("biosemi32").ch_names

@@ -4,15 +4,15 @@ import mne
 import numpy as np
 import pytest
 
-from eeg2speech.data.doctor import examine
-from eeg2speech.data.montage import electrode_positions
-from eeg2speech.data.position_checks import check_positions, fault_of_positions, warn_of_mixture
-from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.data.raw import from_array, from_mne
-from eeg2speech.data.store import StoredChannel
-from eeg2speech.data.tables import read_table, write_table
-from eeg2speech.errors import DataError
-from eeg2speech.types import Channel
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.tables import read_table, write_table
+from eeg2speech.core.types import Channel
+from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.electrodes.position_checks import check_positions, fault_of_positions, warn_of_mixture
+from eeg2speech.data.files.raw import from_array, from_mne
+from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
+from eeg2speech.data.store.store import StoredChannel
+from eeg2speech.quality.doctor import examine
 from tests.data.coupled_stores import coupled_store
 
 NAMES = mne.channels.make_standard_montage("biosemi32").ch_names

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from eeg2speech.cli import main
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.preprocess import Preprocessing
-from eeg2speech.data.store import Description, Store
-from eeg2speech.errors import ConfigError, DataError, DiskError
-from eeg2speech.types import Channel, RawRecording, Segment, Source
+from eeg2speech.core.errors import ConfigError, DataError, DiskError
+from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
+from eeg2speech.data.store.store import Description, Store
 from tests.data.readers.feis_files import write_feis
 
 RATE = 8000
@@ -238,8 +238,8 @@ sys.path.insert(0, sys.argv[2])
 from functools import partial
 from pathlib import Path
 import test_prepare as t
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.types import Source
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.core.types import Source
 
 def load(name):
     if name == "sub-02":

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from test_prepare import content, description, load, source
 
-from eeg2speech.data.doctor import examine
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.store import REPLACING, Store
-from eeg2speech.errors import DiskError
-from eeg2speech.types import RawRecording, Source
+from eeg2speech.core.errors import DiskError
+from eeg2speech.core.types import RawRecording, Source
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.store.store import REPLACING, Store
+from eeg2speech.quality.doctor import examine
 
 KILLS = 20
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -50,7 +50,7 @@ def errors(store: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_what_a_rerun_completes(tmp_path):
-    CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.prepare"])
+    CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.preparation.prepare"])
     seconds(tmp_path / "warm")
     whole = seconds(tmp_path / "whole")
     expected = content(tmp_path / "whole")
@@ -87,7 +87,7 @@ def run_again(folder: Path, out: Path) -> None:
 
 @pytest.mark.slow
 def test_a_kill_while_recordings_are_replaced_leaves_one_store_or_the_other(tmp_path):
-    CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.prepare"])
+    CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.preparation.prepare"])
     folder = tmp_path / "raw"
     folder.mkdir()
     for number in range(6):

@@ -11,13 +11,13 @@ from test_changes import edited, load, prepare, root, sources  # noqa: F401
 from test_prepare import content, description, source
 
 from eeg2speech.cli import main
-from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.tables import read_table
+from eeg2speech.core.types import Source
+from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.readers.bids import Bids
-from eeg2speech.data.shards import Shard
-from eeg2speech.data.store import Dropped, Store, check_id
-from eeg2speech.data.tables import read_table
-from eeg2speech.errors import DataError
-from eeg2speech.types import Source
+from eeg2speech.data.store.shards import Shard
+from eeg2speech.data.store.store import Dropped, Store, check_id
 from tests.data.readers.bids_files import write_bids
 
 ODD = os.fsdecode(b"S\xf6ren")

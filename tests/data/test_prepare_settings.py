@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from eeg2speech.cli import main
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.events.sound_rules import SoundRule
 from eeg2speech.data.readers import READERS
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.data.simulator import Simulation
-from eeg2speech.data.store import Description, read_description
-from eeg2speech.data.store_settings import check_settings
-from eeg2speech.data.writer import StoreWriter
-from eeg2speech.errors import ConfigError
+from eeg2speech.data.simulation.simulator import Simulation
+from eeg2speech.data.store.settings import check_settings
+from eeg2speech.data.store.store import Description, read_description
+from eeg2speech.data.store.writer import StoreWriter
 from tests.data.readers.bids_files import volts, write_recording, write_sound
 
 CHOICES = {"subjects", "sessions", "tasks", "runs"}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.signal import detrend
 
-from eeg2speech.data.montage import electrode_positions
-from eeg2speech.data.pieces import filter_pieces
-from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.types import Channel, RawRecording, Segment
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.types import Channel, RawRecording, Segment
+from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.preparation.pieces import filter_pieces
+from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 
 NAMES = ["Fz", "F3", "F4", "Cz", "C3", "C4", "Pz", "P3", "P4", "Oz"]
 

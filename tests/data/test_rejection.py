@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eeg2speech.data.rejection import bad_stretches, learned_limits, without
-from eeg2speech.errors import DataError
-from eeg2speech.types import Segment
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Segment
+from eeg2speech.data.preparation.rejection import bad_stretches, learned_limits, without
 
 
 def noise(channels=8, seconds=200, rate=100, seed=0):

@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mne.filter import resample
 
-from eeg2speech.data.causal import filter_causally, group_delay
-from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.data.resampling import DRIFT, resampled, simple_ratio
-from eeg2speech.types import Channel, RawRecording, Segment
+from eeg2speech.core.types import Channel, RawRecording, Segment
+from eeg2speech.data.preparation.causal import filter_causally, group_delay
+from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
+from eeg2speech.data.preparation.resampling import DRIFT, resampled, simple_ratio
 
 SETTINGS = Preprocessing(band=(None, 40.0), notch=None, reference="none", flat=None, deviation=None)
 RATES = st.one_of(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
-from eeg2speech.data.sampler import KeyedBatchSampler, ResumableLoader
+from eeg2speech.data.loading.sampler import KeyedBatchSampler, ResumableLoader
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 shapes = {"size": st.integers(1, 60), "batch_size": st.integers(1, 9), "world": st.integers(1, 4)}

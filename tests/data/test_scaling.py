@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from stores import make_store, noise, segment
 
-from eeg2speech.data.scaling import MOST, Scaling, fit_scalings
-from eeg2speech.errors import DataError
-from eeg2speech.types import Channel
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Channel
+from eeg2speech.data.loading.scaling import MOST, Scaling, fit_scalings
 from tests.conftest import head_channels
 
 SEGMENTS = {"a": [segment("a", 0.0), segment("a", 8.0)], "b": [segment("b", 2.0)]}

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_prepare import content, description, source
 
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.shards import Shard, sole_writer
-from eeg2speech.data.store import Dropped, Store
-from eeg2speech.data.tables import read_table
-from eeg2speech.errors import ConfigError, DiskError
+from eeg2speech.core.errors import ConfigError, DiskError
+from eeg2speech.core.tables import read_table
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.store.shards import Shard, sole_writer
+from eeg2speech.data.store.store import Dropped, Store
 
 
 def sources(damage=""):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
-from eeg2speech.data.features import FEATURES, mel_power, speech_features
-from eeg2speech.data.simulate_background import alpha, ongoing
-from eeg2speech.data.simulate_evoked import evoke, make_listener
-from eeg2speech.data.simulate_head import make_head, montage_names
-from eeg2speech.data.simulator import Simulation, demo_sources
-from eeg2speech.data.speech import Sound, read_speech
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.data.simulation.background import alpha, ongoing
+from eeg2speech.data.simulation.evoked import evoke, make_listener
+from eeg2speech.data.simulation.features import FEATURES, mel_power, speech_features
+from eeg2speech.data.simulation.head import make_head, montage_names
+from eeg2speech.data.simulation.simulator import Simulation, demo_sources
+from eeg2speech.data.simulation.speech import Sound, read_speech
 
 NULL = float("-inf")
 QUIET = {"blinks": 0.0, "line": 0.0, "sensor": 0.0}

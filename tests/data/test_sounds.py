@@ -9,9 +9,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eeg2speech.data import sounds
-from eeg2speech.data.sounds import read_npz, sound_at, sound_seconds
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.files import sounds
+from eeg2speech.data.files.sounds import read_npz, sound_at, sound_seconds
 
 WAVE = 0.5 * np.sin(np.arange(8000) / 20)
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from eeg2speech.data.splits import Split, assign_parts
-from eeg2speech.errors import ConfigError
-from eeg2speech.types import TEST_PARTS, Segment
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import TEST_PARTS, Segment
+from eeg2speech.data.loading.splits import Split, assign_parts
 
 
 def heard(subjects=5, stimuli=10):

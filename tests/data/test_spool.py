@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2speech.data import spool
-from eeg2speech.data.pieces import Pieces
-from eeg2speech.data.preprocess import Preprocessing, preprocess
-from eeg2speech.data.spool import spooled, whole_factor
-from eeg2speech.errors import DiskError
-from eeg2speech.types import Channel, RawRecording, Segment
+from eeg2speech.core.errors import DiskError
+from eeg2speech.core.types import Channel, RawRecording, Segment
+from eeg2speech.data.preparation import spool
+from eeg2speech.data.preparation.pieces import Pieces
+from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
+from eeg2speech.data.preparation.spool import spooled, whole_factor
 
 RATE = 8192.0
 

@@ -9,16 +9,16 @@ import pytest
 import soundfile
 
 from eeg2speech.cli import main
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.preprocess import Preprocessing
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.data.events.sound_rules import SoundRule
+from eeg2speech.data.files.sounds import read_npz, sound_seconds
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers.bids import Bids
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.data.sounds import read_npz, sound_seconds
-from eeg2speech.data.speech import read_speech
-from eeg2speech.data.store import Description, Store
-from eeg2speech.data.store_files import check_audio
-from eeg2speech.errors import DataError
-from eeg2speech.types import Channel, RawRecording, Segment, Source
+from eeg2speech.data.simulation.speech import read_speech
+from eeg2speech.data.store.store import Description, Store
+from eeg2speech.quality.store_files import check_audio
 from tests.audio.sounds import clicks, talk
 from tests.data.readers.bids_files import write_bids
 

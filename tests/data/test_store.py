@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from eeg2speech.data.store import Description, Store, check_id
-from eeg2speech.data.tables import read_table, write_table
-from eeg2speech.data.writer import StoreWriter, audio_hash
-from eeg2speech.errors import ConfigError, DataError, DiskError
-from eeg2speech.types import Channel, Recording, Segment
+from eeg2speech.core.errors import ConfigError, DataError, DiskError
+from eeg2speech.core.tables import read_table, write_table
+from eeg2speech.core.types import Channel, Recording, Segment
+from eeg2speech.data.store.store import Description, Store, check_id
+from eeg2speech.data.store.writer import StoreWriter, audio_hash
 
 RNG = np.random.default_rng(0)
 WAVE = RNG.uniform(-0.5, 0.5, 4000).astype(np.float32)

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from stores import make_store, noise, segment, sweep
 
-from eeg2speech.data.braindecode import _Reading
-from eeg2speech.data.clips import cut_clips
-from eeg2speech.data.doctor import examine
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.preprocess import Preprocessing
-from eeg2speech.data.raw import from_mne
-from eeg2speech.data.scaling import Scaling
-from eeg2speech.data.store import Description, Store
-from eeg2speech.data.timeline import Piece, lay_out
-from eeg2speech.data.trained import TrainedOn
-from eeg2speech.data.windows import WindowDataset, cut_windows
-from eeg2speech.types import RawRecording, Source
+from eeg2speech.core.types import RawRecording, Source
+from eeg2speech.data.files.raw import from_mne
+from eeg2speech.data.loading.scaling import Scaling
+from eeg2speech.data.loading.windows import WindowDataset, cut_windows
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
+from eeg2speech.data.readers.braindecode_datasets import _Reading
+from eeg2speech.data.store.store import Description, Store
+from eeg2speech.inference.clips import cut_clips
+from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.quality.doctor import examine
+from eeg2speech.quality.timeline import Piece, lay_out
 from tests.conftest import head_channels
 
 PIECES = [(0, 300), (350, 700), (700, 1000)]

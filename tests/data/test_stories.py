@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.sampler import KeyedBatchSampler
-from eeg2speech.data.stories import Stories
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.sampler import KeyedBatchSampler
+from eeg2speech.data.loading.stories import Stories
 
 windows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=80)
 

@@ -14,10 +14,10 @@ import pytest
 import soundfile
 import torch
 
-from eeg2speech.checkpoint import read_part
+from eeg2speech.checkpoints.parts import read_part
 from eeg2speech.cli import main
-from eeg2speech.data.store import Store
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.store.store import Store
 from eeg2speech.models.rebuild import rebuild_aligner
 from tests.docs.blocks import ROOT, blocks, write_files
 

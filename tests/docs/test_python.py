@@ -15,10 +15,10 @@ from eeg2speech.audio import write_audio
 from eeg2speech.models.audioldm2 import rebuild
 from eeg2speech.tasks.remembered import remembered_data
 from tests.docs.blocks import ROOT, blocks
+from tests.inference.test_api import data, run
+from tests.inference.test_braindecode import members
+from tests.inference.test_embedding import make_raw, store, wave
 from tests.speech_stub import StubSampler, StubSpeech
-from tests.test_api import data, run
-from tests.test_braindecode import members
-from tests.test_embedding import make_raw, store, wave
 
 __all__ = ["data", "run", "store"]
 PAGE = ROOT / "docs/pages/python.md"
@@ -39,7 +39,7 @@ def place(run, data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _export_stub(folder: Path, data: Any) -> None:
-    from eeg2speech.exports import Part, write_export
+    from eeg2speech.checkpoints.exports import Part, write_export
 
     parts = {name: Part({"class": "Stub", "config": {}}, {"gain": torch.ones(1)}) for name in ("encoder", "speech")}
     write_export(folder, parts, {}, remembered_data(data))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.losses import InfoNCE, SigLIP
 
 LOSSES = {"infonce": InfoNCE, "siglip": SigLIP}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.metrics import speech_extras
 from eeg2speech.metrics.speech_extras import (
     edit_distance,

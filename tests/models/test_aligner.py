@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.models import Aligner, SpectrogramViT
-from eeg2speech.models.heads import FlatMixing, RowPooling, TemporalContext, embed
+from eeg2speech.models.eeg.heads import FlatMixing, RowPooling, TemporalContext, embed
 from tests.models.networks import first_channels, make_batch, make_encoder
 
 SUBJECT = torch.tensor([0, 2, -1])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from eeg2speech.errors import ConfigError, DiskError
-from eeg2speech.models.audio import SpectrogramViT
-from eeg2speech.models.audio_cache import CachedAudio
+from eeg2speech.core.errors import ConfigError, DiskError
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.audio.encoder import SpectrogramViT
 
 
 def make_encoder(seed=0, **settings):

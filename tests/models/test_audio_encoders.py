@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from eeg2speech.audio.fbank import Fbank
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.models.audio import AudioEncoder, SpectrogramViT
-from eeg2speech.models.audiomae import AudioMAE
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.models.audio.audiomae import AudioMAE
+from eeg2speech.models.audio.encoder import AudioEncoder, SpectrogramViT
 
 SMALL = {"width": 24, "depth": 3, "heads": 2}
 ENCODERS = {

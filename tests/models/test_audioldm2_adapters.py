@@ -7,7 +7,7 @@ import torch
 from audioldm2_tiny import LOA, TEXT, tiny_unet
 from diffusers import AudioLDM2UNet2DConditionModel
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.models.audioldm2.adapters import choose_trainable, merge_adapters, widen_input
 
 LAYOUTS = pytest.mark.parametrize("layout", ["speech", "general"])

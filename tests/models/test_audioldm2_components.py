@@ -13,7 +13,7 @@ from diffusers import AudioLDM2UNet2DConditionModel, AutoencoderKL, DDIMSchedule
 from safetensors.torch import load_file, save_file
 from transformers import SpeechT5HifiGan
 
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 from eeg2speech.models.audioldm2.components import context_widths, load_components
 from eeg2speech.models.audioldm2.vocoder import IstftVocoder
 from eeg2speech.models.audioldm2.weights import fingerprint

@@ -7,7 +7,7 @@ import pytest
 import torch
 from audioldm2_tiny import write_tiny
 
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models.audioldm2.components import load_components
 from eeg2speech.models.audioldm2.hub import TINY, find_components
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from eeg2speech.losses import masked_mse
 from eeg2speech.models import MaskedAutoencoder
-from eeg2speech.models.autoencoder import normalize_patches
-from eeg2speech.models.decoders import gather_tokens
-from eeg2speech.models.patches import patchify
+from eeg2speech.models.eeg.autoencoder import normalize_patches
+from eeg2speech.models.eeg.decoders import gather_tokens
+from eeg2speech.models.eeg.patches import patchify
 
 COUNTS = [5, 12, 8]
 each_decoder = pytest.mark.parametrize("decoder", DECODERS)

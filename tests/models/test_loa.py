@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.losses import InfoNCE
 from eeg2speech.models import Aligner, AudioMAE, CachedAudio, SpectrogramViT
-from eeg2speech.models.heads import FlatMixing, TemporalContext, embed
-from eeg2speech.models.loa import BLOCKS, LOAScale, pool_loa
+from eeg2speech.models.audio.loa import BLOCKS, LOAScale, pool_loa
+from eeg2speech.models.eeg.heads import FlatMixing, TemporalContext, embed
+from eeg2speech.models.eeg.subject import SubjectLayer
 from eeg2speech.models.rebuild import rebuild_aligner
-from eeg2speech.models.subject import SubjectLayer
 from tests.models.networks import make_batch, make_encoder
 
 SUBJECT = torch.tensor([0, 2, -1])

@@ -11,7 +11,7 @@ import torch
 from networks import DECODERS, first_channels, make_autoencoder, make_batch, make_encoder
 
 from eeg2speech import models
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 
 POSITIONS = ("electrode", "sincos2d")
 NETWORKS = {f"ViTEncoder-{position}": (None, position) for position in POSITIONS} | {

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eeg2speech.models.patches import pad_channels, patchify, unpatchify
+from eeg2speech.models.eeg.patches import pad_channels, patchify, unpatchify
 
 sizes = st.integers(1, 5)
 

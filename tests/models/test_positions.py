@@ -6,7 +6,7 @@ import pytest
 import torch
 from networks import make_batch
 
-from eeg2speech.models.positions import HEAD_CENTRE, DistanceBias, ElectrodeCode, SinCosCode, patch_places, sincos
+from eeg2speech.models.eeg.positions import HEAD_CENTRE, DistanceBias, ElectrodeCode, SinCosCode, patch_places, sincos
 
 WIDTH = 64
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from networks import first_channels
 
-from eeg2speech.models.subject import SubjectLayer
+from eeg2speech.models.eeg.subject import SubjectLayer
 
 
 def make_eeg(batch=4, channels=6, samples=20, seed=0):

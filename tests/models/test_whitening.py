@@ -4,8 +4,8 @@ import pytest
 import torch
 from networks import first_channels
 
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.models.whitening import Covariances, Whitening
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.models.eeg.whitening import Covariances, Whitening
 
 SUBJECTS, C = 4, 6
 

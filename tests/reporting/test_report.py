@@ -17,8 +17,8 @@ import soundfile
 from torch.utils.tensorboard import SummaryWriter
 
 from eeg2speech.cli import main
-from eeg2speech.reporting import read_run, write_page
-from eeg2speech.reporting.events import read_events
+from eeg2speech.reporting.html import read_run, write_page
+from eeg2speech.reporting.tensorboard.events import read_events
 from tests.reporting.run_folders import (
     add_pictures,
     add_sounds,

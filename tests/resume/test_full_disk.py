@@ -13,12 +13,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eeg2speech.callbacks import checkpoint_io
-from eeg2speech.callbacks.checkpoint_io import SoundCheckpointIO
-from eeg2speech.checkpoint import read_checkpoint
-from eeg2speech.cli import main, run_logger
-from eeg2speech.cli.run_logger import RunLogger
-from eeg2speech.files import write_json
+from eeg2speech.checkpoints.parts import read_checkpoint
+from eeg2speech.cli import main
+from eeg2speech.core.files import write_json
+from eeg2speech.training import checkpoint_io, run_logger
+from eeg2speech.training.checkpoint_io import SoundCheckpointIO
+from eeg2speech.training.run_logger import RunLogger
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,7 +103,7 @@ trainer:
   callbacks:
   - class_path: {Scores.__module__}.Scores
     init_args: {{values: [5.0, 1.0, 3.0, 4.0]}}
-  - class_path: eeg2speech.callbacks.SoundCheckpoint
+  - class_path: eeg2speech.training.SoundCheckpoint
     init_args: {{monitor: val/score, filename: best, save_last: true, enable_version_counter: false}}
 """)
     configs = [f"--config={path}" for path in (ROOT / "configs/maeeg.yaml", ROOT / "tests/conf/tiny.yaml", overlay)]

@@ -12,8 +12,8 @@ import torch
 from audioldm2_tiny import write_tiny
 from forked import run
 
-from eeg2speech.checkpoint import read_checkpoint
-from eeg2speech.exports import Part, write_export
+from eeg2speech.checkpoints.exports import Part, write_export
+from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.models import SpectrogramViT
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def fit(stage: str, store: Path, folder: Path, *more: str) -> list[str]:
 
 def killed_at(step: int, moment: str, rank: int = 0) -> str:
     settings = f"{{step: {step}, moment: {moment}, rank: {rank}}}"
-    return f"--trainer.callbacks+={{class_path: killing.KillAt, init_args: {settings}}}"
+    return f"--trainer.callbacks+={{class_path: kill_callback.KillAt, init_args: {settings}}}"
 
 
 def last(folder: Path) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def test_kills_at_random_moments_lose_nothing(ranks: int, tiny_store: Path, tmp_
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_stage_3_is_repeated_bit_for_bit(ranks: int, tiny_store: Path, tmp_path: Path):
     stage2, log_file = tmp_path / "alignment", tmp_path / "log"
-    export = "--trainer.callbacks+={class_path: eeg2speech.callbacks.ExportEncoder}"
+    export = "--trainer.callbacks+={class_path: eeg2speech.training.ExportEncoder}"
     assert run(fit("alignment", tiny_store, stage2, "--trainer.max_steps=4", export), log_file) == [0], log(tmp_path)
     torch.manual_seed(0)
     encoder = SpectrogramViT(width=16, depth=1, heads=2).encoder
@@ -148,7 +148,7 @@ def test_stage_3_is_repeated_bit_for_bit(ranks: int, tiny_store: Path, tmp_path:
         f"--model.init_args.audio_weights={tmp_path / 'audio'}",
         f"--model.init_args.aligner={stage2 / 'aligner'}",
         "--model.init_args.encoder_rate=0.1",
-        "--trainer.callbacks+={class_path: eeg2speech.callbacks.AverageTrained}",
+        "--trainer.callbacks+={class_path: eeg2speech.training.AverageTrained}",
     ]
     options += TWO_RANKS if ranks == 2 else ()
     whole, cut = tmp_path / "whole", tmp_path / "cut"

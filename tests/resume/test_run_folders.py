@@ -12,14 +12,15 @@ from pathlib import Path
 import forked
 import pytest
 
-from eeg2speech.callbacks import SoundCheckpoint
-from eeg2speech.checkpoint import read_checkpoint
-from eeg2speech.cli import at_work, lightning, main
-from eeg2speech.cli.at_work import first_rank, guest, sole_writer
+from eeg2speech.checkpoints.parts import read_checkpoint
+from eeg2speech.cli import lightning, main
 from eeg2speech.cli.generating import _sole_writer as generating
-from eeg2speech.cli.resuming import is_of
-from eeg2speech.cli.run_folder import holds_run, set_aside
-from eeg2speech.errors import ConfigError, DiskError
+from eeg2speech.core import folder_locks as at_work
+from eeg2speech.core.errors import ConfigError, DiskError
+from eeg2speech.core.folder_locks import first_rank, guest, sole_writer
+from eeg2speech.training import SoundCheckpoint
+from eeg2speech.training.resuming import is_of
+from eeg2speech.training.run_folder import holds_run, set_aside
 
 ROOT = Path(__file__).parents[2]
 Stage = Callable[..., int]
@@ -57,7 +58,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-EXPORT = "--trainer.callbacks+={class_path: eeg2speech.callbacks.ExportEncoder}"
+EXPORT = "--trainer.callbacks+={class_path: eeg2speech.training.ExportEncoder}"
 
 
 def test_going_on_with_an_older_run_sets_the_newer_aside(stage: Stage, tmp_path: Path):

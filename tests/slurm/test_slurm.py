@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.slurm.lab import PROGRAMS, Lab, program, wait
+from tests.slurm.slurm_cluster import PROGRAMS, Lab, program, wait
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).parents[2]

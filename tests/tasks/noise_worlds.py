@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eeg2speech.data.store import Description
-from eeg2speech.data.writer import StoreWriter
-from eeg2speech.types import Segment
+from eeg2speech.core.types import Segment
+from eeg2speech.data.store.store import Description
+from eeg2speech.data.store.writer import StoreWriter
 from tests.conftest import head_channels
 
 SECONDS = 15.0

@@ -10,7 +10,7 @@ import torch
 from noise_worlds import MEMORISING, write_noise
 
 from eeg2speech.cli import main
-from eeg2speech.data.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import Retrieval
 from eeg2speech.tasks import AlignmentTask
 from eeg2speech.tasks.alignment import sound_keys

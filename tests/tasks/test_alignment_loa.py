@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from eeg2speech.callbacks.alignment_controls import embed_part, untrained
-from eeg2speech.checkpoint import read_part
+from eeg2speech.checkpoints.parts import read_part
 from eeg2speech.cli import main
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.evaluation.alignment_controls import embed_part, untrained
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.models.rebuild import rebuild_aligner
 from eeg2speech.tasks import AlignmentTask
@@ -26,10 +26,10 @@ trainer:  # without pictures, which take longer than the rest
   callbacks:
     - class_path: lightning.pytorch.callbacks.ModelCheckpoint
       init_args: {monitor: val/mrr, mode: max, filename: best, save_last: true}
-    - class_path: eeg2speech.callbacks.ExportEncoder
-    - class_path: eeg2speech.callbacks.TestAlignment
+    - class_path: eeg2speech.training.ExportEncoder
+    - class_path: eeg2speech.training.TestAlignment
       init_args: {permutations: 50, lags: [0.0]}
-    - class_path: eeg2speech.callbacks.WriteResults
+    - class_path: eeg2speech.training.WriteResults
 """
 
 

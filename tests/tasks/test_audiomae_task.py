@@ -11,10 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from eeg2speech.audio.fbank import Fbank
 from eeg2speech.cli import main
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.models import CrossDecoder, ViTEncoder
-from eeg2speech.models.audio import SpectrogramViT
+from eeg2speech.models.audio.encoder import SpectrogramViT
 from eeg2speech.tasks import AudioMAETask, MAEEGTask, MaskedTask
 
 ROOT = Path(__file__).parents[2]

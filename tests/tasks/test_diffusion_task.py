@@ -13,12 +13,12 @@ import torch
 from audioldm2_tiny import write_tiny
 from lightning.pytorch.callbacks import Callback
 
-from eeg2speech.checkpoint import read_checkpoint, read_data, read_part
+from eeg2speech.checkpoints.exports import Part, write_export
+from eeg2speech.checkpoints.parts import read_checkpoint, read_data, read_part
+from eeg2speech.checkpoints.training_record import KEY
 from eeg2speech.cli import main
-from eeg2speech.exports import Part, write_export
 from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2.rebuild import rebuild_speech
-from eeg2speech.training_record import KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 MAEEG = ["configs/maeeg.yaml", "tests/conf/tiny.yaml"]
@@ -35,7 +35,7 @@ def stage2(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of stage 2, with a joint space, after one of stage 1."""
     runs = tmp_path_factory.mktemp("runs")
     saved = "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: best, save_last: true}}"
-    callbacks = f"--trainer.callbacks=[{saved}, {{class_path: eeg2speech.callbacks.ExportEncoder}}]"
+    callbacks = f"--trainer.callbacks=[{saved}, {{class_path: eeg2speech.training.ExportEncoder}}]"
     handed_over = f"--model.init_args.encoder_weights={runs / 'maeeg/encoder'}"
     for name, configs, more in (("maeeg", MAEEG, ()), ("alignment", ALIGNMENT, (handed_over,))):
         given = options(configs, f"--run={runs / name}", f"--data.store={tiny_store}", callbacks, *more)
@@ -135,7 +135,7 @@ def test_it_resumes_as_if_it_had_not_stopped(
     stage2: Path, components: dict[str, Path], tiny_store: Path, tmp_path: Path
 ):
     halt = (
-        "--trainer.callbacks+={class_path: eeg2speech.callbacks.GracefulInterrupt}",
+        "--trainer.callbacks+={class_path: eeg2speech.training.GracefulInterrupt}",
         f"--trainer.callbacks+={{class_path: {StopEarly.__module__}.StopEarly}}",
     )
     whole, cut = (

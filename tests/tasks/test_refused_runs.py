@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import pytest
 
 from eeg2speech.cli import main
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.tasks import MAEEGTask
 from tests.conftest import write_store
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from eeg2speech.checkpoint import export_part, read_part
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.splits import Split
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.checkpoints.parts import export_part, read_part
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.splits import Split
 from eeg2speech.models import CrossDecoder, ViTEncoder
 from eeg2speech.tasks import MAEEGTask, Masking
 from eeg2speech.tasks.base import Task
-from eeg2speech.types import TEST_PARTS
 
 
 def make_task(seed=0, width=16, **settings):

@@ -11,20 +11,20 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from eeg2speech.checkpoint import read_checkpoint, read_data
+from eeg2speech.checkpoints.parts import read_checkpoint, read_data
+from eeg2speech.checkpoints.training_record import KEY
 from eeg2speech.cli import main
-from eeg2speech.data.datamodule import EEGAudioDataModule
-from eeg2speech.data.splits import Split
-from eeg2speech.data.writer import audio_hash
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.splits import Split
+from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.tasks import AlignmentTask
 from eeg2speech.tasks.provenance import records_of
-from eeg2speech.training_record import KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")  # runs are copied
-SAVE = "{class_path: eeg2speech.callbacks.SoundCheckpoint, init_args: {filename: best, save_last: true}}"
-TRAINING = f"--trainer.callbacks=[{SAVE}, eeg2speech.callbacks.ExportEncoder]"
-TESTING = "--trainer.callbacks=[eeg2speech.callbacks.WriteResults]"
+SAVE = "{class_path: eeg2speech.training.SoundCheckpoint, init_args: {filename: best, save_last: true}}"
+TRAINING = f"--trainer.callbacks=[{SAVE}, eeg2speech.training.ExportEncoder]"
+TESTING = "--trainer.callbacks=[eeg2speech.training.WriteResults]"
 CONFIGS = {
     "maeeg": ["configs/maeeg.yaml", "tests/conf/tiny.yaml"],
     "audiomae": ["configs/audiomae.yaml", "tests/conf/tiny_audio.yaml"],
@@ -139,8 +139,8 @@ def test_a_copy_of_the_store_under_other_names_is_known(aligned, tiny_store, oth
 def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_seed, tmp_path, capsys):
     seed, known = other_seed
     run = shutil.copytree(aligned, tmp_path / "run")
-    judged = "{class_path: eeg2speech.callbacks.TestAlignment, init_args: {permutations: 20, lags: [], linear: false}}"
-    callbacks = f"--trainer.callbacks=[{judged}, eeg2speech.callbacks.WriteResults, eeg2speech.callbacks.LogOverview]"
+    judged = "{class_path: eeg2speech.training.TestAlignment, init_args: {permutations: 20, lags: [], linear: false}}"
+    callbacks = f"--trainer.callbacks=[{judged}, eeg2speech.training.WriteResults, eeg2speech.training.LogOverview]"
     more = ["--ckpt_path=best", f"--data.split.seed={seed}", "--allow_seen=true", callbacks]
     assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0
     printed = capsys.readouterr()

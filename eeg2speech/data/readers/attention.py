@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.data.files.reading import reading
 from eeg2speech.data.readers.base import chosen
-from eeg2speech.data.reading import reading
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
 
 
 def subject_files(folder: Path, remedy: str) -> dict[str, Path]:

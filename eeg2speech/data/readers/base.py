@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.types import RawRecording, Source
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import RawRecording, Source
+from eeg2speech.data.store.store import Description
 
 
 class Reader(Protocol):

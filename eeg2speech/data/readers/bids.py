@@ -14,26 +14,26 @@ from typing import Any
 from mne.io import BaseRaw
 
 from eeg2speech.audio.channels import ChannelChoice
-from eeg2speech.data.discontinuities import is_boundary, is_interruption
-from eeg2speech.data.downloads import check_downloaded
-from eeg2speech.data.electrode_names import key_of, match_names
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Condition, Lost, RawRecording, Source
+from eeg2speech.data.electrodes.names import key_of, match_names
+from eeg2speech.data.events.events import Event, read_events, without_marks
+from eeg2speech.data.events.paired import add_segments, delayed, on_clock
+from eeg2speech.data.events.recording_files import decodable, numbered, open_recording
+from eeg2speech.data.events.sound_rules import Ruled, SoundRule, by_event, check_rules, described_rules, ruled_cues
+from eeg2speech.data.events.soundless import segments_by_rule, what_rules_miss
+from eeg2speech.data.events.triggers import recorded_events
+from eeg2speech.data.files.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar, sidecars
+from eeg2speech.data.files.companions import missing_markers
+from eeg2speech.data.files.discontinuities import is_boundary, is_interruption
+from eeg2speech.data.files.downloads import check_downloaded
+from eeg2speech.data.files.placing import placed_by_name
+from eeg2speech.data.files.units import check_gain
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.bids_electrodes import with_electrodes
-from eeg2speech.data.readers.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar, sidecars
 from eeg2speech.data.readers.bids_stimuli import stimulus_cues, what_stimuli_miss
-from eeg2speech.data.readers.companions import missing_markers
-from eeg2speech.data.readers.events import Event, read_events, without_marks
-from eeg2speech.data.readers.paired import add_segments, delayed, on_clock
-from eeg2speech.data.readers.placing import placed_by_name
-from eeg2speech.data.readers.recording_files import decodable, numbered, open_recording
-from eeg2speech.data.readers.sound_rules import Ruled, SoundRule, by_event, check_rules, described_rules, ruled_cues
-from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
-from eeg2speech.data.readers.triggers import recorded_events
-from eeg2speech.data.readers.units import check_gain
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Condition, Lost, RawRecording, Source
+from eeg2speech.data.store.store import Description
 
 TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog", "TRIG": "stim"}
 """Channel types of ``channels.tsv`` that are decoded from, that show eye movements, or that hold triggers."""

@@ -12,16 +12,16 @@ from typing import Any
 import mne
 import numpy as np
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.electrode_names import key_of, match_names
-from eeg2speech.data.montage import Position
-from eeg2speech.data.position_checks import fault_of_positions
-from eeg2speech.data.raw import UNKNOWN
-from eeg2speech.data.readers.bids_layout import BidsRecording, read_rows, sidecar, sidecars
-from eeg2speech.data.readers.placing import placed_at
-from eeg2speech.data.reading import reading
-from eeg2speech.errors import DataError
-from eeg2speech.types import DECODABLE, Channel
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import DECODABLE, Channel
+from eeg2speech.data.electrodes.montage import Position
+from eeg2speech.data.electrodes.names import key_of, match_names
+from eeg2speech.data.electrodes.position_checks import fault_of_positions
+from eeg2speech.data.files.bids_layout import BidsRecording, read_rows, sidecar, sidecars
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.placing import placed_at
+from eeg2speech.data.files.raw import UNKNOWN
+from eeg2speech.data.files.reading import reading
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 FARTHEST = 0.5

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.readers.cues import Cue
-from eeg2speech.data.readers.events import Event
-from eeg2speech.data.reading import inside
-from eeg2speech.data.sounds import SUFFIXES, UNREADABLE
-from eeg2speech.errors import DataError
-from eeg2speech.types import Condition, Lost
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Condition, Lost
+from eeg2speech.data.events.cues import Cue
+from eeg2speech.data.events.events import Event
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.reading import inside
+from eeg2speech.data.files.sounds import SUFFIXES, UNREADABLE
 
 logger = logging.getLogger(__name__)
 

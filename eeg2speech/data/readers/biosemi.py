@@ -11,10 +11,10 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.electrode_names import are_inputs, electrode_key
-from eeg2speech.data.montage import electrode_positions
-from eeg2speech.errors import DataError
-from eeg2speech.types import Channel
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Channel
+from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.electrodes.names import are_inputs, electrode_key
 
 Cap = Literal["biosemi64", "biosemi128"]
 Unit = Literal["uV", "V"]

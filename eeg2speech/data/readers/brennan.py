@@ -19,19 +19,19 @@ from typing import Any
 import mne
 import numpy as np
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.montage import HEAD_CENTRE
-from eeg2speech.data.raw import BaseRaw, from_array, from_mne
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Channel, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.electrodes.montage import HEAD_CENTRE
+from eeg2speech.data.events.cues import silent
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.matlab import read_mat
+from eeg2speech.data.files.raw import BaseRaw, from_array, from_mne
+from eeg2speech.data.files.reading import one_line, reading
+from eeg2speech.data.files.signal_files import signal_files
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.cues import silent
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.data.readers.signal_files import signal_files
-from eeg2speech.data.reading import one_line, reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Channel, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 RADIUS = 0.095
 """Metres from the middle of the head to the electrodes, as in mne's standard heads."""

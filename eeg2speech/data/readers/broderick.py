@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.downloads import is_listed
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Envelope, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.matlab import read_mat
+from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.data.reading import reading
-from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Envelope, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 PART = "Natural Speech"
 """Part of the deposit that this reader reads; the others have the same layout and other sounds."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from eeg2speech.core.types import Source
+from eeg2speech.data.events.sound_rules import SoundRule
 from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.bids import Bids
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.data.store import Description
-from eeg2speech.types import Source
+from eeg2speech.data.store.store import Description
 
 RULE = SoundRule(match=r"_task-listening_", sound="stimuli/audio{run:0>2}.wav")
 

@@ -14,7 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from eeg2speech.data.downloads import is_listed
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.matlab import read_mat
+from eeg2speech.data.files.reading import inside, reading
+from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.readers.attention import (
     find_folder,
     listed,
@@ -27,13 +33,7 @@ from eeg2speech.data.readers.attention import (
 )
 from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.biosemi import Unit, channels_first, find_cap, in_volts
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.data.reading import inside, reading
-from eeg2speech.data.sounds import SUFFIXES, sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 TRIAL_ENDS = (191, 192)
 """Triggers that end a trial; 192 occurs in place of 191 in participant 8."""

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.montage import electrode_positions
-from eeg2speech.data.raw import from_array
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.events.cues import silent
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.matlab import read_mat
+from eeg2speech.data.files.raw import from_array
+from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.cues import silent
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.data.reading import reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Condition, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 ELECTRODES = (
     *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4", "T8"),

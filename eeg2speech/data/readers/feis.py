@@ -22,14 +22,14 @@ from typing import TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.montage import electrode_positions, read_locs
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Channel, Condition, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.electrodes.montage import electrode_positions, read_locs
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.reading import what_is_wrong
 from eeg2speech.data.readers.base import absent, chosen, describe
-from eeg2speech.data.reading import what_is_wrong
-from eeg2speech.data.store import Description
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Channel, Condition, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 CONDITIONS: dict[str, Condition] = {
     "stimuli": "listening",

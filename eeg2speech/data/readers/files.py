@@ -10,21 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from eeg2speech.data.electrode_names import key_of, match_names
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import RawRecording, Source
+from eeg2speech.data.electrodes.names import key_of, match_names
+from eeg2speech.data.events.paired import add_segments, delayed
+from eeg2speech.data.events.recording_files import FORMATS, decodable, numbered, open_recording
+from eeg2speech.data.events.sound_rules import SoundRule, by_event, check_rules, described_rules, ruled_cues
+from eeg2speech.data.events.soundless import segments_by_rule, what_rules_miss
+from eeg2speech.data.events.triggers import recorded_events
+from eeg2speech.data.files.companions import LED_TO, missing_markers, orphans, unread_format
+from eeg2speech.data.files.placing import placed_by_name
+from eeg2speech.data.files.signal_files import signal_files
+from eeg2speech.data.files.units import check_gain
 from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.companions import LED_TO, missing_markers, orphans, unread_format
-from eeg2speech.data.readers.paired import add_segments, delayed
-from eeg2speech.data.readers.placing import placed_by_name
-from eeg2speech.data.readers.recording_files import FORMATS, decodable, numbered, open_recording
-from eeg2speech.data.readers.signal_files import signal_files
-from eeg2speech.data.readers.sound_rules import SoundRule, by_event, check_rules, described_rules, ruled_cues
-from eeg2speech.data.readers.soundless import segments_by_rule, what_rules_miss
-from eeg2speech.data.readers.triggers import recorded_events
-from eeg2speech.data.readers.units import check_gain
-from eeg2speech.data.store import Description
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import RawRecording, Source
+from eeg2speech.data.store.store import Description
 
 STEM = r"(?P<subject>[^/]+)$"
 

@@ -15,19 +15,19 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.montage import electrode_positions
-from eeg2speech.data.raw import BaseRaw, from_mne
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.events.cues import silent
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.matlab import read_mat
+from eeg2speech.data.files.raw import BaseRaw, from_mne
+from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.signal_files import signal_files
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import absent, chosen, describe
-from eeg2speech.data.readers.cues import silent
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.data.readers.signal_files import signal_files
-from eeg2speech.data.reading import reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Condition, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 CONDITIONS: dict[str, Condition] = {
     "clearing": "rest",

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from eeg2speech.data.downloads import is_listed
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import RawRecording, Segment, Sound, Source
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.matlab import read_mat
+from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.attention import number_at, part, sound_folder, subject_files, subject_number, wanted
 from eeg2speech.data.readers.base import describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.data.reading import reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 EARS = {"L": "left", "R": "right"}
 NOTICE = (

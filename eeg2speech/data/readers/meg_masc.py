@@ -19,17 +19,17 @@ from typing import Any
 
 import mne
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.raw import BaseRaw, from_mne
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.events.cues import silent
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.raw import BaseRaw, from_mne
+from eeg2speech.data.files.reading import inside, reading
+from eeg2speech.data.files.signal_files import signal_files
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import absent, chosen, describe
-from eeg2speech.data.readers.cues import silent
-from eeg2speech.data.readers.signal_files import signal_files
-from eeg2speech.data.reading import inside, reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 SUFFIXES = (".con", ".sqd", ".fif")
 LONGEST = 2000

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.electrode_names import channel_key, match_names
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Channel, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.electrodes.names import channel_key, match_names
+from eeg2speech.data.events.cues import silent
+from eeg2speech.data.files.reading import reading
 from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.cues import silent
-from eeg2speech.data.reading import reading
-from eeg2speech.data.store import Description
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Channel, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 RATE, SOUND_RATE = 1024.0, 48000.0
 """Samples per second that the authors give; the files have the time of every sample on a recorder's clock instead."""

@@ -18,18 +18,18 @@ import mne
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.downloads import is_listed
-from eeg2speech.data.raw import from_mne
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import Envelope, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.events.cues import silent
+from eeg2speech.data.files.downloads import is_listed
+from eeg2speech.data.files.packed import read_packed
+from eeg2speech.data.files.raw import from_mne
+from eeg2speech.data.files.reading import inside, reading
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
-from eeg2speech.data.readers.cues import silent
-from eeg2speech.data.readers.packed import read_packed
-from eeg2speech.data.reading import inside, reading
-from eeg2speech.data.sounds import sound_at, sound_seconds
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import Envelope, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.store.store import Description
 
 PUBLISHED_RATE = 64.0
 PUBLISHED_NAME = re.compile(r"(?P<run>sub-(?P<subject>[^_]+)_.+)_desc-preproc-audio-(?P<stimulus>.+)_eeg")

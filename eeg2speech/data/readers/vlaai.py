@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import RawRecording, Segment, Source
+from eeg2speech.data.files.reading import reading
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
-from eeg2speech.data.reading import reading
-from eeg2speech.data.store import Description
-from eeg2speech.errors import DataError
-from eeg2speech.paths import expanded
-from eeg2speech.types import RawRecording, Segment, Source
+from eeg2speech.data.store.store import Description
 
 RATE = 64.0
 SAME = 30.0

@@ -9,7 +9,7 @@ from diffusers import AudioLDM2UNet2DConditionModel
 from torch import nn
 from torch.nn.utils import skip_init
 
-from eeg2speech.errors import ConfigError
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.models.audioldm2.components import context_widths
 
 _ATTENTIONS = r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"

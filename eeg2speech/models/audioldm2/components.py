@@ -16,12 +16,12 @@ from diffusers.utils import logging
 from torch.overrides import TorchFunctionMode
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from eeg2speech.audio.griffin_lim import GriffinLim
 from eeg2speech.audio.mel import BANDS, HOP
 from eeg2speech.audio.waveform import RATE
-from eeg2speech.checkpoint import load_into
-from eeg2speech.errors import DataError
+from eeg2speech.checkpoints.parts import load_into
+from eeg2speech.core.errors import DataError
 from eeg2speech.models.audioldm2.conditioner import Conditioner
+from eeg2speech.models.audioldm2.griffin_lim import GriffinLim
 from eeg2speech.models.audioldm2.hub import (
     CONDITIONER,
     MANIFEST,

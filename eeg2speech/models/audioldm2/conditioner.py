@@ -8,7 +8,7 @@ from diffusers.configuration_utils import register_to_config
 from einops import rearrange
 from torch import Tensor, nn
 
-from eeg2speech.models.loa import pool_loa
+from eeg2speech.models.audio.loa import pool_loa
 
 FRAMES = 4
 """Latent frames of a step of 160 ms."""

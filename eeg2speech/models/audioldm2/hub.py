@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from eeg2speech.cache import check_hub_cache
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.models.audiomae_weights import HUB
-from eeg2speech.paths import expanded
+from eeg2speech.core.cache import check_hub_cache
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.models.audio.audiomae_weights import HUB
 
 TINY = Path(__file__).parents[2] / "assets" / "tiny"
 """The components that come with the package."""

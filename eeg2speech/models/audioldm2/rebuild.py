@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from eeg2speech.checkpoint import load_into
-from eeg2speech.errors import ConfigError, DataError
-from eeg2speech.models.audio import AudioEncoder
-from eeg2speech.models.audio_cache import CachedAudio
+from eeg2speech.checkpoints.parts import load_into
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audioldm2.hub import find_components
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion

@@ -11,15 +11,15 @@ import torch
 
 from eeg2speech.audio import Waveform
 from eeg2speech.audio.stitching import Stitcher
-from eeg2speech.checkpoint import read_part
-from eeg2speech.exports import read_config
+from eeg2speech.checkpoints.exports import read_config
+from eeg2speech.checkpoints.parts import read_part
+from eeg2speech.core.seeding import mix, name_key
+from eeg2speech.models.audio.audiomae_weights import HUB
+from eeg2speech.models.audio.loa import BLOCKS
 from eeg2speech.models.audioldm2.hub import find_components
 from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
-from eeg2speech.models.audiomae_weights import HUB
-from eeg2speech.models.loa import BLOCKS
-from eeg2speech.seeding import mix, name_key
 
 PUBLISHED = "hf_hub:gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
 """AudioMAE's weights, on which AudioLDM 2 was trained."""

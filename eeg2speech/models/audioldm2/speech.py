@@ -9,16 +9,16 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from eeg2speech.audio.mel import HOP, LogMel, level
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models.aligner import Aligner
-from eeg2speech.models.audio import STEP, AudioEncoder
-from eeg2speech.models.audio_cache import CachedAudio
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.audio.content_cache import ContentCache
+from eeg2speech.models.audio.encoder import STEP, AudioEncoder
 from eeg2speech.models.audioldm2.adapters import choose_trainable, widen_input
 from eeg2speech.models.audioldm2.checkpointing import enable_gradient_checkpointing
 from eeg2speech.models.audioldm2.components import context_widths, load_components
 from eeg2speech.models.audioldm2.conditioner import BINS, FRAMES, Conditioner
 from eeg2speech.models.audioldm2.weights import fingerprint
-from eeg2speech.models.content_cache import ContentCache
 
 Trainable = Literal["lora", "cross", "all", "none"]
 """What of the UNet is trained."""

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
 
 _GAIN = {".weight_g": ".weight_v", ".parametrizations.weight.original0": ".parametrizations.weight.original1"}
 """Endings of the names of a weight's length, and of its direction, as two generations of torch normalise weights."""

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matlab_files import VERSIONS, matlab_object, write_mat
 
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.readers.dtu import DtuAttention
 from eeg2speech.data.readers.kul import NOTICE, KulAttention
-from eeg2speech.data.readers.matlab import read_mat
-from eeg2speech.errors import DataError
 
 versions = pytest.mark.parametrize("version", VERSIONS)
 INPUTS = tuple(f"{bank}{number}" for bank in "AB" for number in range(1, 33))

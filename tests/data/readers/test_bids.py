@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eeg2speech.cli import main
-from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.events.sound_rules import SoundRule
+from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.readers.bids import Bids
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.data.store import Store
-from eeg2speech.errors import DataError
+from eeg2speech.data.store.store import Store
 
 FORMATS = (".vhdr", ".edf", ".bdf", ".set", ".fif")
 ONE = ("01",)

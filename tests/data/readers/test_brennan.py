@@ -9,9 +9,9 @@ from brennan_files import ELECTRODES, PART, RATE, WORDS, alice_signal, onset, wr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eeg2speech.core.errors import DataError
 from eeg2speech.data.readers import brennan
 from eeg2speech.data.readers.brennan import Brennan
-from eeg2speech.errors import DataError
 
 
 def load(root, **options):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matlab_files import VERSIONS, write_mat
 
+from eeg2speech.core.errors import DataError
 from eeg2speech.data.readers.broderick import Broderick
-from eeg2speech.errors import DataError
 
 versions = pytest.mark.parametrize("version", VERSIONS)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from bids_files import write_sound
 
-from eeg2speech.data.readers.cues import Cue, pair, stimulus_id
-from eeg2speech.errors import DataError
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.events.cues import Cue, pair, stimulus_id
 
 
 def cue(sound, **changes):

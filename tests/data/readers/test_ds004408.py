@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from ds004408_files import write_ds004408
 
-from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.core.errors import DataError
+from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.readers.ds004408 import Ds004408
-from eeg2speech.data.store import Store
-from eeg2speech.errors import DataError
+from eeg2speech.data.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.readers.eav import ELECTRODES, Eav
-from eeg2speech.errors import ConfigError, DataError
 
 
 def load(root, subject=1, **options):

@@ -21,7 +21,7 @@ from vlaai_files import write_vlaai
 
 from eeg2speech.cli import main
 from eeg2speech.data.readers import READERS
-from eeg2speech.data.store import Store
+from eeg2speech.data.store.store import Store
 
 ROOT = Path(__file__).parents[3]
 THREE = ("01", "02", "03")

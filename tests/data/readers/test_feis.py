@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from feis_files import HEADER, feis_table, write_feis
 
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.readers import feis
 from eeg2speech.data.readers.feis import ELECTRODES, feis_sources
-from eeg2speech.errors import ConfigError, DataError
 
 real = pytest.mark.real
 

@@ -10,9 +10,9 @@ import pytest
 import scipy.io
 from bids_files import NAMES, RATE, volts, write_recording, write_sound
 
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.data.events.sound_rules import SoundRule
 from eeg2speech.data.readers.files import Files
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.errors import ConfigError, DataError
 
 FORMATS = (".vhdr", ".edf", ".bdf", ".set", ".fif")
 EVERYTHING = (slice(None), slice(None))

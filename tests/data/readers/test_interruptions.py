@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import scipy.io
 
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.prepared import PAUSE, UNRECORDED
-from eeg2speech.data.preprocess import Preprocessing
+from eeg2speech.core.tables import read_table
+from eeg2speech.data.events.sound_rules import SoundRule
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.data.store import Dropped, Store
-from eeg2speech.data.tables import read_table
+from eeg2speech.data.store.store import Dropped, Store
+from eeg2speech.data.timing.prepared import PAUSE, UNRECORDED
 from tests.data.readers.bids_files import write_recording, write_sound, write_tsv
 from tests.data.readers.edf_files import write_edf
 
@@ -175,7 +175,7 @@ def test_signals_of_several_rates_stay_in_their_place(tmp_path, root, monkeypatc
     """Read in parts, mne takes other samples of the slower signals."""
     from edfio import Edf, EdfSignal
 
-    monkeypatch.setattr("eeg2speech.data.spool.READ", 10_000)
+    monkeypatch.setattr("eeg2speech.data.preparation.spool.READ", 10_000)
     slow = [EdfSignal(row, 128, label=name, physical_range=(-200, 200), physical_dimension="uV")
             for name, row in zip(NAMES, eeg(3.0, 17.25, 39.0, rate=128), strict=True)]  # fmt: skip
     fast = EdfSignal(np.random.default_rng(1).normal(0, 9, 40 * 512), 512, label="EMG", physical_range=(-200, 200))

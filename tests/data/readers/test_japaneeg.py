@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from japaneeg_files import SENTENCES, write_japaneeg
 
+from eeg2speech.core.errors import DataError
 from eeg2speech.data.readers.japaneeg import JapanEeg
-from eeg2speech.errors import DataError
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from karaone_files import ELECTRODES, RATE, karaone_signal, phases, write_inds, write_karaone
 
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.readers.karaone import KaraOne
-from eeg2speech.errors import ConfigError, DataError
 
 
 def load(root, **options):

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from meg_masc_files import LEAD, SOUND, WORDS, event_rows, write_events, write_meg_masc
 
+from eeg2speech.core.errors import DataError
 from eeg2speech.data.readers.meg_masc import MegMasc, read_events
-from eeg2speech.errors import DataError
 
 
 def load(root, **options):

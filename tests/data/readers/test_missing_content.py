@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from test_every_reader import CASES
 
-from eeg2speech.data import inputs
-from eeg2speech.data.inputs import check_inputs, named
-from eeg2speech.data.prepare import prepare_sources
-from eeg2speech.data.prepare_sounds import sound_files
-from eeg2speech.data.preprocess import Preprocessing
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.tables import read_table
+from eeg2speech.data.preparation.prepare import prepare_sources
+from eeg2speech.data.preparation.preprocess import Preprocessing
+from eeg2speech.data.preparation.sounds import sound_files
 from eeg2speech.data.readers import READERS
-from eeg2speech.data.store import Store
-from eeg2speech.data.tables import read_table
-from eeg2speech.errors import DataError
+from eeg2speech.data.store import inputs
+from eeg2speech.data.store.inputs import check_inputs, named
+from eeg2speech.data.store.store import Store
 
 LINK = "../.git/annex/objects/k1/Zq/MD5E-s1--z/MD5E-s1--z"
 KINDS = {

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from bids_files import volts, write_recording
 
-from eeg2speech.data.montage import electrode_positions, places_of
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Channel
+from eeg2speech.data.electrodes.montage import electrode_positions, places_of
+from eeg2speech.data.files.placing import placed_by_name
 from eeg2speech.data.readers.files import Files
-from eeg2speech.data.readers.placing import placed_by_name
-from eeg2speech.errors import DataError
-from eeg2speech.types import Channel
 
 NAMES = ["Fp1", "Fp2", "F3", "Fz", "F4", "T7", "C3", "Cz", "C4", "T8", "P3", "Pz", "P4", "O1", "Oz", "O2"]
 STANDARD = electrode_positions(NAMES, "standard_1005")

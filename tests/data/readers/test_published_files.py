@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eeg2speech.cli import main
-from eeg2speech.data.store import Store
+from eeg2speech.data.store.store import Store
 
 pytestmark = [
     pytest.mark.real,

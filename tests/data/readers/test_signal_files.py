@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from bids_files import volts, write_recording
 
-from eeg2speech.data.readers.recording_files import open_recording
-from eeg2speech.data.readers.signal_files import signal_files
+from eeg2speech.data.events.recording_files import open_recording
+from eeg2speech.data.files.signal_files import signal_files
 
 
 def names(file):

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from single_words_files import LEAD, PAUSE, RATE, SHOWN, SOUND_RATE, WORDS, seeg_signal, sound_wave, write_single_words
 
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.readers.single_words import COMMISSURE, SingleWords
-from eeg2speech.errors import ConfigError, DataError
 
 WORD = SHOWN + PAUSE
 

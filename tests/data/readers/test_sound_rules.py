@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eeg2speech.data.readers.events import Event
-from eeg2speech.data.readers.sound_rules import SoundRule, check_rules, ruled_cues
-from eeg2speech.errors import ConfigError, DataError
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.data.events.events import Event
+from eeg2speech.data.events.sound_rules import SoundRule, check_rules, ruled_cues
 
 NAMES = {"subject": "01", "session": "", "run": "3", "stem": "sub-01_run-3", "folder": "sub-01/eeg"}
 PATH = "sub-01/eeg/sub-01_run-3_eeg.edf"

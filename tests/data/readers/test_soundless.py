@@ -8,14 +8,14 @@ import soundfile
 from bids_files import NAMES, volts, write_bids, write_recording, write_sound, write_tsv
 
 from eeg2speech.cli import main
-from eeg2speech.data.prepare import prepare_sources
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.tables import read_table
+from eeg2speech.data.events.sound_rules import SoundRule
+from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
-from eeg2speech.data.readers.sound_rules import SoundRule
-from eeg2speech.data.shards import Shard
-from eeg2speech.data.store import Dropped, Store
-from eeg2speech.data.tables import read_table
-from eeg2speech.errors import DataError
+from eeg2speech.data.store.shards import Shard
+from eeg2speech.data.store.store import Dropped, Store
 
 BAND = ["--preprocessing.band", "[1,30]"]
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sparrkulee_files import ELECTRODES, INPUTS, run_name, write_bdf, write_published, write_sparrkulee
 
-from eeg2speech.data.readers import packed, sparrkulee
+from eeg2speech.core.errors import DataError, DiskError
+from eeg2speech.data.files import packed
+from eeg2speech.data.readers import sparrkulee
 from eeg2speech.data.readers.sparrkulee import SparrKULee
-from eeg2speech.errors import DataError, DiskError
 
 real = pytest.mark.real
 FIRST, SECOND = run_name("001", 1), run_name("001", 2)

@@ -10,12 +10,12 @@ import pytest
 from bids_files import volts, write_bids, write_recording, write_tsv
 
 from eeg2speech.cli import main
-from eeg2speech.data.doctor import examine
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.files.units import volts_of
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
-from eeg2speech.data.readers.units import volts_of
-from eeg2speech.data.store import Store
-from eeg2speech.errors import ConfigError
+from eeg2speech.data.store.store import Store
+from eeg2speech.quality.doctor import examine
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 EVERYTHING = (slice(None), slice(None))

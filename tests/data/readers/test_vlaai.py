@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vlaai_files import write_vlaai
 
+from eeg2speech.core.errors import DataError
 from eeg2speech.data.readers import vlaai
 from eeg2speech.data.readers.vlaai import Vlaai
-from eeg2speech.errors import DataError
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Gzipped recordings, unpacked for as long as somebody reads from them."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from eeg2speech.core.errors import DataError, DiskError
+from eeg2speech.core.types import RawRecording
+from eeg2speech.data.files.reading import reading
+
+CHUNK = 2**22
+"""Bytes unpacked at once."""
+LARGEST = 32 * 10**9
+"""Bytes of an unpacked file beyond which it is taken for a bomb: five hours of 73 channels at 8192 Hz in 24 bits."""
+
+
+def read_packed(file: Path, read: Callable[[Path], RawRecording]) -> RawRecording:
+    """Read a recording that may be gzipped.
+
+    It is unpacked into the folder for temporary files (TMPDIR). The copy goes when the signal that ``read`` returned
+    is no longer needed, when reading fails, or when the program ends.
+
+    Args:
+        file: The recording; unpacked only if its name ends in ``.gz``.
+        read: Reads the unpacked file.
+
+    Raises:
+        DataError: The file is damaged.
+        DiskError: There is no room for the copy.
+    """
+    if file.suffix.lower() != ".gz":
+        return read(file)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eeg2speech-")))
+        unpacked = folder / file.stem
+        _unpack(file, unpacked)
+        recorded = read(unpacked)
+        weakref.finalize(recorded.eeg, stack.pop_all().close)
+    return recorded
+
+
+def _unpack(file: Path, target: Path) -> None:
+    written = 0
+    with reading(file), gzip.open(file) as packed, target.open("wb") as stream:
+        while chunk := packed.read(CHUNK):
+            written += len(chunk)
+            if written > LARGEST:
+                raise DataError(f"{file}: unpacks to more than {LARGEST / 1e9:.0f} GB, which is no recording")
+            try:
+                stream.write(chunk)
+                stream.flush()  # a full disk is to be noticed here, not on closing
+            except OSError as error:
+                free = shutil.disk_usage(target.parent).free / 1e9
+                raise DiskError(
+                    f"{file}: cannot be unpacked into {target.parent} ({error.strerror}, {free:.1f} GB free); "
+                    "set TMPDIR to a folder on a larger disk"
+                ) from error

@@ -1,0 +1,145 @@
+"""Reading files of others: clear errors over damaged ones, and paths that stay inside the dataset."""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from eeg2speech.core.errors import DataError, Eeg2SpeechError
+from eeg2speech.data.files.downloads import check_downloaded
+
+EXPLAINED = (
+    (r"number of trials is (\d+)", "holds {} epochs, which are not supported; export the continuous recording"),
+    (r"No raw data in", "holds no continuous recording but epochs, averages or the like, which are not supported"),
+    (r"next file (.+?) does not exist", "its part {} is missing; download it, and keep the names of all parts"),
+    (r"[Ff]ile (\S.*?) not found", "{}, which it needs, is missing; download it"),
+    (r"the module (\w+) is needed", "reading it needs a package that is not installed; pip install {}"),
+    (r"encrypted|password", "is encrypted, which is not supported; decrypt it with its password first"),
+    (r"allow_pickle", "holds Python objects, which are never read; save plain arrays"),
+    (
+        r"([Nn]ot (?:yet )?(?:supported|implemented)|[Uu]nsupported (?!operand))",
+        "is of a kind that is not supported ({error}); convert it",
+    ),
+)
+"""What libraries complain of that is no damage, by what their message says, and what is said instead."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn whatever a library raises over a damaged file into one line that names the file.
+
+    Warnings of the library are logged with the file's name instead of being shown with a line of its source.
+
+    Raises:
+        DataError: The file could not be read.
+    """
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    except Eeg2SpeechError:
+        check_downloaded(file)  # a pointer to the content is no table either
+        raise
+    except MemoryError:
+        raise
+    # parsers of others raise anything on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
+    except Exception as error:
+        other = _other_file(file, error)
+        for needed in (other or file, file):
+            check_downloaded(needed)
+        raise DataError(f"{file}: {what_is_wrong(file, error)}") from error
+    for text in dict.fromkeys(one_line(warning.message) for warning in caught):
+        logger.info("%s: %s", file, text)
+
+
+def what_is_wrong(file: Path, error: Exception) -> str:
+    """What a library's error over a file means, and what to do: what is not supported or missing is no damage."""
+    text = one_line(error)
+    if (other := _other_file(file, error)) is not None:
+        return (
+            f"{other}, which it needs, cannot be read ({error_text(error)}); download it, or where files were renamed "
+            f"correct the name inside {file.name}"
+        )
+    for pattern, meaning in EXPLAINED:
+        if found := re.search(pattern, text):
+            return meaning.format(*found.groups(), error=text)
+    if isinstance(error, UnicodeDecodeError):
+        return f"is no text in UTF-8 ({error.reason}); save it as UTF-8, or download it again"
+    if isinstance(error, NotImplementedError):
+        return f"is of a kind that is not supported ({text}); convert it"
+    if isinstance(error, OSError):
+        return f"cannot be read ({error_text(error)}); download it again"
+    return f"cut short or damaged ({text}); download it again"
+
+
+def _other_file(file: Path, error: Exception) -> Path | None:
+    """Another file than the one that is read, where the error is about that."""
+    named = error.filename if isinstance(error, OSError) else None
+    return Path(named) if isinstance(named, str) and Path(named).absolute() != file.absolute() else None
+
+
+def error_text(error: Exception) -> str:
+    """What the operating system says, else the first line of the message."""
+    return getattr(error, "strerror", None) or one_line(error)
+
+
+def one_line(error: object) -> str:
+    """The first line of a message, or the error's name where it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+def inside(root: Path, path: str | Path, named_in: str | Path) -> Path:
+    """A path that a file of the dataset names, which must not lead out of the dataset.
+
+    Links that the dataset's own folder contains (datalad, git-annex) may point anywhere; only what the path itself
+    says counts. Names that differ from the only such file in case, or in how accents are composed (macOS), mean it.
+
+    Args:
+        root: Folder of the dataset.
+        path: Relative to ``root``, with slashes or backslashes.
+        named_in: File that names it, for the error message.
+
+    Raises:
+        DataError: It is absolute or leads out of ``root``.
+    """
+    parts = str(path).replace("\\", "/").split("/")
+    depth = 0
+    for part in parts:
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0:
+            break
+    if depth < 0 or str(path).startswith(("/", "\\", "~")) or ":" in parts[0] or "\0" in str(path):
+        raise DataError(f"{named_in}: {str(path)!r} leads out of {root}; correct it")
+    found = root
+    for part in parts:
+        found = _as_written(found, part)
+    return found
+
+
+def _as_written(folder: Path, name: str) -> Path:
+    """A file of a folder, under the name that it has there; the name itself where there is no such file, or several."""
+    file = folder / name
+    if file.exists() or not folder.is_dir():
+        return file
+    alike = _names(folder, folder.stat().st_mtime_ns).get(_plain(name), [])
+    return folder / alike[0] if len(alike) == 1 else file
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, _modified: int) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for file in folder.iterdir():
+        names.setdefault(_plain(file.name), []).append(file.name)
+    return names
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from eeg2speech.checkpoints.training_record import Material
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import TEST_PARTS, Batch, Condition, Part, Segment
+from eeg2speech.data.loading.augment import Augment
+from eeg2speech.data.loading.leaks import refuse_known_sounds
+from eeg2speech.data.loading.learnable import check_content, keep_sounds, stimuli_with_sound
+from eeg2speech.data.loading.material import material_of
+from eeg2speech.data.loading.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
+from eeg2speech.data.loading.scaling import Scaling, fit_scalings
+from eeg2speech.data.loading.settings import (
+    check_choice,
+    check_conditions,
+    check_kind,
+    check_number,
+    check_store,
+    check_whole,
+)
+from eeg2speech.data.loading.splits import Split, assign_parts, some_stimuli
+from eeg2speech.data.loading.windows import WindowDataset, cut_windows, read_montage
+from eeg2speech.data.simulation.embedded import embedded_store
+from eeg2speech.data.simulation.simulator import Simulation
+from eeg2speech.data.store.store import Description, Store
+
+PEEKED = 32
+"""Training windows, evenly spread, whose content is looked at before training."""
+RATE = 100
+"""EEG samples per second that every stage works at: one sample is one hop of both mel front ends."""
+
+
+class EEGAudioDataModule(pl.LightningDataModule):
+    """Windows of EEG and the speech that goes with them, for all three stages.
+
+    Args:
+        store: Folder of a prepared store; unset: the embedded dataset of simulated EEG.
+        window: Length of a window in seconds.
+        hop: From one training window to the next, in seconds; unset: half a window. Evaluation windows never overlap.
+        batch_size: Windows per step and device.
+        split: What is held out for validation and test.
+        pairs: Share of the training stimuli that are trained on, at least one; validation and test stay as they are,
+            and a smaller share is part of a larger one.
+        story: How many windows of one stimulus stand together in a training batch, as hard negatives.
+        conditions: Use only segments of these conditions (``listening``, ``overt``, ``imagined``, ``rest``).
+        scaling: ``train`` fits the scale of every channel on training stretches; subjects without any get the median
+            over the others. ``recording`` fits on each whole recording, test stretches included.
+        clamp: Scaled EEG is limited to +- this many robust standard deviations.
+        audio: Also load the sound of each window.
+        lag: How much later than its sound the EEG of a window is read, in seconds; may be negative.
+        augment: Changes to training windows, all off by default.
+        simulation: Settings of the embedded dataset.
+        workers: Processes that read windows; 0 reads in the main process, which is fast from a memory map.
+        pin_memory: Page-locked batches, for transfer to a GPU.
+        seed: Of the order of training windows and of augmentation.
+
+    Attributes:
+        allow_seen: Let a model be tested on lists of unseen sounds or subjects although it was trained on some of them;
+            the results then say so. A program sets it, or ``--allow_seen true``.
+
+    Raises:
+        ConfigError: A setting is out of its range or does not fit the data.
+    """
+
+    allow_seen = False
+
+    def __init__(
+        self,
+        store: Path | None = None,
+        window: float = 3.2,
+        hop: float | None = None,
+        batch_size: int = 64,
+        split: Split = Split(),  # noqa: B008
+        pairs: float = 1.0,
+        story: int = 1,
+        conditions: list[Condition] | None = None,
+        scaling: Literal["train", "recording"] = "train",
+        clamp: float = 20.0,
+        audio: bool = False,
+        lag: float = 0.0,
+        augment: Augment = Augment(),  # noqa: B008
+        simulation: Simulation = Simulation(),  # noqa: B008
+        workers: int = 0,
+        pin_memory: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        store = check_store(store)
+        for key, number in (("window", window), ("hop", window if hop is None else hop)):
+            check_number(key, number, 0)
+        check_number("clamp", clamp, 0, infinite=True)
+        check_number("lag", lag, -math.inf)
+        for key, whole, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("seed", seed, None)):
+            check_whole(key, whole, least)
+        for key, group, kind in (("split", split, Split), ("augment", augment, Augment)):
+            check_kind(key, group, kind)
+        check_kind("simulation", simulation, Simulation)
+        for key, flag in (("audio", audio), ("pin_memory", pin_memory)):
+            check_kind(key, flag, bool)
+        check_number("pairs", pairs, 0)
+        check_choice("split.by", split.by, ("stimulus", "subject", "both"))
+        check_choice("scaling", scaling, ("train", "recording"))
+        check_conditions(conditions)
+        hop = window / 2 if hop is None else hop
+        check_whole("story", story)
+        if story < 1 or batch_size % story:
+            raise ConfigError(
+                f"story={story} must be 1 or more, and batch_size={batch_size} a multiple of it (data.story, "
+                "data.batch_size)"
+            )
+        self.samples, self.hop = round(window * RATE), max(1, round(hop * RATE))
+        if abs(self.samples / RATE - window) > 1e-9:
+            raise ConfigError(f"window={window} s is not a whole number of {1000 // RATE} ms samples (data.window)")
+        self.store_path, self.window, self.batch_size, self.split = store, window, batch_size, split
+        self.conditions, self.scaling, self.clamp, self.audio = conditions, scaling, clamp, audio
+        self.augment, self.simulation, self.workers = augment, simulation, workers
+        self.pin_memory, self.seed, self.lag = pin_memory, seed, lag
+        self.pairs, self.story = pairs, story
+        self.datasets: dict[Part, WindowDataset] = {}
+
+    @property
+    def subject_names(self) -> list[str]:
+        """Who is in the data, in the order of a batch's ``subject``; known before anything is simulated."""
+        if self.store_path is None:
+            return self.simulation.subject_names
+        return Store(self.store_path).subjects
+
+    @property
+    def channels(self) -> int:
+        """Electrodes of the largest montage; known before anything is simulated."""
+        if self.store_path is None:
+            return len(self.simulation.electrodes)
+        return max(recording.channels for recording in Store(self.store_path).recordings)
+
+    def prepare_data(self) -> None:
+        """Simulate the embedded dataset if it is asked for and not there yet."""
+        if self.store_path is None:
+            embedded_store(self.simulation)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the store, split it, fit the scaling and cut windows."""
+        if self.datasets:
+            return
+        self.store = Store(self.store_path or embedded_store(self.simulation))
+        if self.store.rate != RATE:
+            raise ConfigError(
+                f"{self.store.root}: EEG at {self.store.rate:g} Hz, the models work at {RATE} Hz; "
+                f"prepare it with --preprocessing.rate {RATE}"
+            )
+        segments = self._segments()
+        sounds = stimuli_with_sound(self.store, segments) if self.audio else None
+        subject_of = {recording.recording: recording.subject for recording in self.store.recordings}
+        parts = assign_parts(self.split, segments, subject_of)
+        by_part: dict[Part, list[Segment]] = defaultdict(list)
+        for segment, part in zip(segments, parts, strict=True):
+            if part is not None:
+                by_part[part].append(segment)
+        if sounds is not None:
+            by_part = keep_sounds(by_part, sounds)
+        refuse_known_sounds(self.store, by_part)
+        by_part["train"] = some_stimuli(by_part["train"], self.pairs, self.split.seed)
+        self.scalings = self._fit_scalings(by_part["train"])
+        for part in ("train", "val", *TEST_PARTS):
+            if by_part.get(part):
+                self.datasets[part] = self._dataset(part, by_part[part])
+        if stage == "fit":
+            check_content(self.batches("train", PEEKED), self.audio)
+
+    @property
+    def description(self) -> Description:
+        """Where the data came from."""
+        return self.store.description
+
+    @property
+    def test_parts(self) -> list[Part]:
+        """Names of the test lists, in the order of ``test_dataloader``."""
+        return [part for part in TEST_PARTS if part in self.datasets]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled windows; the order depends on the seed and the epoch alone."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Windows of held-out stimuli (or of the validation subjects)."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        """One loader per test list; see ``test_parts``."""
+        return [self._loader(part) for part in self.test_parts]
+
+    def predict_dataloader(self) -> list[PlainLoader]:
+        """The test lists."""
+        return [PlainLoader(loader) for loader in self.test_dataloader()]
+
+    def batches(self, part: Part, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
+        """Read windows of a part outside of training, without augmentation.
+
+        Args:
+            part: Which.
+            most: All, or this many of them evenly spread.
+            lag: In place of the ``lag`` of the data module.
+        """
+        later = round((self.lag if lag is None else lag) * RATE)
+        plain = WindowDataset(
+            self.store, self.datasets[part].windows, self.scalings, self.samples, self.clamp, self.audio, lag=later
+        )
+        count = len(plain) if most is None else min(most, len(plain))
+        chosen = [i * len(plain) // count for i in range(count)]
+        for start in range(0, count, self.batch_size):
+            yield plain.__getitems__([(i, 0) for i in chosen[start : start + self.batch_size]])
+
+    def subjects_of(self, part: Part) -> list[str]:
+        """Labels of the subjects whose windows are in a part."""
+        recordings = {window.recording for window in self.datasets[part].windows}
+        return sorted({self.store.recordings[index].subject for index in recordings})
+
+    def material(self, part: Part) -> Material:
+        """Sounds, subjects and recordings whose windows are in a part."""
+        dataset = self.datasets.get(part)
+        segments = {} if dataset is None else dict.fromkeys(window.segment for window in dataset.windows)
+        return material_of(self.store, segments)
+
+    def training_data(self) -> dict[str, Any]:
+        """What decides which segments are trained on, in plain values."""
+        return {
+            "name": str(self.description.name),
+            "store": str(self.store.root),
+            "fingerprint": str(self.store.fingerprint),
+            "simulation": self.simulation.settings() if self.store_path is None else None,
+            "split": asdict(self.split),
+            "conditions": None if self.conditions is None else [str(condition) for condition in self.conditions],
+            "pairs": float(self.pairs),
+            "scaling": str(self.scaling),
+            "new_subjects": bool(self.split.val_subjects),
+        }
+
+    def sounds_in(self, part: Part) -> int:
+        """How many different sounds the windows of a part have; those of a stimulus that start together are one."""
+        return self.datasets[part].sounds
+
+    def _segments(self) -> list[Segment]:
+        segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]
+        if not segments:
+            there = sorted({segment.condition for segment in self.store.segments})
+            raise ConfigError(
+                f"{self.store.root}: no segment with conditions={self.conditions}, it has {there} (data.conditions)"
+            )
+        longest = max(segment.duration for segment in segments)
+        if self.window > longest + 0.5 / RATE:
+            raise ConfigError(
+                f"window={self.window} s is longer than the longest segment of {self.store.root}, {longest:g} s "
+                "(data.window)"
+            )
+        return segments
+
+    def _fit_scalings(self, train: list[Segment]) -> dict[str, Scaling]:
+        fit_on: dict[str, list[Segment]] = defaultdict(list)
+        if self.scaling == "train":
+            for segment in train:
+                fit_on[segment.recording].append(segment)
+        else:
+            for recording in self.store.recordings:
+                for first, stop in self.store.pieces(recording):
+                    piece = Segment(recording.recording, first / RATE, (stop - first) / RATE, "", 0, "rest")
+                    fit_on[recording.recording].append(piece)
+        return fit_scalings(self.store, fit_on)
+
+    def _dataset(self, part: Part, segments: list[Segment]) -> WindowDataset:
+        hop = self.hop if part == "train" else self.samples
+        windows = cut_windows(segments, self.store.recordings, RATE, self.samples, hop)
+        if not windows:
+            raise ConfigError(
+                f"{part} has no segment as long as window={self.window} s; choose a shorter one (data.window) or "
+                "another data.split"
+            )
+        augment = self.augment if part == "train" and self.augment != Augment() else None
+        lag = round(self.lag * RATE)
+        return WindowDataset(self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment, lag)
+
+    def _loader(self, part: Part, shuffle: bool = False) -> ResumableLoader:
+        dataset = self.datasets[part]
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        stories = dataset.stories(self.story) if shuffle and self.story > 1 else None
+        sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world, stories)
+        if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
+            raise ConfigError(
+                f"{part} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or "
+                "another data.split"
+            )
+        if not len(sampler):
+            raise ConfigError(
+                f"{len(dataset)} training windows do not fill a batch of {self.batch_size} on each of {world} "
+                "devices (data.batch_size, data.hop)"
+            )
+        return ResumableLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=_as_is,
+            num_workers=self.workers,
+            pin_memory=self.pin_memory and torch.cuda.is_available(),
+            persistent_workers=self.workers > 0,
+        )
+
+    def channel_names(self, recording: int) -> list[str]:
+        """Names of a recording's channels in the order of the batch, by its index."""
+        row = self.store.recordings[recording]
+        montage = read_montage(self.store, row, self.scalings[row.recording])
+        channels = self.store.channels(row.recording)
+        return [channels[index].name for index in montage.order]
+
+    def summary(self) -> dict[str, object]:
+        """What is in each part, for the log."""
+        return {
+            "data": asdict(self.description)["name"],
+            "simulated": self.description.simulated,
+            "windows": {part: len(dataset) for part, dataset in self.datasets.items()},
+        }
+
+
+def _as_is(batch: Any) -> Any:
+    return batch

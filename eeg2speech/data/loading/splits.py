@@ -1,0 +1,187 @@
+"""Who and what is trained on, chosen before windows exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import TEST_PARTS, Part, Segment
+
+
+@dataclass
+class Split:
+    """How recordings are divided. Never by window: windows of one stimulus are too alike.
+
+    Validation takes stimuli that are not trained on, of subjects that are, unless ``val_subjects`` names some.
+
+    Attributes:
+        by: ``stimulus`` holds out sounds, ``subject`` people, ``both`` each alone and the two together.
+        test: Share of the stimuli held out for the test (by stimulus or both).
+        val: Share of the stimuli held out for validation.
+        test_subjects: Subjects held out for the test (by subject or both): their labels, or how many.
+        val_subjects: Subjects held out for validation: their labels, or how many; none by default.
+        seed: Decides what is held out.
+    """
+
+    by: Literal["stimulus", "subject", "both"] = "both"
+    test: float = 0.2
+    val: float = 0.1
+    test_subjects: list[str | int] | int = 1
+    val_subjects: list[str | int] | int = field(default_factory=list)
+    seed: int = 0
+
+
+def assign_parts(split: Split, segments: Sequence[Segment], subject_of: dict[str, str]) -> list[Part | None]:
+    """Give every segment its part.
+
+    Args:
+        split: What is held out.
+        segments: To divide.
+        subject_of: Subject of each recording.
+
+    Returns:
+        A part per segment; None for one that no part may use (a validation stimulus of a test subject).
+
+    Raises:
+        ConfigError: A part that is needed would be empty, or a subject is unknown.
+    """
+    subjects = sorted({subject_of[segment.recording] for segment in segments})
+    test_subjects, val_subjects = _hold_out_subjects(split, subjects)
+    stimuli = sorted({segment.stimulus for segment in segments})
+    test_share = split.test if split.by != "subject" else 0.0
+    val_share = split.val if not val_subjects else 0.0
+    test_stimuli, val_stimuli = _hold_out_stimuli(stimuli, test_share, val_share, split.seed)
+    parts = [
+        _part(
+            subject_of[segment.recording] in test_subjects,
+            subject_of[segment.recording] in val_subjects,
+            segment.stimulus in test_stimuli,
+            segment.stimulus in val_stimuli,
+            by_subject=split.by == "subject",
+        )
+        for segment in segments
+    ]
+    _check(parts, split, len(subjects), len(stimuli))
+    _check_apart(segments, parts)
+    return parts
+
+
+def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[Segment]:
+    """Keep the segments of a share of the stimuli, at least of one; a smaller share is part of a larger one.
+
+    Args:
+        segments: Of training.
+        share: Of the stimuli that occur in them.
+        seed: Decides which.
+
+    Raises:
+        ConfigError: The share is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"pairs={share} is not a share above 0 and up to 1 (data.pairs)")
+    stimuli = sorted({segment.stimulus for segment in segments})
+    order = np.random.default_rng(mix(seed, 3)).permutation(stimuli)
+    kept = {str(stimulus) for stimulus in order[: max(1, round(share * len(order)))]}
+    return [segment for segment in segments if segment.stimulus in kept]
+
+
+def _part(
+    test_subject: bool, val_subject: bool, test_stimulus: bool, val_stimulus: bool, by_subject: bool
+) -> Part | None:
+    if test_subject:
+        if test_stimulus:
+            return "unseen_both"
+        # by subject alone, every stimulus of a new person counts: stimuli are not what is tested
+        return None if val_stimulus and not by_subject else "unseen_subject"
+    if val_subject:
+        return None if test_stimulus else "val"
+    if test_stimulus:
+        return "unseen_stimulus"
+    return "val" if val_stimulus else "train"
+
+
+def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set[str]]:
+    order = list(np.random.default_rng(mix(split.seed, 1)).permutation(subjects))
+    held: list[set[str]] = []
+    for key, wanted in (("test_subjects", split.test_subjects), ("val_subjects", split.val_subjects)):
+        if key == "test_subjects" and split.by == "stimulus":
+            held.append(set())
+            continue
+        if isinstance(wanted, int):
+            free = [s for s in order if not any(s in h for h in held) and s not in _named(split, subjects)]
+            if not 0 <= wanted <= len(free):
+                raise ConfigError(f"{key}={wanted}, but the data has {len(subjects)} subjects (data.split.{key})")
+            held.append({str(s) for s in free[:wanted]})
+        else:
+            names = {_label(str(name), subjects) for name in wanted}
+            unknown = sorted(names - set(subjects))
+            if unknown:
+                raise ConfigError(
+                    f"subject {unknown[0]!r} is not in the data, which has {', '.join(subjects)} (data.split.{key})"
+                )
+            held.append(names)
+    both = held[0] & held[1]
+    if both:
+        raise ConfigError(f"subject {min(both)!r} is in both (data.split.test_subjects, data.split.val_subjects)")
+    return held[0], held[1]
+
+
+def _named(split: Split, subjects: Sequence[str]) -> Iterable[str]:
+    lists = (split.test_subjects, split.val_subjects)
+    return {_label(str(name), subjects) for names in lists if not isinstance(names, int) for name in names}
+
+
+def _label(name: str, subjects: Sequence[str]) -> str:
+    """The subject that is meant: YAML reads 01 as the number 1, and 08 as text."""
+    meant = [label for label in subjects if label.isdecimal() and name.isdecimal() and int(label) == int(name)]
+    return meant[0] if name not in subjects and len(meant) == 1 else name
+
+
+def _hold_out_stimuli(stimuli: list[str], test: float, val: float, seed: int) -> tuple[set[str], set[str]]:
+    order = [str(s) for s in np.random.default_rng(mix(seed, 2)).permutation(stimuli)]
+    for key, share in (("test", test), ("val", val)):
+        if not 0 <= share < 1:
+            raise ConfigError(f"{key}={share} is not a share between 0 and 1 (data.split.{key})")
+    n_test = max(1, round(test * len(order))) if test else 0
+    n_val = max(1, round(val * len(order))) if val else 0
+    return set(order[:n_test]), set(order[n_test : n_test + n_val])
+
+
+def _check(parts: Sequence[Part | None], split: Split, subjects: int, stimuli: int) -> None:
+    needed: list[Part] = ["train", "val"]
+    needed += {
+        "stimulus": ["unseen_stimulus"],
+        "subject": ["unseen_subject"],
+        "both": list(TEST_PARTS),
+    }[split.by]  # type: ignore[arg-type]
+    for part in needed:
+        if part not in parts:
+            remedy = "change data.split"
+            if stimuli == 1 and split.by != "subject":
+                remedy = "one stimulus cannot be divided: hold out people, data.split.by=subject and val_subjects=1"
+            elif subjects == 1 and split.by != "stimulus":
+                remedy = "one subject cannot be divided: hold out stimuli, data.split.by=stimulus"
+            raise ConfigError(
+                f"the split leaves {part} empty: {subjects} subjects, {stimuli} stimuli, by={split.by}, "
+                f"test={split.test}, val={split.val}, test_subjects={split.test_subjects}, "
+                f"val_subjects={split.val_subjects}; {remedy}"
+            )
+
+
+def _check_apart(segments: Sequence[Segment], parts: Sequence[Part | None]) -> None:
+    """Refuse segments of different parts that overlap: the same EEG would be trained and tested on."""
+    order = sorted(range(len(segments)), key=lambda i: (segments[i].recording, segments[i].onset))
+    for one, other in pairwise(order):
+        first, second = segments[one], segments[other]
+        overlap = first.recording == second.recording and first.onset + first.duration > second.onset + 0.005
+        if overlap and parts[one] != parts[other]:
+            raise ConfigError(
+                f"segments at {first.onset:g} s and {second.onset:g} s of {first.recording} overlap, but fall into "
+                f"{parts[one]} and {parts[other]}; split by subject (data.split.by) or prepare the store without one"
+            )

@@ -1,0 +1,107 @@
+"""Channels that cannot be trusted: which they are, and what is put in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.data.electrodes.montage import MIN_VISIBLE, spherical_spline
+from eeg2speech.data.timing.stretches import Stretch
+
+SPREAD_FLOOR = 0.1
+"""Least spread of log standard deviations: among near-equal channels 10 % louder is no outlier."""
+
+
+def fill_gaps(eeg: NDArray[np.float64], starts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Replace NaN and infinity by interpolation in time inside each contiguous piece, in place.
+
+    Args:
+        eeg: Signal, (channels, samples).
+        starts: First sample of each piece, then the number of samples, (pieces + 1,).
+
+    Returns:
+        Fraction of the samples that was replaced, (channels,).
+    """
+    missing = ~np.isfinite(eeg)
+    for channel in np.flatnonzero(missing.any(axis=1)):
+        for first, last in pairwise(starts):
+            piece, gaps = eeg[channel, first:last], missing[channel, first:last]
+            known = np.flatnonzero(~gaps)
+            if known.size == 0:
+                piece[:] = 0.0
+            elif known.size < piece.size:
+                piece[gaps] = np.interp(np.flatnonzero(gaps), known, piece[known])
+    return np.asarray(missing.mean(axis=1))
+
+
+def flat_channels(eeg: NDArray[np.float64], pieces: Sequence[Stretch], rate: float, limit: float) -> NDArray[np.bool_]:
+    """Channels that stand still for more than half of the time; all of them where nothing was recorded.
+
+    Args:
+        eeg: Signal in microvolts, (channels, samples).
+        pieces: Contiguous stretches that were recorded.
+        rate: Samples per second.
+        limit: Least peak-to-peak amplitude of a living channel within one second, in microvolts.
+
+    Returns:
+        True where a channel is flat, (channels,).
+    """
+    second = max(round(rate), 1)
+    still = np.zeros(len(eeg))
+    for first, stop in pieces:
+        windows = np.arange(first, stop, second)
+        part, at = eeg[:, first:stop], windows - first
+        peaks = np.maximum.reduceat(part, at, axis=1) - np.minimum.reduceat(part, at, axis=1)
+        still += (peaks < limit) @ np.diff(np.append(windows, stop))
+    total = sum(stop - first for first, stop in pieces)
+    return np.asarray(still > 0.5 * total) | (total == 0)
+
+
+def deviating_channels(eeg: NDArray[np.floating], bad: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:
+    """Channels much louder or quieter than the others.
+
+    Args:
+        eeg: Filtered signal, (channels, samples).
+        bad: Channels to leave out of the comparison, (channels,).
+        limit: Largest robust z-score of a channel's log standard deviation.
+
+    Returns:
+        True where a channel deviates, (channels,).
+    """
+    level = np.log(np.maximum(eeg.std(axis=1), 1e-12))
+    centre = np.median(level[~bad])
+    spread = max(1.4826 * float(np.median(np.abs(level[~bad] - centre))), SPREAD_FLOOR)
+    return np.asarray(~bad & (np.abs(level - centre) > limit * spread))
+
+
+def replace_bad(
+    eeg: NDArray[np.floating], positions: NDArray[np.float64], bad: NDArray[np.bool_], interpolate: bool
+) -> NDArray[np.bool_]:
+    """Put a spherical-spline interpolation of the good channels in place of the bad ones, in place.
+
+    Bad channels without a position become zero, and so do all of them where fewer than three good channels
+    have one.
+
+    Args:
+        eeg: Signal, (channels, samples).
+        positions: Metres, head coordinates, NaN where unknown, (channels, 3).
+        bad: Channels to replace, (channels,).
+        interpolate: False leaves them all at zero.
+
+    Returns:
+        True where a channel carries a signal now, (channels,).
+    """
+    eeg[bad] = 0.0
+    located = np.isfinite(positions).all(axis=1)
+    visible = np.flatnonzero(located & ~bad)
+    if not interpolate or not bad.any() or visible.size < MIN_VISIBLE:
+        return ~bad
+    rows = np.flatnonzero(located)
+    matrix = spherical_spline(positions[rows], np.searchsorted(rows, visible))
+    for row, channel in enumerate(rows):
+        if bad[channel]:
+            eeg[channel] = matrix[row] @ eeg[visible]
+    return np.asarray(~bad | located)

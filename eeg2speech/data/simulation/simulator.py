@@ -1,0 +1,255 @@
+"""Simulated listeners: EEG as a function of speech, a signal-to-noise ratio and a seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.audio import RATE, Waveform
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.data.simulation.background import (
+    alpha,
+    band_power,
+    blinks,
+    line_noise,
+    ongoing,
+    sensor_noise,
+)
+from eeg2speech.data.simulation.evoked import evoke, make_listener
+from eeg2speech.data.simulation.features import FEATURES, FRAME_RATE, HOP, Features, speech_features
+from eeg2speech.data.simulation.head import choose_electrodes, make_head
+from eeg2speech.data.simulation.speech import Sound
+
+SIMULATOR_VERSION = 1
+"""Raised with every change that alters simulated data, so that no cache outlives it."""
+
+_MARGIN = 2 * FRAME_RATE  # frames of rest before the first and after the last sound
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Who is simulated and how well their brains can be read.
+
+    Attributes:
+        subjects: How many people listen. More of them leave the earlier ones as they were.
+        channels: Number of electrodes, 8 to 64, or their names in the 10-20 system.
+        snr: Power of the response over that of 1/f activity and alpha rhythm in decibels, both from 0.5 to 30 Hz
+            and averaged over electrodes. -20 is an easy listener, -25 to -28 is like real recordings, and -inf
+            leaves the response out, so that nothing can be decoded.
+        seed: Of every random number.
+        passages: How many of the sounds are heard, from the first on; 0 for all.
+        rate: Samples per second of the recording, a whole number.
+        background: Root mean square of the 1/f activity in microvolts.
+        alpha: Strength of the alpha rhythm relative to the 1/f activity.
+        blinks: Mean peak of a blink in microvolts where it is largest.
+        line: Typical mains hum in microvolts.
+        line_frequency: Of the mains in hertz.
+        sensor: Typical noise of amplifier and skin in microvolts, root mean square.
+
+    Raises:
+        ConfigError: A value outside its range.
+    """
+
+    subjects: int = 8
+    channels: int | list[str] = 32
+    snr: float = -20.0
+    seed: int = 0
+    passages: int = 0
+    rate: float = 200.0
+    background: float = 10.0
+    alpha: float = 0.15
+    blinks: float = 60.0
+    line: float = 6.0
+    line_frequency: float = 50.0
+    sensor: float = 2.5
+
+    def __post_init__(self) -> None:
+        choose_electrodes(self.channels)
+        _check(self.subjects >= 1, "subjects", self.subjects, "choose 1 or more")
+        _check(self.snr < math.inf, "snr", self.snr, "choose decibels, or -inf for no response")
+        _check(self.passages >= 0, "passages", self.passages, "choose 1 or more, or 0 for all")
+        whole = math.isfinite(self.rate) and self.rate == int(self.rate) and self.rate >= FRAME_RATE
+        _check(whole, "rate", self.rate, f"choose a whole number of hertz from {FRAME_RATE} on")
+        _check(0 < self.background < math.inf, "background", self.background, "choose microvolts above 0")
+        for name in ("alpha", "blinks", "line", "sensor"):
+            _check(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more")
+        below = 0 < self.line_frequency < self.rate / 2
+        _check(below, "line_frequency", self.line_frequency, f"choose hertz above 0 and below {self.rate / 2:g}")
+
+    @property
+    def electrodes(self) -> tuple[str, ...]:
+        """Names of the electrodes."""
+        return choose_electrodes(self.channels)
+
+    @property
+    def subject_names(self) -> list[str]:
+        """Labels of the people."""
+        return [f"sub-{subject:02d}" for subject in range(1, self.subjects + 1)]
+
+    @property
+    def is_null(self) -> bool:
+        """Whether there is no response at all."""
+        return self.snr == -math.inf
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting in types that JSON has; an SNR of minus infinity becomes the text ``-inf``."""
+        return asdict(self) | {"snr": "-inf" if self.is_null else float(self.snr)}
+
+
+class _Stream(IntEnum):
+    """What a random number is for: one more use never shifts the numbers of another."""
+
+    POPULATION = 1
+    ORDER = 2
+    LISTENER = 3
+    ONGOING = 4
+    ALPHA = 5
+    BLINKS = 6
+    LINE = 7
+    SENSOR = 8
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A sound as the simulation needs it; no features where nothing responds to them."""
+
+    wave: Waveform
+    text: str
+    features: Features | None
+
+    @property
+    def frames(self) -> int:
+        return -(-len(self.wave) // HOP)
+
+
+def demo_sources(speech: Mapping[str, Sound], simulation: Simulation, inputs: tuple[Path, ...] = ()) -> list[Source]:
+    """Simulated recordings of people who listen to sounds, one of every subject, as a reader yields them.
+
+    Args:
+        speech: Sounds by stimulus id.
+        simulation: Settings.
+        inputs: Files the sounds were read from, where they are the user's own.
+
+    Raises:
+        ConfigError: More passages are asked for than there are sounds.
+    """
+    available = len(speech)
+    if simulation.passages > available:
+        raise ConfigError(
+            f"passages={simulation.passages} (simulation.passages): there are {available}; choose {available} or fewer"
+        )
+    names = sorted(speech)[: simulation.passages or available]
+    # the null never looks at the sounds, so that nothing of them can leak into it
+    features = {} if simulation.is_null else speech_features({name: speech[name].wave for name in names})
+    heard = {name: _Heard(speech[name].wave, speech[name].text, features.get(name)) for name in names}
+    labels = simulation.subject_names
+    return [
+        Source(label, label, "", "", inputs, partial(_record, heard, simulation, subject, label))
+        for subject, label in enumerate(labels, start=1)
+    ]
+
+
+def _record(heard: Mapping[str, _Heard], simulation: Simulation, subject: int, label: str) -> RawRecording:
+    """Simulate what one subject's recording holds."""
+    order = _schedule(heard, _rng(simulation, _Stream.ORDER, subject))
+    last = order[-1]
+    seconds = math.ceil((last[1] + heard[last[0]].frames + _MARGIN) / FRAME_RATE)
+    microvolts = _ongoing_and_alpha(simulation, subject, seconds)
+    if not simulation.is_null:
+        evoked = _evoked(heard, order, simulation, subject, seconds)
+        power = band_power(evoked, simulation.rate)
+        if not power > 0:
+            raise DataError(f"{label}: the sounds are silent, so that no SNR can be set; use other sounds")
+        wanted = band_power(microvolts, simulation.rate) * 10 ** (simulation.snr / 10)
+        microvolts += np.float32(math.sqrt(wanted / power)) * evoked
+    _add_artefacts(microvolts, simulation, subject)
+    head = make_head(simulation.electrodes)
+    places = zip(head.names, head.positions.tolist(), strict=True)
+    return RawRecording(
+        eeg=microvolts * np.float32(1e-6),
+        rate=simulation.rate,
+        channels=[Channel(name, "eeg", *position) for name, position in places],
+        segments=[
+            Segment(
+                recording=label,
+                onset=start / FRAME_RATE,
+                duration=len(heard[name].wave) / RATE,
+                stimulus=name,
+                offset=0.0,
+                condition="listening",
+                text=heard[name].text,
+            )
+            for name, start in order
+        ],
+        stimuli={name: partial(_stimulus, sound.wave) for name, sound in heard.items()},
+    )
+
+
+def _schedule(heard: Mapping[str, _Heard], rng: np.random.Generator) -> list[tuple[str, int]]:
+    """Shuffle the sounds and leave 1 to 2 s between them: each with its first frame of 10 ms."""
+    names, start, order = sorted(heard), _MARGIN, []
+    for number in rng.permutation(len(names)):
+        order.append((names[number], start))
+        start += heard[names[number]].frames + int(rng.integers(FRAME_RATE, 2 * FRAME_RATE + 1))
+    return order
+
+
+def _evoked(
+    heard: Mapping[str, _Heard], order: list[tuple[str, int]], simulation: Simulation, subject: int, seconds: int
+) -> NDArray[np.float32]:
+    """Response to all sounds in their order, in arbitrary units, (C, samples)."""
+    features = np.zeros((len(FEATURES), seconds * FRAME_RATE), np.float32)
+    for name, start in order:
+        rows = heard[name].features
+        assert rows is not None, "features are left out only in the null"
+        features[:, start : start + rows.shape[1]] = rows
+    listener = make_listener(
+        make_head(simulation.electrodes),
+        _rng(simulation, _Stream.LISTENER, subject),
+        _rng(simulation, _Stream.POPULATION, 0),
+    )
+    return evoke(listener, features, simulation.rate)
+
+
+def _ongoing_and_alpha(simulation: Simulation, subject: int, seconds: int) -> NDArray[np.float32]:
+    """The brain's own activity in microvolts, (C, samples), which the SNR is measured against."""
+    head, samples = make_head(simulation.electrodes), seconds * int(simulation.rate)
+    signal = ongoing(head, _rng(simulation, _Stream.ONGOING, subject), samples, simulation.rate)
+    rhythm = alpha(head, _rng(simulation, _Stream.ALPHA, subject), samples, simulation.rate)
+    signal += np.float32(simulation.alpha) * rhythm
+    signal *= np.float32(simulation.background)
+    return signal
+
+
+def _add_artefacts(microvolts: NDArray[np.float32], simulation: Simulation, subject: int) -> None:
+    """Add to a signal in microvolts, (C, samples), what does not come from the brain."""
+    head, (channels, samples), rate = make_head(simulation.electrodes), microvolts.shape, simulation.rate
+    lids = blinks(head, _rng(simulation, _Stream.BLINKS, subject), samples, rate)
+    microvolts += np.float32(simulation.blinks) * lids
+    hum = _rng(simulation, _Stream.LINE, subject)
+    microvolts += np.float32(simulation.line) * line_noise(channels, hum, samples, rate, simulation.line_frequency)
+    noise = sensor_noise(channels, _rng(simulation, _Stream.SENSOR, subject), samples)
+    microvolts += np.float32(simulation.sensor) * noise
+
+
+def _rng(simulation: Simulation, stream: _Stream, subject: int) -> np.random.Generator:
+    return np.random.default_rng(mix(simulation.seed, stream, subject))
+
+
+def _stimulus(wave: Waveform) -> tuple[Waveform, float]:
+    return wave, float(RATE)
+
+
+def _check(valid: bool, name: str, value: object, remedy: str) -> None:
+    if not valid:
+        raise ConfigError(f"{name}={value} (simulation.{name}): {remedy}")

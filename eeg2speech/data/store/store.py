@@ -1,0 +1,294 @@
+"""The prepared store: a folder that training maps into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from bisect import bisect_right
+from dataclasses import asdict, dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.audio import RATE, Waveform, read_audio
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.files import printable, write_json
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.tables import read_table
+from eeg2speech.core.types import Channel, Recording, Segment
+from eeg2speech.data.timing.stretches import Stretch
+
+VERSION = 1
+"""Layout of the store; a reader refuses any other."""
+REPLACING = ".replacing"
+"""File that is there while signals, sounds and tables of a store are replaced."""
+LONGEST = 200
+"""Bytes of the longest id: file systems take names of 255, and files are written beside under longer ones."""
+MAPS = 256
+"""Recordings that are mapped at once: each holds a file open, and systems allow a thousand or so."""
+
+
+@dataclass(frozen=True)
+class StoredChannel(Channel):
+    """One row of ``channels.tsv``: a channel and the recording it belongs to."""
+
+    recording: str = ""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One row of ``dropped.tsv``: what of the raw data is not in the store, and why.
+
+    Attributes:
+        recording: Recording it belongs to.
+        what: ``recording``; ``sound`` that is missing, or none that belongs to the recording; ``segment`` that could
+            not be made; ``channel`` that was interpolated or silenced; ``time`` cut out of segments; or ``filled``,
+            time in which all channels were missing and a line stands for them.
+        name: Of the channel, the stimulus or the segment, else empty.
+        seconds: How much time; NaN where that is not what counts.
+        reason: In words.
+        missing: A file of the raw data is missing, so that the dataset is to be completed.
+    """
+
+    recording: str
+    what: str
+    name: str = ""
+    seconds: float = float("nan")
+    reason: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One row of ``pieces.tsv``: a stretch of a recording without an interruption.
+
+    Recordings that are a single piece are not in the table.
+
+    Attributes:
+        recording: Recording it belongs to.
+        first: First sample, at the store's rate.
+        stop: The sample after the last.
+    """
+
+    recording: str
+    first: int
+    stop: int
+
+
+@dataclass
+class Description:
+    """``dataset.json``: where a store came from and what was done to it.
+
+    Attributes:
+        name: Dataset, e.g. ``FEIS``.
+        source: Where the raw data can be had.
+        license: Licence of the raw data.
+        citation: What to cite.
+        simulated: True where the EEG was simulated; results must then say so.
+        rate: EEG samples per second.
+        audio_rate: Audio samples per second.
+        settings: Every setting of the reader and of the preprocessing.
+        inputs: sha256 of every input file, by its path relative to the raw folder.
+        sounds: sha256 of what each sound was read from, by stimulus.
+        root: The raw folder, empty where there is none.
+        version: Layout of the store.
+    """
+
+    name: str
+    source: str
+    license: str
+    citation: str
+    simulated: bool
+    rate: float
+    audio_rate: int = RATE
+    settings: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    sounds: dict[str, str] = field(default_factory=dict)
+    root: str = ""
+    version: int = VERSION
+
+
+def check_id(name: str, what: str) -> str:
+    """Return an id that is safe as a file name.
+
+    Raises:
+        DataError: It holds a path separator, a control character, starts with a dot, is too long, or no UTF-8.
+    """
+    if printable(name) != name:
+        raise DataError(f"{what} {printable(name)}: its name is no UTF-8; rename it")
+    if (size := len(name.encode())) > LONGEST:
+        raise DataError(f"{what} {name[:40]}...: its name has {size} bytes, at most {LONGEST} can be used; shorten it")
+    if not name or name.startswith(".") or re.search(r"[/\\:\x00-\x1f]", name):
+        raise DataError(f"{what} {name!r} cannot be a file name; use letters, digits, '-', '_' and '.'")
+    return name
+
+
+class Store:
+    """Reader of a prepared store.
+
+    Args:
+        root: The store's folder.
+
+    Raises:
+        DataError: The folder is no store, or one of another version.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = expanded(root)
+        if not self.root.is_dir():
+            raise DataError(
+                f"{self.root}: no such folder (data.store); make one with `eeg2speech prepare NAME ROOT OUT`"
+            )
+        self.description = read_description(self.root)
+        if (self.root / REPLACING).exists():
+            raise DataError(
+                f"{self.root}: prepare is replacing recordings, or was interrupted while it did; wait for it, or run "
+                "the same command again"
+            )
+        self.recordings = read_table(self.root / "recordings.tsv", Recording)
+        known = {recording.recording for recording in self.recordings}
+        rows = read_table(self.root / "segments.tsv", Segment)
+        self.segments = [segment for segment in rows if segment.recording in known]
+        self._maps: dict[str, NDArray[np.float32]] = {}
+        self._pieces: dict[str, list[Stretch]] = {}
+        if (self.root / "pieces.tsv").is_file():
+            for piece in read_table(self.root / "pieces.tsv", Piece):
+                self._pieces.setdefault(piece.recording, []).append((piece.first, piece.stop))
+        self._channels: dict[str, list[StoredChannel]] = {name: [] for name in known}
+        for channel in read_table(self.root / "channels.tsv", StoredChannel):
+            if channel.recording in known:
+                self._channels[channel.recording].append(channel)
+
+    @property
+    def rate(self) -> float:
+        """EEG samples per second."""
+        return self.description.rate
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subject labels, sorted."""
+        return sorted({recording.subject for recording in self.recordings})
+
+    @property
+    def stimuli(self) -> list[str]:
+        """Stimulus ids, sorted."""
+        return sorted({segment.stimulus for segment in self.segments})
+
+    @property
+    def labels(self) -> list[str]:
+        """Segment labels, sorted."""
+        return sorted({segment.label for segment in self.segments if segment.label})
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over who was recorded and what was heard when: a split made on it holds for no other."""
+        digest = hashlib.sha256()
+        for name in ("recordings.tsv", "segments.tsv"):
+            digest.update(hashlib.sha256((self.root / name).read_bytes()).digest())
+        return digest.hexdigest()
+
+    def channels(self, recording: str) -> list[StoredChannel]:
+        """Channels of a recording in the order of its rows."""
+        return self._channels[recording]
+
+    def pieces(self, recording: Recording) -> list[Stretch]:
+        """Stretches of a recording's samples without an interruption: what filters or windows must not cross."""
+        return self._pieces.get(recording.recording) or [(0, recording.samples)]
+
+    def piece_at(self, recording: Recording, sample: int) -> Stretch:
+        """The piece of a recording that a sample lies in, or the one before or after it."""
+        pieces = self.pieces(recording)
+        return pieces[max(bisect_right(pieces, sample, key=itemgetter(0)) - 1, 0)]
+
+    def eeg(self, recording: Recording) -> NDArray[np.float32]:
+        """Signal of a recording in microvolts, (channels, samples), mapped into memory.
+
+        Raises:
+            DataError: The file is missing, cut short, of another shape, or outside the store.
+        """
+        known = self._maps.get(recording.file)
+        if known is not None:
+            return known
+        file = self._inside(recording.file)
+        try:
+            eeg: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: cannot be mapped ({error}); prepare the store again") from error
+        if eeg.shape != (recording.channels, recording.samples) or eeg.dtype != np.float32:
+            raise DataError(
+                f"{file}: {eeg.dtype} {eeg.shape}, but recordings.tsv says float32 "
+                f"({recording.channels}, {recording.samples}); prepare the store again"
+            )
+        if len(self._maps) >= MAPS:
+            self._maps.pop(next(iter(self._maps)))
+        # a plain array over the map: slicing `np.memmap` itself costs more than reading a window
+        plain = self._maps[recording.file] = np.asarray(eeg)
+        return plain
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker that is spawned maps the files itself instead of being sent their content
+        return self.__dict__ | {"_maps": {}}
+
+    def audio_file(self, stimulus: str) -> Path:
+        """Path of a stimulus inside the store."""
+        return self._inside(f"audio/{stimulus}.flac")
+
+    def audio(self, stimulus: str, start: int = 0, samples: int = -1) -> Waveform:
+        """Waveform of a stimulus at 16 kHz in [-1, 1], (samples,), from sample ``start`` on."""
+        return read_audio(self.audio_file(stimulus), start, samples)[0]
+
+    def envelope(self, stimulus: str) -> NDArray[np.float32] | None:
+        """Envelope of a stimulus at the store's rate, (samples,), where the dataset publishes it in place of the sound.
+
+        Raises:
+            DataError: Its file is damaged.
+        """
+        file = self._inside(f"envelopes/{stimulus}.npy")
+        if not file.is_file():
+            return None
+        try:
+            envelope: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{file}: cannot be read ({error}); prepare the store again") from error
+        if envelope.ndim != 1 or envelope.dtype != np.float32:
+            raise DataError(f"{file}: {envelope.dtype} {envelope.shape}, not float32 (samples,); prepare it again")
+        return envelope
+
+    def _inside(self, path: str) -> Path:
+        file = (self.root / path).resolve()
+        if not file.is_relative_to(self.root.resolve()):
+            raise DataError(f"{self.root}: {path!r} leads out of the store; the store was tampered with")
+        return file
+
+
+def read_description(root: Path) -> Description:
+    """Read a store's ``dataset.json``.
+
+    Raises:
+        DataError: It is missing, no JSON, or of another version.
+    """
+    file = root / "dataset.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content["version"]
+    except FileNotFoundError:
+        raise DataError(
+            f"{root}: not a prepared store (no dataset.json); make one with `eeg2speech prepare NAME ROOT OUT`"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: damaged ({error!r}); prepare the store again") from error
+    if version != VERSION:
+        raise DataError(f"{file}: store version {version}, this eeg2speech reads {VERSION}; prepare it again")
+    try:
+        return Description(**content)
+    except TypeError as error:
+        raise DataError(f"{file}: damaged ({error}); prepare the store again") from error
+
+
+def write_description(root: Path, description: Description) -> None:
+    """Write a store's ``dataset.json``."""
+    write_json(root / "dataset.json", asdict(description))

@@ -1,0 +1,157 @@
+"""What programs hand to trained models: recordings, arrays, sounds, paths and labels, checked before they are used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from eeg2speech.audio import Waveform
+from eeg2speech.audio.channels import ChannelChoice, mixed
+from eeg2speech.audio.samples import check_rate, scaled
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
+from eeg2speech.core.types import RawRecording
+from eeg2speech.data.files.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
+from eeg2speech.data.files.sounds import read_sound
+from eeg2speech.inference.trained import TrainedOn
+
+FASTEST = 1_000_000.0
+"""Samples per second beyond which a rate of EEG is a mistake."""
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def path_of(path: object) -> Path:
+    """A path, with ``~`` for the home.
+
+    Raises:
+        ConfigError: It is no path, or the home folder is not known.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"{path!r}, where the path of a file or folder is needed")
+    return expanded(Path(path))
+
+
+def moved_to(device: str, module: Module) -> Module:
+    """A network on the device where it is to compute.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    try:
+        return module.to(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"device={device!r} cannot be used ({reason}); choose cpu, or cuda where there is a GPU"
+        ) from error
+
+
+def as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
+    """An array of what may be a tensor, on any device, with or without gradients.
+
+    Raises:
+        DataError: It is no array.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.is_floating_point() and values.itemsize < 4 else values).numpy()
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{type(values).__name__}, which is no array ({error}); give one array of numbers") from error
+
+
+def subject_of_training(subject: str | None, trained_on: TrainedOn) -> str | None:
+    """A label that may be given for a recording.
+
+    Raises:
+        ConfigError: Nobody of that label was in the training data.
+    """
+    if subject is None or subject in trained_on.subjects:
+        return subject
+    known = ", ".join(trained_on.subjects[:5]) + (" ..." if len(trained_on.subjects) > 5 else "")
+    raise ConfigError(
+        f"subject={subject!r} is not in the training data ({known or 'which name nobody'}); leave it out for a new "
+        "person, who gets the mean subject layer"
+    )
+
+
+def of_raw(raw: BaseRaw, trained_on: TrainedOn) -> RawRecording:
+    """The channels of a recording that are of the types that a model was trained on, and those of the eyes.
+
+    Raises:
+        DataError: It is no ``mne.io.Raw``, or has no such channel.
+    """
+    _expect(raw, BaseRaw, "an mne.io.Raw", "read a file with mne.io.read_raw; embed_epochs and embed_eeg take others")
+    return from_mne(raw, trained_on.types, beside=("eog",))
+
+
+def of_epochs(epochs: BaseEpochs, trained_on: TrainedOn) -> RawRecording:
+    """The channels of epochs that are of the types that a model was trained on.
+
+    Raises:
+        DataError: They are no ``mne.Epochs``, none is left, or they have no such channel.
+    """
+    _expect(epochs, BaseEpochs, "mne.Epochs", "embed_raw takes a Raw, embed_eeg an array")
+    return from_epochs(epochs, trained_on.types)
+
+
+def of_array(
+    eeg: ArrayLike | Tensor,
+    rate: float,
+    channels: Sequence[str],
+    positions: ArrayLike | Tensor | None,
+    types: str | Sequence[str] | None,
+    trained_on: TrainedOn,
+) -> RawRecording:
+    """An array as a recording; see ``ReadsRecordings.embed_eeg``.
+
+    Raises:
+        DataError: The arrays hold no volts, or do not go with names, types and rate.
+    """
+    if isinstance(eeg, Tensor) and eeg.is_floating_point() and eeg.itemsize < 4:
+        raise DataError(f"EEG of type {eeg.dtype}, which is too coarse for volts; give float32 or float64")
+    values = as_array(eeg)
+    if values.dtype.kind != "f" or values.dtype.itemsize < 4 or not values.size:
+        raise DataError(f"EEG of type {values.dtype} and shape {values.shape}; give volts in float32 or float64")
+    number = rate if isinstance(rate, int | float | np.integer | np.floating) else np.nan
+    if isinstance(rate, bool) or not 0 < number <= FASTEST:
+        raise DataError(f"EEG at rate={rate!r}; give its samples per second")
+    names = [] if channels is None or isinstance(channels, str) else list(channels)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise DataError(f"channels={channels!r}; give a list of names, one for each row of the array")
+    places = None if positions is None else as_array(positions)
+    if places is not None and places.dtype.kind not in "fiu":
+        raise DataError(f"positions of type {places.dtype}; give metres, NaN where unknown")
+    recording = from_array(values, float(rate), names, places)
+    recording.channels = trained_on.typed(recording.channels, types)
+    return recording
+
+
+def waveform_of(
+    sound: str | Path | NDArray[Any] | Tensor, rate: float | None, channel: ChannelChoice = "mean"
+) -> tuple[Waveform, float]:
+    """A waveform in [-1, 1], (samples,), and its rate, of a sound file, an array or a tensor.
+
+    Raises:
+        DataError: The file cannot be read, or the array is no waveform.
+        ConfigError: The array comes without its rate.
+    """
+    if isinstance(sound, str | os.PathLike):
+        return read_sound(path_of(sound), channel)
+    values = as_array(sound)
+    if rate is None:
+        raise ConfigError(f"a waveform of shape {values.shape} at rate=None; give (samples,) and its rate in hertz")
+    checked = check_rate(rate, "a waveform")
+    return mixed(scaled(values, "a waveform"), checked, channel, "a waveform"), checked
+
+
+def _expect(given: object, kind: type, name: str, advice: str) -> None:
+    if not isinstance(given, kind):
+        raise DataError(f"{type(given).__name__}, where {name} is needed; {advice}")

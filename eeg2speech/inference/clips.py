@@ -1,0 +1,187 @@
+"""What speech is generated for: segments, whole recordings or single windows of a store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from eeg2speech.audio.stitching import cover
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import Recording, Segment
+from eeg2speech.data.loading.windows import Window
+from eeg2speech.data.store.store import Store, check_id
+
+What = Literal["segments", "recordings", "windows"]
+UNUSED = "unused"
+"""Part of a segment that the split gave to no list."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of EEG that becomes one sound file.
+
+    Attributes:
+        file: Name of the sound file.
+        recording: Index of the recording in the store.
+        segment: That it lies in; for a whole recording the stretch itself, without a stimulus.
+        first: Where its sound starts, in EEG samples of the recording.
+        stop: Where its sound ends.
+        starts: Of the windows that cover it, in EEG samples of the recording.
+        part: List of windows that its segment belongs to, several separated by commas; empty where nobody knows.
+    """
+
+    file: str
+    recording: int
+    segment: Segment
+    first: int
+    stop: int
+    starts: tuple[int, ...]
+    part: str = ""
+
+    @property
+    def windows(self) -> list[Window]:
+        """Its windows, in order."""
+        return [Window(self.recording, self.segment, start, start, start) for start in self.starts]
+
+
+def cut_clips(
+    store: Store, what: What, samples: int, overlap: int, parts: Mapping[Segment, str] | None = None
+) -> tuple[list[Clip], int]:
+    """Divide a store into clips, in its own order.
+
+    Args:
+        store: The prepared data.
+        what: ``segments``, ``recordings`` (all of each, with what lies between segments) or ``windows`` (of segments,
+            end to end).
+        samples: Length of a window in EEG samples.
+        overlap: Of the windows of a clip, in EEG samples.
+        parts: Of segments that the split uses; None where the split is not known.
+
+    Returns:
+        The clips, and how many segments or recordings are left out as shorter than a window.
+
+    Raises:
+        DataError: A recording or a stimulus has an id that cannot be a file name.
+    """
+    stretches = _recordings(store, parts) if what == "recordings" else _segments(store, parts)
+    clips, short = [], 0
+    names: Counter[str] = Counter()
+    for clip in stretches:
+        pieces = store.pieces(store.recordings[clip.recording])
+        inside = [(max(first, clip.first), min(stop, clip.stop)) for first, stop in pieces]
+        starts = tuple(first + start for first, stop in inside for start in cover(stop - first, samples, overlap))
+        short += not starts
+        cut = [replace(clip, starts=starts)] if starts else []
+        if what == "windows":
+            ats = range(clip.first, clip.stop - samples + 1, samples)
+            cut = [replace(clip, first=at, stop=at + samples, starts=(at,)) for at in ats]
+        for one in cut:
+            name = clip_name(store, one, whole=what == "recordings")
+            names[name] += 1
+            if names[name] > 1:  # segments that start together on one sound
+                name += f"_{names[name]}"
+            clips.append(replace(one, file=f"{name}.wav"))
+    return clips, short
+
+
+def window_clip(store: Store, window: Window, samples: int, part: str) -> Clip:
+    """The clip of a single window of ``samples`` EEG samples."""
+    clip = Clip("", window.recording, window.segment, window.start, window.start + samples, (window.start,), part)
+    return replace(clip, file=f"{clip_name(store, clip)}.wav")
+
+
+def clip_name(store: Store, clip: Clip, whole: bool = False) -> str:
+    """Stem of a clip's file: the recording and, unless it is the ``whole`` of it, onset and stimulus.
+
+    Raises:
+        DataError: An id cannot be a file name.
+    """
+    name = check_id(store.recordings[clip.recording].recording, "recording")
+    if whole:
+        return name
+    stimulus = clip.segment.stimulus
+    heard = f"_{check_id(stimulus, 'stimulus')}" if stimulus else ""
+    return f"{name}_{clip.first / store.rate:08.2f}s{heard}"
+
+
+def choose_clips(
+    clips: Sequence[Clip],
+    store: Store,
+    subjects: Collection[str] | None = None,
+    recordings: Collection[str] | None = None,
+    conditions: Collection[str] | None = None,
+    parts: Collection[str] | None = None,
+    limit: int = 0,
+) -> list[Clip]:
+    """Keep the clips that a user asks for, in order; None keeps all.
+
+    Args:
+        clips: To choose from.
+        store: They were cut from.
+        subjects: Labels of people.
+        recordings: Ids.
+        conditions: Of segments.
+        parts: Lists of the split.
+        limit: At most so many, spread over the store by chance but always the same; a larger limit adds to those of a
+            smaller one. 0 for all.
+
+    Raises:
+        ConfigError: A name does not occur, or nothing is left.
+    """
+    rows = store.recordings
+    there: dict[str, tuple[Collection[str] | None, list[set[str]]]] = {
+        "subjects": (subjects, [{rows[clip.recording].subject} for clip in clips]),
+        "recordings": (recordings, [{rows[clip.recording].recording} for clip in clips]),
+        "conditions": (conditions, [{clip.segment.condition} for clip in clips]),
+        "parts": (parts, [set(clip.part.split(",")) for clip in clips]),
+    }
+    kept = list(range(len(clips)))
+    for option, (wanted, found) in there.items():
+        if wanted is None:
+            continue
+        known = set().union(*found)
+        if unknown := sorted(set(wanted) - known):
+            raise ConfigError(
+                f"--{option} {unknown[0]}: {store.root} has {', '.join(sorted(known - {''})) or 'none that is known'}"
+            )
+        kept = [index for index in kept if found[index] & set(wanted)]
+    if not kept:
+        raise ConfigError(f"{store.root}: nothing is left to generate; widen --subjects, --recordings, --parts ...")
+    if limit:
+        kept = sorted(sorted(kept, key=lambda index: _chance(clips[index].file))[:limit])
+    return [clips[index] for index in kept]
+
+
+def _segments(store: Store, parts: Mapping[Segment, str] | None) -> list[Clip]:
+    number = {recording.recording: index for index, recording in enumerate(store.recordings)}
+    clips = []
+    for segment in store.segments:
+        index = number[segment.recording]
+        first = max(0, round(segment.onset * store.rate))
+        stop = min(round((segment.onset + segment.duration) * store.rate), store.recordings[index].samples)
+        part = "" if parts is None else parts.get(segment, UNUSED)
+        clips.append(Clip("", index, segment, first, stop, (), part))
+    return clips
+
+
+def _recordings(store: Store, parts: Mapping[Segment, str] | None) -> list[Clip]:
+    def part_of(recording: Recording) -> str:
+        own = [segment for segment in store.segments if segment.recording == recording.recording]
+        return "" if parts is None else ",".join(sorted({parts.get(segment, UNUSED) for segment in own}))
+
+    return [
+        Clip("", index, whole_recording(store, recording), 0, recording.samples, (), part_of(recording))
+        for index, recording in enumerate(store.recordings)
+    ]
+
+
+def whole_recording(store: Store, recording: Recording) -> Segment:
+    """All of a recording as a segment without a stimulus."""
+    return Segment(recording.recording, 0.0, recording.samples / store.rate, "", 0.0, "rest")
+
+
+def _chance(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

@@ -1,0 +1,192 @@
+"""``generated.tsv``: what every generated sound file came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from eeg2speech.core.errors import ConfigError, DataError, DiskError
+from eeg2speech.core.files import written_beside
+from eeg2speech.core.tables import append_row, read_table, write_table
+from eeg2speech.data.store.store import Store, check_id
+from eeg2speech.inference.clips import Clip
+
+TABLE = "generated.tsv"
+
+
+@dataclass(frozen=True)
+class Making:
+    """How speech was generated.
+
+    Attributes:
+        seed: Of the user; each window has its own, made from it, the recording and where the window starts.
+        solver: Of the diffusion.
+        steps: Of the solver.
+        guidance: Scale of classifier-free guidance.
+        overlap: Of windows, in seconds.
+        checkpoint: sha256 of the model's file.
+        global_step: Step of training that the model is from.
+    """
+
+    seed: int
+    solver: str
+    steps: int
+    guidance: float
+    overlap: float
+    checkpoint: str
+    global_step: int
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One row of ``generated.tsv``.
+
+    Attributes:
+        file: Sound file, beside the table.
+        recording: That the EEG is from.
+        subject: Who was recorded.
+        condition: What the subject did.
+        onset: Of the sound in the recording, in seconds.
+        duration: Of the sound in seconds.
+        stimulus: Sound that was heard, empty for a whole recording.
+        offset: Where in that sound the clip starts, in seconds.
+        reference: File of that sound, empty where there is none.
+        part: ``train`` or ``val`` where the model was trained or chosen on it, ``unseen_stimulus``, ``unseen_subject``
+            or ``unseen_both`` where sound, person or both are new to it, ``unused`` where neither holds; several
+            separated by commas for a whole recording; empty where the store is not the one it was trained on.
+        dataset: Name of the dataset.
+        eeg: ``simulated`` or ``recorded``.
+        seed: See ``Making``.
+        solver: See ``Making``.
+        steps: See ``Making``.
+        guidance: See ``Making``.
+        overlap: See ``Making``.
+        checkpoint: See ``Making``.
+        global_step: See ``Making``.
+    """
+
+    file: str
+    recording: str
+    subject: str
+    condition: str
+    onset: float
+    duration: float
+    stimulus: str
+    offset: float
+    reference: str
+    part: str
+    dataset: str
+    eeg: str
+    seed: int
+    solver: str
+    steps: int
+    guidance: float
+    overlap: float
+    checkpoint: str
+    global_step: int
+
+
+def row_of(clip: Clip, store: Store, making: Making) -> Generated:
+    """The row of a clip of a store."""
+    recording, segment = store.recordings[clip.recording], clip.segment
+    heard = bool(segment.stimulus)
+    reference = store.audio_file(segment.stimulus) if heard else None
+    return Generated(
+        file=clip.file,
+        recording=recording.recording,
+        subject=recording.subject,
+        condition=segment.condition if heard else "",
+        onset=clip.first / store.rate,
+        duration=(clip.stop - clip.first) / store.rate,
+        stimulus=segment.stimulus,
+        offset=max(0.0, clip.first / store.rate - segment.onset + segment.offset),
+        reference=str(reference) if reference is not None and reference.is_file() else "",
+        part=clip.part,
+        dataset=store.description.name,
+        eeg="simulated" if store.description.simulated else "recorded",
+        **{field.name: getattr(making, field.name) for field in fields(making)},
+    )
+
+
+class GeneratedTable:
+    """The table of a folder of generated speech, written row by row so that a killed run leaves what is finished.
+
+    Args:
+        folder: Made if it is not there.
+        checkpoint: sha256 of the model that is going to be used.
+        overwrite: Remove what another model has generated.
+
+    Raises:
+        ConfigError: The folder holds speech of another model.
+        DataError: The table is damaged.
+        DiskError: The folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, checkpoint: str, overwrite: bool = False) -> None:
+        self.folder, self.file = folder, folder / TABLE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(f"{folder}: cannot be made a folder ({error.strerror}); choose another --out") from error
+        self.rows = {row.file: row for row in self._read()}
+        others = [row for row in self.rows.values() if row.checkpoint != checkpoint]
+        if others and not overwrite:
+            raise ConfigError(
+                f"{folder}: holds speech of another model ({others[0].file}, sha256 {others[0].checkpoint[:12]}); "
+                "choose another --out, or replace it with --overwrite true"
+            )
+        for row in others:
+            (folder / check_id(row.file, "file")).unlink(missing_ok=True)
+            del self.rows[row.file]
+        self._write()
+
+    def has(self, row: Generated) -> bool:
+        """Whether a clip is there that was made just so."""
+        there = self.rows.get(row.file)
+        return there is not None and _said(there) == _said(row) and (self.folder / row.file).is_file()
+
+    def drop(self, rows: list[Generated]) -> None:
+        """Forget clips that are about to be made anew."""
+        for row in rows:
+            self.rows.pop(row.file, None)
+        self._write()
+
+    def add(self, row: Generated) -> None:
+        """Add the row of a finished file."""
+        self.rows[row.file] = row
+        try:
+            append_row(self.file, row)
+        except OSError as error:
+            raise DiskError(f"{self.file}: cannot be written ({error.strerror}); free some space") from error
+
+    def _write(self) -> None:
+        try:
+            write_table(self.file, Generated, self.rows.values())
+        except OSError as error:
+            raise DiskError(f"{self.file}: cannot be written ({error.strerror}); choose another --out") from error
+
+    def _read(self) -> list[Generated]:
+        if not self.file.exists():
+            return []
+        try:
+            content = self.file.read_bytes()
+            if not content.endswith(b"\n"):  # a run was killed while it wrote its last row
+                with written_beside(self.file) as partial:
+                    partial.write_bytes(content[: content.rfind(b"\n") + 1])
+            return read_table(self.file, Generated)
+        except (OSError, DataError) as error:
+            reason = str(error).partition(";")[0]
+            raise DataError(f"{reason}; not a table of generated speech: choose another --out") from error
+
+
+def sha256_of(source: Path) -> str:
+    """sha256 of a checkpoint, or of the description of an exported folder, which holds those of its weights."""
+    file = source / "config.json" if source.is_dir() else source
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _said(row: Generated) -> tuple[object, ...]:
+    """What a row says, in the digits that a table keeps."""
+    return tuple(f"{v:.9g}" if isinstance(v, float) else " ".join(str(v).split()) for v in astuple(row))

@@ -1,0 +1,42 @@
+"""Loading a trained model of any stage, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+from eeg2speech.checkpoints.exports import export_names
+from eeg2speech.checkpoints.parts import part_names, read_checkpoint
+from eeg2speech.core.errors import DataError
+from eeg2speech.inference.alignment import Aligned, load_aligner
+from eeg2speech.inference.arguments import path_of
+from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder, load_encoder
+from eeg2speech.inference.generator import Speaker, load_speech
+
+Loaded: TypeAlias = EEGEncoder | SoundEncoder | Aligned | Speaker
+
+
+def load(source: str | Path, device: str = "cpu") -> Loaded:
+    """Load the largest model that a folder or checkpoint holds.
+
+    Args:
+        source: Folder that ``eeg2speech export``, ``save_pretrained`` or the end of ``eeg2speech fit`` wrote, or a
+            checkpoint.
+        device: Where it computes, e.g. ``cuda``.
+
+    Returns:
+        A ``Speaker`` of stage 3, an ``Aligned`` of stage 2, an ``EEGEncoder`` of stage 1, or a ``SoundEncoder``. Where
+        the kind is known, ``load_speech``, ``load_aligner`` and ``load_encoder`` say it to a type checker.
+
+    Raises:
+        DataError: There is no such model, it is damaged, or it does not say how its data were prepared.
+    """
+    source = path_of(source)
+    parts = export_names(source) if source.is_dir() else part_names(read_checkpoint(source))
+    if "speech" in parts:
+        return load_speech(source, device)
+    if "aligner" in parts:
+        return load_aligner(source, device)
+    if "encoder" in parts:
+        return load_encoder(source, device)
+    raise DataError(f"{source}: describes no model of eeg2speech; its parts: {', '.join(parts) or 'none'}")

@@ -1,0 +1,123 @@
+"""Spatial whitening of each subject, fitted without labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.models.eeg.encoder import silence
+from eeg2speech.models.eeg.subject import mix_channels, own_or_mean
+
+
+class Covariances:
+    """Mean spatial covariance of each subject, added up batch by batch in double precision.
+
+    Entries average over the windows in which both channels exist, and are zero where there are none.
+
+    Args:
+        subjects: Size of the subject index.
+        channels: Most channels of a window.
+    """
+
+    def __init__(self, subjects: int, channels: int) -> None:
+        self.total = torch.zeros(subjects, channels, channels, dtype=torch.float64)
+        self.windows = torch.zeros_like(self.total)
+
+    def add(self, eeg: Tensor, subject: Tensor, channel_mask: Tensor | None = None) -> None:
+        """Take in windows: EEG (B, C, T), subject index (B,), channels that exist (B, C) or None for all."""
+        C = eeg.shape[1]
+        eeg = silence(eeg, channel_mask).to("cpu", torch.float64)
+        exists = torch.ones(eeg.shape[:2]) if channel_mask is None else channel_mask.cpu()
+        exists = exists.to(torch.float64)
+        self.total[:, :C, :C].index_add_(0, subject.cpu(), eeg @ eeg.mT / eeg.shape[2])
+        self.windows[:, :C, :C].index_add_(0, subject.cpu(), exists[:, :, None] * exists[:, None])
+
+    def mean(self, subject: int) -> Tensor:
+        """Covariance of a subject's windows, (C, C)."""
+        return self.total[subject] / self.windows[subject].clamp(min=1)
+
+
+class Whitening(nn.Module):
+    """Euclidean alignment: spatial whitening of each subject by the inverse root of the mean covariance of its windows.
+
+    A subject that nothing was fitted on is whitened by the mean covariance of the training subjects. Before any fit the
+    EEG stays as it is. Windows are whitened by the matrix of all of a subject's channels also where some are missing.
+
+    Reference: He and Wu 2020, Transfer learning for brain-computer interfaces: a Euclidean space data alignment
+    approach (arXiv 1808.05464).
+
+    Args:
+        subjects: Size of the subject index.
+        channels: Most channels of a window.
+        shrinkage: How far a covariance is moved towards a multiple of the identity with the same trace, from 0 to 1;
+            more than 0, as the average reference leaves a direction without any variance.
+
+    Raises:
+        ConfigError: The shrinkage is outside its limits.
+    """
+
+    covariance: Tensor
+    fitted: Tensor
+    trained: Tensor
+    change: Tensor
+
+    def __init__(self, subjects: int, channels: int, shrinkage: float = 0.1) -> None:
+        super().__init__()
+        if not 0 < shrinkage <= 1:
+            raise ConfigError(f"shrinkage={shrinkage} is not above 0 and at most 1 (model.whitening.shrinkage)")
+        self.shrinkage = shrinkage
+        self.register_buffer("covariance", torch.zeros(subjects, channels, channels))
+        self.register_buffer("fitted", torch.zeros(subjects, dtype=torch.bool))
+        self.register_buffer("trained", torch.zeros(subjects, dtype=torch.bool))
+        self.register_buffer("change", torch.zeros(subjects + 1, channels, channels))  # the last is the mean's
+
+    def fit(self, subject: int, covariance: Tensor, training: bool = False) -> None:
+        """Whiten a subject by the covariance of a stretch of its own EEG, which takes no labels.
+
+        Args:
+            subject: Index.
+            covariance: Of scaled EEG, (C, C), as of ``Covariances.mean``; a channel of zero variance stays as it is.
+            training: This is a training subject, on which the mean for subjects without a fit rests.
+
+        Raises:
+            DataError: The covariance is not finite, or all zero.
+        """
+        C = len(covariance)
+        change = whitening_matrix(covariance, self.shrinkage, f"subject {subject}")
+        self.change[subject], self.covariance[subject] = 0, 0
+        self.change[subject, :C, :C], self.covariance[subject, :C, :C] = change, covariance
+        self.fitted[subject], self.trained[subject] = True, training
+        self.change[-1] = 0
+        if bool(self.trained.any()):
+            of_all = self.covariance[self.trained].double()
+            have = of_all.diagonal(dim1=1, dim2=2) > 0
+            together = (have[:, :, None] & have[:, None]).sum(0)
+            self.change[-1] = whitening_matrix(of_all.sum(0) / together.clamp(min=1), self.shrinkage, "all subjects")
+
+    def forward(self, eeg: Tensor, subject: Tensor, channel_mask: Tensor | None = None) -> Tensor:
+        """Whiten windows; arguments and result as of ``SubjectLayer``."""
+        return mix_channels(eeg, self.change[own_or_mean(subject, self.fitted)], channel_mask)
+
+
+def whitening_matrix(covariance: Tensor, shrinkage: float, whose: str) -> Tensor:
+    """Inverse root of a shrunk covariance, (C, C), less the identity, so that a channel of zero variance has zeros.
+
+    It is scaled so that the whitened channels have variance 1 on average: without that the shrinkage would lower it.
+    """
+    covariance = covariance.detach().to("cpu", torch.float64)
+    exists = covariance.diagonal() > 0
+    if not bool(covariance.isfinite().all()) or not bool(exists.any()):
+        raise DataError(f"covariance of {whose} is not finite or is all zero; leave its recordings out of the store")
+    block = exists[:, None] & exists
+    size = int(exists.sum())
+    own = covariance[block].reshape(size, size)
+    eye = torch.eye(size, dtype=torch.float64)
+    level = own.trace() / size
+    values, vectors = torch.linalg.eigh((1 - shrinkage) * own + shrinkage * level * eye)
+    # pairs of channels that exist in different windows can make values negative
+    root = vectors / values.clamp(min=1e-6 * level).sqrt() @ vectors.T
+    root = root / ((root @ own @ root).trace() / size).sqrt()
+    change = torch.zeros_like(covariance)
+    change[block] = (root - eye).flatten()
+    return change

@@ -1,0 +1,293 @@
+"""Examination of a prepared store: what is in it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eeg2speech.audio import RATE
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Condition, Recording, Segment
+from eeg2speech.data.electrodes.montage import places_of
+from eeg2speech.data.electrodes.position_checks import fault_of_positions
+from eeg2speech.data.preparation.amplitude import PLAUSIBLE
+from eeg2speech.data.store.store import Store
+from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.quality import coupling as couplings
+from eeg2speech.quality.coupling import Couplings
+from eeg2speech.quality.signal_checks import check_dropped, check_duplicates, check_order, check_units
+from eeg2speech.quality.sound_checks import TOLERANCE, check_clocks, check_presence, check_resemblance
+from eeg2speech.quality.spectrum import Shape, describe, power_spectrum, window_length
+from eeg2speech.quality.store_files import Problem, check_audio, stray_files
+
+FAR = 20.0
+"""Robust standard deviations beyond which training clamps the signal."""
+HUM = 15.0
+"""Decibels over the 1/f part from which a peak outside the alpha band is reported."""
+
+
+@dataclass
+class Tally:
+    """How much of one condition or label there is.
+
+    Attributes:
+        segments: Number of segments.
+        hours: Their length.
+    """
+
+    segments: int = 0
+    hours: float = 0.0
+
+
+@dataclass
+class Facts:
+    """What a store holds.
+
+    Attributes:
+        name: Dataset.
+        license: Of the raw data.
+        simulated: Whether the EEG was simulated.
+        rate: EEG samples per second.
+        subjects: Labels.
+        sessions: Labels, without the empty one.
+        recordings: Number of recordings.
+        hours: Hours of EEG.
+        segment_hours: Hours of EEG inside segments.
+        channels: Number of recordings by number of channels.
+        montages: Number of different lists of channel names.
+        conditions: Segments by condition.
+        labels: Segments by label.
+        stimuli: Number of stimuli that segments name.
+        sounds: Number of those that have a sound.
+        audio_hours: Hours of sound.
+        bad: Names of bad channels by recording, where there are any.
+        amplitude: Median absolute amplitude over channels by subject, in microvolts.
+        beyond: Fraction of samples beyond 20 robust standard deviations.
+        spectra: Power density by subject in square microvolts per hertz.
+        frequencies: Hertz of the spectra.
+        shapes: Slope and alpha peak by subject.
+    """
+
+    name: str
+    license: str
+    simulated: bool
+    rate: float
+    subjects: list[str]
+    sessions: list[str]
+    recordings: int
+    hours: float = 0.0
+    segment_hours: float = 0.0
+    channels: dict[int, int] = field(default_factory=dict)
+    montages: int = 0
+    conditions: dict[str, Tally] = field(default_factory=dict)
+    labels: dict[str, Tally] = field(default_factory=dict)
+    stimuli: int = 0
+    sounds: int = 0
+    audio_hours: float = 0.0
+    bad: dict[str, list[str]] = field(default_factory=dict)
+    amplitude: dict[str, float] = field(default_factory=dict)
+    beyond: float = 0.0
+    spectra: dict[str, list[float]] = field(default_factory=dict)
+    frequencies: list[float] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """Outcome of an examination.
+
+    Attributes:
+        facts: What the store holds.
+        problems: Errors first.
+        coupling: Whether EEG and sound belong together, where that was measured.
+    """
+
+    facts: Facts
+    problems: list[Problem]
+    coupling: Couplings | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is any error."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def add_coupling(self, found: Couplings) -> None:
+        """Take in what was measured of the coupling; what is suspicious becomes warnings."""
+        self.coupling = found
+        self.problems += [Problem("warning", text) for text in couplings.problems(found, self.facts.simulated)]
+
+
+def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
+    """Examine a store, one recording in memory-mapped rows at a time.
+
+    Args:
+        store: Prepared store.
+        step: Called after every recording.
+    """
+    problems: list[Problem] = []
+    facts = Facts(
+        name=store.description.name,
+        license=store.description.license,
+        simulated=store.description.simulated,
+        rate=store.rate,
+        subjects=store.subjects,
+        sessions=sorted({recording.session for recording in store.recordings} - {""}),
+        recordings=len(store.recordings),
+        channels=dict(sorted(Counter(recording.channels for recording in store.recordings).items())),
+        montages=len({tuple(c.name for c in store.channels(r.recording)) for r in store.recordings}),
+    )
+    segments: dict[str, list[Segment]] = defaultdict(list)
+    for segment in store.segments:
+        segments[segment.recording].append(segment)
+        for tallies, key in ((facts.conditions, segment.condition), (facts.labels, segment.label)):
+            if key:
+                tally = tallies.setdefault(key, Tally())
+                tally.segments += 1
+                tally.hours += segment.duration / 3600
+
+    length = window_length(store.segments, store.rate)
+    spectra: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    amplitudes: dict[str, list[float]] = defaultdict(list)
+    by_kind: dict[tuple[str, str], list[float]] = defaultdict(list)
+    beyond = 0
+    for recording in store.recordings:
+        own = segments[recording.recording]
+        facts.hours += recording.samples / store.rate / 3600
+        facts.segment_hours += _covered(own) / 3600
+        problems += _check_segments(recording, own, store.rate)
+        problems += _check_channels(recording, store, facts)
+        try:
+            eeg = store.eeg(recording)
+        except DataError as error:
+            problems.append(Problem("error", str(error)))
+        else:
+            levels, outside, found = _amplitude(recording, eeg, store.pieces(recording))
+            amplitudes[recording.subject].append(_median(levels.values()))
+            kinds = [channel.type for channel in store.channels(recording.recording)]
+            for kind in PLAUSIBLE.keys() & set(kinds):
+                own_levels = [level for row, level in levels.items() if kinds[row : row + 1] == [kind]]
+                by_kind[recording.subject, kind].append(_median(own_levels))
+            beyond += outside
+            problems += found
+            power = power_spectrum(eeg, store.rate, length, own, store.pieces(recording))
+            if power is not None:
+                spectra[recording.subject].append(power)
+        step()
+
+    values = sum(recording.channels * recording.samples for recording in store.recordings)
+    facts.beyond = beyond / max(values, 1)
+    facts.amplitude = {subject: float(np.mean(levels)) for subject, levels in amplitudes.items()}
+    typical = {key: float(np.mean(levels)) for key, levels in sorted(by_kind.items())}
+    frequencies = np.fft.rfftfreq(length, 1 / store.rate)
+    facts.frequencies = frequencies.tolist()
+    low_edge, edge = _band(store)
+    for subject, powers in sorted(spectra.items()):
+        power = np.mean(powers, axis=0)
+        facts.spectra[subject] = power.tolist()
+        facts.shapes[subject] = describe(frequencies, power, edge)
+
+        shape = facts.shapes[subject]
+        if shape.peak_decibels > HUM:
+            text = f"subject {subject}: peak of {shape.peak_decibels:.0f} dB at {shape.peak_hertz:g} Hz, perhaps a hum"
+            problems.append(Problem("warning", f"{text}; consider preprocessing.notch={shape.peak_hertz:g}"))
+
+    facts.stimuli = len({segment.stimulus for segment in store.segments if segment.stimulus})
+    lengths, found_audio = check_audio(store)
+    facts.sounds, facts.audio_hours = len(lengths), sum(lengths.values()) / RATE / 3600
+    problems += found_audio
+    problems += check_presence(store, segments, lengths)
+    seconds = {stimulus: samples / RATE for stimulus, samples in lengths.items()}
+    warnings = check_clocks(segments, seconds) + check_resemblance(store, seconds)
+    warnings += check_dropped(store) + check_units(typical, low_edge) + check_order(store) + stray_files(store)
+    problems += [Problem("error", text) for text in check_duplicates(store)]
+    problems += [Problem("warning", text) for text in warnings]
+    return Report(facts, sorted(problems, key=lambda problem: problem.severity))
+
+
+def _covered(segments: list[Segment]) -> float:
+    """Seconds inside any segment."""
+    covered = end = 0.0
+    for segment in sorted(segments, key=lambda s: s.onset):
+        last = segment.onset + segment.duration
+        covered += max(last - max(segment.onset, end), 0.0)
+        end = max(end, last)
+    return covered
+
+
+def _check_segments(recording: Recording, segments: list[Segment], rate: float) -> list[Problem]:
+    problems = []
+    seconds = recording.samples / rate
+    name = recording.recording
+    previous: Segment | None = None
+    for segment in sorted(segments, key=lambda s: s.onset):
+        where = f"{name}: segment at {segment.onset:g} s"
+        end = segment.onset + segment.duration
+        if segment.onset < 0 or segment.duration <= 0 or end > seconds + TOLERANCE:
+            text = f"{where} of {segment.duration:g} s lies outside the recording of {seconds:g} s"
+            problems.append(Problem("error", text))
+        if segment.condition not in get_args(Condition):
+            known = ", ".join(get_args(Condition))
+            problems.append(Problem("error", f"{where}: condition {segment.condition!r} is none of {known}"))
+        if previous is not None and segment.onset < previous.onset + previous.duration - TOLERANCE:
+            problems.append(Problem("warning", f"{where} overlaps the one at {previous.onset:g} s"))
+        previous = segment
+    return problems
+
+
+def _check_channels(recording: Recording, store: Store, facts: Facts) -> list[Problem]:
+    name = recording.recording
+    channels = store.channels(name)
+    problems = []
+    if len(channels) != recording.channels:
+        text = f"{name}: channels.tsv names {len(channels)} channels, recordings.tsv says {recording.channels}"
+        problems.append(Problem("error", text))
+    unknown = [c.name for c in channels if not np.isfinite([c.x, c.y, c.z]).all()]
+    if unknown:
+        problems.append(Problem("warning", f"{name}: no position of {', '.join(unknown)}"))
+    scalp = [channel for channel in channels if channel.type == "eeg"]
+    fault = fault_of_positions([channel.name for channel in scalp], places_of(scalp))
+    if fault:
+        problems.append(Problem("warning", f"{name}: positions of its electrodes {fault}; prepare it again in metres"))
+    bad = [channel.name for channel in channels if channel.status == "bad"]
+    if bad:
+        facts.bad[name] = bad
+    return problems
+
+
+def _amplitude(
+    recording: Recording, eeg: NDArray[np.float32], pieces: Sequence[Stretch]
+) -> tuple[dict[int, float], int, list[Problem]]:
+    """Median absolute amplitudes by row, samples beyond 20 robust standard deviations, and problems."""
+    problems, levels, beyond = [], {}, 0
+    for number, whole in enumerate(eeg):
+        row = np.concatenate([whole[first:stop] for first, stop in pieces])
+        finite = row[np.isfinite(row)]
+        if finite.size < row.size:
+            text = f"{recording.recording}: row {number} holds {row.size - finite.size} NaN or infinite samples"
+            problems.append(Problem("error", text))
+        if finite.size == 0 or np.ptp(finite) == 0:
+            problems.append(Problem("warning", f"{recording.recording}: row {number} is flat"))
+            continue
+        distance = np.abs(finite - np.median(finite))
+        level = float(np.median(distance))
+        levels[number] = level
+        beyond += int((distance > FAR * 1.4826 * level).sum())
+    return levels, beyond, problems
+
+
+def _median(levels: Iterable[float]) -> float:
+    """Median, 0 where there is none."""
+    return float(np.median(list(levels) or [0.0]))
+
+
+def _band(store: Store) -> tuple[float | None, float]:
+    """Hertz between which the signal was kept."""
+    band = store.description.settings.get("preprocessing.band")
+    low, high = band if isinstance(band, list) and len(band) == 2 else (None, None)
+    lower = float(low) if isinstance(low, (int, float)) else None
+    return lower, float(high) if isinstance(high, (int, float)) else store.rate / 2

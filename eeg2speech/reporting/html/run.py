@@ -1,0 +1,133 @@
+"""A run folder, as it lies on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from eeg2speech.core.errors import DataError
+
+CONFIG = re.compile(r"config(\.(\d+))?\.yaml")
+ENVIRONMENT = re.compile(r"environment(\.(\d+))?\.json")
+EVENTS = "events.out.tfevents.*"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left.
+
+    Attributes:
+        folder: Where.
+        configs: Text of every config by its file name, that of the training first.
+        config: The first of them, read; empty without one.
+        environments: Content of every ``environment.json`` by its name, the first start first.
+        test: Content of ``test.json``; None before a test.
+        events: TensorBoard's files.
+    """
+
+    folder: Path
+    configs: dict[str, str]
+    config: dict[str, Any]
+    environments: dict[str, dict[str, Any]]
+    test: dict[str, Any] | None
+    events: list[Path]
+
+    @property
+    def task(self) -> str:
+        """Class of the stage's task, ``MAEEGTask`` for one; empty where no config says."""
+        model = self.config.get("model")
+        path = model.get("class_path", "") if isinstance(model, dict) else ""
+        return str(path).rpartition(".")[2]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the model."""
+        return section(section(self.config, "model"), "init_args")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Settings of the data."""
+        return section(self.config, "data")
+
+
+def read_run(folder: Path) -> Run:
+    """Read what a run left.
+
+    Raises:
+        DataError: The folder is not there, holds no run, or a file in it is damaged.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; name one that `eeg2speech fit` wrote, such as runs/maeeg")
+    configs = _numbered(folder, CONFIG)
+    environments = _numbered(folder, ENVIRONMENT)
+    tested = folder / "test.json"
+    events = sorted(folder.glob(EVENTS), key=lambda file: file.name)
+    if not tested.is_file() and not (configs and events):
+        raise DataError(f"{folder}: not a run folder: {_lacking(folder)}")
+    texts = {file.name: _text(file) for file in configs}
+    config = _yaml(configs[0], texts[configs[0].name]) if configs else {}
+    return Run(
+        folder,
+        texts,
+        config,
+        {file.name: _json(file) for file in environments},
+        _json(tested) if tested.is_file() else None,
+        events,
+    )
+
+
+def section(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """A part of a config that may be missing."""
+    found = content.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _lacking(folder: Path) -> str:
+    """What to do about a folder that is no run: often the one above a run is named."""
+    within = [child.name for child in sorted(folder.iterdir()) if _looks_like_run(child)]
+    if within:
+        names = " ".join(str(folder / name) for name in within[:4])
+        return f"its folders are; name them: eeg2speech report {names}{' ...' if len(within) > 4 else ''}"
+    return "neither test.json nor config.yaml with TensorBoard events; name one that `eeg2speech fit` wrote"
+
+
+def _looks_like_run(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / "test.json").is_file() or (folder / "config.yaml").is_file())
+
+
+def _numbered(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    found = [(match, file) for file in folder.iterdir() if (match := pattern.fullmatch(file.name))]
+    return [file for _, file in sorted(found, key=lambda pair: int(pair[0][2] or -1))]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); restore it or take it out of the folder") from error
+
+
+def _json(file: Path) -> dict[str, Any]:
+    again = "test again to write it anew" if file.name == "test.json" else "take it out of the folder"
+    try:
+        content = json.loads(_text(file))
+    except ValueError as error:
+        raise DataError(f"{file}: damaged JSON ({error}); {again}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: holds no JSON object; {again}")
+    return content
+
+
+def _yaml(file: Path, text: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DataError(f"{file}: damaged YAML ({error}); restore it or take it out of the folder") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: holds no settings; restore it or take it out of the folder")
+    return content

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
+from numpy.typing import NDArray
+
+from eeg2speech.core.files import written_beside
+from eeg2speech.core.types import Batch, Part
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.evaluation.alignment_controls import embed_part, facts
+from eeg2speech.evaluation.alignment_electrodes import ElectrodeDrops, electrode_drops
+from eeg2speech.metrics import Embeddings
+from eeg2speech.metrics.geometry import modality_gap
+from eeg2speech.plotting import Figure, importance_topomap, response_figure
+from eeg2speech.quality.responses import Response, mean_response
+from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures, result_figures
+from eeg2speech.reporting.tensorboard.projector import Cloud, write_projector
+from eeg2speech.tasks.alignment import AlignmentTask
+from eeg2speech.training.progress import tracked
+from eeg2speech.training.steps import Occasions, step_of
+
+DOTS = 120
+"""Per inch, of the files."""
+
+
+class LogAlignment(Callback):
+    """Shows in TensorBoard how EEG and sound come together; after a test also as files in ``<run>/pictures``.
+
+    At validations: similarities, cosines and both sides on their principal components. After a test, of every
+    list, these and what ``TestAlignment`` has found, behind which this callback stands: retrieval against the size of
+    the gallery and the lag curve. Of held-out stimuli also which electrodes matter, and of all data the response that
+    speech evokes. ``WriteResults`` stands behind.
+
+    Args:
+        windows: Validation windows that are looked at, evenly spread.
+        tested: The same of each test list.
+        projected: Windows in TensorBoard's embedding projector.
+        electrodes: Windows with which electrodes are silenced in turn; 0 leaves that out.
+        occasions: How many validations of a run are drawn, spread evenly from the first to the last; 0 for none.
+    """
+
+    def __init__(
+        self, windows: int = 300, tested: int = 2000, projected: int = 300, electrodes: int = 200, occasions: int = 10
+    ) -> None:
+        self.windows, self.tested, self.projected, self.electrodes = windows, tested, projected, electrodes
+        self.occasions = Occasions(occasions)
+        self._rows: dict[str, list[NDArray[Any]]] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """When a validation was drawn last."""
+        return self.occasions.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.occasions.load_state_dict(state_dict)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the windows of the validation before."""
+        self._rows = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what the task has embedded anyway; of several devices, the first one's windows."""
+        if not _watched(trainer, pl_module):
+            return
+        total = len(trainer.datamodule.datasets["val"])  # type: ignore[attr-defined]
+        count = min(self.windows, total)
+        chosen = torch.isin(batch["index"].cpu(), torch.arange(count) * total // count)
+        for name, values in ({"eeg": outputs["eeg"], "sound": outputs["sound"]} | facts(batch)).items():
+            self._rows.setdefault(name, []).append(values.detach().cpu()[chosen].numpy())
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the gap between both sides, and now and then draw validation windows."""
+        data, logger, step = trainer.datamodule, trainer.logger, trainer.global_step  # type: ignore[attr-defined]
+        if not self._rows or not isinstance(logger, TensorBoardLogger):
+            return
+        embeddings = Embeddings(**{name: np.concatenate(values) for name, values in self._rows.items()})
+        self._rows = {}
+        first, _ = embeddings.gallery()
+        logger.experiment.add_scalar("val/modality_gap", modality_gap(embeddings.eeg, embeddings.sound[first]), step)
+        if not self.occasions.due(trainer):
+            return
+        title = _title(data, "validation", f"step {step}")
+        for name, figure in embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title).items():
+            logger.experiment.add_figure(f"val/{name}", figure, step)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw every test list."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"  # a collective: every rank asks
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, AlignmentTask) or not isinstance(data, EEGAudioDataModule):
+            return
+        if not trainer.is_global_zero:
+            return
+        logger = trainer.logger if isinstance(trainer.logger, TensorBoardLogger) else None
+        found = pl_module.results.setdefault("alignment", {}).setdefault("lists", {})
+        step = step_of(trainer, pl_module)
+        clouds: dict[str, Cloud] = {}
+
+        def show(name: str, figure: Figure) -> None:
+            _save(figure, folder / f"{name.replace('/', '_')}.png")
+            if logger is not None:
+                logger.experiment.add_figure(f"test/{name}", figure, step)
+
+        for part in tracked(trainer, "Drawing lists")(data.test_parts):
+            title = _title(data, part.replace("_", " "))
+            embeddings = embed_part(pl_module, data, part, most=self.tested)
+            figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
+            if part in found:
+                figures |= result_figures(found[part], title)
+            for name, figure in figures.items():
+                show(f"{part}/{name}", figure)
+            if self.projected:
+                clouds[part] = self._cloud(embeddings, data)
+        if logger is not None and clouds:
+            write_projector(Path(logger.log_dir), clouds)
+        if self.electrodes and data.test_parts:
+            part = _held_out(data)
+            drops = electrode_drops(pl_module, data, part, self.electrodes, tracked(trainer, "Silencing electrodes"))
+            found.setdefault(part, {})["electrodes"] = _described(drops)
+            show(f"{part}/electrodes", _drops_figure(drops, _title(data, part.replace("_", " "))))
+        response = mean_response(data.store, track=tracked(trainer, "Response to sound, subjects"))
+        if response is not None:
+            show("response", _response_figure(response, data))
+        rank_zero_info(f"Pictures written to {folder}")
+
+    def _cloud(self, embeddings: Embeddings, data: EEGAudioDataModule) -> Cloud:
+        """Some windows and their sounds, for the projector."""
+        count = len(embeddings.key)
+        rows = np.unique(np.linspace(0, count - 1, min(count, self.projected)).astype(int))
+        sounds = rows[np.unique(embeddings.key[rows], return_index=True)[1]]
+        stimuli, subjects = data.store.stimuli, data.store.subjects
+        facts = [["EEG", stimuli[embeddings.stimulus[row]], subjects[embeddings.subject[row]]] for row in rows]
+        facts += [["sound", stimuli[embeddings.stimulus[row]], "none"] for row in sounds]
+        vectors = np.concatenate([embeddings.eeg[rows], embeddings.sound[sounds]])
+        return Cloud(vectors, ("modality", "stimulus", "subject"), facts)
+
+
+def _described(found: ElectrodeDrops) -> dict[str, Any]:
+    """For ``test.json``."""
+    drops = {
+        name: {key: float(value) for key, value in asdict(drop).items()}
+        for name, drop in zip(found.names, found.drops, strict=True)
+    }
+    return {"silent around each": found.silent, "drop in mrr": drops}
+
+
+def _drops_figure(found: ElectrodeDrops, title: str) -> Figure:
+    about = f"{title}\n{found.silent} electrodes around each silent; in brackets: may be noise"
+    value, low = (np.array([getattr(drop, name) for drop in found.drops]) for name in ("value", "low"))
+    return importance_topomap(value, low, found.positions, found.names, about)
+
+
+def _response_figure(found: Response, data: EEGAudioDataModule) -> Figure:
+    title = _title(data, "response to the envelope", f"mean of {found.subjects} subjects")
+    return response_figure(found.lags, found.weights, found.positions, title)
+
+
+def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    """Whether this is a validation of an alignment that TensorBoard is told of, on the first device."""
+    return (
+        trainer.is_global_zero
+        and not trainer.sanity_checking
+        and isinstance(trainer.logger, TensorBoardLogger)
+        and isinstance(pl_module, AlignmentTask)
+        and isinstance(trainer.datamodule, EEGAudioDataModule)  # type: ignore[attr-defined]
+    )
+
+
+def _held_out(data: EEGAudioDataModule) -> Part:
+    """The list of held-out stimuli, else whichever there is."""
+    return "unseen_stimulus" if "unseen_stimulus" in data.test_parts else data.test_parts[0]
+
+
+def _title(data: EEGAudioDataModule, *parts: str) -> str:
+    return ", ".join([*(["SIMULATED EEG"] if data.description.simulated else []), *parts])
+
+
+def _save(figure: Figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(file) as partial:
+        figure.savefig(partial, format="png", dpi=DOTS)

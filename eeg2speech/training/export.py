@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_info
+
+from eeg2speech.checkpoints.parts import export_part, export_parts, part_names, read_checkpoint
+
+
+class ExportEncoder(Callback):
+    """Writes what the best checkpoint, else the last, describes into the run's folder when training ends.
+
+    The encoder goes into ``<run>/encoder``. A stage with more parts also writes them all into a folder with the name of
+    the one that holds the others: ``<run>/aligner``.
+    """
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Export once, on the first rank."""
+        run = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        saver = trainer.checkpoint_callback
+        if not trainer.is_global_zero or not isinstance(saver, ModelCheckpoint):
+            return
+        # Lightning's ModelCheckpoint remembers the best of the folder that a run has gone on from
+        source = next((file for file in (saver.best_model_path, saver.last_model_path) if _is_in(saver, file)), None)
+        if source is None:
+            return
+        rank_zero_info(f"Encoder of {source} written to {export_part(Path(source), run / 'encoder')}")
+        names = part_names(read_checkpoint(Path(source)))
+        if len(names) > 1:
+            whole = run / names[-1]
+            export_parts(Path(source), whole)
+            rank_zero_info(f"All of it ({', '.join(names)}) written to {whole}")
+
+
+def _is_in(saver: ModelCheckpoint, file: str) -> bool:
+    return Path(file).is_file() and Path(file).parent.resolve() == Path(saver.dirpath or ".").resolve()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_warn
+from safetensors.torch import save
+from torch import Tensor
+from torch.optim import Optimizer
+
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.files import written_beside
+from eeg2speech.core.types import Batch
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+
+_NAMED = 8
+"""Recordings that a message names."""
+
+
+class SkipNonFinite(Callback):
+    """Leaves weights and optimizer as they are where a loss or its gradient is not finite; stops after many in a row.
+
+    One such step would turn every weight into nan. The ranks agree, and all skip. The step counts as a step of the
+    run, so that its place in the data and the learning rate are those of a run without it, and ``train/skipped``
+    counts those skipped. Batches are kept in ``<run>/nonfinite`` as safetensors, for a look at what they hold.
+
+    Args:
+        most: Steps in a row after which the run ends.
+        kept: Batches that are kept at most, on each device.
+
+    Raises:
+        ConfigError: ``most`` is below 1, or ``kept`` below 0.
+    """
+
+    def __init__(self, most: int = 10, kept: int = 20) -> None:
+        if most < 1 or kept < 0:
+            raise ConfigError(f"most={most} is below 1 or kept={kept} below 0 (SkipNonFinite.most, SkipNonFinite.kept)")
+        self.most, self.kept = most, kept
+        self.skipped = self.in_a_row = 0
+        self._batch: Batch | None = None
+        self._losses: list[tuple[Batch, Tensor]] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember what is trained on."""
+        self._batch = batch
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        """Remember the loss; to look at it now would let a GPU wait."""
+        assert self._batch is not None
+        self._losses.append((self._batch, loss.detach()))
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Skip the step if any rank has to."""
+        seen, self._losses = self._losses, []
+        numbers = [loss for _, loss in seen]
+        if trainer.scaler is None:  # one that scales fp16 skips what overflows, and does so to find its scale
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            numbers.append(torch.nn.utils.get_total_norm(gradients).to(pl_module.device))
+        wrong = not bool(torch.isfinite(torch.stack(numbers)).all())
+        if trainer.world_size > 1:
+            wrong = trainer.strategy.reduce_boolean_decision(wrong, all=False)
+        self.in_a_row = self.in_a_row + 1 if wrong else 0
+        self.skipped += wrong
+        if wrong or trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log("train/skipped", float(self.skipped))
+        if wrong:
+            optimizer.zero_grad(set_to_none=True)  # without a gradient an optimizer leaves weight and moments alone
+            self._report(trainer, [batch for batch, loss in seen if not torch.isfinite(loss)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many were skipped."""
+        return {"skipped": self.skipped, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]
+
+    def _report(self, trainer: pl.Trainer, batches: list[Batch]) -> None:
+        """Keep the batches, say whose they are, and stop if it is enough."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir) / "nonfinite"  # a collective: every rank asks
+        names = sorted({name for batch in batches for name in _recordings(trainer, batch)})
+        for index, batch in enumerate(batches if self.skipped <= self.kept else []):
+            _write(folder / f"step{trainer.global_step}-rank{trainer.global_rank}-{index}.safetensors", batch)
+        if trainer.world_size > 1:
+            everyones: list[list[str]] = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(everyones, names)
+            names = sorted({name for own in everyones for name in own})
+        shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        what = f"the loss of windows of {shown} is not finite" if names else "the gradient of a finite loss is not"
+        if self.in_a_row < self.most:
+            rank_zero_warn(f"Step {trainer.global_step} is skipped: {what} (batch kept in {folder})")
+            return
+        raise DataError(
+            f"{folder}: {self.in_a_row} steps in a row, up to step {trainer.global_step}, were skipped: {what}; look "
+            "at these recordings with `eeg2speech doctor`, or lower model.optimizer.lr (SkipNonFinite.most)"
+        )
+
+
+def _recordings(trainer: pl.Trainer, batch: Batch) -> list[str]:
+    """Names of the recordings that a batch was cut from; only of the windows that are not finite, if there are any."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    wrong = ~(torch.isfinite(batch["eeg"]).flatten(1).all(1) & torch.isfinite(batch["audio"]).flatten(1).all(1))
+    indices = sorted(set(batch["recording"][wrong if wrong.any() else ~wrong].tolist()))
+    if isinstance(data, EEGAudioDataModule):
+        return [data.store.recordings[index].recording for index in indices]
+    return [f"recording {index}" for index in indices]
+
+
+def _write(file: Path, batch: Batch) -> None:
+    # copies: what shares memory cannot be written
+    tensors = {name: torch.clone(value.detach().cpu()) for name, value in batch.items() if isinstance(value, Tensor)}
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(file) as partial:
+            partial.write_bytes(save(tensors))
+    except OSError as error:
+        rank_zero_warn(f"{file}: the batch is not kept ({error.strerror})")
