@@ -23,12 +23,12 @@ __all__ = [
 ]  # fmt: skip
 
 _WHERE = {
-    "Aligned": "embedding", "Match": "embedding", "load_aligner": "embedding",
-    "EEGEncoder": "encoding", "SoundEncoder": "encoding", "load_encoder": "encoding",
-    "ConfigError": "errors", "DataError": "errors", "Eeg2SpeechError": "errors",
-    "Speaker": "generation", "load_speech": "generation",
-    "Embeddings": "recordings",
-    "load": "loading",
+    "Aligned": "inference.alignment", "Match": "inference.alignment", "load_aligner": "inference.alignment",
+    "EEGEncoder": "inference.encoders", "SoundEncoder": "inference.encoders", "load_encoder": "inference.encoders",
+    "ConfigError": "core.errors", "DataError": "core.errors", "Eeg2SpeechError": "core.errors",
+    "Speaker": "inference.generator", "load_speech": "inference.generator",
+    "Embeddings": "inference.recordings",
+    "load": "inference.loading",
 }  # fmt: skip
 
 
