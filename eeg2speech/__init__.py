@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eeg2speech.core.errors import ConfigError, DataError, Eeg2SpeechError
-    from eeg2speech.inference.alignment import Aligned, Match, load_aligner
+    from eeg2speech.inference.alignment import AlignmentModel, Match, load_aligner
     from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder, load_encoder
-    from eeg2speech.inference.generator import Speaker, load_speech
+    from eeg2speech.inference.generator import SpeechGenerator, load_generator
     from eeg2speech.inference.loading import load
     from eeg2speech.inference.recordings import Embeddings
 
 __version__ = "0.1.0"
 __all__ = [
-    "Aligned", "ConfigError", "DataError", "EEGEncoder", "Eeg2SpeechError", "Embeddings", "Match", "SoundEncoder",
-    "Speaker", "__version__", "load", "load_aligner", "load_encoder", "load_speech",
+    "AlignmentModel", "ConfigError", "DataError", "EEGEncoder", "Eeg2SpeechError", "Embeddings", "Match",
+    "SoundEncoder", "SpeechGenerator", "__version__", "load", "load_aligner", "load_encoder", "load_generator",
 ]  # fmt: skip
 
 _WHERE = {
-    "Aligned": "inference.alignment", "Match": "inference.alignment", "load_aligner": "inference.alignment",
+    "AlignmentModel": "inference.alignment", "Match": "inference.alignment", "load_aligner": "inference.alignment",
     "EEGEncoder": "inference.encoders", "SoundEncoder": "inference.encoders", "load_encoder": "inference.encoders",
     "ConfigError": "core.errors", "DataError": "core.errors", "Eeg2SpeechError": "core.errors",
-    "Speaker": "inference.generator", "load_speech": "inference.generator",
+    "SpeechGenerator": "inference.generator", "load_generator": "inference.generator",
     "Embeddings": "inference.recordings",
     "load": "inference.loading",
 }  # fmt: skip

@@ -56,7 +56,7 @@ def run_of(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
             "tiny_diffusion",
             [
                 f"--model.init_args.components={write_tiny(root / 'components')}",
-                f"--model.init_args.audio_weights={root / 'audio'}", "--model.init_args.dropped=0.3",
+                f"--model.init_args.audio_weights={root / 'audio'}", "--model.init_args.cond_dropout=0.3",
                 f"--model.init_args.aligner={root / 'alignment/aligner'}",
             ],
         ),

@@ -151,7 +151,7 @@ def train_unet(
         up_block_types=(*["CrossAttnUpBlock2D"] * (levels - 1), "UpBlock2D"),
         cross_attention_dim=([None, audio.width],) * levels, attention_head_dim=4, norm_num_groups=8,
     )  # fmt: skip
-    conditioner = Conditioner(audio.width, audio.width, control=CONTROL, rows=audio.rows)
+    conditioner = Conditioner(audio.width, audio.width, concat_channels=CONTROL, rows=audio.rows)
     scheduler = DDPMScheduler(
         1000, 0.0015, 0.0195, "scaled_linear", prediction_type="v_prediction", clip_sample=False
     )  # AudioLDM 2's noise; predicting it instead fails from scratch: at the first step its error is amplified 84 times

@@ -22,10 +22,10 @@ def export(ckpt: Path, out: Path, json: bool = False) -> int:
         out: Folder to write into.
         json: Print what was written as JSON: folder, files.
     """
-    from eeg2speech.cli.machine import output_of, print_json
+    from eeg2speech.cli.machine import json_stdout, print_json
     from eeg2speech.core.progress import waiting
 
-    with waiting(f"Exporting {ckpt}"), output_of(json):
+    with waiting(f"Exporting {ckpt}"), json_stdout(json):
         from eeg2speech.checkpoints.parts import export_parts
 
         files = [f"{part}.safetensors" for part in export_parts(ckpt, out)]

@@ -79,11 +79,11 @@ def generate(
             f"{ckpt}: no such checkpoint (--ckpt); train stage 3 first, "
             "`eeg2speech fit --config configs/diffusion.yaml`, or name another"
         )
-    from eeg2speech.cli.generating import Choice, Manner, speak  # brings torch
+    from eeg2speech.cli.generating import Choice, Manner, generate  # brings torch
 
     choice = Choice(what, _text(subjects), _text(recordings), conditions, parts, limit)
     manner = Manner(seed, solver, steps, guidance, overlap, batch_size, device, components)
-    speak(ckpt, store, out, choice, manner, overwrite, json)
+    generate(ckpt, store, out, choice, manner, overwrite, json)
     return 0
 
 

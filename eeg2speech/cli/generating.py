@@ -13,14 +13,14 @@ from typing import Literal
 
 from eeg2speech.audio.wav import wav_writer
 from eeg2speech.cli.device import choose_device
-from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.cli.machine import json_stdout, print_json
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.folder_locks import guest, sole_writer
 from eeg2speech.core.progress import Countdown
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.inference.clips import Clip, choose_clips, cut_clips
 from eeg2speech.inference.generated import Generated, GeneratedTable, Making, row_of, sha256_of
-from eeg2speech.inference.generator import Speaker, load_speech
+from eeg2speech.inference.generator import SpeechGenerator, load_generator
 from eeg2speech.inference.origin import Origin, open_origin
 
 
@@ -70,7 +70,7 @@ class Manner:
     components: str | None
 
 
-def speak(
+def generate(
     ckpt: Path, store: Path | None, out: Path, choice: Choice, manner: Manner, overwrite: bool, json: bool
 ) -> None:
     """Write what is missing of the files that were asked for, and say what there is.
@@ -84,8 +84,8 @@ def speak(
         overwrite: Replace what another model has generated into ``out``.
         json: Say it as JSON.
     """
-    with output_of(json):
-        speaker = load_speech(ckpt, choose_device(manner.device), manner.components)
+    with json_stdout(json):
+        speaker = load_generator(ckpt, choose_device(manner.device), manner.components)
         speaker.batch_size = manner.batch_size
         sampler = speaker.sample_with(manner.solver, manner.steps, manner.guidance)
         origin = open_origin(speaker.remembered, speaker.trained_on, fixed=not speaker.any_montage, root=store)
@@ -109,7 +109,7 @@ def speak(
         _report(out, rows, len(todo))
 
 
-def _chosen(speaker: Speaker, origin: Origin, choice: Choice, common: int) -> list[Clip]:
+def _chosen(speaker: SpeechGenerator, origin: Origin, choice: Choice, common: int) -> list[Clip]:
     window, parts = speaker.trained_on.window, choice.parts
     clips, short = cut_clips(origin.store, choice.what, speaker.trained_on.samples, common, origin.parts)
     if not clips:
@@ -121,12 +121,12 @@ def _chosen(speaker: Speaker, origin: Origin, choice: Choice, common: int) -> li
         print(f"note: {short} shorter than a window of {window:g} s are left out", file=sys.stderr)
     if parts is None and origin.parts is not None and choice.what != "recordings":
         there = {clip.part for clip in clips}
-        parts = [part for part in TEST_PARTS if part in there]
+        parts = [part for part in TEST_SPLITS if part in there]
     return choose_clips(clips, origin.store, choice.subjects, choice.recordings, choice.conditions, parts, choice.limit)
 
 
 def _write(
-    speaker: Speaker,
+    speaker: SpeechGenerator,
     origin: Origin,
     clips: Sequence[Clip],
     rows: Sequence[Generated],
@@ -135,7 +135,7 @@ def _write(
 ) -> None:
     """Write clip after clip, each sample as soon as no later window can change it."""
     windows = sum(len(clip.starts) for clip in clips)
-    pieces = speaker.speak_clips(origin.store, origin.scalings, clips, origin.subjects, manner.seed, manner.overlap)
+    pieces = speaker.generate_clips(origin.store, origin.scalings, clips, origin.subjects, manner.seed, manner.overlap)
     with Countdown("Generating windows", windows) as bar:
         for index, of_clip in groupby(pieces, key=lambda piece: piece[0]):
             with wav_writer(table.folder / rows[index].file) as write:

@@ -32,7 +32,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks import Task
 from eeg2speech.training import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
-from eeg2speech.training.checkpoint_io import SoundCheckpointIO
+from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
 from eeg2speech.training.resuming import check_newest, check_place, check_results, newest_checkpoint
 from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.training.run_logger import RunLogger
@@ -156,7 +156,7 @@ class StageCLI(LightningCLI):
             ModelParts() if type(one) is RichModelSummary and one not in given else one for one in callbacks
         ]
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = SoundCheckpointIO()
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
 
     def _parse_ckpt_path(self) -> None:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from eeg2speech.core.files import strict
+from eeg2speech.core.files import to_jsonable
 
 
 @contextlib.contextmanager
-def output_of(json: bool) -> Iterator[None]:
+def json_stdout(json: bool) -> Iterator[None]:
     """Send what is printed to standard error if standard output is for JSON alone."""
     with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
         yield
@@ -26,4 +26,4 @@ def print_json(content: Any) -> None:
     escaped.
     """
     unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
-    print(json.dumps(strict(content), indent=2, ensure_ascii=not unicode, allow_nan=False))
+    print(json.dumps(to_jsonable(content), indent=2, ensure_ascii=not unicode, allow_nan=False))

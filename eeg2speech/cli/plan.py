@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.cli.machine import json_stdout, print_json
 from eeg2speech.cli.parser import shown
 from eeg2speech.cli.suggestion import closest
 from eeg2speech.core.errors import ConfigError
@@ -49,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
     gpus = _counts(options.gpus)
     from eeg2speech.core.progress import waiting
 
-    with waiting("Counting the operations of a step, 10 to 20 s"), output_of(options.json == "true"):
+    with waiting("Counting the operations of a step, 10 to 20 s"), json_stdout(options.json == "true"):
         from eeg2speech.cli import planned  # brings torch and Lightning
         from eeg2speech.planning import estimate, footprint
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.audio.channels import ChannelChoice
-from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.cli.machine import json_stdout, print_json
 from eeg2speech.cli.parser import CommandParser, described, shown
 from eeg2speech.cli.prepared import print_errors, print_notices, print_store, store_in_figures
 from eeg2speech.cli.yaml_labels import MODE
@@ -154,7 +154,7 @@ def _prepare(
     shard: Shard,
     json: bool,
 ) -> int:
-    with output_of(json):
+    with json_stdout(json):
         summary = prepare_sources(sources, out, description, preprocessing, jobs, root=root, shard=shard)
     store = None if summary.waiting else Store(out)
     if json:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eeg2speech.cli.machine import output_of, print_json
+from eeg2speech.cli.machine import json_stdout, print_json
 from eeg2speech.cli.parser import CommandParser, shown
 from eeg2speech.core.errors import ConfigError
 
@@ -43,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
 
     folders: list[Path] = list(dict.fromkeys(options.runs))
     runs = []
-    with output_of(options.json), Countdown("Reading runs and writing the page", len(folders) + 1) as bar:
+    with json_stdout(options.json), Countdown("Reading runs and writing the page", len(folders) + 1) as bar:
         for folder in folders:
             runs.append(read_run(folder))
             bar.step()

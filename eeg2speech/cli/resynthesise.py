@@ -65,7 +65,7 @@ def resynthesise(
     from eeg2speech.audio.stitching import cover
     from eeg2speech.audio.wav import write_wav
     from eeg2speech.cli.device import choose_device
-    from eeg2speech.cli.machine import output_of, print_json
+    from eeg2speech.cli.machine import json_stdout, print_json
     from eeg2speech.cli.resynthesised_sounds import find_sounds, read_sounds
     from eeg2speech.core.progress import Countdown
     from eeg2speech.models.audio.encoder import STEP
@@ -81,7 +81,7 @@ def resynthesise(
         raise ConfigError(
             f"--window {seconds} s must be a multiple of {STEP / RATE} s and --overlap {overlap} s at most half of it"
         )
-    with output_of(json):
+    with json_stdout(json):
         model = sound_only(components, described, weights).to(choose_device(device))
     again = Resynthesis(model, Sampler(solver, steps, guidance), samples, common, seed, batch_size)
     grids = {name: cover(max(len(wave), samples), samples, common) for name, wave in waves.items()}
@@ -89,7 +89,7 @@ def resynthesise(
     files: list[str] = []
     with Countdown("Resynthesising windows", sum(map(len, grids.values()))) as bar:
         for name, wave in waves.items():
-            made = again.speak(name, wave, grids[name], lambda count: bar.step(count=count))
+            made = again.generate(name, wave, grids[name], lambda count: bar.step(count=count))
             for kind, sound in made.items():
                 files.append(f"{name}_{kind}.wav")
                 write_wav(out / files[-1], sound)

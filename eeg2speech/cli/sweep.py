@@ -14,7 +14,7 @@ from typing import Any
 from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
 from eeg2speech.core.config_files import content_hash
 from eeg2speech.core.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
-from eeg2speech.core.files import strict, write_json
+from eeg2speech.core.files import to_jsonable, write_json
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.progress import in_words
 
@@ -84,7 +84,7 @@ def sweep(
     found = [read_run(runs.folder(*key) / "test.json", *key) for key in conditions if key_of(*key) not in runs.failed]
     figures = report(runs.plan, found)
     content = {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed}
-    write_json(out / "sweep.json", strict(content))
+    write_json(out / "sweep.json", to_jsonable(content))
     if json:
         print_json(content)
     else:

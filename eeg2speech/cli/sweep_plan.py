@@ -134,5 +134,5 @@ def _options(listed: Any, file: Path, key: str) -> list[str]:
     if not isinstance(options, list) or not all(
         isinstance(o, str) and o.startswith("--") and "=" in o for o in options
     ):
-        raise ConfigError(f"{file}: {key}={listed!r} is to be a list of options such as --data.pairs=0.1")
+        raise ConfigError(f"{file}: {key}={listed!r} is to be a list of options such as --data.train_fraction=0.1")
     return options

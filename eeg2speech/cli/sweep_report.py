@@ -13,7 +13,7 @@ from typing import Any
 
 from eeg2speech.cli.sweep_plan import Levels, Plan
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.files import figure
+from eeg2speech.core.files import float_or_nan
 from eeg2speech.metrics.seeds import Repeated, over_repetitions
 
 MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")
@@ -55,9 +55,9 @@ def read_run(file: Path, levels: Levels, seed: int) -> Run:
         lists = json.loads(file.read_text(encoding="utf-8"))["alignment"]["lists"]
         for part, found in lists.items():
             for decoder, row in found["figures"].items():
-                figures |= {(part, decoder, name): figure(row[name]["value"]) for name in MEASURES}
-            figures[part, NOISE, "mrr"] = figure(found["controls, mrr"]["noise"]["value"])
-            chance |= {(part, name): figure(found["figures"][MODEL][name]["chance"]) for name in MEASURES}
+                figures |= {(part, decoder, name): float_or_nan(row[name]["value"]) for name in MEASURES}
+            figures[part, NOISE, "mrr"] = float_or_nan(found["controls, mrr"]["noise"]["value"])
+            chance |= {(part, name): float_or_nan(found["figures"][MODEL][name]["chance"]) for name in MEASURES}
         aligned = {part: bool(found["verdict"]["aligned"]) for part, found in lists.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

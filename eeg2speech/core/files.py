@@ -49,21 +49,23 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def strict(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """A value as JSON knows it, whose figures every program can read: paths as text, what is not finite as None."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {str(key): strict(inner) for key, inner in value.items()}
+        return {str(key): to_jsonable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [strict(inner) for inner in value]
+        return [to_jsonable(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return str(value) if isinstance(value, Path) else strict(value.item() if hasattr(value, "item") else str(value))
+    return (
+        str(value) if isinstance(value, Path) else to_jsonable(value.item() if hasattr(value, "item") else str(value))
+    )
 
 
-def figure(value: float | None) -> float:
+def float_or_nan(value: float | None) -> float:
     """A figure that ``strict`` has written; NaN for None."""
     return math.nan if value is None else float(value)

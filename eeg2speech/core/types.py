@@ -16,7 +16,7 @@ Part = Literal["train", "val", "unseen_stimulus", "unseen_subject", "unseen_both
 """A list of windows: trained on, validated on, or one of the three test lists."""
 DECODABLE = ("eeg", "seeg", "ecog", "mag", "grad")
 """Types of channels that hold activity of the brain."""
-TEST_PARTS: tuple[Part, ...] = ("unseen_stimulus", "unseen_subject", "unseen_both")
+TEST_SPLITS: tuple[Part, ...] = ("unseen_stimulus", "unseen_subject", "unseen_both")
 
 
 @dataclass(frozen=True)

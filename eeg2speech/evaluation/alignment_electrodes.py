@@ -14,7 +14,7 @@ from eeg2speech.core.progress import Track, silently
 from eeg2speech.core.types import Batch, Part
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.alignment_controls import embed_part
-from eeg2speech.metrics import Embeddings, Figure, mean_figure
+from eeg2speech.metrics import Embeddings, Estimate, mean_estimate
 from eeg2speech.metrics.ranks import rank_sounds, reciprocal, score
 from eeg2speech.tasks.alignment import AlignmentTask
 
@@ -38,7 +38,7 @@ class ElectrodeDrops:
     names: list[str]
     positions: NDArray[np.floating]
     silent: int
-    drops: list[Figure]
+    drops: list[Estimate]
 
 
 def electrode_drops(
@@ -64,7 +64,7 @@ def electrode_drops(
     for place in track(positions[places].unbind()):
         less = embed_part(task, data, part, partial(_silenced, place=place, count=silent), whole.sound, most=most)
         lost = before - _reciprocal_ranks(less)
-        drops.append(mean_figure(lost, 0.0, whole.stimulus))
+        drops.append(mean_estimate(lost, 0.0, whole.stimulus))
     return ElectrodeDrops([names[i] for i in places], positions[places].numpy(), silent, drops)
 
 

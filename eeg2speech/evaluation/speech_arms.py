@@ -51,7 +51,7 @@ def evenly(count: int, most: int | None) -> Rows:
 
 
 @torch.no_grad()
-def speak_arms(
+def generate_variants(
     task: DiffusionTask, batch: Batch, other: Batch | None = None, arms: Collection[str] = ARMS
 ) -> Iterator[tuple[str, Tensor]]:
     """Waveforms of a batch of windows by each arm, (B, S), in the order of ``ARMS``.
@@ -76,13 +76,13 @@ def speak_arms(
         elif arm == "round trip":
             yield arm, task.model.round_trip(audio)
         elif arm == "loa":
-            yield arm, task.speak(heard, seeds, heard.shape[1])
+            yield arm, task.generate(heard, seeds, heard.shape[1])
         elif arm == "eeg":
-            yield arm, task.speak(task.loa_of(batch), seeds, heard.shape[1])
+            yield arm, task.generate(task.loa_of(batch), seeds, heard.shape[1])
         elif arm == "noise":
             drawn = noise(batch["eeg"], batch["channel_mask"], [mix(NOISE, row) for row in index])
-            yield arm, task.speak(task.loa_of({**batch, "eeg": drawn}), seeds, heard.shape[1])
+            yield arm, task.generate(task.loa_of({**batch, "eeg": drawn}), seeds, heard.shape[1])
         elif arm == "another trial" and other is not None:
-            yield arm, task.speak(task.loa_of(other), seeds, heard.shape[1])
+            yield arm, task.generate(task.loa_of(other), seeds, heard.shape[1])
         elif arm == "unconditional":
-            yield arm, task.speak(None, seeds, heard.shape[1])
+            yield arm, task.generate(None, seeds, heard.shape[1])

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Heard:
+class AudioGallery:
     """The windows of a list, and its different sounds as the audio encoder hears them.
 
     Attributes:
@@ -64,13 +64,13 @@ class Heard:
 
 
 @torch.no_grad()
-def hear(task: DiffusionTask, audio: Tensor) -> Floats:
+def audio_tokens(task: DiffusionTask, audio: Tensor) -> Floats:
     """LOA tokens of waveforms, (B, S), at the same loudness: generated ones have none of their own, (B, L, F, D)."""
     tokens: Floats = task.model.loa_of_sound(level(audio)).float().cpu().numpy()
     return tokens
 
 
-def hear_part(task: DiffusionTask, data: EEGAudioDataModule, part: Part, most: int | None = None) -> Heard:
+def embed_gallery(task: DiffusionTask, data: EEGAudioDataModule, part: Part, most: int | None = None) -> AudioGallery:
     """Hear every different sound of a list once.
 
     Args:
@@ -89,10 +89,10 @@ def hear_part(task: DiffusionTask, data: EEGAudioDataModule, part: Part, most: i
         new = [index for index in first.tolist() if int(rows["key"][index]) not in known]
         known.update(rows["key"][new].tolist())
         if new:
-            heard = hear(task, batch["audio"][new].to(task.device))
+            heard = audio_tokens(task, batch["audio"][new].to(task.device))
             for name, values in (("sounds", rows["key"][new]), ("begin", rows["start"][new]), ("tokens", heard)):
                 columns.setdefault(name, []).append(values)
     found = {name: np.concatenate(values) for name, values in columns.items()}
     order = np.argsort(found["sounds"])
     ordered = (found[name][order] for name in ("sounds", "begin", "tokens"))
-    return Heard(found["key"], found["subject"], found["stimulus"], *ordered)
+    return AudioGallery(found["key"], found["subject"], found["stimulus"], *ordered)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.evaluation.alignment_controls import shuffled_within
-from eeg2speech.evaluation.speech_hearing import Heard
-from eeg2speech.evaluation.speech_sampling import SpokenPart
-from eeg2speech.metrics import Comparison, Embeddings, Figure, Null, mean_figure
+from eeg2speech.evaluation.speech_hearing import AudioGallery
+from eeg2speech.evaluation.speech_sampling import GeneratedSplit
+from eeg2speech.metrics import Comparison, Embeddings, Estimate, Null, mean_estimate
 from eeg2speech.metrics.frechet import Frechet, clip_embeddings, frechet_report
 from eeg2speech.metrics.identification import WAYS, identification_nulls, identification_report, identify
 from eeg2speech.metrics.memorisation import Memorisation, memorisation
@@ -23,7 +23,7 @@ CONTROLS = ("noise", "another trial", "unconditional")
 
 
 @dataclass(frozen=True)
-class ArmResults:
+class VariantResults:
     """What one arm's clips amount to.
 
     Attributes:
@@ -37,9 +37,9 @@ class ArmResults:
     """
 
     clips: int
-    identification: dict[int, Figure]
+    identification: dict[int, Estimate]
     nulls: dict[int, Null]
-    quality: dict[str, Figure]
+    quality: dict[str, Estimate]
     missing: dict[str, int]
     frechet: Frechet
     memorised: Memorisation
@@ -58,11 +58,11 @@ class PartResults:
 
     windows: int
     gallery: int
-    arms: dict[str, ArmResults]
+    arms: dict[str, VariantResults]
     verdict: SpeechVerdict
 
 
-def compare_arms(spoken: SpokenPart, permutations: int, seen: str = "") -> PartResults:
+def compare_variants(spoken: GeneratedSplit, permutations: int, seen: str = "") -> PartResults:
     """Turn what each arm made of a list's windows into figures.
 
     Args:
@@ -80,11 +80,11 @@ def compare_arms(spoken: SpokenPart, permutations: int, seen: str = "") -> PartR
         kept = np.flatnonzero(moved) if arm == "another trial" else np.arange(len(rows))
         compared[arm] = Comparison(made.similarity[kept], target[kept], subject[kept], stimulus[kept], heard.start)
         figures = {name: values[kept] for name, values in made.figures.items()}
-        arms[arm] = ArmResults(
+        arms[arm] = VariantResults(
             len(kept),
             identification_report(compared[arm], WAYS),
             identification_nulls(compared[arm], WAYS, group[kept], permutations),
-            {name: mean_figure(values, np.nan, stimulus[kept]) for name, values in figures.items()},
+            {name: mean_estimate(values, np.nan, stimulus[kept]) for name, values in figures.items()},
             {name: count for name, count in without_value(figures).items() if count},
             frechet_report(real, made.voice[kept]),
             memorisation(made.nearest[kept], spoken.nearest),
@@ -127,7 +127,7 @@ def _describe(null: Null) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _without_vectors(heard: Heard) -> Embeddings:
+def _without_vectors(heard: AudioGallery) -> Embeddings:
     """The windows of a list, of which only whose they are is asked."""
     nothing = np.zeros((len(heard.key), 0), np.float32)
     return Embeddings(nothing, nothing, heard.key, heard.subject, heard.stimulus, np.zeros(len(heard.key)))

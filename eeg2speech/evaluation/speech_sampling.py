@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.types import Part
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.speech_arms import ARMS, SAMPLED, Rows, evenly, read_windows, speak_arms
-from eeg2speech.evaluation.speech_hearing import Floats, Heard, hear, hear_part
+from eeg2speech.evaluation.speech_arms import ARMS, SAMPLED, Rows, evenly, generate_variants, read_windows
+from eeg2speech.evaluation.speech_hearing import AudioGallery, Floats, audio_tokens, embed_gallery
 from eeg2speech.metrics.frechet import clip_embeddings
 from eeg2speech.metrics.identification import nearest_training, step_embeddings
 from eeg2speech.metrics.speech import speech_figures
@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingClips:
     """Real training sounds in the space of the audio encoder.
 
     Attributes:
@@ -41,7 +41,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class GeneratedClips:
     """What an arm made of n windows.
 
     Attributes:
@@ -60,7 +60,7 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class SpokenPart:
+class GeneratedSplit:
     """What all arms made of windows of a list.
 
     Attributes:
@@ -74,31 +74,31 @@ class SpokenPart:
 
     rows: Rows
     moved: NDArray[np.bool_]
-    heard: Heard
+    heard: AudioGallery
     nearest: NDArray[np.floating[Any]]
     kept: Rows
-    arms: dict[str, Spoken]
+    arms: dict[str, GeneratedClips]
 
 
-def hear_training(task: DiffusionTask, data: EEGAudioDataModule, most: int) -> Training:
+def embed_training_clips(task: DiffusionTask, data: EEGAudioDataModule, most: int) -> TrainingClips:
     """Hear the different sounds of this many training windows, evenly spread."""
-    tokens = hear_part(task, data, "train", most).tokens
+    tokens = embed_gallery(task, data, "train", most).tokens
     mean: Floats = tokens.mean(axis=(0, 1))
-    return Training(mean, step_embeddings(tokens, mean))
+    return TrainingClips(mean, step_embeddings(tokens, mean))
 
 
-def speak_part(
+def generate_split(
     trainer: pl.Trainer,
     task: DiffusionTask,
     data: EEGAudioDataModule,
     part: Part,
-    training: Training,
+    training: TrainingClips,
     windows: int | None,
     examples: int,
     batch: int,
     advance: Callable[[int], None],
     transcribe: Transcriber | None = None,
-) -> SpokenPart:
+) -> GeneratedSplit:
     """Sample windows of a list by every arm; several devices share the windows, and each knows all results.
 
     Args:
@@ -114,7 +114,7 @@ def speak_part(
         transcribe: Recognises speech; what it hears in the recording is what an arm's word error rate is measured by,
             since a window cuts words.
     """
-    heard = hear_part(task, data, part)
+    heard = embed_gallery(task, data, part)
     gallery = step_embeddings(heard.tokens, training.mean)
     rows = heard.spread(windows)
     other, moved = another_trial(heard.subject[rows], heard.stimulus[rows])
@@ -129,8 +129,8 @@ def speak_part(
         here, there = (read_windows(task, data, part, which[places]) for which in (rows, rows[other]))
         truth = here["audio"].cpu().numpy()
         said = None if transcribe is None else [transcribe(wave) for wave in truth]
-        for arm, sound in speak_arms(task, here, there):
-            tokens = hear(task, sound)
+        for arm, sound in generate_variants(task, here, there):
+            tokens = audio_tokens(task, sound)
             embedded = step_embeddings(tokens, training.mean)
             made = sound.float().cpu().numpy()
             measured = {
@@ -150,7 +150,7 @@ def speak_part(
             if arm in SAMPLED:
                 advance(len(clips))
     arms = {arm: _joined(parts, len(rows), waves[arm]) for arm, parts in found.items()}
-    return SpokenPart(rows, moved, heard, nearest_training(gallery, training.embedded)[1], kept, arms)
+    return GeneratedSplit(rows, moved, heard, nearest_training(gallery, training.embedded)[1], kept, arms)
 
 
 def _gathered(trainer: pl.Trainer, rows: Arrays) -> Arrays:
@@ -164,7 +164,7 @@ def _gathered(trainer: pl.Trainer, rows: Arrays) -> Arrays:
     return gathered
 
 
-def _joined(parts: list[Arrays], count: int, waves: dict[int, Floats]) -> Spoken:
+def _joined(parts: list[Arrays], count: int, waves: dict[int, Floats]) -> GeneratedClips:
     whole = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
     figures = {name.removeprefix("figure "): values for name, values in whole.items() if name.startswith("figure ")}
-    return Spoken(whole["similarity"], whole["nearest"], whole["voice"], figures, waves)
+    return GeneratedClips(whole["similarity"], whole["nearest"], whole["voice"], figures, waves)

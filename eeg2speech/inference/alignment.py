@@ -16,16 +16,16 @@ from eeg2speech.checkpoints.parts import read_data, read_part
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.inference.arguments import as_array, moved_to, path_of
 from eeg2speech.inference.hub import Published
-from eeg2speech.inference.listening import HearsSounds
-from eeg2speech.inference.recordings import Embeddings, ReadsRecordings
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.listening import AudioEmbedder
+from eeg2speech.inference.recordings import EEGEmbedder, Embeddings
+from eeg2speech.inference.trained import TrainingDataInfo
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.rebuild import rebuild_aligner
 
 LONGER = 1e-2
 """By how much the length of a vector may differ from 1: those that were stored in half precision still pass."""
 
-__all__ = ["Aligned", "Embeddings", "Match", "load_aligner"]
+__all__ = ["AlignmentModel", "Embeddings", "Match", "load_aligner"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Match:
     overall: int
 
 
-class Aligned(ReadsRecordings, HearsSounds, Published):
+class AlignmentModel(EEGEmbedder, AudioEmbedder, Published):
     """A trained aligner that meets recordings and sounds as it met those it was trained on.
 
     Args:
@@ -58,7 +58,7 @@ class Aligned(ReadsRecordings, HearsSounds, Published):
     def __init__(
         self,
         aligner: Aligner,
-        trained_on: TrainedOn,
+        trained_on: TrainingDataInfo,
         device: str = "cpu",
         remembered: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -131,7 +131,7 @@ class Aligned(ReadsRecordings, HearsSounds, Published):
         return parts_of({"encoder": (inner, encoder.state_dict(), "encoder."), "aligner": whole})
 
     @classmethod
-    def _load(cls, source: Path, device: str) -> Aligned:
+    def _load(cls, source: Path, device: str) -> AlignmentModel:
         return load_aligner(source, device)
 
 
@@ -146,7 +146,7 @@ def _unit_vectors(given: Embeddings | NDArray[np.floating], what: str) -> NDArra
     return vectors
 
 
-def load_aligner(source: str | Path, device: str = "cpu") -> Aligned:
+def load_aligner(source: str | Path, device: str = "cpu") -> AlignmentModel:
     """Load a trained aligner.
 
     Args:
@@ -159,6 +159,6 @@ def load_aligner(source: str | Path, device: str = "cpu") -> Aligned:
     source = path_of(source)
     described, weights, provenance = read_part(source, "aligner")
     remembered = read_data(source)
-    trained_on = TrainedOn.of(remembered, str(source))
+    trained_on = TrainingDataInfo.of(remembered, str(source))
     aligner = rebuild_aligner(described, weights, str(source))
-    return Aligned(aligner, trained_on, device, remembered, provenance, source)
+    return AlignmentModel(aligner, trained_on, device, remembered, provenance, source)

@@ -19,7 +19,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording
 from eeg2speech.data.files.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
 from eeg2speech.data.files.sounds import read_sound
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 
 FASTEST = 1_000_000.0
 """Samples per second beyond which a rate of EEG is a mistake."""
@@ -67,7 +67,7 @@ def as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
         raise DataError(f"{type(values).__name__}, which is no array ({error}); give one array of numbers") from error
 
 
-def subject_of_training(subject: str | None, trained_on: TrainedOn) -> str | None:
+def subject_of_training(subject: str | None, trained_on: TrainingDataInfo) -> str | None:
     """A label that may be given for a recording.
 
     Raises:
@@ -82,7 +82,7 @@ def subject_of_training(subject: str | None, trained_on: TrainedOn) -> str | Non
     )
 
 
-def of_raw(raw: BaseRaw, trained_on: TrainedOn) -> RawRecording:
+def of_raw(raw: BaseRaw, trained_on: TrainingDataInfo) -> RawRecording:
     """The channels of a recording that are of the types that a model was trained on, and those of the eyes.
 
     Raises:
@@ -92,7 +92,7 @@ def of_raw(raw: BaseRaw, trained_on: TrainedOn) -> RawRecording:
     return from_mne(raw, trained_on.types, beside=("eog",))
 
 
-def of_epochs(epochs: BaseEpochs, trained_on: TrainedOn) -> RawRecording:
+def of_epochs(epochs: BaseEpochs, trained_on: TrainingDataInfo) -> RawRecording:
     """The channels of epochs that are of the types that a model was trained on.
 
     Raises:
@@ -108,9 +108,9 @@ def of_array(
     channels: Sequence[str],
     positions: ArrayLike | Tensor | None,
     types: str | Sequence[str] | None,
-    trained_on: TrainedOn,
+    trained_on: TrainingDataInfo,
 ) -> RawRecording:
-    """An array as a recording; see ``ReadsRecordings.embed_eeg``.
+    """An array as a recording; see ``EEGEmbedder.embed_eeg``.
 
     Raises:
         DataError: The arrays hold no volts, or do not go with names, types and rate.

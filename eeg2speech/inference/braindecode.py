@@ -17,7 +17,7 @@ from eeg2speech.data.electrodes.montage import electrode_positions, order_by_pos
 from eeg2speech.data.electrodes.position_checks import fault_of_positions, warn_of_mixture
 from eeg2speech.data.files.raw import BaseEpochs
 from eeg2speech.data.readers.braindecode_datasets import members, place_of, prepare_braindecode, subject_of, type_of
-from eeg2speech.inference.alignment import Aligned
+from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.arguments import path_of
 from eeg2speech.inference.encoders import EEGEncoder, is_audio_encoder
 from eeg2speech.inference.recordings import Embeddings
@@ -143,7 +143,7 @@ class PretrainedEncoder(nn.Module):
         return nn.Linear(self.encoder.width, n_outputs) if n_outputs else nn.Identity()
 
 
-def embed_dataset(model: Aligned | EEGEncoder, dataset: Any, hop: float | None = None) -> list[Embeddings]:
+def embed_dataset(model: AlignmentModel | EEGEncoder, dataset: Any, hop: float | None = None) -> list[Embeddings]:
     """Embed every recording of a braindecode dataset as ``embed_raw`` does, or its epochs as ``embed_epochs``.
 
     Args:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from eeg2speech.checkpoints.training_record import seen_text, verdict_words
-from eeg2speech.core.files import figure
+from eeg2speech.core.files import float_or_nan
 
 SIMULATED = "**Simulated EEG.** Nobody was recorded: what this model finds says nothing about brains."
 KINDS = {
-    "speech": ("speech from EEG", "Speaks from EEG: AudioLDM 2 with EEG in the place of text.", "load_speech"),
+    "speech": ("speech from EEG", "Speaks from EEG: AudioLDM 2 with EEG in the place of text.", "load_generator"),
     "aligner": ("alignment of EEG and speech", "Embeds windows of EEG and of sound in one space.", "load_aligner"),
     "encoder": ("masked autoencoder", "Represents windows; it learned by filling in what was hidden.", "load_encoder"),
 }
@@ -120,8 +120,8 @@ def figures(results: Mapping[str, Any]) -> list[Found]:
 
 
 def _found(part: str, measure: str, found: Mapping[str, Any], verdict: str, reasons: list[str]) -> Found:
-    value, chance = figure(found["value"]), found.get("chance")
-    low, high = figure(found.get("low", value)), figure(found.get("high", value))
+    value, chance = float_or_nan(found["value"]), found.get("chance")
+    low, high = float_or_nan(found.get("low", value)), float_or_nan(found.get("high", value))
     return Found(
         part, measure, value, low, high, None if chance is None else float(chance), verdict, "; ".join(reasons)
     )

@@ -13,23 +13,23 @@ from eeg2speech.checkpoints.parts import load_into, read_data, read_part
 from eeg2speech.core.errors import DataError
 from eeg2speech.inference.arguments import moved_to, path_of
 from eeg2speech.inference.hub import Published
-from eeg2speech.inference.listening import HearsSounds
-from eeg2speech.inference.recordings import ReadsRecordings
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.listening import AudioEmbedder
+from eeg2speech.inference.recordings import EEGEmbedder
+from eeg2speech.inference.trained import TrainingDataInfo
 from eeg2speech.models.audio.encoder import PATCH, SpectrogramViT
 from eeg2speech.models.eeg.encoder import ViTEncoder
 from eeg2speech.models.rebuild import build_encoder
 
 
 class _Encoded(Published):
-    """What both encoders have in common; arguments as of ``Aligned``."""
+    """What both encoders have in common; arguments as of ``AlignmentModel``."""
 
     encoder: ViTEncoder | SpectrogramViT
 
     def __init__(
         self,
         encoder: Any,
-        trained_on: TrainedOn,
+        trained_on: TrainingDataInfo,
         device: str = "cpu",
         remembered: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -51,7 +51,7 @@ class _Encoded(Published):
         return loaded
 
 
-class EEGEncoder(_Encoded, ReadsRecordings):
+class EEGEncoder(_Encoded, EEGEmbedder):
     """An encoder of EEG that meets recordings as it met those it was trained on; vectors are means of its tokens.
 
     Made by ``load_encoder``. ``encoder`` is the network, for tokens of every patch: see ``models.ViTEncoder``. It is of
@@ -70,7 +70,7 @@ class EEGEncoder(_Encoded, ReadsRecordings):
         return self.encoder.pool(self.encoder(eeg, positions, channel_mask), channel_mask)
 
 
-class SoundEncoder(_Encoded, HearsSounds):
+class SoundEncoder(_Encoded, AudioEmbedder):
     """An encoder of sound; vectors are means of its tokens. Made by ``load_encoder``; ``encoder`` is the network."""
 
     encoder: SpectrogramViT
@@ -93,7 +93,7 @@ def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundE
     source = path_of(source)
     described, weights, provenance = read_part(source, "encoder")
     remembered = read_data(source)
-    trained_on = TrainedOn.of(remembered, str(source))
+    trained_on = TrainingDataInfo.of(remembered, str(source))
     network = build_encoder(described, str(source))
     if not isinstance(network, ViTEncoder):
         raise DataError(f"{source}: a {type(network).__name__}, no encoder of stage 1; name a run of that")

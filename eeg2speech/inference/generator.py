@@ -33,7 +33,7 @@ from eeg2speech.inference.arguments import (
 )
 from eeg2speech.inference.clips import Clip
 from eeg2speech.inference.hub import Published
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from eeg2speech.models.audioldm2.sampling import Sampler
@@ -47,7 +47,7 @@ BATCH = 8
 """Windows that are generated at once."""
 
 
-class Speaker(Published):
+class SpeechGenerator(Published):
     """A trained model that speaks for recordings which it meets as it met those it was trained on.
 
     Args:
@@ -70,7 +70,7 @@ class Speaker(Published):
         self,
         model: SpeechDiffusion,
         sampler: Sampler,
-        trained_on: TrainedOn,
+        trained_on: TrainingDataInfo,
         device: str = "cpu",
         batch_size: int = BATCH,
         remembered: Mapping[str, Any] | None = None,
@@ -106,7 +106,7 @@ class Speaker(Published):
         )
         return self.sampler
 
-    def speak_windows(self, batch: Batch, subjects: Sequence[str], seeds: Sequence[int]) -> NDArray[np.float32]:
+    def generate_windows(self, batch: Batch, subjects: Sequence[str], seeds: Sequence[int]) -> NDArray[np.float32]:
         """Speak for windows of scaled EEG.
 
         Args:
@@ -135,7 +135,7 @@ class Speaker(Published):
             raise DataError("the model generates NaN; it did not train well, or needs a higher precision")
         return waves
 
-    def speak_clips(
+    def generate_clips(
         self,
         store: Store,
         scalings: dict[str, Scaling],
@@ -153,7 +153,7 @@ class Speaker(Published):
             store: Prepared as the training recordings were.
             scalings: By recording.
             clips: What to speak for.
-            subjects: Labels of the store's people; see ``speak_windows``.
+            subjects: Labels of the store's people; see ``generate_windows``.
             seed: Of the noise.
             overlap: Seconds over which a window is faded into the next, at most what they have in common.
 
@@ -171,7 +171,7 @@ class Speaker(Published):
             chosen = range(first, min(first + self.batch_size, len(windows)))
             batch = data.__getitems__([(i, 0) for i in chosen])
             seeds = [mix(seed, keys[windows[i].recording], windows[i].start) for i in chosen]
-            for i, wave in zip(chosen, self.speak_windows(batch, subjects, seeds), strict=True):
+            for i, wave in zip(chosen, self.generate_windows(batch, subjects, seeds), strict=True):
                 if owners[i] != current:
                     if current >= 0:
                         yield current, stitcher.finish(), False
@@ -179,7 +179,9 @@ class Speaker(Published):
                 yield current, stitcher.add(wave, (windows[i].start - clips[current].first) * rate), True
         yield current, stitcher.finish(), False
 
-    def speak_raw(self, raw: BaseRaw, subject: str | None = None, seed: int = 0, overlap: float = OVERLAP) -> Waveform:
+    def generate_raw(
+        self, raw: BaseRaw, subject: str | None = None, seed: int = 0, overlap: float = OVERLAP
+    ) -> Waveform:
         """Speak for the whole of an ``mne.io.Raw``, prepared as the training recordings were.
 
         Overlapping windows are cross-faded; they never cross a break of the recording, and stretches shorter than a
@@ -202,23 +204,23 @@ class Speaker(Published):
         """
         return self._speak(of_raw(raw, self.trained_on), subject, seed, overlap)
 
-    def speak_epochs(
+    def generate_epochs(
         self, epochs: BaseEpochs, subject: str | None = None, seed: int = 0, overlap: float = OVERLAP
     ) -> list[Waveform]:
-        """Speak for each of ``mne.Epochs`` as ``speak_raw`` does for a recording; see ``Aligned.embed_epochs``.
+        """Generate for each of ``mne.Epochs``; see ``generate_raw`` and ``AlignmentModel.embed_epochs``.
 
         Args:
             epochs: All of one subject, at least as long as a window of training.
-            subject: See ``speak_raw``.
-            seed: See ``speak_raw``.
-            overlap: See ``speak_raw``.
+            subject: See ``generate_raw``.
+            seed: See ``generate_raw``.
+            overlap: See ``generate_raw``.
 
         Returns:
             A waveform for each epoch, as long as that.
 
         Raises:
-            DataError: As ``speak_raw``.
-            ConfigError: As ``speak_raw``.
+            DataError: As ``generate_raw``.
+            ConfigError: As ``generate_raw``.
         """
         wave = self._speak(of_epochs(epochs, self.trained_on), subject, seed, overlap)
         return list(np.array_split(wave, len(epochs)))
@@ -232,7 +234,7 @@ class Speaker(Published):
         """
         write_wav(path_of(file), waveform_of(wave, RATE)[0])
 
-    def speak_eeg(
+    def generate_eeg(
         self,
         eeg: ArrayLike | Tensor,
         rate: float,
@@ -243,21 +245,21 @@ class Speaker(Published):
         overlap: float = OVERLAP,
         types: str | Sequence[str] | None = None,
     ) -> Waveform:
-        """Speak for an array or a tensor of EEG as ``speak_raw`` does for a recording.
+        """Speak for an array or a tensor of EEG as ``generate_raw`` does for a recording.
 
         Args:
             eeg: Volts (teslas, teslas per metre) in float32 or float64, (channels, samples).
             rate: Samples per second.
             channels: Names of the channels.
             positions: Metres in head coordinates, NaN where unknown, (channels, 3); None to find all by name.
-            subject: See ``speak_raw``.
-            seed: See ``speak_raw``.
-            overlap: See ``speak_raw``.
-            types: See ``Aligned.embed_eeg``.
+            subject: See ``generate_raw``.
+            seed: See ``generate_raw``.
+            overlap: See ``generate_raw``.
+            types: See ``AlignmentModel.embed_eeg``.
 
         Raises:
-            DataError: As ``speak_raw``, or names, types and positions do not go with the array.
-            ConfigError: As ``speak_raw``.
+            DataError: As ``generate_raw``, or names, types and positions do not go with the array.
+            ConfigError: As ``generate_raw``.
         """
         recording = of_array(eeg, rate, channels, positions, types, self.trained_on)
         return self._speak(recording, subject, seed, overlap)
@@ -277,7 +279,9 @@ class Speaker(Published):
 
     def _parts(self) -> dict[str, Part]:
         if not self.described or self.model.aligner is None:
-            raise ConfigError("this Speaker was not loaded, so that nothing says how to rebuild it; use load_speech")
+            raise ConfigError(
+                "this SpeechGenerator was not loaded, so that nothing says how to rebuild it; use load_generator"
+            )
         encoder, drawn = self.model.aligner.encoder, self.sampler
         sampler = {"solver": drawn.solver, "steps": drawn.steps, "guidance": drawn.guidance}
         described = {**self.described, "config": {**self.described["config"], "sampler": sampler}}
@@ -286,8 +290,8 @@ class Speaker(Published):
         return parts_of({"encoder": (inner, encoder.state_dict(), "aligner.encoder."), PART: (described, own, "")})
 
     @classmethod
-    def _load(cls, source: Path, device: str) -> Speaker:
-        return load_speech(source, device)
+    def _load(cls, source: Path, device: str) -> SpeechGenerator:
+        return load_generator(source, device)
 
     def _speak(self, raw: RawRecording, subject: str | None, seed: int, overlap: float) -> Waveform:
         common = self.overlap_samples(overlap)
@@ -305,13 +309,13 @@ class Speaker(Published):
         scalings = fit_scalings(store, {recording.recording: store.segments})
         sound = np.zeros(round(recording.samples / store.rate * RATE), np.float32)
         written = [round(clip.first / store.rate * RATE) for clip in clips]
-        for index, wave, _ in self.speak_clips(store, scalings, clips, [label], seed, overlap):
+        for index, wave, _ in self.generate_clips(store, scalings, clips, [label], seed, overlap):
             sound[written[index] : written[index] + len(wave)] = wave
             written[index] += len(wave)
         return np.clip(sound, -1.0, 1.0)
 
 
-def load_speech(source: str | Path, device: str = "cpu", components: str | Path | None = None) -> Speaker:
+def load_generator(source: str | Path, device: str = "cpu", components: str | Path | None = None) -> SpeechGenerator:
     """Load a trained model of stage 3.
 
     Args:
@@ -326,12 +330,12 @@ def load_speech(source: str | Path, device: str = "cpu", components: str | Path 
     _refuse_earlier_stages(source)
     described, weights, provenance = read_part(source, PART)
     remembered = read_data(source)
-    trained_on = TrainedOn.of(remembered, str(source))
+    trained_on = TrainingDataInfo.of(remembered, str(source))
     from eeg2speech.models.audioldm2.rebuild import rebuild_speech
 
     model, sampler = rebuild_speech(described, weights, str(source), components)
     step = int(provenance.get("global_step", 0))
-    return Speaker(
+    return SpeechGenerator(
         model, sampler, trained_on, device, remembered=remembered, global_step=step, described=described,
         provenance=provenance, source=source,
     )  # fmt: skip

@@ -160,5 +160,5 @@ def _refuse_paths(folder: Path, repository: str) -> None:
         if value != "tiny" and not str(value).startswith("hf_hub:"):
             raise DataError(
                 f"{repository}: its {key}={value!r} is a folder where it was trained; download the model and name "
-                "yours: load_speech(folder, components=...)"
+                "yours: load_generator(folder, components=...)"
             )

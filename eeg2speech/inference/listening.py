@@ -16,13 +16,13 @@ from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.core.errors import DataError
 from eeg2speech.inference.arguments import waveform_of
 from eeg2speech.inference.recordings import BATCH, Embeddings
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 
 
-class HearsSounds:
+class AudioEmbedder:
     """A trained model that hears sound window by window, as long as those of its training."""
 
-    trained_on: TrainedOn
+    trained_on: TrainingDataInfo
     device: str
 
     @abstractmethod

@@ -8,12 +8,12 @@ from typing import TypeAlias
 from eeg2speech.checkpoints.exports import export_names
 from eeg2speech.checkpoints.parts import part_names, read_checkpoint
 from eeg2speech.core.errors import DataError
-from eeg2speech.inference.alignment import Aligned, load_aligner
+from eeg2speech.inference.alignment import AlignmentModel, load_aligner
 from eeg2speech.inference.arguments import path_of
 from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder, load_encoder
-from eeg2speech.inference.generator import Speaker, load_speech
+from eeg2speech.inference.generator import SpeechGenerator, load_generator
 
-Loaded: TypeAlias = EEGEncoder | SoundEncoder | Aligned | Speaker
+Loaded: TypeAlias = EEGEncoder | SoundEncoder | AlignmentModel | SpeechGenerator
 
 
 def load(source: str | Path, device: str = "cpu") -> Loaded:
@@ -25,8 +25,8 @@ def load(source: str | Path, device: str = "cpu") -> Loaded:
         device: Where it computes, e.g. ``cuda``.
 
     Returns:
-        A ``Speaker`` of stage 3, an ``Aligned`` of stage 2, an ``EEGEncoder`` of stage 1, or a ``SoundEncoder``. Where
-        the kind is known, ``load_speech``, ``load_aligner`` and ``load_encoder`` say it to a type checker.
+        A ``SpeechGenerator`` of stage 3, an ``AlignmentModel`` of stage 2, an ``EEGEncoder`` of stage 1, or a
+        ``SoundEncoder``. ``load_generator``, ``load_aligner`` and ``load_encoder`` return one kind, for type checkers.
 
     Raises:
         DataError: There is no such model, it is damaged, or it does not say how its data were prepared.
@@ -34,7 +34,7 @@ def load(source: str | Path, device: str = "cpu") -> Loaded:
     source = path_of(source)
     parts = export_names(source) if source.is_dir() else part_names(read_checkpoint(source))
     if "speech" in parts:
-        return load_speech(source, device)
+        return load_generator(source, device)
     if "aligner" in parts:
         return load_aligner(source, device)
     if "encoder" in parts:

@@ -22,7 +22,7 @@ from eeg2speech.data.simulation.embedded import embedded_store
 from eeg2speech.data.simulation.simulator import Simulation
 from eeg2speech.data.store.store import Store
 from eeg2speech.inference.clips import whole_recording
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Origin:
     notes: tuple[str, ...] = ()
 
 
-def open_origin(remembered: Mapping[str, Any], trained_on: TrainedOn, fixed: bool, root: Path | None = None) -> Origin:
+def open_origin(
+    remembered: Mapping[str, Any], trained_on: TrainingDataInfo, fixed: bool, root: Path | None = None
+) -> Origin:
     """Open the store to generate from.
 
     Args:
@@ -100,7 +102,7 @@ def _without_trained(parts: Mapping[Segment, str], store: Store, remembered: Map
     return kept
 
 
-def _embedded(learned: Mapping[str, Any], trained_on: TrainedOn) -> Path:
+def _embedded(learned: Mapping[str, Any], trained_on: TrainingDataInfo) -> Path:
     settings = learned.get("simulation")
     if settings is None:
         raise ConfigError(
@@ -115,11 +117,11 @@ def _embedded(learned: Mapping[str, Any], trained_on: TrainedOn) -> Path:
         ) from error
 
 
-def _as_trained(learned: Mapping[str, Any], trained_on: TrainedOn, root: Path) -> EEGAudioDataModule:
+def _as_trained(learned: Mapping[str, Any], trained_on: TrainingDataInfo, root: Path) -> EEGAudioDataModule:
     """The data module of the training, which alone knows how it divides a store."""
     try:
         data = EEGAudioDataModule(
-            root, trained_on.window, split=Split(**learned["split"]), pairs=learned["pairs"],
+            root, trained_on.window, split=Split(**learned["split"]), train_fraction=learned["train_fraction"],
             conditions=learned["conditions"], scaling=learned["scaling"], clamp=trained_on.clamp, lag=trained_on.lag,
         )  # fmt: skip
     except (TypeError, KeyError) as error:
@@ -130,7 +132,7 @@ def _as_trained(learned: Mapping[str, Any], trained_on: TrainedOn, root: Path) -
     return data
 
 
-def _check_types(store: Store, trained_on: TrainedOn) -> None:
+def _check_types(store: Store, trained_on: TrainingDataInfo) -> None:
     """Refuse channels of types that the model was not trained on, which it would take for those it was."""
     for recording in store.recordings:
         others = sorted({c.type for c in store.channels(recording.recording)} - set(trained_on.types))
@@ -141,7 +143,7 @@ def _check_types(store: Store, trained_on: TrainedOn) -> None:
             )
 
 
-def _check_montages(store: Store, trained_on: TrainedOn) -> None:
+def _check_montages(store: Store, trained_on: TrainingDataInfo) -> None:
     """Refuse electrodes that a model which knows them by their place would take for others."""
     known = {
         tuple(electrode_key(montage.names[index]) for index in order_by_position(montage.positions))
@@ -160,11 +162,11 @@ def _check_montages(store: Store, trained_on: TrainedOn) -> None:
         raise DataError(
             f"{store.root}: recording {recording.recording} has {len(names)} electrodes, the model was trained with "
             f"{len(nearest)}: it {what}; prepare it with the same ones, or train a model for any montage "
-            "(model.rows=pooling, model.subject_layer=false)"
+            "(model.spatial_pooling=pooling, model.subject_layer=false)"
         )
 
 
-def _differences(store: Store, trained_on: TrainedOn) -> list[str]:
+def _differences(store: Store, trained_on: TrainingDataInfo) -> list[str]:
     """How a store was prepared otherwise than the one that was trained on, and what follows from its being another."""
     notes = [
         f"{store.root} is not the store that the model was trained on: which of its sounds and people are new is not "

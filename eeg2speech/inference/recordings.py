@@ -15,7 +15,7 @@ from torch import Tensor
 from eeg2speech.core.types import RawRecording
 from eeg2speech.data.files.raw import BaseEpochs, BaseRaw
 from eeg2speech.inference.arguments import of_array, of_epochs, of_raw, subject_of_training
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 
 BATCH = 64
 """Windows that are embedded at once."""
@@ -42,10 +42,10 @@ class Embeddings:
         return np.array(self.vectors, dtype) if copy else np.asarray(self.vectors, dtype)
 
 
-class ReadsRecordings:
+class EEGEmbedder:
     """A trained model that meets EEG as it met that of its training: with its filters, rate, reference and scaling."""
 
-    trained_on: TrainedOn
+    trained_on: TrainingDataInfo
     device: str
 
     @property

@@ -45,7 +45,7 @@ class TrainedMontage:
 
 
 @dataclass(frozen=True)
-class TrainedOn:
+class TrainingDataInfo:
     """What a model has to know of its training data to meet a new recording as it met those.
 
     Attributes:
@@ -69,7 +69,7 @@ class TrainedOn:
     montages: tuple[TrainedMontage, ...]
 
     @classmethod
-    def of(cls, remembered: Mapping[str, Any], source: str) -> TrainedOn:
+    def of(cls, remembered: Mapping[str, Any], source: str) -> TrainingDataInfo:
         """Read what a checkpoint or an export remembers.
 
         Raises:
@@ -260,7 +260,7 @@ class TrainedOn:
         raise DataError(
             f"the recording lacks {len(missing)} of the {len(names)} {what} that the model was trained with: "
             f"{listed}; rename its channels or interpolate what is missing (raw.rename_channels, raw.interpolate_to), "
-            "or train a model for any montage (model.rows=pooling, model.subject_layer=false)"
+            "or train a model for any montage (model.spatial_pooling=pooling, model.subject_layer=false)"
         )
 
     def _positions(self, channels: list[Channel]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 from eeg2speech.metrics.bootstrap import Interval, bootstrap_interval, median_interval
 from eeg2speech.metrics.comparison import Comparison, Embeddings
-from eeg2speech.metrics.figure import Figure, mean_figure, median_figure
+from eeg2speech.metrics.estimate import Estimate, mean_estimate, median_estimate
 from eeg2speech.metrics.match_mismatch import PROTOCOL_2023, PROTOCOL_2024, MatchMismatch, Protocol, match_mismatch
 from eeg2speech.metrics.null import Null, PairScores, permutation_null, retrieval_scores
 from eeg2speech.metrics.reconstruction import NormalizedMSE
@@ -13,7 +13,7 @@ __all__ = [
     "Comparison",
     "Effect",
     "Embeddings",
-    "Figure",
+    "Estimate",
     "Interval",
     "MatchMismatch",
     "NormalizedMSE",
@@ -26,8 +26,8 @@ __all__ = [
     "bootstrap_interval",
     "judge",
     "match_mismatch",
-    "mean_figure",
-    "median_figure",
+    "mean_estimate",
+    "median_estimate",
     "median_interval",
     "permutation_null",
     "retrieval_report",

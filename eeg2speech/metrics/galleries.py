@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eeg2speech.metrics.comparison import Comparison, Numbers
-from eeg2speech.metrics.figure import Figure, mean_figure
+from eeg2speech.metrics.estimate import Estimate, mean_estimate
 from eeg2speech.metrics.null import Null, permutation_null, retrieval_scores
 from eeg2speech.metrics.ranks import chance, rank_sounds, score, top
 from eeg2speech.metrics.retrieval import TOPS
@@ -25,7 +25,7 @@ class GalleryPoint:
     """
 
     gallery: int
-    figure: Figure
+    figure: Estimate
     null: Null
 
 
@@ -52,7 +52,7 @@ def gallery_curves(
         points = []
         for size in (*(size for size in sizes if k < size < whole), whole):
             table = top(k, size)
-            figure = mean_figure(score(ranks, table), chance(ranks, table), comparison.stimulus)
+            figure = mean_estimate(score(ranks, table), chance(ranks, table), comparison.stimulus)
             null = permutation_null(retrieval_scores(comparison, table, group), permutations)
             points.append(GalleryPoint(size, figure, null))
         curves[f"top{k}"] = points

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from eeg2speech.metrics.comparison import Comparison, Floats, Numbers
-from eeg2speech.metrics.figure import Figure, mean_figure
+from eeg2speech.metrics.estimate import Estimate, mean_estimate
 from eeg2speech.metrics.null import Null, permutation_null, retrieval_scores
 from eeg2speech.metrics.ranks import Scores, rank_sounds, score, top
 
@@ -75,7 +75,7 @@ def identify(comparison: Comparison, way: int) -> Scores:
 
 def identification_report(
     comparison: Comparison, ways: Sequence[int] = WAYS, samples: int = 1000, seed: int = 0
-) -> dict[int, Figure]:
+) -> dict[int, Estimate]:
     """Identification with chance and interval over stimuli, by the number of sounds to choose from.
 
     Args:
@@ -85,7 +85,7 @@ def identification_report(
         seed: Of the draws.
     """
     return {
-        way: mean_figure(identify(comparison, way), 1 / way, comparison.stimulus, samples, seed)
+        way: mean_estimate(identify(comparison, way), 1 / way, comparison.stimulus, samples, seed)
         for way in _possible(comparison, ways)
     }
 

@@ -19,7 +19,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from eeg2speech.metrics.comparison import Comparison, Embeddings
-from eeg2speech.metrics.figure import Figure, mean_figure, median_figure
+from eeg2speech.metrics.estimate import Estimate, mean_estimate, median_estimate
 from eeg2speech.metrics.ranks import Ranks, Table, chance, position, rank_eeg, rank_sounds, reciprocal, score, top
 
 Direction = Literal["eeg_to_sound", "sound_to_eeg"]
@@ -45,7 +45,7 @@ class RetrievalRow:
     size: float
     subject: int | None
     windows: int
-    figures: dict[str, Figure]
+    figures: dict[str, Estimate]
 
 
 def mean_tables(gallery: int | None = None, tops: Sequence[int] = TOPS) -> dict[str, Table]:
@@ -84,11 +84,11 @@ def retrieval_report(
         for gallery, name, windows in parts:
             part, stimulus = ranks[windows], comparison.stimulus[windows]
             figures = {
-                key: mean_figure(score(part, table), chance(part, table), stimulus, samples, seed)
+                key: mean_estimate(score(part, table), chance(part, table), stimulus, samples, seed)
                 for key, table in mean_tables(gallery, tops).items()
             }
             place = position(gallery)
-            figures["median_rank"] = median_figure(score(part, place), chance(part, place), stimulus, samples, seed)
+            figures["median_rank"] = median_estimate(score(part, place), chance(part, place), stimulus, samples, seed)
             size = float(gallery or part.size.mean())
             rows.append(RetrievalRow(direction, gallery, size, name, len(windows), figures))
     return rows

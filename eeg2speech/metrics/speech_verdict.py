@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eeg2speech.metrics.comparison import Comparison, Numbers
-from eeg2speech.metrics.figure import Figure, mean_figure
+from eeg2speech.metrics.estimate import Estimate, mean_estimate
 from eeg2speech.metrics.identification import WAYS, identify
 from eeg2speech.metrics.null import permutation_null, retrieval_scores
 from eeg2speech.metrics.ranks import Scores, top
@@ -37,10 +37,10 @@ class SpeechVerdict:
     informed: bool
     reasons: list[str]
     way: int
-    figure: Figure
+    figure: Estimate
     p: float
     effect: Effect
-    differences: dict[str, Figure]
+    differences: dict[str, Estimate]
     seen: str = ""
 
 
@@ -68,7 +68,7 @@ def judge_speech(
     way = judged_way(comparison.similarity.shape[1]) if way is None else way
     own, stimulus = identify(comparison, way), comparison.stimulus
     null = permutation_null(retrieval_scores(comparison, top(1, way), group), permutations, seed)
-    arms = {name: mean_figure(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
+    arms = {name: mean_estimate(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
     verdict = judge(null, arms, f"{way}-way identification", seen)
     missing = [f"control {name} was not run" for name in CONTROLS if name not in controls]
     against = [] if verdict.aligned and missing else verdict.reasons
@@ -76,10 +76,10 @@ def judge_speech(
         verdict.aligned and not missing,
         against + missing,
         way,
-        mean_figure(own, 1 / way, stimulus, seed=seed),
+        mean_estimate(own, 1 / way, stimulus, seed=seed),
         verdict.p,
         verdict.effect,
-        {name: mean_figure(own - scores, 0.0, stimulus, seed=seed) for name, scores in controls.items()},
+        {name: mean_estimate(own - scores, 0.0, stimulus, seed=seed) for name, scores in controls.items()},
         seen,
     )
 

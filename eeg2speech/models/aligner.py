@@ -33,8 +33,8 @@ class Aligner(nn.Module):
         channels: Electrodes of the largest montage.
         features: Of a step's vector, E; with ``loa`` it is F * D of the audio encoder, whatever is given.
         width: Features of a step inside the heads.
-        rows: How the electrode groups of a step become one: ``flat``, a matrix for data with a single montage, or
-            ``pooling``, spatial filters by position, for any.
+        spatial_pooling: How the electrode groups of a step become one: ``flat``, a matrix for data with a single
+            montage, or ``pooling``, spatial filters by position, for any.
         filters: Spatial filters of ``pooling``.
         kernel: Steps that a convolution of the EEG head sees.
         depth: Convolutions of the EEG head.
@@ -57,7 +57,7 @@ class Aligner(nn.Module):
         channels: int,
         features: int = 64,
         width: int = 128,
-        rows: Literal["flat", "pooling"] = "flat",
+        spatial_pooling: Literal["flat", "pooling"] = "flat",
         filters: int = 8,
         kernel: int = 5,
         depth: int = 1,
@@ -85,7 +85,8 @@ class Aligner(nn.Module):
                 )
             features = audio.rows * audio.width
         self.config: dict[str, Any] = {
-            "subjects": subjects, "channels": channels, "features": features, "width": width, "rows": rows,
+            "subjects": subjects, "channels": channels, "features": features, "width": width,
+            "spatial_pooling": spatial_pooling,
             "filters": filters, "kernel": kernel, "depth": depth, "dropout": dropout, "similarity": similarity,
             "centre": centre, "subject_layer": subject_layer, "whitening": whitening,
             "target": target,
@@ -96,7 +97,7 @@ class Aligner(nn.Module):
         self.subject_layer = SubjectLayer(subjects, channels) if subject_layer else None
         groups = -(-channels // electrodes)
         self.eeg_rows: nn.Module
-        if rows == "flat":
+        if spatial_pooling == "flat":
             self.eeg_rows = FlatMixing(encoder.width, groups, width)
         else:
             self.eeg_rows = RowPooling(encoder.width, encoder.width, filters, width)
@@ -178,7 +179,7 @@ class Aligner(nn.Module):
     @property
     def any_montage(self) -> bool:
         """Whether electrodes are known by their positions alone, so that any montage will do."""
-        by_place = self.config["rows"] == "flat" or self.config["subject_layer"] or self.config["whitening"]
+        by_place = self.config["spatial_pooling"] == "flat" or self.config["subject_layer"] or self.config["whitening"]
         return not by_place and self.encoder.config["position"] == "electrode"
 
     @property

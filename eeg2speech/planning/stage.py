@@ -41,7 +41,7 @@ def footprint(task: Task, data: Any, precision: str) -> Footprint:
         return measure(
             task,
             lambda: task.step(batch, "train", "train")["loss"],
-            lambda: task.optimizer_factory(decay_groups(task, task.rate_of)),
+            lambda: task.optimizer_factory(decay_groups(task, task.lr_scale)),
             precision,
         )
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
@@ -74,7 +74,7 @@ def _settle(task: Task, subjects: int) -> None:
     for module in list(task.modules()):
         module._compiled_call_impl = None  # the compiler would take minutes, and counts are the same
         if isinstance(module, SubjectLayer):
-            module.know(range(len(module.known)))
+            module.mark_trained(range(len(module.known)))
         if getattr(module, "cache", None) is not None:
             vars(module)["cache"] = None
         for name, part in list(module.named_children()):

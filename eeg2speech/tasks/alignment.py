@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import TEST_PARTS, Batch
+from eeg2speech.core.types import TEST_SPLITS, Batch
 from eeg2speech.losses import InfoNCE
 from eeg2speech.metrics import NormalizedMSE, Retrieval
 from eeg2speech.models import ViTEncoder
@@ -22,12 +22,12 @@ from eeg2speech.models.audio.loa import LOAScale
 from eeg2speech.models.eeg.heads import Similarity
 from eeg2speech.models.eeg.whitening import Covariances
 from eeg2speech.tasks.base import Stage, Task
-from eeg2speech.tasks.null_training import TrainOn, shown
+from eeg2speech.tasks.null_training import TrainOn, apply_train_on
 from eeg2speech.tasks.provenance import records_of
 
 SAME = 0.05
 """Sounds of one stimulus that start within the same stretch of this many seconds are one sound."""
-STRANGERS = 0x73747267
+SUBJECT_DROPOUT_KEY = 0x73747267
 """Key of who is taken for a stranger: it depends on it and on the window's seed alone."""
 WHITENED = 2000
 """Training windows that the whitening is fitted on, evenly spread."""
@@ -56,11 +56,11 @@ class AlignmentTask(Task):
         loss: ``InfoNCE`` or ``SigLIP``.
         target: ``joint``: a space that both sides learn. ``loa``: the tokens of the audio encoder, standardised, which
             the EEG comes to predict and a diffusion model to be conditioned on; the audio encoder must be frozen.
-        regression: Weight of the mean squared error of the predicted tokens beside the contrastive loss, which knows
+        mse_weight: Weight of the mean squared error of the predicted tokens beside the contrastive loss, which knows
             directions only; with ``loa``.
         features: Of the vector of a 160 ms step; with ``loa`` it is that of the tokens, whatever is given.
         width: Features of a step inside the heads.
-        rows: How electrode groups are combined: ``flat`` for a single montage, ``pooling`` for any.
+        spatial_pooling: How electrode groups are combined: ``flat`` for a single montage, ``pooling`` for any.
         kernel: Steps that a convolution of the EEG head sees.
         depth: Convolutions of the EEG head.
         dropout: Share of features dropped in the EEG head in training.
@@ -68,7 +68,7 @@ class AlignmentTask(Task):
             cosine of means over time.
         centre: Compare what changes within a window; not for ``pooled``.
         subject_layer: Mix the channels of each subject in a way of its own.
-        stranger: Share of training windows that are mixed by the mean over subjects, as those of a new person will be.
+        subject_dropout: Share of training windows that take the mean subject layer, as unseen subjects do at test.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
@@ -77,7 +77,7 @@ class AlignmentTask(Task):
         encoder_weights: Checkpoint or exported folder of stage 1; unset: the encoder starts from random weights.
         audio_weights: What the audio encoder starts from: for ``SpectrogramViT`` a checkpoint or exported folder of a
             run of ``configs/audiomae.yaml``, for ``AudioMAE`` a hub id, folder or file; unset: random weights.
-        encoder_rate: Learning rate of the EEG encoder as a multiple; 0 freezes it.
+        encoder_lr_scale: Learning rate of the EEG encoder as a multiple; 0 freezes it.
         layer_decay: Factor on the learning rate of the EEG encoder from one block to the one before it.
         train_on: What training sees, to check that nothing comes of nothing: ``real`` data, EEG replaced by ``noise``
             or ``phase-randomised``, or sounds ``shuffled`` within a batch. Validation and test stay real.
@@ -95,24 +95,24 @@ class AlignmentTask(Task):
         audio: AudioEncoder,
         loss: nn.Module | None = None,
         target: Target = "joint",
-        regression: float = 1.0,
+        mse_weight: float = 1.0,
         features: int = 64,
         width: int = 128,
-        rows: Literal["flat", "pooling"] = "flat",
+        spatial_pooling: Literal["flat", "pooling"] = "flat",
         kernel: int = 5,
         depth: int = 1,
         dropout: float = 0.0,
         similarity: Similarity = "steps",
         centre: bool = True,
         subject_layer: bool = True,
-        stranger: float = 0.0,
+        subject_dropout: float = 0.0,
         whitening: bool = False,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.08,
         reference_batch: int = 64,
         encoder_weights: Path | None = None,
         audio_weights: Path | str | None = None,
-        encoder_rate: float = 1.0,
+        encoder_lr_scale: float = 1.0,
         layer_decay: float = 1.0,
         train_on: TrainOn = "real",
     ) -> None:
@@ -122,27 +122,28 @@ class AlignmentTask(Task):
                 f"window of {samples} samples is not a whole number of patches of {encoder.patch[1]} samples "
                 "(data.window, model.encoder.patch)"
             )
-        if not 0 < layer_decay <= 1 or not 0 <= encoder_rate < math.inf:
+        if not 0 < layer_decay <= 1 or not 0 <= encoder_lr_scale < math.inf:
             raise ConfigError(
-                f"encoder_rate={encoder_rate} must be 0 or more and layer_decay={layer_decay} in (0, 1] "
-                "(model.encoder_rate, model.layer_decay)"
+                f"encoder_lr_scale={encoder_lr_scale} must be 0 or more and layer_decay={layer_decay} in (0, 1] "
+                "(model.encoder_lr_scale, model.layer_decay)"
             )
-        if not 0 <= regression < math.inf:
-            raise ConfigError(f"regression={regression} is below 0 or not finite (model.regression)")
+        if not 0 <= mse_weight < math.inf:
+            raise ConfigError(f"mse_weight={mse_weight} is below 0 or not finite (model.mse_weight)")
         self.remember_settings()
         self.subjects = subjects
         self.aligner = Aligner(
-            encoder, audio, len(subjects), channels, features, width, rows, 2 * -(-channels // encoder.patch[0]),
-            kernel, depth, dropout, similarity, centre, subject_layer, whitening, target,
+            encoder, audio, len(subjects), channels, features, width, spatial_pooling,
+            2 * -(-channels // encoder.patch[0]), kernel, depth, dropout, similarity, centre, subject_layer,
+            whitening, target,
         )  # fmt: skip
         self.loss = InfoNCE() if loss is None else loss
-        self.encoder_rate, self.layer_decay, self.audio_weights = encoder_rate, layer_decay, audio_weights
-        self.train_on, self.stranger = train_on, stranger
-        if encoder_rate == 0:
+        self.encoder_lr_scale, self.layer_decay, self.audio_weights = encoder_lr_scale, layer_decay, audio_weights
+        self.train_on, self.subject_dropout = train_on, subject_dropout
+        if encoder_lr_scale == 0:
             encoder.requires_grad_(False)
-        names = ("val", *TEST_PARTS)
+        names = ("val", *TEST_SPLITS)
         self.retrieval = nn.ModuleDict({name: Retrieval() for name in names})
-        self.regression = regression
+        self.mse_weight = mse_weight
         predicts = target == "loa"
         self.unexplained = nn.ModuleDict({name: NormalizedMSE() for name in names} if predicts else {})
 
@@ -156,14 +157,14 @@ class AlignmentTask(Task):
         """The encoder, and the whole aligner."""
         return {**super().parts, "aligner": (self.aligner, self.aligner.description)}
 
-    def rate_of(self, name: str) -> float:
+    def lr_scale(self, name: str) -> float:
         """Lower in the EEG encoder, the more so the nearer to the EEG."""
         inner = name.removeprefix("aligner.encoder.")
         if inner == name:
             return 1.0
         depth = len(self.encoder.blocks.blocks)
         block = int(inner.split(".")[2]) if inner.startswith("blocks.blocks.") else -1
-        return self.encoder_rate * self.layer_decay ** (depth - 1 - block)
+        return self.encoder_lr_scale * self.layer_decay ** (depth - 1 - block)
 
     def setup(self, stage: str) -> None:
         """Take over the encoder of stage 1, and learn who is trained on."""
@@ -193,7 +194,7 @@ class AlignmentTask(Task):
         self._check_contrast(data.batch_size * self.trainer.world_size, data.sounds_in("train"))
         trained = {self.subjects.index(name) for name in data.subjects_of("train")}
         if self.aligner.subject_layer is not None:
-            self.aligner.subject_layer.know(trained)
+            self.aligner.subject_layer.mark_trained(trained)
         if self.aligner.whitening is not None:
             seen = Covariances(len(self.subjects), self.aligner.channels)
             for batch in data.batches("train", WHITENED):
@@ -211,7 +212,7 @@ class AlignmentTask(Task):
             windows: Of a step, on all devices.
             sounds: Different ones in training.
         """
-        if self.unexplained and self.regression:
+        if self.unexplained and self.mse_weight:
             return
         if windows < 2:
             raise ConfigError(
@@ -221,8 +222,8 @@ class AlignmentTask(Task):
         if sounds < 2:
             raise ConfigError(
                 "all training windows have the same sound: there is no other to compare it with, and nothing is "
-                "learned; use a shorter window (data.window), more stimuli (data.pairs, data.conditions) or another "
-                "data.split"
+                "learned; use a shorter window (data.window), more stimuli (data.train_fraction, data.conditions) "
+                "or another data.split"
             )
 
     def embed_eeg(self, batch: Batch) -> Tensor:
@@ -234,8 +235,8 @@ class AlignmentTask(Task):
         mask = batch["channel_mask"]
         exists = None if bool(mask.all()) else mask
         subject = self.places.to(self.device)[batch["subject"]]
-        if self.training and self.stranger:
-            drawn = [mix(seed, STRANGERS) < self.stranger * 2**63 for seed in batch["seed"].tolist()]
+        if self.training and self.subject_dropout:
+            drawn = [mix(seed, SUBJECT_DROPOUT_KEY) < self.subject_dropout * 2**63 for seed in batch["seed"].tolist()]
             subject = subject.masked_fill(torch.tensor(drawn, device=self.device), -1)
         return batch["eeg"], batch["positions"], exists, subject
 
@@ -244,17 +245,17 @@ class AlignmentTask(Task):
         if not batch["audio"].shape[1]:
             raise ConfigError("alignment needs sound: set data.audio to true")
         if stage == "train":
-            batch = shown(batch, self.train_on)
-        told, true = self.aligner.eeg_steps(*self._eeg_of(batch)), self.aligner.sound_steps(batch["audio"])
-        eeg, sound, key = self.aligner.embed(told), self.aligner.embed(true), sound_keys(batch)
+            batch = apply_train_on(batch, self.train_on)
+        predicted, target = self.aligner.eeg_steps(*self._eeg_of(batch)), self.aligner.sound_steps(batch["audio"])
+        eeg, sound, key = self.aligner.embed(predicted), self.aligner.embed(target), sound_keys(batch)
         outputs = {"loss": self.loss(eeg, sound, key), "eeg": eeg, "sound": sound}
         if self.unexplained:
-            outputs["loa_mse"] = F.mse_loss(told.float(), true)
-            outputs["loss"] = outputs["loss"] + self.regression * outputs["loa_mse"]
+            outputs["loa_error"] = F.mse_loss(predicted.float(), target)
+            outputs["loss"] = outputs["loss"] + self.mse_weight * outputs["loa_error"]
         if stage != "train":
             self.metric(part).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
             if self.unexplained:
-                self.error_metric(part).update(told, true, torch.ones_like(true))
+                self.error_metric(part).update(predicted, target, torch.ones_like(target))
         return outputs
 
     def metric(self, part: str) -> Retrieval:
@@ -273,9 +274,9 @@ class AlignmentTask(Task):
         """Log the learned scale of similarities."""
         scale = getattr(self.loss, "scale", None)
         if isinstance(scale, Tensor):
-            self.log("train/scale", scale)
-        if "loa_mse" in outputs:
-            self.log("train/loa_mse", outputs["loa_mse"])
+            self.log("train/logit_scale", scale)
+        if "loa_error" in outputs:
+            self.log("train/loa_error", outputs["loa_error"])
 
     def on_validation_epoch_end(self) -> None:
         """Log retrieval over the whole validation part."""
@@ -283,7 +284,7 @@ class AlignmentTask(Task):
 
     def on_test_epoch_end(self) -> None:
         """Log retrieval over each test list."""
-        for part in TEST_PARTS:
+        for part in TEST_SPLITS:
             if self.metric(part).update_called:
                 self._log_retrieval(part, f"test/{part}")
 
@@ -291,7 +292,7 @@ class AlignmentTask(Task):
         metric = self.metric(part)
         found = metric.compute()
         if self.unexplained:
-            found["loa_r2"] = 1 - self.error_metric(part).compute()
+            found["loa_error"] = self.error_metric(part).compute()
         for name, value in found.items():
             self.log(
                 f"{prefix}/{name}", value, sync_dist=True

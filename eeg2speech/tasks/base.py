@@ -20,11 +20,11 @@ from eeg2speech.checkpoints import frozen
 from eeg2speech.checkpoints.parts import canonical, canonical_state, differences, load_into, read_checkpoint, read_part
 from eeg2speech.checkpoints.training_record import KEY, Learned, TrainingRecord, merged, read_records
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import TEST_PARTS, Batch
+from eeg2speech.core.types import TEST_SPLITS, Batch
 from eeg2speech.models import ViTEncoder
 from eeg2speech.tasks.optim import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.tasks.provenance import EARLIER, begin_training, check_unseen, records_of, unknown_training
-from eeg2speech.tasks.remembered import remembered_data
+from eeg2speech.tasks.remembered import training_data_info
 
 Stage = Literal["train", "val", "test"]
 _DIVIDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -89,7 +89,7 @@ class Task(pl.LightningModule):
         """What a checkpoint describes so that it can be taken out and rebuilt: modules, with class and config."""
         return {"encoder": (self.encoder, {"class": type(self.encoder).__name__, "config": self.encoder.config})}
 
-    def rate_of(self, name: str) -> float:
+    def lr_scale(self, name: str) -> float:
         """Learning rate of a parameter, by name, as a multiple of the optimizer's."""
         return 1.0
 
@@ -132,7 +132,7 @@ class Task(pl.LightningModule):
 
     def test_part(self, dataloader_idx: int) -> str:
         """Name of a test list."""
-        parts = getattr(getattr(self.trainer, "datamodule", None), "test_parts", TEST_PARTS)
+        parts = getattr(getattr(self.trainer, "datamodule", None), "test_splits", TEST_SPLITS)
         return str(parts[dataloader_idx])
 
     def setup(self, stage: str) -> None:
@@ -180,7 +180,7 @@ class Task(pl.LightningModule):
 
     def on_test_start(self) -> None:
         """Refuse lists of unseen sounds or subjects that were trained on."""
-        check_unseen(self, getattr(getattr(self.trainer, "datamodule", None), "test_parts", TEST_PARTS))
+        check_unseen(self, getattr(getattr(self.trainer, "datamodule", None), "test_splits", TEST_SPLITS))
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer with a schedule per step; no weight decay on biases and norms.
@@ -189,9 +189,9 @@ class Task(pl.LightningModule):
             ConfigError: Nothing would be trained.
         """
         _check_run(self.trainer)
-        groups = decay_groups(self, self.rate_of)
+        groups = decay_groups(self, self.lr_scale)
         if not groups:
-            raise ConfigError("every weight is frozen: nothing is trained (model.trainable, model.encoder_rate)")
+            raise ConfigError("every weight is frozen: nothing is trained (model.trainable, model.encoder_lr_scale)")
         try:
             optimizer = self.optimizer_factory(cast(Any, groups))
         except ValueError as error:
@@ -248,7 +248,7 @@ class Task(pl.LightningModule):
         ]
         data = getattr(self._trainer, "datamodule", None)
         if data is not None:
-            checkpoint["data"] = remembered_data(data, getattr(self, "subjects", None))
+            checkpoint["data"] = training_data_info(data, getattr(self, "subjects", None))
         if self.training_records:
             checkpoint.setdefault("data", {})[KEY] = [record.to_dict() for record in self.training_records]
 
@@ -261,7 +261,7 @@ class Task(pl.LightningModule):
         if frozen.FILE in checkpoint:
             raise ConfigError(
                 f"the weights that were not trained are in {checkpoint[frozen.FILE]} beside the checkpoint, which "
-                "Lightning's own reader does not know; add eeg2speech.training.SoundCheckpoint (trainer.callbacks)"
+                "Lightning's own reader does not know; add eeg2speech.training.AtomicCheckpoint (trainer.callbacks)"
             )
         self.trained_steps = int(checkpoint.get("global_step", 0))
         self.training_records = read_records(checkpoint.get("data", {}), "the checkpoint (ckpt_path)")

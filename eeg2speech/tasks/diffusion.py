@@ -49,19 +49,19 @@ class DiffusionTask(Task):
         audio_weights: Of ``audio``; unset: those that come with the components.
         trainable: Of the UNet: ``lora`` adapters on its attentions, ``cross``-attention, ``all`` or ``none``.
         rank: Of the adapters.
-        control: Channels laid beside the noisy latents, in time with the EEG; 0 for none.
+        concat_channels: Channels laid beside the noisy latents, in time with the EEG; 0 for none.
         checkpointing: Compute activations of the UNet twice, to save memory.
         cache: Keep latents of training sounds on disk; of use where windows are cut on a grid.
-        dropped: Share of training windows without a condition, for guidance.
-        gamma: Signal-to-noise ratio at which weights of the loss are cut off; 0 weighs all times alike.
+        cond_dropout: Share of training windows without a condition, for guidance.
+        min_snr_gamma: Signal-to-noise ratio at which weights of the loss are cut off; 0 weighs all times alike.
         loa_weight: Of the squared error of the predicted LOA, in units of its variance, beside the diffusion loss.
-        encoder_rate: Learning rate of the EEG side as a multiple; 0 freezes it.
-        thaw: Share of the run during which the EEG side stays frozen first.
+        encoder_lr_scale: Learning rate of the EEG side as a multiple; 0 freezes it.
+        encoder_freeze_fraction: Share of the run during which the EEG side stays frozen first.
         sampler: How clips are drawn.
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
         reference_batch: The learning rate is for this many windows per step; 0 leaves it as it is.
-        described: What checkpoints remember of the aligner in place of its folder; not for configs.
+        aligner_config: What checkpoints remember of the aligner in place of its folder; not for configs.
 
     Raises:
         ConfigError: Settings do not fit one another.
@@ -78,48 +78,58 @@ class DiffusionTask(Task):
         audio_weights: str | None = None,
         trainable: Trainable = "lora",
         rank: int = 8,
-        control: int = 0,
+        concat_channels: int = 0,
         checkpointing: bool = False,
         cache: bool = False,
-        dropped: float = 0.1,
-        gamma: float = 5.0,
+        cond_dropout: float = 0.1,
+        min_snr_gamma: float = 5.0,
         loa_weight: float = 1.0,
-        encoder_rate: float = 0.0,
-        thaw: float = 0.5,
+        encoder_lr_scale: float = 0.0,
+        encoder_freeze_fraction: float = 0.5,
         sampler: Sampler = Sampler(),  # noqa: B008
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.05,
         reference_batch: int = 16,
-        described: dict[str, Any] | None = None,
+        aligner_config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer, warmup, reference_batch, None)
-        if not 0 <= dropped < 1 or not 0 <= thaw < 1 or not 0 <= encoder_rate < math.inf or not loa_weight >= 0:
+        if (
+            not 0 <= cond_dropout < 1
+            or not 0 <= encoder_freeze_fraction < 1
+            or not 0 <= encoder_lr_scale < math.inf
+            or not loa_weight >= 0
+        ):
             raise ConfigError(
-                f"dropped={dropped} and thaw={thaw} must be in [0, 1), encoder_rate={encoder_rate} and "
-                f"loa_weight={loa_weight} 0 or more (model.dropped and so on)"
+                f"cond_dropout={cond_dropout} and encoder_freeze_fraction={encoder_freeze_fraction} must be in "
+                f"[0, 1), encoder_lr_scale={encoder_lr_scale} and loa_weight={loa_weight} 0 or more "
+                "(model.cond_dropout and so on)"
             )
         self.remember_settings()
         weights: dict[str, Tensor] | None = None
-        if described is None:
-            described, weights = _read_aligner(aligner)
-        self.hparams["described"] = described
-        self.described, self.subjects, self.data_subjects = described, list(described["subjects"]), subjects
+        if aligner_config is None:
+            aligner_config, weights = _read_aligner(aligner)
+        self.hparams["aligner_config"] = aligner_config
+        self.aligner_config, self.subjects = aligner_config, list(aligner_config["subjects"])
+        self.data_subjects = subjects
         source = str(aligner)
-        made = build_aligner(described, source) if weights is None else rebuild_aligner(described, weights, source)
+        if weights is None:
+            made = build_aligner(aligner_config, source)
+        else:
+            made = rebuild_aligner(aligner_config, weights, source)
         if samples % made.encoder.patch[1]:
             raise ConfigError(
                 f"window of {samples} samples is not a whole number of steps of {made.encoder.patch[1]} (data.window)"
             )
         give_audio_weights(audio, audio_weights, components)
         self.audio_weights = audio_weights
-        self.model = SpeechDiffusion(components, audio, made, trainable, rank, control, checkpointing, cache)
-        self.model.aligner.requires_grad_(encoder_rate > 0)  # type: ignore[union-attr]
+        self.model = SpeechDiffusion(components, audio, made, trainable, rank, concat_channels, checkpointing, cache)
+        self.model.aligner.requires_grad_(encoder_lr_scale > 0)  # type: ignore[union-attr]
         # a checkpoint holds the weights of its aligner, and their records; what lies in the folder now may be another
         of_aligner = [] if weights is None else records_of(aligner)
         self.inherit([*of_aligner, *records_of(audio.source), *self._of_components(components)])
-        self.sampler, self.loss = sampler, DiffusionLoss(gamma)
-        self.dropped, self.loa_weight = dropped, loa_weight
-        self.encoder_rate, self.thaw = encoder_rate, thaw
+        self.sampler, self.loss = sampler, DiffusionLoss(min_snr_gamma)
+        self.cond_dropout, self.loa_weight = cond_dropout, loa_weight
+        self.encoder_lr_scale, self.encoder_freeze_fraction = encoder_lr_scale, encoder_freeze_fraction
 
     def _of_components(self, name: str) -> list[TrainingRecord]:
         """Record of the sounds that the components say they were trained on."""
@@ -140,21 +150,21 @@ class DiffusionTask(Task):
     @property
     def description(self) -> dict[str, Any]:
         """What builds the model anew, in plain values."""
-        model, wanted = self.model, ("trainable", "rank", "control")
+        model, wanted = self.model, ("trainable", "rank", "concat_channels")
         return {
             "class": type(model).__name__,
             "config": {
                 "components": model.source, "fingerprint": model.fingerprint, "audio": describe_audio(model.audio),
                 "audio_weights": self.audio_weights, "audio_fingerprint": model.audio_fingerprint,
-                "aligner": self.described,
+                "aligner": self.aligner_config,
                 "sampler": asdict(self.sampler),
                 **{name: self.hparams[name] for name in wanted if name in self.hparams},
             },
         }  # fmt: skip
 
-    def rate_of(self, name: str) -> float:
+    def lr_scale(self, name: str) -> float:
         """Lower on the EEG side."""
-        return self.encoder_rate if name.startswith("model.aligner.") else 1.0
+        return self.encoder_lr_scale if name.startswith("model.aligner.") else 1.0
 
     def setup(self, stage: str) -> None:
         """Learn which subjects the aligner knows."""
@@ -169,7 +179,7 @@ class DiffusionTask(Task):
         super().train(mode)
         for part in (self.model.vae, self.model.vocoder, self.model.audio):
             part.eval()
-        if self.model.aligner is not None and not self.encoder_rate:
+        if self.model.aligner is not None and not self.encoder_lr_scale:
             self.model.aligner.eval()
         return self
 
@@ -213,7 +223,7 @@ class DiffusionTask(Task):
             raise ConfigError("stage 3 needs sound: set data.audio to true")
         latents = model.latents(audio)
         noise, time, dropped = self._drawn(batch["seed"].tolist(), latents)
-        frozen = stage != "train" or not self.encoder_rate
+        frozen = stage != "train" or not self.encoder_lr_scale
         with torch.set_grad_enabled(torch.is_grad_enabled() and not (frozen and model.readout is None)):
             loa = self.loa_of(batch)
         true = model.loa_of_sound(audio)
@@ -225,7 +235,7 @@ class DiffusionTask(Task):
         predicted = model.predict(noisy, time, model.conditioner(loa, dropped))
         signal = scheduler.alphas_cumprod.to(latents)[time]
         diffusion = self.loss(predicted, latents, noise, signal, scheduler.config.prediction_type)
-        self.log_part(part, stage, "diffusion", diffusion, len(audio))
+        self.log_part(part, stage, "diffusion_loss", diffusion, len(audio))
         self.log_part(part, stage, "loa_error", error, len(audio))
         return {"loss": diffusion + self.loa_weight * error, "loa": loa}
 
@@ -242,13 +252,13 @@ class DiffusionTask(Task):
         for seed in seeds:
             random = torch.Generator().manual_seed(mix(seed, NOISE))
             times.append(torch.randint(0, len(self.model.scheduler.betas), (), generator=random))
-            dropped.append(torch.rand((), generator=random) < self.dropped)
+            dropped.append(torch.rand((), generator=random) < self.cond_dropout)
             noise.append(torch.randn(latents.shape[1:], generator=random))
         to = latents.device
         return torch.stack(noise).to(to), torch.stack(times).to(to), torch.stack(dropped).to(to)
 
     @torch.no_grad()
-    def speak(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
+    def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
         """Generate sound, (B, S) at 16 kHz.
 
         Args:
@@ -261,13 +271,13 @@ class DiffusionTask(Task):
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Speak what windows of EEG say, each by its own seed."""
         loa = self.loa_of(batch)
-        return {"speech": self.speak(loa, batch["seed"].tolist(), loa.shape[1])}
+        return {"speech": self.generate(loa, batch["seed"].tolist(), loa.shape[1])}
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Keep the EEG side as it is until it thaws."""
-        if self.encoder_rate and self.model.aligner is not None:
+        if self.encoder_lr_scale and self.model.aligner is not None:
             total = self.trainer.estimated_stepping_batches
-            if self.trainer.global_step < self.thaw * total:
+            if self.trainer.global_step < self.encoder_freeze_fraction * total:
                 for parameter in self.model.aligner.parameters():
                     parameter.grad = None
         super().on_before_optimizer_step(optimizer)
@@ -303,8 +313,8 @@ def _read_aligner(aligner: Path | None) -> tuple[dict[str, Any], dict[str, Tenso
             "configs/alignment.yaml`, and name its run's folder aligner/"
         )
     try:
-        described, weights, _ = read_part(aligner, "aligner")
+        aligner_config, weights, _ = read_part(aligner, "aligner")
     except DataError as error:
         raise DataError(f"{error}; stage 3 needs an encoder that is aligned with sound, from stage 2") from error
     known = read_data(aligner).get("subjects", [])
-    return {**described, "subjects": [str(name) for name in known]}, weights
+    return {**aligner_config, "subjects": [str(name) for name in known]}, weights

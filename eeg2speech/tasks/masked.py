@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import TEST_PARTS, Batch
+from eeg2speech.core.types import TEST_SPLITS, Batch
 from eeg2speech.losses import masked_mse
 from eeg2speech.metrics import NormalizedMSE
 from eeg2speech.models import CrossDecoder, MaskedAutoencoder, ViTEncoder
@@ -98,7 +98,7 @@ class MaskedTask(Task):
             raise ConfigError(f"ramp={masking.ramp} is not a share of the run from 0 to 1 (model.masking.ramp)")
         self.autoencoder = MaskedAutoencoder(encoder, decoder or CrossDecoder(), normalize_target)
         self.masking = masking
-        self.nmse = nn.ModuleDict({part: NormalizedMSE() for part in ("val", *TEST_PARTS)})
+        self.nmse = nn.ModuleDict({part: NormalizedMSE() for part in ("val", *TEST_SPLITS)})
         if compile:  # in place, so that no prefix enters the names of weights
             encoder.blocks.compile(dynamic=True)
             self.autoencoder.decoder.compile(dynamic=True)

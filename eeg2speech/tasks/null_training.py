@@ -14,7 +14,7 @@ TrainOn = Literal["real", "noise", "phase-randomised", "shuffled"]
 _OF_A_SOUND = ("audio", "stimulus", "sound_start")
 
 
-def shown(batch: Batch, train_on: TrainOn) -> Batch:
+def apply_train_on(batch: Batch, train_on: TrainOn) -> Batch:
     """The batch that training sees.
 
     Args:

@@ -9,18 +9,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def decay_groups(module: nn.Module, rate_of: Callable[[str], float] | None = None) -> list[dict[str, Any]]:
+def decay_groups(module: nn.Module, lr_scale: Callable[[str], float] | None = None) -> list[dict[str, Any]]:
     """Parameter groups of what is trained: weight decay for matrices, none for biases, norms and single vectors.
 
     Args:
         module: Whose parameters.
-        rate_of: Learning rate of a parameter, by its name, as a multiple; groups hold it as ``relative_rate``.
+        lr_scale: Learning rate of a parameter, by its name, as a multiple; groups hold it as ``relative_rate``.
     """
     groups: dict[tuple[float, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate, decays = (1.0 if rate_of is None else rate_of(name)), parameter.ndim > 1
+        rate, decays = (1.0 if lr_scale is None else lr_scale(name)), parameter.ndim > 1
         group: dict[str, Any] = {"params": [], "relative_rate": rate} | ({} if decays else {"weight_decay": 0.0})
         groups.setdefault((rate, decays), group)["params"].append(parameter)
     return sorted(groups.values(), key=lambda group: (-group["relative_rate"], "weight_decay" in group))

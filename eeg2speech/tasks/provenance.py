@@ -64,7 +64,7 @@ def begin_training(task: Task) -> None:
     if not hasattr(data, "material"):  # a program's own data
         task.training_records = merged([*earlier, unknown_training(type(task).__name__)])
         return
-    for part, seen in _compare(earlier, data, ("val", *data.test_parts), task).items():
+    for part, seen in _compare(earlier, data, ("val", *data.test_splits), task).items():
         if seen.trained:
             rank_zero_warn(
                 f"{part}: {seen.text} by {', '.join(seen.stages)}, which this run takes over; its test will refuse "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def remembered_data(data: Any, subjects: Sequence[str] | None = None) -> dict[str, Any]:
+def training_data_info(data: Any, subjects: Sequence[str] | None = None) -> dict[str, Any]:
     """What a checkpoint keeps of the data, so that its model can meet a new recording as it met those it learned from.
 
     Args:

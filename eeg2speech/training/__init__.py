@@ -1,8 +1,8 @@
-from eeg2speech.training.alignment import TestAlignment
+from eeg2speech.training.alignment import EvaluateAlignment
 from eeg2speech.training.alignment_pictures import LogAlignment
 from eeg2speech.training.averaging import AverageTrained
 from eeg2speech.training.baselines import CompareBaselines
-from eeg2speech.training.checkpoints import SoundCheckpoint
+from eeg2speech.training.checkpoints import AtomicCheckpoint
 from eeg2speech.training.export import ExportEncoder
 from eeg2speech.training.interrupt import GracefulInterrupt
 from eeg2speech.training.line_progress import LineProgress
@@ -15,13 +15,16 @@ from eeg2speech.training.provenance import WriteEnvironment
 from eeg2speech.training.reconstruction import LogReconstruction
 from eeg2speech.training.results import WriteResults
 from eeg2speech.training.seeding import StepSeed
-from eeg2speech.training.speech import TestSpeech
+from eeg2speech.training.speech import EvaluateSpeech
 from eeg2speech.training.speech_files import WriteSpeech
 from eeg2speech.training.speech_pictures import LogSpeech
 
 __all__ = [
+    "AtomicCheckpoint",
     "AverageTrained",
     "CompareBaselines",
+    "EvaluateAlignment",
+    "EvaluateSpeech",
     "ExportEncoder",
     "GracefulInterrupt",
     "LineProgress",
@@ -33,10 +36,7 @@ __all__ = [
     "ModelParts",
     "ProbeEncoder",
     "SkipNonFinite",
-    "SoundCheckpoint",
     "StepSeed",
-    "TestAlignment",
-    "TestSpeech",
     "ThroughputBar",
     "WriteEnvironment",
     "WriteResults",

@@ -26,12 +26,12 @@ from eeg2speech.metrics import (
     PROTOCOL_2024,
     Comparison,
     Embeddings,
-    Figure,
+    Estimate,
     Null,
     RetrievalRow,
     judge,
     match_mismatch,
-    mean_figure,
+    mean_estimate,
     permutation_null,
     retrieval_report,
     retrieval_scores,
@@ -50,10 +50,10 @@ LAGS = (-0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 HELD_OUT: Part = "unseen_stimulus"
 """The list that the verdict rests on where there is one: new sounds, to people whose EEG was trained on."""
 PROTOCOLS = {PROTOCOL_2023: "match_2023", PROTOCOL_2024: "match_2024"}
-Summary = dict[str, Figure]
+Summary = dict[str, Estimate]
 
 
-class TestAlignment(Callback):
+class EvaluateAlignment(Callback):
     """Asks after a test whether EEG and sound are aligned, and how sure that is.
 
     For every test list: retrieval in both directions and several galleries, match-mismatch after two published
@@ -88,15 +88,15 @@ class TestAlignment(Callback):
         surrogates = controls(data)
         results: dict[str, Any] = {}
         each = 6 + len(surrogates) + len(self.lags)  # as `done` is called below
-        with counted(trainer, "Testing the alignment", each * len(data.test_parts)) as done:
-            for part in data.test_parts:
+        with counted(trainer, "Testing the alignment", each * len(data.test_splits)) as done:
+            for part in data.test_splits:
                 rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
                 model = embed_part(task, data, part)
                 seen = seen_text(task.results, part)
                 compared = model.compare()
                 summaries = {"model": summarise(compared, data.window)}
                 done(1)
-                checks: dict[str, Figure] = {}
+                checks: dict[str, Estimate] = {}
                 for name, change in surrogates.items():
                     checks[name] = self._mrr(replaced(task, data, part, model, change), done)
                 checks["untrained"] = self._mrr(embed_part(fresh, data, part), done)
@@ -115,7 +115,7 @@ class TestAlignment(Callback):
                 }
                 done(2)
                 verdict = judge(nulls["mrr"], checks, seen=seen)
-                curve: dict[str, Figure] = {}
+                curve: dict[str, Estimate] = {}
                 for lag in self.lags:
                     curve[f"{lag:+.2f}"] = self._mrr(self._lagged(task, data, part, model, lag), done)
                 print_figures(
@@ -153,10 +153,10 @@ class TestAlignment(Callback):
     ) -> Embeddings:
         return embed_part(task, data, part, sound=model.sound, lag=data.lag + lag)
 
-    def _mrr(self, embeddings: Embeddings, done: Callable[[int], object]) -> Figure:
+    def _mrr(self, embeddings: Embeddings, done: Callable[[int], object]) -> Estimate:
         done(1)
         if not len(embeddings.key):  # of another trial, where nobody heard two sounds
-            return Figure(math.nan, math.nan, math.nan, math.nan)
+            return Estimate(math.nan, math.nan, math.nan, math.nan)
         return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
 
 
@@ -171,7 +171,7 @@ def summarise(compared: Comparison, window: float) -> Summary:
     summary = {name: row[name] for name in ("top1", "top5", "top10", "mrr", "median_rank")}
     for protocol, name in PROTOCOLS.items():
         found = match_mismatch(compared, window, protocol)
-        summary[name] = mean_figure(found.accuracy, found.chance, compared.stimulus)
+        summary[name] = mean_estimate(found.accuracy, found.chance, compared.stimulus)
     return summary
 
 
@@ -186,11 +186,11 @@ def _protocols(model: Embeddings, window: float) -> Summary:
             continue
         compared = again.compare()
         found = match_mismatch(compared, length * STEP, protocol)
-        summary[name] = mean_figure(found.accuracy, found.chance, compared.stimulus)
+        summary[name] = mean_estimate(found.accuracy, found.chance, compared.stimulus)
     return summary
 
 
-def _plain(figures: dict[str, Figure]) -> dict[str, dict[str, float]]:
+def _plain(figures: dict[str, Estimate]) -> dict[str, dict[str, float]]:
     return {name: {key: float(value) for key, value in asdict(figure).items()} for name, figure in figures.items()}
 
 

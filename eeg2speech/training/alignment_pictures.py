@@ -34,10 +34,10 @@ DOTS = 120
 class LogAlignment(Callback):
     """Shows in TensorBoard how EEG and sound come together; after a test also as files in ``<run>/pictures``.
 
-    At validations: similarities, cosines and both sides on their principal components. After a test, of every
-    list, these and what ``TestAlignment`` has found, behind which this callback stands: retrieval against the size of
-    the gallery and the lag curve. Of held-out stimuli also which electrodes matter, and of all data the response that
-    speech evokes. ``WriteResults`` stands behind.
+    At validations: similarities, cosines and both sides on their principal components. After a test, of every list,
+    these and the results of ``EvaluateAlignment``: retrieval against the size of the gallery and the lag curve. Of
+    held-out stimuli also which electrodes matter, and of all data the response that speech evokes.
+    ``EvaluateAlignment`` must come before this callback in the list, and ``WriteResults`` after it.
 
     Args:
         windows: Validation windows that are looked at, evenly spread.
@@ -117,7 +117,7 @@ class LogAlignment(Callback):
             if logger is not None:
                 logger.experiment.add_figure(f"test/{name}", figure, step)
 
-        for part in tracked(trainer, "Drawing lists")(data.test_parts):
+        for part in tracked(trainer, "Drawing lists")(data.test_splits):
             title = _title(data, part.replace("_", " "))
             embeddings = embed_part(pl_module, data, part, most=self.tested)
             figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
@@ -129,7 +129,7 @@ class LogAlignment(Callback):
                 clouds[part] = self._cloud(embeddings, data)
         if logger is not None and clouds:
             write_projector(Path(logger.log_dir), clouds)
-        if self.electrodes and data.test_parts:
+        if self.electrodes and data.test_splits:
             part = _held_out(data)
             drops = electrode_drops(pl_module, data, part, self.electrodes, tracked(trainer, "Silencing electrodes"))
             found.setdefault(part, {})["electrodes"] = _described(drops)
@@ -184,7 +184,7 @@ def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
 
 def _held_out(data: EEGAudioDataModule) -> Part:
     """The list of held-out stimuli, else whichever there is."""
-    return "unseen_stimulus" if "unseen_stimulus" in data.test_parts else data.test_parts[0]
+    return "unseen_stimulus" if "unseen_stimulus" in data.test_splits else data.test_splits[0]
 
 
 def _title(data: EEGAudioDataModule, *parts: str) -> str:

@@ -91,13 +91,13 @@ class CompareBaselines(Callback):
         if data is None:
             return
         assert isinstance(pl_module, MAEEGTask)
-        windows = sum(len(data.datasets[part]) for part in data.test_parts)
+        windows = sum(len(data.datasets[part]) for part in data.test_splits)
         with counted(trainer, "Baselines on windows", windows) as done:
-            results = {part: self._compare(pl_module, data, part, self.kriging, done) for part in data.test_parts}
+            results = {part: self._compare(pl_module, data, part, self.kriging, done) for part in data.test_splits}
         pl_module.results["reconstruction"] = {
             "measure": "NMSE on hidden patches; 1 is predicting the training mean; 95 % bootstrap over stimuli",
             "masking": vars(pl_module.masking),
-            "windows": {part: len(data.datasets[part]) for part in data.test_parts},
+            "windows": {part: len(data.datasets[part]) for part in data.test_splits},
             "lists": results,
         }
         _print({list_words(part, seen_text(pl_module.results, part)): rows for part, rows in results.items()},

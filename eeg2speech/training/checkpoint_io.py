@@ -16,7 +16,7 @@ from eeg2speech.checkpoints.parts import FORMAT, FORMAT_KEY, read_checkpoint
 from eeg2speech.core.files import written_beside
 
 
-class SoundCheckpointIO(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside, flushes to the disk and renames; a disk that is full costs a checkpoint, not the run.
 
     Lightning's own writes into the system's temporary folder and moves from there, which on two file systems is a copy

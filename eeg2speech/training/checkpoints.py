@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eeg2speech.core.errors import DiskError
 from eeg2speech.training.accumulated import Gradients, go_on_accumulating, half_accumulated
-from eeg2speech.training.checkpoint_io import SoundCheckpointIO
+from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
 
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 _SCORES = ("best_model_path", "best_model_score", "current_score", "kth_best_model_path", "kth_value")
@@ -17,7 +17,7 @@ _SCORES = ("best_model_path", "best_model_score", "current_score", "kth_best_mod
 _GRADIENTS = "accumulated_gradients"
 
 
-class SoundCheckpoint(ModelCheckpoint):
+class AtomicCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, made such that a run cannot be lost. Arguments are Lightning's.
 
     Files are written beside and renamed; so are those that others ask the trainer for. A best model that did not fit
@@ -33,8 +33,8 @@ class SoundCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Take over how the run writes and reads checkpoints."""
-        if not isinstance(trainer.strategy.checkpoint_io, SoundCheckpointIO):
-            trainer.strategy.checkpoint_io = SoundCheckpointIO()
+        if not isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO):
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ class SoundCheckpoint(ModelCheckpoint):
             DiskError: The disk was full at the end.
         """
         io = trainer.strategy.checkpoint_io
-        lost = bool(self.save_last) and isinstance(io, SoundCheckpointIO) and io.failed
+        lost = bool(self.save_last) and isinstance(io, AtomicCheckpointIO) and io.failed
         if trainer.strategy.reduce_boolean_decision(lost, all=False):
             raise DiskError(
                 f"{self.dirpath}: the end of the training could not be saved; free some space and go on from the last "
@@ -108,7 +108,7 @@ class SoundCheckpoint(ModelCheckpoint):
         models = dict(self.best_k_models)
         super()._update_best_and_save(current, trainer, monitor_candidates)
         io = trainer.strategy.checkpoint_io
-        failed = isinstance(io, SoundCheckpointIO) and io.failed  # known to the first rank, which alone writes
+        failed = isinstance(io, AtomicCheckpointIO) and io.failed  # known to the first rank, which alone writes
         if trainer.strategy.reduce_boolean_decision(failed, all=False):
             self.best_k_models = models
             for name, value in before.items():

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import __version__
-from eeg2speech.core.files import sha256_of, strict, write_json
+from eeg2speech.core.files import sha256_of, to_jsonable, write_json
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks import Task
 from eeg2speech.training.steps import step_of
@@ -36,7 +36,7 @@ class WriteResults(Callback):
         content = {"eeg2speech": __version__, **about, "metrics": metrics, **pl_module.results}
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / (RESULTS if step_of(trainer, pl_module) else UNTRAINED)
-        write_json(file, strict(content))
+        write_json(file, to_jsonable(content))
         rank_zero_info(f"Results written to {file}")
 
 

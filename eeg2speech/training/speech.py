@@ -16,9 +16,9 @@ from eeg2speech.core.types import Part
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.evaluation.speech_arms import SAMPLED, diffusion_run, evenly
-from eeg2speech.evaluation.speech_hearing import Heard
-from eeg2speech.evaluation.speech_results import compare_arms, plain
-from eeg2speech.evaluation.speech_sampling import SpokenPart, hear_training, speak_part
+from eeg2speech.evaluation.speech_hearing import AudioGallery
+from eeg2speech.evaluation.speech_results import compare_variants, plain
+from eeg2speech.evaluation.speech_sampling import GeneratedSplit, embed_training_clips, generate_split
 from eeg2speech.metrics.intelligibility import left_out
 from eeg2speech.metrics.speech_extras import whisper
 from eeg2speech.reporting.console.speech_tables import print_identification, print_quality, print_trained, print_verdict
@@ -39,7 +39,7 @@ HELD_OUT: Part = "unseen_stimulus"
 """The list that the verdict rests on where there is one: new sounds, to people whose EEG was trained on."""
 
 
-class TestSpeech(Callback):
+class EvaluateSpeech(Callback):
     """Asks after a test of stage 3 whether what it speaks came from the EEG, and how good it sounds.
 
     Windows of every test list are spoken by several arms, each from the same noise: from EEG, from what cannot know the
@@ -74,7 +74,7 @@ class TestSpeech(Callback):
     ) -> None:
         for name, value in (("windows", windows), ("training", training), ("batch", batch)):
             if value is not None and value < 1:
-                raise ConfigError(f"{name}={value} must be 1 or more (trainer.callbacks, TestSpeech.{name})")
+                raise ConfigError(f"{name}={value} must be 1 or more (trainer.callbacks, EvaluateSpeech.{name})")
         self.windows, self.lists, self.permutations = windows, lists, permutations
         self.training, self.examples, self.batch, self.whisper = training, examples, batch, whisper
 
@@ -86,12 +86,12 @@ class TestSpeech(Callback):
             return
         task, data = run
         task.eval()
-        parts = [part for part in data.test_parts if part in (self.lists or data.test_parts)] or data.test_parts
+        parts = [part for part in data.test_splits if part in (self.lists or data.test_splits)] or data.test_splits
         transcribe = None if self.whisper is None else whisper(self.whisper)
-        training = hear_training(task, data, self.training)
+        training = embed_training_clips(task, data, self.training)
         with counted(trainer, "Speaking clips", self._clips(data, parts)) as advance:
             spoken = {
-                part: speak_part(
+                part: generate_split(
                     trainer, task, data, part, training, self.windows, self.examples, self.batch, advance, transcribe
                 )
                 for part in parts
@@ -111,12 +111,12 @@ class TestSpeech(Callback):
         task: DiffusionTask,
         data: EEGAudioDataModule,
         part: Part,
-        spoken: SpokenPart,
+        spoken: GeneratedSplit,
         folder: Path,
     ) -> dict[str, Any]:
         """Print a list's results, write its clips and pictures, and return the results in plain values."""
         seen, simulated = seen_text(task.results, part), data.description.simulated
-        results, words = compare_arms(spoken, self.permutations, seen), list_words(part, seen)
+        results, words = compare_variants(spoken, self.permutations, seen), list_words(part, seen)
         trained, stimuli = trained_stimuli(task, data, spoken.heard), len(np.unique(spoken.heard.stimulus))
         print_identification(words, results, simulated)
         print_quality(words, results, simulated)
@@ -153,7 +153,7 @@ class TestSpeech(Callback):
         }
 
 
-def trained_stimuli(task: DiffusionTask, data: EEGAudioDataModule, heard: Heard) -> list[str]:
+def trained_stimuli(task: DiffusionTask, data: EEGAudioDataModule, heard: AudioGallery) -> list[str]:
     """Stimuli of a list that the pretrained parts say they were trained on, by the hash of their samples."""
     known = task.model.trained_sounds
     names = [data.store.stimuli[stimulus] for stimulus in np.unique(heard.stimulus)]

@@ -59,7 +59,7 @@ class WriteSpeech(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(outputs, dict) or "speech" not in outputs or not isinstance(data, EEGAudioDataModule):
             return
-        part = data.test_parts[dataloader_idx]
+        part = data.test_splits[dataloader_idx]
         sampler = getattr(pl_module, "sampler", None)
         waves = outputs["speech"].float().cpu().numpy()
         for wave, index, seed in zip(waves, batch["index"].tolist(), batch["seed"].tolist(), strict=True):

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from eeg2speech.audio import RATE
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.speech_arms import Rows, diffusion_run, evenly, read_windows, speak_arms
+from eeg2speech.evaluation.speech_arms import Rows, diffusion_run, evenly, generate_variants, read_windows
 from eeg2speech.evaluation.speech_hearing import Floats
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.plotting import draw_speech
@@ -69,7 +69,7 @@ class LogSpeech(Callback):
         new = not self._fixed
         spoken = {
             arm: np.nan_to_num(waves.float().cpu().numpy()).clip(-1, 1)
-            for arm, waves in speak_arms(task, windows, arms=CHANGING if self._fixed else (*FIXED, *CHANGING))
+            for arm, waves in generate_variants(task, windows, arms=CHANGING if self._fixed else (*FIXED, *CHANGING))
         }
         self._fixed = self._fixed or {arm: spoken[arm] for arm in FIXED}
         for arm in ("eeg", "noise"):

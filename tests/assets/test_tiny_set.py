@@ -28,7 +28,7 @@ def test_the_script_writes_what_can_be_loaded(tmp_path: Path):
     train(tmp_path, sounds, TINY / OWN_AUDIO, (1, 1, 1), 2, 0)
     made = load_components(tmp_path)
     assert made.conditioner is not None
-    assert made.conditioner.config.control == made.unet.config.in_channels - 8
+    assert made.conditioner.config.concat_channels == made.unet.config.in_channels - 8
     assert made.scheduler.config.prediction_type == "v_prediction"
     before = {file: file.read_bytes() for file in tmp_path.rglob("*.safetensors")}
     train(tmp_path, sounds, TINY / OWN_AUDIO, (1, 1, 1), 2, 0)  # keeps what is there

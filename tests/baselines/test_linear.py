@@ -108,7 +108,7 @@ def test_nothing_is_decoded_where_there_is_no_response(tmp_path):
 
 def test_test_lists_are_never_read_in_fitting(listeners, monkeypatch):
     data = data_module(listeners)
-    for part in data.test_parts:
+    for part in data.test_splits:
         monkeypatch.delitem(data.datasets, part)
     untouched = fit_linear(data, SMALL)
     data = data_module(listeners)

@@ -35,7 +35,7 @@ def main() -> None:
         for turn in range(args.rounds + 1):  # the first one fills the cache
             for name, aligner in aligners.items():
                 if aligner.subject_layer is not None:
-                    aligner.subject_layer.know(range(SUBJECTS))
+                    aligner.subject_layer.mark_trained(range(SUBJECTS))
                 begin = time.perf_counter()
                 vectors = aligner.embed_eeg(eeg, positions, None, subject)
                 InfoNCE()(vectors, aligner.embed_sound(audio)).backward()

@@ -19,7 +19,7 @@ trainer:
   callbacks:
   - class_path: eeg2speech.training.WriteEnvironment
   - class_path: eeg2speech.training.SkipNonFinite
-  - class_path: eeg2speech.training.SoundCheckpoint
+  - class_path: eeg2speech.training.AtomicCheckpoint
     init_args: {monitor: val/loss, filename: best, save_last: true, auto_insert_metric_name: false}
   - class_path: lightning.pytorch.callbacks.LearningRateMonitor
   - class_path: eeg2speech.training.LogThroughput
@@ -33,13 +33,13 @@ OWN = {
     init_args: {windows: 8, training_windows: 12, kriging: false}
 """,
     "alignment": """
-  - class_path: eeg2speech.training.TestAlignment
+  - class_path: eeg2speech.training.EvaluateAlignment
     init_args: {permutations: 20, lags: [0.0], linear: false}
   - class_path: eeg2speech.training.LogAlignment
     init_args: {electrodes: 0}
 """,
     "diffusion": """
-  - class_path: eeg2speech.training.TestSpeech
+  - class_path: eeg2speech.training.EvaluateSpeech
     init_args: {windows: 4, lists: [unseen_stimulus], permutations: 20, training: 8, examples: 2}
   - class_path: eeg2speech.training.LogSpeech
 """,

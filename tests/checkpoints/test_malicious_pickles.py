@@ -28,7 +28,7 @@ from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audio.audiomae_weights import read_audiomae
 from eeg2speech.models.audio.content_cache import ContentCache
 from eeg2speech.models.audioldm2.components import load_components
-from eeg2speech.training.checkpoint_io import SoundCheckpointIO
+from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
 from tests.conftest import write_store
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +163,7 @@ PATHS: dict[str, tuple[Callable[[Bomb, Path], Path], str, Callable[[Path], Any]]
     "checkpoint": (checkpoint, "a.ckpt", read_checkpoint),
     "checkpoint, old format": (legacy, "a.ckpt", read_checkpoint),
     "checkpoint, a bare pickle": (plain, "a.ckpt", read_checkpoint),
-    "resume": (checkpoint, "a.ckpt", lambda file: SoundCheckpointIO().load_checkpoint(file, weights_only=False)),
+    "resume": (checkpoint, "a.ckpt", lambda file: AtomicCheckpointIO().load_checkpoint(file, weights_only=False)),
     "part": (checkpoint, "a.ckpt", lambda file: read_part(file, "encoder")),
     "data": (checkpoint, "a.ckpt", read_data),
     "export": (checkpoint, "a.ckpt", lambda file: export_part(file, file.parent / "out")),

@@ -24,7 +24,7 @@ CALLBACKS = [
         "init_args": {"monitor": "val/loss", "filename": "best", "auto_insert_metric_name": False},
     },
     {"class_path": "eeg2speech.training.ExportEncoder"},
-    {"class_path": "eeg2speech.training.TestAlignment", "init_args": LITTLE},
+    {"class_path": "eeg2speech.training.EvaluateAlignment", "init_args": LITTLE},
     {"class_path": "eeg2speech.training.WriteResults"},
 ]
 TRAINER = {"max_steps": 4, "val_check_interval": 4, "callbacks": CALLBACKS}
@@ -141,7 +141,7 @@ def test_what_fails_is_reported_and_the_rest_is_run(
 def test_prepared_stages_hear_what_the_condition_hears(tmp_path: Path):
     factors = {
         "person": {"a": ["--data.split.test_subjects=[a]"], "b": ["--data.split.test_subjects=[b]"]},
-        "pairs": {"few": ["--data.pairs=0.1"], "all": []},
+        "pairs": {"few": ["--data.train_fraction=0.1"], "all": []},
     }
     plan = read_plan(write_plan(tmp_path, factors=factors))
     prepared = [plan.prepared_for(levels) for levels in plan.conditions()]
@@ -153,7 +153,7 @@ def test_prepared_stages_hear_what_the_condition_hears(tmp_path: Path):
     [
         ({"config": ["gone.yaml"]}, ["gone.yaml", "config"]),
         ({"factor": {}}, ["prepare", "factors"]),
-        ({"factors": {"a": {"b": ["--x", "1"]}}}, ["factors.a.b", "--data.pairs=0.1"]),
+        ({"factors": {"a": {"b": ["--x", "1"]}}}, ["factors.a.b", "--data.train_fraction=0.1"]),
         ({"factors": {"a": {"b/c": []}}}, ["'b/c'"]),
         ({"factors": {"a": []}}, ["factors.a"]),
         ({"over": "person"}, ["over=person", "encoder"]),

@@ -9,13 +9,13 @@ import torch
 from stores import make_store, noise, segment
 
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
-PARTS = ("train", "val", *TEST_PARTS)
+PARTS = ("train", "val", *TEST_SPLITS)
 
 
 def data(store, **settings):
@@ -71,9 +71,9 @@ def test_loaders_read_what_they_should(tiny_store):
     assert train != sorted(train)
     assert indices(read(made.val_dataloader())) == list(range(len(made.datasets["val"])))
     tests = made.test_dataloader()
-    assert made.test_parts == list(TEST_PARTS)
+    assert made.test_splits == list(TEST_SPLITS)
     assert len(tests) == len(made.predict_dataloader()) == 3
-    for part, loader in zip(TEST_PARTS, tests, strict=True):
+    for part, loader in zip(TEST_SPLITS, tests, strict=True):
         assert indices(read(loader)) == list(range(len(made.datasets[part])))
     starts = [window.start for window in made.datasets["train"].windows[:3]]
     assert np.diff(starts).tolist() == [32, 32]
@@ -84,7 +84,7 @@ def test_loaders_read_what_they_should(tiny_store):
 @pytest.mark.parametrize("by", ["stimulus", "subject"])
 def test_a_split_by_one_has_one_test_list(tiny_store, by):
     made = data(tiny_store, split=Split(by))
-    assert made.test_parts == [f"unseen_{by}"]
+    assert made.test_splits == [f"unseen_{by}"]
     assert len(made.test_dataloader()) == 1
 
 
@@ -103,7 +103,7 @@ def test_evaluation_covers_every_window_once_over_ranks(tiny_store):
     for rank in range(3):
         on_rank(made, rank, 3)
         loaders.append([made.val_dataloader(), *made.test_dataloader()])
-    for part, own in zip(("val", *TEST_PARTS), zip(*loaders, strict=True), strict=True):
+    for part, own in zip(("val", *TEST_SPLITS), zip(*loaders, strict=True), strict=True):
         shown = [index for loader in own for index in indices(loader)]
         assert sorted(shown) == list(range(len(made.datasets[part])))
 

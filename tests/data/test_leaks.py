@@ -13,7 +13,7 @@ from stores import make_store, noise, segment
 
 from eeg2speech.audio import read_audio
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 
@@ -82,24 +82,24 @@ def test_stretches_of_one_stimulus_that_overlap_are_in_one_part(tmp_path: Path):
 
 
 def test_fewer_pairs_are_part_of_more_and_leave_the_tests_alone(tiny_store: Path):
-    by_share = {share: data(tiny_store, pairs=share) for share in (1.0, 0.6, 0.2, 0.001)}
+    by_share = {share: data(tiny_store, train_fraction=share) for share in (1.0, 0.6, 0.2, 0.001)}
     trained = [stimuli(made, "train") for made in by_share.values()]
     assert [len(kept) for kept in trained] == [5, 3, 1, 1]
     assert all(few <= many for many, few in pairwise(trained))
     whole = by_share.pop(1.0)
     for made in by_share.values():
-        for part in ("val", *TEST_PARTS):
+        for part in ("val", *TEST_SPLITS):
             assert made.datasets[part].windows == whole.datasets[part].windows
     name = whole.store.recordings[0].recording
     assert not np.array_equal(whole.scalings[name].centre, by_share[0.2].scalings[name].centre)
 
 
 def test_which_pairs_are_kept_is_up_to_the_seed_of_the_split(tiny_store: Path):
-    kept = {min(stimuli(data(tiny_store, pairs=0.2, split=Split(seed=seed)), "train")) for seed in range(6)}
+    kept = {min(stimuli(data(tiny_store, train_fraction=0.2, split=Split(seed=seed)), "train")) for seed in range(6)}
     assert len(kept) > 1
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.1, float("nan")])
 def test_a_share_is_one(tiny_store: Path, share: float):
-    with pytest.raises(ConfigError, match=r"data\.pairs"):
-        data(tiny_store, pairs=share)
+    with pytest.raises(ConfigError, match=r"data\.train_fraction"):
+        data(tiny_store, train_fraction=share)

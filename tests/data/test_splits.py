@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import TEST_PARTS, Segment
+from eeg2speech.core.types import TEST_SPLITS, Segment
 from eeg2speech.data.loading.splits import Split, assign_parts
 
 
@@ -88,7 +88,7 @@ def test_validation_subjects_take_the_place_of_validation_sounds(subjects, stimu
     assert len(parts["val"][0]) == held
     assert not parts["val"][0] & people
     assert parts["val"][1] == sounds
-    tested = {s for part in TEST_PARTS if part in parts for s in parts[part][0]}
+    tested = {s for part in TEST_SPLITS if part in parts for s in parts[part][0]}
     assert not parts["val"][0] & tested
 
 

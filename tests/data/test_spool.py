@@ -6,9 +6,9 @@ import pytest
 from eeg2speech.core.errors import DiskError
 from eeg2speech.core.types import Channel, RawRecording, Segment
 from eeg2speech.data.preparation import spool
-from eeg2speech.data.preparation.pieces import Pieces
+from eeg2speech.data.preparation.pieces import Blocks
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
-from eeg2speech.data.preparation.spool import spooled, whole_factor
+from eeg2speech.data.preparation.spool import chunked_decimate, whole_factor
 
 RATE = 8192.0
 
@@ -27,8 +27,8 @@ class Watched:
 
 def thinned(values, factor, breaks=(), scratch=None, rows=None):
     rows = np.arange(values.shape[0]) if rows is None else np.asarray(rows)
-    pieces = Pieces.of(values.shape[1], breaks, RATE, RATE / factor)
-    with spooled(values, rows, np.ones(len(rows)), pieces, factor, scratch) as spool:
+    pieces = Blocks.of(values.shape[1], breaks, RATE, RATE / factor)
+    with chunked_decimate(values, rows, np.ones(len(rows)), pieces, factor, scratch) as spool:
         return np.array(spool.signal), spool.missing, pieces
 
 

@@ -16,7 +16,7 @@ from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers.braindecode_datasets import _Reading
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 from eeg2speech.quality.doctor import examine
 from eeg2speech.quality.timeline import Piece, lay_out
 from tests.conftest import head_channels
@@ -116,7 +116,7 @@ def paused(samples=4000, rate=250.0):
 def test_windows_of_a_model_lie_between_interruptions_at_their_times(crop):
     raw = paused().crop(crop, None)
     settings = Preprocessing(reference="none", deviation=None)
-    trained = TrainedOn("x", False, 1.0, 0.1, 20.0, settings, ("01",), ())
+    trained = TrainingDataInfo("x", False, 1.0, 0.1, 20.0, settings, ("01",), ())
     data = trained.windows(from_mne(raw), fixed=False)
     starts = [float(data[index, 0]["sound_start"]) for index in range(len(data))]
     expected = [*np.arange(crop, 4.0), 6.0, 7.0, *np.arange(8.0, 16.0)]
@@ -127,7 +127,7 @@ def test_windows_of_a_model_lie_between_interruptions_at_their_times(crop):
 def test_a_cut_of_known_length_moves_no_window_of_a_model():
     raw = paused()
     raw.set_annotations(mne.Annotations([7.998], [5.0], ["boundary"]))
-    trained = TrainedOn("x", False, 1.0, 0.0, 20.0, Preprocessing(deviation=None), ("01",), ())
+    trained = TrainingDataInfo("x", False, 1.0, 0.0, 20.0, Preprocessing(deviation=None), ("01",), ())
     data = trained.windows(from_mne(raw), fixed=False)
     starts = [float(data[index, 0]["sound_start"]) for index in range(len(data))]
     assert starts == pytest.approx(np.arange(16.0))

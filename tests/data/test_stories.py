@@ -57,7 +57,7 @@ def test_ranks_share_the_blocks_of_an_epoch(world, epoch):
 
 
 def test_training_batches_hold_stories_and_evaluation_does_not(tiny_store):
-    made = EEGAudioDataModule(tiny_store, window=0.64, hop=0.32, batch_size=8, story=4)
+    made = EEGAudioDataModule(tiny_store, window=0.64, hop=0.32, batch_size=8, hard_negatives=4)
     made.setup()
     named = [window.segment.stimulus for window in made.datasets["train"].windows]
     per_stimulus = np.unique(named, return_counts=True)[1]
@@ -72,5 +72,5 @@ def test_training_batches_hold_stories_and_evaluation_does_not(tiny_store):
 
 @pytest.mark.parametrize("story", [0, 3])
 def test_a_batch_is_a_whole_number_of_stories(tiny_store, story):
-    with pytest.raises(ConfigError, match=f"story={story}.*data.story"):
-        EEGAudioDataModule(tiny_store, batch_size=8, story=story)
+    with pytest.raises(ConfigError, match=f"hard_negatives={story}.*data.hard_negatives"):
+        EEGAudioDataModule(tiny_store, batch_size=8, hard_negatives=story)

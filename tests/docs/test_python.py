@@ -13,7 +13,7 @@ import torch
 import eeg2speech
 from eeg2speech.audio import write_audio
 from eeg2speech.models.audioldm2 import rebuild
-from eeg2speech.tasks.remembered import remembered_data
+from eeg2speech.tasks.remembered import training_data_info
 from tests.docs.blocks import ROOT, blocks
 from tests.inference.test_api import data, run
 from tests.inference.test_braindecode import members
@@ -42,7 +42,7 @@ def _export_stub(folder: Path, data: Any) -> None:
     from eeg2speech.checkpoints.exports import Part, write_export
 
     parts = {name: Part({"class": "Stub", "config": {}}, {"gain": torch.ones(1)}) for name in ("encoder", "speech")}
-    write_export(folder, parts, {}, remembered_data(data))
+    write_export(folder, parts, {}, training_data_info(data))
 
 
 def test_the_examples_run_in_order(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,12 +25,12 @@ from eeg2speech.data.files.raw import from_epochs, from_mne
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.preparation.ica import Ica
 from eeg2speech.data.preparation.preprocess import preprocess
-from eeg2speech.inference.alignment import Aligned
+from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.cards import SIMULATED, figures, write_card
 from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 from eeg2speech.models import Aligner, SpectrogramViT, ViTEncoder
-from eeg2speech.tasks.remembered import remembered_data
+from eeg2speech.tasks.remembered import training_data_info
 from tests.inference.test_embedding import LAG, NAMES, RATE, SPLIT, WINDOW, make_raw, store, wave
 
 __all__ = ["store"]  # the fixture: a store that was prepared from the recordings of make_raw
@@ -76,13 +76,13 @@ def _checkpoint(folder: Path, data, model, prefix: str, parts) -> None:
         own = {"class": type(module).__name__, "config": module.config}
         described[name] = {"prefix": place, **getattr(module, "description", own)}
     state = {prefix + name: value for name, value in model.state_dict().items()}
-    content = {"state_dict": state, "parts": described, "data": remembered_data(data), "global_step": 7, "epoch": 0}
+    content = {"state_dict": state, "parts": described, "data": training_data_info(data), "global_step": 7, "epoch": 0}
     (folder / "checkpoints").mkdir(parents=True)
     torch.save(content, folder / "checkpoints/best.ckpt")
 
 
 @pytest.fixture(scope="module")
-def aligned(run) -> Aligned:
+def aligned(run) -> AlignmentModel:
     return eeg2speech.load_aligner(run / "alignment/checkpoints/best.ckpt")
 
 
@@ -105,7 +105,7 @@ def test_importing_the_package_loads_nothing_and_its_names_are_all_there():
 
 
 def test_load_takes_the_largest_model_of_every_stage(run, aligned, encoder, tmp_path):
-    assert isinstance(eeg2speech.load(run / "alignment/checkpoints/best.ckpt"), Aligned)
+    assert isinstance(eeg2speech.load(run / "alignment/checkpoints/best.ckpt"), AlignmentModel)
     sound = eeg2speech.load(run / "audiomae/checkpoints/best.ckpt")
     assert isinstance(sound, SoundEncoder)
     found = sound.embed_wav(wave(1), 16_000)
@@ -151,7 +151,7 @@ def test_a_recording_is_prepared_by_the_settings_of_training_whatever_they_are(a
     expected, *_ = preprocess(recording, trained.preprocessing, "expected")
     store = trained.prepare(recording, fixed=True)
     assert np.allclose(store.eeg(store.recordings[0]), expected, atol=1e-3)  # microvolts
-    assert len(Aligned(aligned.aligner, trained).embed_raw(raw)) == 62
+    assert len(AlignmentModel(aligned.aligner, trained).embed_raw(raw)) == 62
 
 
 def test_tensors_are_embedded_as_arrays(aligned):
@@ -221,7 +221,7 @@ def test_a_saved_folder_is_an_export_with_a_card(run, aligned, tmp_path):
         assert described["config"] == theirs["config"]
         assert all(torch.equal(weights[name], state[name]) for name in state)
         assert said["global_step"] == origin["global_step"] == 7
-    again = Aligned.from_pretrained(folder)
+    again = AlignmentModel.from_pretrained(folder)
     expected = aligned.embed_raw(make_raw(1)).vectors
     assert np.array_equal(again.embed_raw(make_raw(1)).vectors, expected)
     assert np.array_equal(eeg2speech.load(folder).embed_raw(make_raw(1)).vectors, expected)
@@ -291,7 +291,7 @@ def test_pushing_uploads_the_saved_folder_and_pulling_loads_it(aligned, tmp_path
 
     monkeypatch.setattr("eeg2speech.inference.hub.snapshot_download", download)
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", lambda **_: str(tmp_path / "remote/config.json"))
-    pulled = Aligned.from_pretrained("me/model", revision="v1")
+    pulled = AlignmentModel.from_pretrained("me/model", revision="v1")
     assert np.array_equal(pulled.embed_raw(make_raw(1)).vectors, aligned.embed_raw(make_raw(1)).vectors)
     assert (asked["repo_id"], asked["revision"]) == ("me/model", "v1")
     assert asked["allow_patterns"] == ["config.json", "*.safetensors", "test.json"]  # nothing that could be a pickle
@@ -300,7 +300,7 @@ def test_pushing_uploads_the_saved_folder_and_pulling_loads_it(aligned, tmp_path
     config["parts"]["aligner"]["config"]["components"] = "/home/somebody/weights"
     (tmp_path / "remote/config.json").write_text(json.dumps(config))
     with pytest.raises(DataError, match="is a folder where it was trained"):
-        Aligned.from_pretrained("me/model")
+        AlignmentModel.from_pretrained("me/model")
 
 
 @pytest.mark.parametrize("name", ["../aligner", "/etc/passwd", "a/b", ""])
@@ -318,7 +318,7 @@ def test_an_encoder_is_saved_as_stage_1_exports_it(encoder, tmp_path):
     described, weights, _ = read_part(folder, "encoder")
     load_into(ViTEncoder(**described["config"]), weights, "here")
     assert json.loads((folder / "config.json").read_text())["part"] == "encoder"
-    assert TrainedOn.of(encoder.remembered, "here").window == WINDOW
+    assert TrainingDataInfo.of(encoder.remembered, "here").window == WINDOW
     again = EEGEncoder.from_pretrained(folder)
     assert np.array_equal(again.embed_raw(make_raw(1)).vectors, encoder.embed_raw(make_raw(1)).vectors)
 
@@ -346,24 +346,24 @@ def spoken(run, data, aligned, tmp_path_factory) -> Path:
         "speech": {"prefix": "model.", "class": "SpeechDiffusion", "config": config},
     }
     state = {f"model.{k}": v for k, v in model.state_dict().items() if k not in model.frozen_names}
-    content = {"state_dict": state, "parts": parts, "data": remembered_data(data), "global_step": 7, "epoch": 0}
+    content = {"state_dict": state, "parts": parts, "data": training_data_info(data), "global_step": 7, "epoch": 0}
     torch.save(content, folder / "best.ckpt")
     return folder / "best.ckpt"
 
 
 def test_a_speaker_is_saved_without_its_components_and_says_the_same(spoken, tmp_path):
     speaker = eeg2speech.load(spoken)
-    assert isinstance(speaker, eeg2speech.Speaker)
+    assert isinstance(speaker, eeg2speech.SpeechGenerator)
     raw = make_raw(1, seconds=2.0)
-    speech = speaker.speak_raw(raw, "sub-01", seed=3)
+    speech = speaker.generate_raw(raw, "sub-01", seed=3)
     folder = _saved(speaker, tmp_path / "out")
     described, weights, _ = read_part(folder, "speech")
     theirs, state, _ = read_part(spoken, "speech")
     assert described == theirs
     assert weights.keys() == state.keys()
     assert not any(name.startswith(("vae.", "vocoder.", "audio.")) for name in weights)
-    again = eeg2speech.Speaker.from_pretrained(folder)
-    assert np.array_equal(again.speak_raw(raw, "sub-01", seed=3), speech)
+    again = eeg2speech.SpeechGenerator.from_pretrained(folder)
+    assert np.array_equal(again.generate_raw(raw, "sub-01", seed=3), speech)
     again.sample_with(steps=3)
     assert read_part(_saved(again, tmp_path / "more"), "speech")[0]["config"]["sampler"]["steps"] == 3
     card = ModelCard.load(folder / "README.md")
@@ -372,8 +372,8 @@ def test_a_speaker_is_saved_without_its_components_and_says_the_same(spoken, tmp
 
 
 def test_each_epoch_is_spoken_for_as_long_as_it_is(spoken, tmp_path):
-    speaker = eeg2speech.load_speech(spoken)
-    spoken_for = speaker.speak_epochs(epochs_of(make_raw(1, seconds=6.0), 1.0))
+    speaker = eeg2speech.load_generator(spoken)
+    spoken_for = speaker.generate_epochs(epochs_of(make_raw(1, seconds=6.0), 1.0))
     assert [len(wave) for wave in spoken_for] == [16_000] * 4
     assert all(wave.any() for wave in spoken_for)
     speaker.write(tmp_path / "one.wav", spoken_for[0])

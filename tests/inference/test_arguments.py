@@ -17,7 +17,7 @@ from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.store import Store
-from eeg2speech.inference.alignment import Aligned
+from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.braindecode import PretrainedEncoder, embed_dataset
 from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2 import rebuild
@@ -41,14 +41,14 @@ def refused(call, message, kind=(DataError, ConfigError)):
 
 
 @pytest.fixture
-def speaker(run, monkeypatch) -> eeg2speech.Speaker:
+def speaker(run, monkeypatch) -> eeg2speech.SpeechGenerator:
     source = run / "alignment/checkpoints/best.ckpt"
     content = torch.load(source, weights_only=True)
     content["parts"]["speech"] = content["parts"]["aligner"]
     file = source.with_name("speech.ckpt")
     torch.save(content, file)
     monkeypatch.setattr(rebuild, "rebuild_speech", lambda *_: (StubSpeech(), StubSampler()))
-    return eeg2speech.load_speech(file)
+    return eeg2speech.load_generator(file)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def speaker(run, monkeypatch) -> eeg2speech.Speaker:
     ],
 )
 def test_what_is_no_raw_is_named(aligned, encoder, speaker, given, message):
-    for call in (aligned.embed_raw, encoder.embed_raw, speaker.speak_raw):
+    for call in (aligned.embed_raw, encoder.embed_raw, speaker.generate_raw):
         refused(lambda call=call: call(given), message, DataError)
 
 
 @pytest.mark.parametrize("given", [RAW, EEG[None], "me-epo.fif", None])
 def test_what_is_no_epochs_is_named(aligned, encoder, speaker, given):
-    for call in (aligned.embed_epochs, encoder.embed_epochs, speaker.speak_epochs):
+    for call in (aligned.embed_epochs, encoder.embed_epochs, speaker.generate_epochs):
         refused(lambda call=call: call(given), "where mne.Epochs is needed", DataError)
 
 
@@ -89,7 +89,7 @@ def test_hops_that_are_no_step_are_refused(aligned, hop):
 @pytest.mark.parametrize("rate", [NAN, INF, 0, -200, "200", None, True, 1e12])
 def test_rates_of_eeg_that_cannot_be_are_refused(aligned, speaker, rate):
     refused(lambda: aligned.embed_eeg(EEG, rate, NAMES), "EEG at rate=.*; give its samples per second", DataError)
-    refused(lambda: speaker.speak_eeg(EEG, rate, NAMES), "EEG at rate=", DataError)
+    refused(lambda: speaker.generate_eeg(EEG, rate, NAMES), "EEG at rate=", DataError)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int16])
@@ -100,7 +100,7 @@ def test_tensors_of_volts_need_32_bits(aligned, speaker, kind):
         assert np.allclose(aligned.embed_eeg(tensor, RATE, NAMES).vectors, expected, atol=1e-4)
         return
     refused(lambda: aligned.embed_eeg(tensor, RATE, NAMES), "EEG of type .*give", DataError)
-    refused(lambda: speaker.speak_eeg(tensor, RATE, NAMES), "EEG of type .*give", DataError)
+    refused(lambda: speaker.generate_eeg(tensor, RATE, NAMES), "EEG of type .*give", DataError)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_tensors_of_volts_need_32_bits(aligned, speaker, kind):
 def test_arrays_that_hold_no_eeg_are_named(aligned, speaker, given, message):
     arguments = {"eeg": EEG, "rate": RATE, "channels": NAMES} | given
     refused(lambda: aligned.embed_eeg(**arguments), message)
-    refused(lambda: speaker.speak_eeg(**arguments), message)
+    refused(lambda: speaker.generate_eeg(**arguments), message)
 
 
 def test_electrodes_that_are_there_twice_are_named(aligned):
@@ -149,7 +149,7 @@ def test_labels_that_were_not_in_training_are_refused(aligned, encoder, speaker,
         lambda: aligned.embed_raw(RAW, subject),
         lambda: aligned.embed_epochs(EPOCHS, subject),
         lambda: encoder.embed_eeg(EEG, RATE, NAMES, subject=subject),
-        lambda: speaker.speak_raw(RAW, subject),
+        lambda: speaker.generate_raw(RAW, subject),
     ]
     for call in calls:
         refused(call, r"subject=.* is not in the training data \(sub-01, .*leave it out", ConfigError)
@@ -166,7 +166,7 @@ def test_one_electrode_leaves_nothing_to_an_average_reference(encoder):
 
 def test_empty_epochs_are_refused(aligned, speaker):
     empty = EPOCHS.copy().drop(range(len(EPOCHS)), verbose="ERROR")
-    for call in (aligned.embed_epochs, speaker.speak_epochs):
+    for call in (aligned.embed_epochs, speaker.generate_epochs):
         refused(lambda call=call: call(empty), "none that was not dropped", DataError)
 
 
@@ -239,7 +239,7 @@ def test_a_path_may_start_in_the_home(run, aligned, store, tmp_path, monkeypatch
     assert PretrainedEncoder(n_outputs=0, n_times=64, chs_info=info["chs"], weights="~/best.ckpt").n_chans == 8
     aligned.save_pretrained("~/saved")
     assert (tmp_path / "saved/config.json").is_file()
-    assert Aligned.from_pretrained("~/saved").trained_on.name == "waves"
+    assert AlignmentModel.from_pretrained("~/saved").trained_on.name == "waves"
     soundfile.write(tmp_path / "a.wav", wave(1), 16_000)
     assert len(aligned.embed_wav("~/a.wav")) == 6
     data = EEGAudioDataModule("~/store", 0.64)
@@ -249,13 +249,13 @@ def test_a_path_may_start_in_the_home(run, aligned, store, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("source", [3, None, b"x", ["a"]])
 def test_what_is_no_path_is_named(source):
-    for load in (eeg2speech.load, eeg2speech.load_aligner, eeg2speech.load_encoder, eeg2speech.load_speech):
+    for load in (eeg2speech.load, eeg2speech.load_aligner, eeg2speech.load_encoder, eeg2speech.load_generator):
         refused(lambda load=load: load(source), "where the path of a file or folder is needed", ConfigError)
 
 
 def test_folders_that_are_not_there_are_not_asked_of_the_hub(tmp_path):
     for name in ("./nope", "../a/nope", tmp_path / "nope", Path("runs/nope")):
-        refused(lambda name=name: Aligned.from_pretrained(name), "no such folder", DataError)
+        refused(lambda name=name: AlignmentModel.from_pretrained(name), "no such folder", DataError)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
@@ -290,10 +290,10 @@ def test_score_and_match_take_vectors_of_one_aligner(aligned, encoder):
         ({"lag": INF}, "lag=inf must be a finite number"),
         ({"clamp": NAN}, "clamp=nan must be above 0"),
         ({"batch_size": 2.5}, "batch_size=2.5 must be a whole number of 1 or more"),
-        ({"story": 1.5}, "story=1.5 must be a whole number"),
+        ({"hard_negatives": 1.5}, "hard_negatives=1.5 must be a whole number"),
         ({"workers": -1}, "workers=-1 must be a whole number of 0 or more"),
         ({"seed": 1.5}, "seed=1.5 must be a whole number"),
-        ({"pairs": "1"}, "pairs=1 must be above 0"),
+        ({"train_fraction": "1"}, "train_fraction=1 must be above 0"),
         ({"scaling": "trian"}, "scaling='trian' is none of train, recording"),
         ({"conditions": "listening"}, r"conditions='listening' must be a list"),
         ({"conditions": ["listening", "overd"]}, "conditions='overd' is none of listening, overt"),
@@ -341,9 +341,9 @@ def test_an_encoder_of_sound_is_none_of_eeg(run):
 
 def test_arguments_of_a_speaker_are_checked(speaker, tmp_path):
     for overlap in (NAN, INF, -0.1, 0.4, "0.1", True, None):
-        refused(lambda overlap=overlap: speaker.speak_raw(RAW, overlap=overlap), "overlap=", ConfigError)
+        refused(lambda overlap=overlap: speaker.generate_raw(RAW, overlap=overlap), "overlap=", ConfigError)
     for seed in (1.5, "1", None, True):
-        refused(lambda seed=seed: speaker.speak_raw(RAW, seed=seed), "seed=.* must be a whole number", ConfigError)
+        refused(lambda seed=seed: speaker.generate_raw(RAW, seed=seed), "seed=.* must be a whole number", ConfigError)
     for wrong in (np.array([NAN, 0.1]), 32767 * wave(1), wave(1)[None, None], "speech"):
         refused(lambda wrong=wrong: speaker.write(tmp_path / "a.wav", wrong), "a waveform|cannot be read", DataError)
     refused(lambda: speaker.write(3, wave(1)), "where the path of a file", ConfigError)

@@ -21,10 +21,10 @@ from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.store.store import Store
 from eeg2speech.inference.braindecode import PretrainedEncoder, embed_dataset, prepare_braindecode
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 from eeg2speech.models import Aligner, SpectrogramViT, ViTEncoder
 from eeg2speech.models.audioldm2 import rebuild
-from eeg2speech.tasks.remembered import remembered_data
+from eeg2speech.tasks.remembered import training_data_info
 from tests.data.readers.bids_files import write_sound, write_tsv
 from tests.speech_stub import StubSpeech
 
@@ -122,7 +122,7 @@ def checkpoint(file: Path, model, remembered, parts) -> Path:
 def ckpt(aligner, data, tmp_path_factory) -> Path:
     encoder = {"prefix": "m.encoder.", "class": "ViTEncoder", "config": aligner.encoder.config}
     parts = {"encoder": encoder, "aligner": {"prefix": "m.", **aligner.description}}
-    return checkpoint(tmp_path_factory.mktemp("run") / "best.ckpt", aligner, remembered_data(data), parts)
+    return checkpoint(tmp_path_factory.mktemp("run") / "best.ckpt", aligner, training_data_info(data), parts)
 
 
 def embedded(aligner: Aligner, data: EEGAudioDataModule, part: str) -> tuple[str, np.ndarray, np.ndarray]:
@@ -201,13 +201,13 @@ def test_generate_and_speak_agree(kind, store, data, tmp_path, monkeypatch):
     monkeypatch.setattr(rebuild, "rebuild_speech", lambda *_: (stub, Quiet()))
     parts = {"encoder": {"prefix": "m.", "class": "S", "config": {}}, "speech": {"prefix": "m.", "class": "S"}}
     file = checkpoint(
-        tmp_path / "best.ckpt", stub, remembered_data(data), {k: {"config": {}} | v for k, v in parts.items()}
+        tmp_path / "best.ckpt", stub, training_data_info(data), {k: {"config": {}} | v for k, v in parts.items()}
     )
     words = ["generate", "--ckpt", str(file), "--store", str(store), "--out", str(tmp_path / "out")]
     assert main([*words, "--what=recordings", "--recordings=[sub-01_task-x]"]) == 0
     (written,) = (tmp_path / "out").glob("*.wav")
     generated, _ = soundfile.read(written)
-    said = eeg2speech.load_speech(file).speak_raw(signal(kind, 1), "01")
+    said = eeg2speech.load_generator(file).generate_raw(signal(kind, 1), "01")
     assert np.abs(said).max() > 0.1
     assert np.allclose(said, generated, atol=2e-3)
 
@@ -215,13 +215,13 @@ def test_generate_and_speak_agree(kind, store, data, tmp_path, monkeypatch):
 def test_other_types_are_refused_by_generate(kind, data, tmp_path, store, monkeypatch, capsys):
     stub = StubSpeech(any_montage=True)
     monkeypatch.setattr(rebuild, "rebuild_speech", lambda *_: (stub, None))
-    remembered = remembered_data(data)
+    remembered = training_data_info(data)
     for montage in remembered["montages"]:
         montage["types"] = ["eeg"] * len(montage["names"])
     remembered["learned_from"]["fingerprint"] = "of another store"
     part = {"prefix": "m.", "class": "S", "config": {}}
     file = checkpoint(tmp_path / "best.ckpt", stub, remembered, {"speech": part})
-    speaker = eeg2speech.load_speech(file)
+    speaker = eeg2speech.load_generator(file)
     from eeg2speech.inference.origin import open_origin
 
     with pytest.raises(DataError, match=r"channels of type .*, the model was trained on eeg; name a store of those"):
@@ -229,19 +229,19 @@ def test_other_types_are_refused_by_generate(kind, data, tmp_path, store, monkey
 
 
 def test_checkpoints_without_types_are_of_eeg(data):
-    remembered = remembered_data(data)
+    remembered = training_data_info(data)
     for montage in remembered["montages"]:
         del montage["types"]
-    trained = TrainedOn.of(remembered, "old.ckpt")
+    trained = TrainingDataInfo.of(remembered, "old.ckpt")
     assert trained.types == ("eeg",)
     assert set(trained.montages[0].types) == {"eeg"}
     remembered["montages"][0]["types"] = ["mag"]
     with pytest.raises(DataError, match=r"old\.ckpt: .*differ in number"):
-        TrainedOn.of(remembered, "old.ckpt")
+        TrainingDataInfo.of(remembered, "old.ckpt")
 
 
 def test_a_channel_of_another_type_than_in_training_is_named(kind, data):
-    trained = TrainedOn.of(remembered_data(data), "x")
+    trained = TrainingDataInfo.of(training_data_info(data), "x")
     recording = eeg2speech.inference.arguments.of_raw(signal(kind, 1), trained)
     others = {"meg": "grad"}
     if kind in others:
@@ -254,7 +254,7 @@ def test_a_channel_of_another_type_than_in_training_is_named(kind, data):
 
 
 def test_electrodes_inside_the_head_take_no_place_of_others(kind, data, caplog):
-    trained = TrainedOn.of(remembered_data(data), "x")
+    trained = TrainingDataInfo.of(training_data_info(data), "x")
     raw = signal(kind, 1)
     for channel in raw.info["chs"]:
         channel["loc"][:3] = np.nan

@@ -23,7 +23,7 @@ from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.store.store import Description
-from eeg2speech.inference.alignment import Aligned, load_aligner
+from eeg2speech.inference.alignment import AlignmentModel, load_aligner
 from eeg2speech.models import Aligner, AudioMAE, CachedAudio, SpectrogramViT, ViTEncoder
 from eeg2speech.models.rebuild import rebuild_aligner
 
@@ -79,7 +79,7 @@ def run(store, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aligned(run) -> Aligned:
+def aligned(run) -> AlignmentModel:
     return load_aligner(run / "aligner")
 
 
@@ -90,7 +90,7 @@ def data(store) -> EEGAudioDataModule:
     return data
 
 
-def changed(aligned: Aligned) -> Aligned:
+def changed(aligned: AlignmentModel) -> AlignmentModel:
     """Every subject's layer far from the others', as eight steps of training do not bring them."""
     generator = torch.Generator().manual_seed(0)
     layer = aligned.aligner.subject_layer
@@ -219,9 +219,9 @@ def test_windows_do_not_cross_the_seams_of_concatenated_recordings(aligned):
 
 
 def test_no_montage_is_too_foreign_for_a_model_of_positions(aligned):
-    config = {**aligned.aligner.config, "rows": "pooling", "subject_layer": False}
+    config = {**aligned.aligner.config, "spatial_pooling": "pooling", "subject_layer": False}
     torch.manual_seed(0)
-    free = Aligned(Aligner(aligned.aligner.encoder, aligned.aligner.audio, **config).eval(), aligned.trained_on)
+    free = AlignmentModel(Aligner(aligned.aligner.encoder, aligned.aligner.audio, **config).eval(), aligned.trained_on)
     assert free.any_montage
     assert not aligned.any_montage
     assert len(free.embed_raw(make_raw(1, names=["Fz", "Cz", "Pz", "Oz", "F3"]))) == 62
@@ -364,7 +364,7 @@ trainer:
     - class_path: lightning.pytorch.callbacks.ModelCheckpoint
       init_args: {monitor: val/mrr, mode: max, filename: best, save_last: true}
     - class_path: eeg2speech.training.ExportEncoder
-    - class_path: eeg2speech.training.TestAlignment
+    - class_path: eeg2speech.training.EvaluateAlignment
       init_args: {permutations: 50}
     - class_path: eeg2speech.training.WriteResults
 """

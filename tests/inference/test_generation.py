@@ -25,11 +25,11 @@ from eeg2speech.data.simulation.simulator import Simulation
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.generated import Generated, sha256_of
-from eeg2speech.inference.generator import Speaker, load_speech
+from eeg2speech.inference.generator import SpeechGenerator, load_generator
 from eeg2speech.inference.origin import open_origin
-from eeg2speech.inference.trained import TrainedOn
+from eeg2speech.inference.trained import TrainingDataInfo
 from eeg2speech.models.audioldm2 import rebuild
-from eeg2speech.tasks.remembered import remembered_data
+from eeg2speech.tasks.remembered import training_data_info
 from tests.data.stores import make_store, noise, segment
 from tests.inference.test_embedding import NAMES, load, make_raw
 from tests.speech_stub import StubSampler, StubSpeech
@@ -66,7 +66,7 @@ def ckpt(data, tmp_path_factory) -> Path:
 def write_checkpoint(file: Path, data, parts=("encoder", "speech"), seed=0) -> Path:
     state = {f"{part}.gain": torch.full((1,), float(seed)) for part in parts}
     described = {part: {"prefix": f"{part}.", "class": "Stub", "config": {}} for part in parts}
-    content = {"state_dict": state, "parts": described, "data": remembered_data(data), "global_step": 7, "epoch": 0}
+    content = {"state_dict": state, "parts": described, "data": training_data_info(data), "global_step": 7, "epoch": 0}
     torch.save({**content, "pytorch-lightning_version": "2.6"}, file)
     return file
 
@@ -97,14 +97,14 @@ def waves(out: Path) -> dict[str, np.ndarray]:
 
 
 def test_clips_do_not_depend_on_their_batch(ckpt, store, data, stub):
-    speaker = load_speech(ckpt)
+    speaker = load_generator(ckpt)
     origin = open_origin(speaker.remembered, speaker.trained_on, fixed=True, root=store)
     clips, _ = cut_clips(origin.store, "segments", 64, 32 // 2)
     made = []
     for size in (1, 4):
         speaker.batch_size = size
         pieces: dict[int, list[np.ndarray]] = {}
-        for index, wave, _ in speaker.speak_clips(origin.store, origin.scalings, clips[:3], origin.subjects):
+        for index, wave, _ in speaker.generate_clips(origin.store, origin.scalings, clips[:3], origin.subjects):
             pieces.setdefault(index, []).append(wave)
         made.append([np.concatenate(pieces[i]) for i in range(3)])
     assert {1, 4} <= set(stub.batches)
@@ -116,13 +116,13 @@ def test_clips_do_not_depend_on_their_batch(ckpt, store, data, stub):
 
 def test_windows_are_scaled_and_seeded_as_in_training(ckpt, store, data, stub, tmp_path):
     assert main(["generate", "--ckpt", str(ckpt), "--store", str(store), "--out", str(tmp_path), "--what=windows"]) == 0
-    speaker = load_speech(ckpt)
-    for part in data.test_parts:
+    speaker = load_generator(ckpt)
+    for part in data.test_splits:
         (batch,) = data.batches(part)
         names = [data.store.recordings[i].recording for i in batch["recording"].tolist()]
         starts = [round(start * 100) for start in batch["start"].tolist()]
         seeds = [mix(0, name_key(name), start) for name, start in zip(names, starts, strict=True)]
-        expected = speaker.speak_windows(batch, data.subject_names, seeds)
+        expected = speaker.generate_windows(batch, data.subject_names, seeds)
         stimuli = [data.store.stimuli[i] for i in batch["stimulus"].tolist()]
         for name, start, stimulus, wave in zip(names, starts, stimuli, expected, strict=True):
             found, _ = soundfile.read(tmp_path / f"{name}_{start / 100:08.2f}s_{stimulus}.wav")
@@ -135,7 +135,7 @@ def test_every_file_has_a_row_that_says_what_it_is(generate, ckpt, store, tmp_pa
     table = rows(out)
     assert {row.file for row in table} == set(waves(out))
     assert {row.part for row in table} == {"unseen_stimulus", "unseen_subject", "unseen_both"}
-    assert len(table) == sum(len({w.segment for w in data.datasets[part].windows}) for part in data.test_parts)
+    assert len(table) == sum(len({w.segment for w in data.datasets[part].windows}) for part in data.test_splits)
     segments = {(s.recording, s.stimulus): s for s in Store(store).segments}
     for row in table:
         segment = segments[row.recording, row.stimulus]
@@ -266,7 +266,7 @@ def test_a_model_that_cannot_speak_is_told_apart(data, tmp_path, store, capsys):
         assert main(["generate", "--ckpt", str(file), *words]) == 1
         assert f"{what} that cannot speak; train stage 3 first" in capsys.readouterr().err
     with pytest.raises(DataError, match="not an export"):
-        load_speech(tmp_path)
+        load_generator(tmp_path)
     assert not (tmp_path / "out").exists()
 
 
@@ -309,8 +309,8 @@ def test_ids_that_lead_out_of_the_folder_are_refused(ckpt, store, tmp_path, caps
 
 
 def test_a_recording_from_mne_is_spoken_as_long_as_it_is(ckpt, stub):
-    speaker = load_speech(ckpt)
-    wave = speaker.speak_raw(make_raw(1, seconds=10.0), subject="sub-02")
+    speaker = load_generator(ckpt)
+    wave = speaker.generate_raw(make_raw(1, seconds=10.0), subject="sub-02")
     assert wave.shape == (160_000,)
     assert wave.dtype == np.float32
     assert np.abs(wave).max() <= 1
@@ -318,17 +318,17 @@ def test_a_recording_from_mne_is_spoken_as_long_as_it_is(ckpt, stub):
     raw = make_raw(1, seconds=10.0)
     eeg = raw.get_data(picks="eeg")
     places = np.array([c["loc"][:3] for c in raw.info["chs"][: len(NAMES)]])
-    assert np.allclose(speaker.speak_eeg(eeg, raw.info["sfreq"], NAMES, places, "sub-02"), wave, atol=1e-5)
-    assert not np.allclose(speaker.speak_raw(raw, "sub-02", seed=1), wave, atol=0.01)
+    assert np.allclose(speaker.generate_eeg(eeg, raw.info["sfreq"], NAMES, places, "sub-02"), wave, atol=1e-5)
+    assert not np.allclose(speaker.generate_raw(raw, "sub-02", seed=1), wave, atol=0.01)
     with pytest.raises(ConfigError, match="overlap"):
-        speaker.speak_raw(raw, overlap=0.4)
+        speaker.generate_raw(raw, overlap=0.4)
     with pytest.raises(DataError, match=r"EEG of 0\.5 s"):
-        speaker.speak_raw(make_raw(1, seconds=0.5))
+        speaker.generate_raw(make_raw(1, seconds=0.5))
 
 
 def test_the_lines_of_the_readme_run(ckpt, tmp_path, monkeypatch):
     text = Path("README.md").read_text(encoding="utf-8")
-    (block,) = [found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "load_speech" in found]
+    (block,) = [found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "load_generator" in found]
     monkeypatch.chdir(tmp_path)
     Path("runs/diffusion/checkpoints").mkdir(parents=True)
     Path("runs/diffusion/checkpoints/best.ckpt").symlink_to(ckpt)
@@ -340,7 +340,7 @@ def test_the_lines_of_the_readme_run(ckpt, tmp_path, monkeypatch):
 def test_speech_never_crosses_a_break_and_short_pieces_are_silent(ckpt):
     parts = [make_raw(seed, seconds=seconds) for seed, seconds in ((1, 3.0), (2, 0.5), (3, 3.0))]
     raw = mne.concatenate_raws(parts, verbose="ERROR")
-    wave = load_speech(ckpt).speak_raw(raw)
+    wave = load_generator(ckpt).generate_raw(raw)
     assert len(wave) == 6.5 * 16_000
     silent = wave[round(3.0 * 16_000) + 200 : round(3.5 * 16_000) - 200]
     assert not silent.any()
@@ -351,9 +351,9 @@ def test_speech_never_crosses_a_break_and_short_pieces_are_silent(ckpt):
 def test_generated_nan_is_an_error(ckpt, store, data, stub):
     stub.gain.data.fill_(float("nan"))
     with pytest.raises(DataError, match="generates NaN"):
-        load_speech(ckpt).speak_raw(make_raw(1, seconds=3.0))
+        load_generator(ckpt).generate_raw(make_raw(1, seconds=3.0))
     with pytest.raises(ConfigError, match="batch_size"):
-        Speaker(stub, StubSampler(), TrainedOn.of(remembered_data(data), "x"), batch_size=0)
+        SpeechGenerator(stub, StubSampler(), TrainingDataInfo.of(training_data_info(data), "x"), batch_size=0)
 
 
 def test_without_a_store_it_is_the_embedded_one_of_the_training(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ def make_aligner(seed=0, known=(0, 1, 2), trainable=True, **settings):
     audio = SpectrogramViT(trainable=trainable, width=16, depth=1, heads=2)
     aligner = Aligner(encoder, audio, 4, 12, **{"features": 8, "width": 16} | settings)
     if aligner.subject_layer is not None:
-        aligner.subject_layer.know(known)
+        aligner.subject_layer.mark_trained(known)
     return aligner
 
 
@@ -25,10 +25,10 @@ def sounds(batch=3, seconds=0.8, seed=0):
     return 0.1 * torch.randn(batch, round(16_000 * seconds), generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("rows", ["flat", "pooling"])
+@pytest.mark.parametrize("spatial_pooling", ["flat", "pooling"])
 @pytest.mark.parametrize("similarity", ["steps", "window", "pooled"])
-def test_both_sides_are_unit_vectors_of_one_space(rows, similarity):
-    aligner = make_aligner(rows=rows, similarity=similarity).eval()
+def test_both_sides_are_unit_vectors_of_one_space(spatial_pooling, similarity):
+    aligner = make_aligner(spatial_pooling=spatial_pooling, similarity=similarity).eval()
     eeg, positions = make_batch(channels=12)
     vectors = aligner.embed_eeg(eeg, positions, None, SUBJECT)
     heard = aligner.embed_sound(sounds())
@@ -38,9 +38,9 @@ def test_both_sides_are_unit_vectors_of_one_space(rows, similarity):
     torch.testing.assert_close(aligner.embed_eeg(eeg[:1], positions[:1], None, SUBJECT[:1]), vectors[:1])
 
 
-@pytest.mark.parametrize("rows", ["flat", "pooling"])
-def test_gradient_reaches_everything_that_is_trained(rows):
-    aligner = make_aligner(rows=rows, whitening=True)
+@pytest.mark.parametrize("spatial_pooling", ["flat", "pooling"])
+def test_gradient_reaches_everything_that_is_trained(spatial_pooling):
+    aligner = make_aligner(spatial_pooling=spatial_pooling, whitening=True)
     eeg, positions = make_batch(channels=12)
     target = torch.randn(3, 40)
     (aligner.embed_eeg(eeg, positions, None, SUBJECT) * target).sum().backward()
@@ -68,9 +68,9 @@ def test_a_constant_vector_is_left_out_only_if_centred():
     assert not torch.allclose(embed(steps + 3, "steps", centre=False), embed(steps, "steps", centre=False), atol=0.1)
 
 
-@pytest.mark.parametrize("rows", ["flat", "pooling"])
-def test_what_stands_in_missing_channels_does_not_matter(rows):
-    aligner = make_aligner(rows=rows).eval()
+@pytest.mark.parametrize("spatial_pooling", ["flat", "pooling"])
+def test_what_stands_in_missing_channels_does_not_matter(spatial_pooling):
+    aligner = make_aligner(spatial_pooling=spatial_pooling).eval()
     eeg, positions = make_batch(channels=12)
     mask = first_channels(3, 12, [12, 8, 7])
     filled = eeg.masked_fill(~mask[..., None], 7.0)
@@ -96,7 +96,7 @@ def test_pooling_survives_a_window_without_any_channel():
 def test_flat_mixing_takes_smaller_montages_and_refuses_larger_ones():
     mixing = FlatMixing(6, rows=3, features=5)
     assert mixing(torch.randn(2, 7, 2, 6)).shape == (2, 7, 5)
-    with pytest.raises(ValueError, match="4 rows"):
+    with pytest.raises(ValueError, match="4 spatial_pooling"):
         mixing(torch.randn(2, 7, 4, 6))
 
 

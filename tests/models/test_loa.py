@@ -95,7 +95,7 @@ def make_aligner(trainable=False, target="loa", **settings):
     encoder = make_encoder()
     audio = SpectrogramViT(trainable=trainable, width=16, depth=1, heads=2)
     aligner = Aligner(encoder, audio, 4, 12, **{"width": 16, "target": target} | settings)
-    aligner.subject_layer.know((0, 1, 2))
+    aligner.subject_layer.mark_trained((0, 1, 2))
     return aligner
 
 
@@ -177,7 +177,7 @@ def test_the_joint_space_is_built_and_drawn_as_it_was_before_there_were_targets(
     encoder = make_encoder()
     audio = SpectrogramViT(trainable=True, width=16, depth=1, heads=2)
     layer = SubjectLayer(4, 12)
-    layer.know((0, 1, 2))
+    layer.mark_trained((0, 1, 2))
     rows, context = FlatMixing(16, 3, 16), TemporalContext(16, 5, 1, 0.0)
     eeg_head, sound_head = nn.Linear(16, 8), nn.Linear(8 * 16, 8)
     eeg, positions = make_batch(channels=12)

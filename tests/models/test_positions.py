@@ -98,12 +98,12 @@ def test_a_patch_lies_where_its_electrodes_do():
 
 
 def test_distance_lowers_attention_as_each_head_has_it():
-    heads = len(DistanceBias.GAZES) + 2
+    heads = len(DistanceBias.HEAD_BIASES) + 2
     places = torch.randn(2, 5, 4)
     bias = DistanceBias(heads)(places[:, :3], places)
     assert bias.shape == (2, heads, 3, 5)
     for head in range(heads):
-        ahead, per_step, per_radius = DistanceBias.GAZES[head % len(DistanceBias.GAZES)]
+        ahead, per_step, per_radius = DistanceBias.HEAD_BIASES[head % len(DistanceBias.HEAD_BIASES)]
         for query in range(3):
             for key in range(5):
                 late = float(places[1, key, 3] - places[1, query, 3]) - ahead

@@ -51,7 +51,7 @@ def test_the_general_layout_gets_pooled_tokens_and_a_learned_one_for_the_text():
 
 
 def test_what_is_dropped_leaves_no_trace_and_the_rest_stays():
-    conditioner = Conditioner(LOA, LOA, control=2)
+    conditioner = Conditioner(LOA, LOA, concat_channels=2)
     with torch.no_grad():
         conditioner.null.fill_(0.5)
     dropped = torch.tensor([True, False, True])
@@ -82,21 +82,23 @@ def test_tokens_that_are_not_there_do_not_matter(folders: dict[str, Path]):
 
 
 def test_control_changes_nothing_until_it_is_trained(folders: dict[str, Path]):
-    plain, widened = make(folders["speech"]), make(folders["speech"], control=3)
+    plain, widened = make(folders["speech"]), make(folders["speech"], concat_channels=3)
     noisy, time = torch.randn(3, *plain.latent_shape(STEPS)), torch.tensor([10, 500, 900])
     with torch.no_grad():
         a, b = (m.predict(noisy, time, m.conditions(tokens(), 3, STEPS)) for m in (plain, widened))
     torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
     assert widened.unet.conv_in.weight.requires_grad
-    with pytest.raises(ConfigError, match="control=3"):
-        SpeechDiffusion(write_control(folders["speech"]), SpectrogramViT(width=LOA, depth=1, heads=2), control=3)
+    with pytest.raises(ConfigError, match="concat_channels=3"):
+        SpeechDiffusion(
+            write_control(folders["speech"]), SpectrogramViT(width=LOA, depth=1, heads=2), concat_channels=3
+        )
 
 
 def write_control(folder: Path) -> Path:
     """Components whose UNet has two channels of control, with their conditioner."""
     other = folder.with_name("control")
     if not other.is_dir():
-        model = make(write_tiny(other, "speech"), control=2)
+        model = make(write_tiny(other, "speech"), concat_channels=2)
         merge_adapters(model.unet)
         model.unet.save_pretrained(other / "unet")
         model.conditioner.save_pretrained(other / "conditioner")
@@ -105,7 +107,7 @@ def write_control(folder: Path) -> Path:
 
 def test_components_may_bring_their_conditioner(folders: dict[str, Path]):
     model = make(write_control(folders["speech"]))
-    assert model.conditioner.config.control == 2
+    assert model.conditioner.config.concat_channels == 2
     assert model.waveform(Sampler(steps=2).sample(model, tokens(), STEPS, [1, 2, 3])).shape == (3, STEPS * 2560)
     with pytest.raises(ConfigError, match="belongs to it"):
         SpeechDiffusion(write_control(folders["speech"]), SpectrogramViT(width=32, depth=1, heads=2))

@@ -15,13 +15,13 @@ def make_layer(known=(0, 1, 3), subjects=5, channels=6, seed=0):
     """A layer that has learned something, also where it must not be used."""
     layer = SubjectLayer(subjects, channels)
     layer.change.data = torch.randn(layer.change.shape, generator=torch.Generator().manual_seed(seed))
-    layer.know(known)
+    layer.mark_trained(known)
     return layer.eval()
 
 
 def test_at_the_start_nothing_is_changed():
     layer, eeg = SubjectLayer(5, 6), make_eeg()
-    layer.know(range(3))
+    layer.mark_trained(range(3))
     assert torch.equal(layer(eeg, torch.tensor([0, 1, 2, 0])), eeg)
     assert torch.equal(layer.eval()(eeg, torch.tensor([0, 4, 2, -1])), eeg)
     assert torch.equal(SubjectLayer(5, 6).eval()(eeg, torch.arange(4)), eeg)  # nobody known yet
@@ -74,16 +74,16 @@ def test_training_a_subject_that_is_not_known_is_an_error():
     with pytest.raises(ValueError, match=r"subjects \[2, 4\] are trained on, but SubjectLayer.know"):
         layer(make_eeg(), torch.tensor([4, 0, 2, 4]))
     with pytest.raises(ValueError, match="not all among the layer's 5"):
-        layer.know([0, 5])
+        layer.mark_trained([0, 5])
     with pytest.raises(ValueError, match="not all among the layer's 5"):
-        layer.know([-1, 0])
+        layer.mark_trained([-1, 0])
 
 
 def test_telling_again_replaces_whom_it_knows():
     layer = make_layer()
-    layer.know(iter([2]))
+    layer.mark_trained(iter([2]))
     assert layer.known.tolist() == [False, False, True, False, False]
-    layer.know([])
+    layer.mark_trained([])
     assert not layer.known.any()
 
 
@@ -101,7 +101,7 @@ def test_the_unchanged_part_of_the_signal_is_not_rounded_under_autocast():
 
 def test_gradients_are_the_same_every_time_with_several_threads():
     layer = SubjectLayer(8, 32)
-    layer.know(set(range(8)))
+    layer.mark_trained(set(range(8)))
     eeg, weight, subject = torch.randn(64, 32, 320), torch.randn(64, 32, 320), torch.arange(64) % 8
     threads, found = torch.get_num_threads(), set()
     torch.set_num_threads(2)

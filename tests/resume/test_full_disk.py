@@ -17,7 +17,7 @@ from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
 from eeg2speech.core.files import write_json
 from eeg2speech.training import checkpoint_io, run_logger
-from eeg2speech.training.checkpoint_io import SoundCheckpointIO
+from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
 from eeg2speech.training.run_logger import RunLogger
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_full_disk_keeps_the_last_good_one(small_disk: Path):
-    io = SoundCheckpointIO()
+    io = AtomicCheckpointIO()
     io.save_checkpoint(content(1), small_disk / "last.ckpt")
     with pytest.warns(UserWarning, match="No space left on device.*the earlier one is kept; training goes on"):
         io.save_checkpoint(content(2, 10**6), small_disk / "last.ckpt")
@@ -61,7 +61,7 @@ def test_a_full_disk_keeps_the_last_good_one(small_disk: Path):
 
 def test_a_first_save_that_fails_leaves_nothing(small_disk: Path):
     with pytest.warns(UserWarning, match="there is none of that name yet"):
-        SoundCheckpointIO().save_checkpoint(content(1, 10**6), small_disk / "last.ckpt")
+        AtomicCheckpointIO().save_checkpoint(content(1, 10**6), small_disk / "last.ckpt")
     assert names(small_disk) == []
 
 
@@ -71,7 +71,7 @@ def test_other_errors_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(checkpoint_io.torch, "save", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        SoundCheckpointIO().save_checkpoint(content(1), tmp_path / "last.ckpt")
+        AtomicCheckpointIO().save_checkpoint(content(1), tmp_path / "last.ckpt")
 
 
 class Scores(Callback):
@@ -103,7 +103,7 @@ trainer:
   callbacks:
   - class_path: {Scores.__module__}.Scores
     init_args: {{values: [5.0, 1.0, 3.0, 4.0]}}
-  - class_path: eeg2speech.training.SoundCheckpoint
+  - class_path: eeg2speech.training.AtomicCheckpoint
     init_args: {{monitor: val/score, filename: best, save_last: true, enable_version_counter: false}}
 """)
     configs = [f"--config={path}" for path in (ROOT / "configs/maeeg.yaml", ROOT / "tests/conf/tiny.yaml", overlay)]

@@ -147,7 +147,7 @@ def test_stage_3_is_repeated_bit_for_bit(ranks: int, tiny_store: Path, tmp_path:
         f"--model.init_args.components={write_tiny(tmp_path / 'components')}",
         f"--model.init_args.audio_weights={tmp_path / 'audio'}",
         f"--model.init_args.aligner={stage2 / 'aligner'}",
-        "--model.init_args.encoder_rate=0.1",
+        "--model.init_args.encoder_lr_scale=0.1",
         "--trainer.callbacks+={class_path: eeg2speech.training.AverageTrained}",
     ]
     options += TWO_RANKS if ranks == 2 else ()

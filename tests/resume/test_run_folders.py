@@ -18,7 +18,7 @@ from eeg2speech.cli.generating import _sole_writer as generating
 from eeg2speech.core import folder_locks as at_work
 from eeg2speech.core.errors import ConfigError, DiskError
 from eeg2speech.core.folder_locks import first_rank, guest, sole_writer
-from eeg2speech.training import SoundCheckpoint
+from eeg2speech.training import AtomicCheckpoint
 from eeg2speech.training.resuming import is_of
 from eeg2speech.training.run_folder import holds_run, set_aside
 
@@ -84,7 +84,7 @@ def test_the_best_of_another_folder_is_not_taken_for_this_ones(tmp_path: Path):
         "kth_value": 0.1, "last_model_path": str(here / "last.ckpt"), "dirpath": str(here), "monitor": "val/nmse",
     }  # fmt: skip
     for there in (False, True):
-        saver = SoundCheckpoint(dirpath=here, monitor="val/nmse", filename="best")
+        saver = AtomicCheckpoint(dirpath=here, monitor="val/nmse", filename="best")
         if there:
             here.mkdir()
             (here / "best.ckpt").touch()

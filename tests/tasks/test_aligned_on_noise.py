@@ -37,7 +37,7 @@ COMBINATIONS = {
     "resumed on another split": ["{resumed}", f"{SPLIT}seed=3"],
     "weights of the encoder": ["{tuned}", f"{SPLIT}seed=5"],
     "another lag": ["--data.lag=0.01", f"{SPLIT}seed=5"],
-    "fewer training sounds": ["--data.pairs=0.5", f"{SPLIT}seed=3"],
+    "fewer training sounds": ["--data.train_fraction=0.5", f"{SPLIT}seed=3"],
 }
 QUICK = ("seed 3", "by subject", "resumed on another split")
 

@@ -27,7 +27,7 @@ trainer:  # without pictures, which take longer than the rest
     - class_path: lightning.pytorch.callbacks.ModelCheckpoint
       init_args: {monitor: val/mrr, mode: max, filename: best, save_last: true}
     - class_path: eeg2speech.training.ExportEncoder
-    - class_path: eeg2speech.training.TestAlignment
+    - class_path: eeg2speech.training.EvaluateAlignment
       init_args: {permutations: 50, lags: [0.0]}
     - class_path: eeg2speech.training.WriteResults
 """
@@ -39,7 +39,7 @@ def make_task(**settings):
     audio = SpectrogramViT(width=16, depth=1, heads=2)
     task = AlignmentTask(64, ["a", "b"], 8, encoder, audio, width=16, **settings)
     task.places = torch.tensor([0, 1])
-    task.aligner.subject_layer.know([0, 1])
+    task.aligner.subject_layer.mark_trained([0, 1])
     return task
 
 
@@ -57,32 +57,32 @@ def make_windows(count=6):
     }
 
 
-@pytest.mark.parametrize("regression", [0.0, 0.3])
-def test_the_loss_is_contrastive_and_the_squared_error_of_standardised_tokens(regression):
-    task, batch = make_task(target="loa", regression=regression), make_windows()
+@pytest.mark.parametrize("mse_weight", [0.0, 0.3])
+def test_the_loss_is_contrastive_and_the_squared_error_of_standardised_tokens(mse_weight):
+    task, batch = make_task(target="loa", mse_weight=mse_weight), make_windows()
     task.aligner.sound_head.fit([task.aligner.audio(batch["audio"])])
     outputs = task.step(batch, "train", "train")
-    told = task.aligner.eeg_steps(batch["eeg"], batch["positions"], None, batch["subject"])
-    true = task.aligner.sound_steps(batch["audio"])
-    error = sum((a - b).square().mean() for a, b in zip(told, true, strict=True)) / len(told)
-    expected = task.loss(outputs["eeg"], outputs["sound"], batch["stimulus"]) + regression * error
+    predicted = task.aligner.eeg_steps(batch["eeg"], batch["positions"], None, batch["subject"])
+    target = task.aligner.sound_steps(batch["audio"])
+    error = sum((a - b).square().mean() for a, b in zip(predicted, target, strict=True)) / len(predicted)
+    expected = task.loss(outputs["eeg"], outputs["sound"], batch["stimulus"]) + mse_weight * error
     torch.testing.assert_close(outputs["loss"], expected)
-    torch.testing.assert_close(outputs["loa_mse"], error)
+    torch.testing.assert_close(outputs["loa_error"], error)
     outputs["loss"].backward()
     assert task.aligner.eeg_head.weight.grad.abs().sum() > 0
 
 
 def test_a_joint_space_has_the_contrastive_loss_alone():
-    task, batch = make_task(regression=7.0), make_windows()
+    task, batch = make_task(mse_weight=7.0), make_windows()
     outputs = task.step(batch, "train", "train")
     assert torch.equal(outputs["loss"], task.loss(outputs["eeg"], outputs["sound"], batch["stimulus"]))
     assert outputs.keys() == {"loss", "eeg", "sound"}
 
 
-@pytest.mark.parametrize("regression", [-1.0, float("nan"), float("inf")])
-def test_a_weight_below_zero_is_refused(regression):
-    with pytest.raises(ConfigError, match=r"regression=.* \(model.regression\)"):
-        make_task(target="loa", regression=regression)
+@pytest.mark.parametrize("mse_weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_below_zero_is_refused(mse_weight):
+    with pytest.raises(ConfigError, match=r"mse_weight=.* \(model.mse_weight\)"):
+        make_task(target="loa", mse_weight=mse_weight)
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +121,14 @@ def test_what_is_explained_is_counted_over_the_whole_list(run, loaded):
     task, data = loaded
     (batch,) = list(data.batches("unseen_subject", 8))
     assert batch["eeg"].shape[0] == 8
-    told, true = [], []
+    predicted, target = [], []
     for batch in data.batches("unseen_subject"):
-        told.append(task.aligner.eeg_steps(*task._eeg_of(batch)))
-        true.append(task.aligner.sound_steps(batch["audio"]))
-    told, true = torch.cat(told), torch.cat(true)
-    expected = 1 - (told - true).square().mean() / true.var(unbiased=False)
+        predicted.append(task.aligner.eeg_steps(*task._eeg_of(batch)))
+        target.append(task.aligner.sound_steps(batch["audio"]))
+    predicted, target = torch.cat(predicted), torch.cat(target)
+    expected = (predicted - target).square().mean() / target.var(unbiased=False)
     metrics = json.loads((run / "test.json").read_text())["metrics"]
-    assert metrics["test/unseen_subject/loa_r2"] == pytest.approx(expected.item(), abs=1e-4)
+    assert metrics["test/unseen_subject/loa_error"] == pytest.approx(expected.item(), abs=1e-4)
 
 
 def test_the_verdict_controls_and_baselines_are_those_of_any_alignment(run):
@@ -158,6 +158,6 @@ def test_the_exported_aligner_predicts_what_the_checkpoints_does(run, loaded):
     aligner = rebuild_aligner(described, weights, "here")
     (batch, *_) = data.batches("unseen_stimulus")
     inputs = task._eeg_of(batch)
-    told = aligner.loa_of_eeg(*inputs)
-    torch.testing.assert_close(told, task.aligner.loa_of_eeg(*inputs))
-    assert told.shape == task.aligner.audio(batch["audio"]).shape == (len(batch["eeg"]), 4, 8, 16)
+    predicted = aligner.loa_of_eeg(*inputs)
+    torch.testing.assert_close(predicted, task.aligner.loa_of_eeg(*inputs))
+    assert predicted.shape == task.aligner.audio(batch["audio"]).shape == (len(batch["eeg"]), 4, 8, 16)

@@ -29,8 +29,8 @@ def make_task(**settings):
 
 
 def test_learning_rates_fall_towards_the_eeg():
-    task = make_task(encoder_rate=0.5, layer_decay=0.8)
-    rates = {name: task.rate_of(name) for name, _ in task.named_parameters()}
+    task = make_task(encoder_lr_scale=0.5, layer_decay=0.8)
+    rates = {name: task.lr_scale(name) for name, _ in task.named_parameters()}
     assert {rate for name, rate in rates.items() if not name.startswith("aligner.encoder.")} == {1.0}
     for block in range(3):
         here = {rate for name, rate in rates.items() if name.startswith(f"aligner.encoder.blocks.blocks.{block}.")}
@@ -39,7 +39,7 @@ def test_learning_rates_fall_towards_the_eeg():
 
 
 def test_a_rate_of_zero_freezes_the_encoder():
-    assert not any(parameter.requires_grad for parameter in make_task(encoder_rate=0).encoder.parameters())
+    assert not any(parameter.requires_grad for parameter in make_task(encoder_lr_scale=0).encoder.parameters())
 
 
 def test_sounds_are_the_same_where_stimulus_and_start_agree():
@@ -53,7 +53,7 @@ def test_sounds_are_the_same_where_stimulus_and_start_agree():
 
 
 def test_strangers_are_chosen_by_the_windows_seed_in_training_only(monkeypatch):
-    task = make_task(stranger=0.3)
+    task = make_task(subject_dropout=0.3)
     task.places = torch.tensor([0, 1])
     seen = []
     monkeypatch.setattr(task.aligner, "embed_eeg", lambda eeg, positions, mask, subject: seen.append(subject))

@@ -64,12 +64,12 @@ def given(components: dict[str, Path], layout: str, aligner: Path, store: Path, 
 
 
 @pytest.mark.parametrize(
-    ("layout", "trainable", "control"), [("speech", "lora", 2), ("general", "all", 0), ("general", "cross", 2)]
+    ("layout", "trainable", "concat_channels"), [("speech", "lora", 2), ("general", "all", 0), ("general", "cross", 2)]
 )
 def test_it_trains_saves_tests_and_comes_back(
     layout: str,
     trainable: str,
-    control: int,
+    concat_channels: int,
     stage2: Path,
     components: dict[str, Path],
     tiny_store: Path,
@@ -79,7 +79,8 @@ def test_it_trains_saves_tests_and_comes_back(
     shutil.copytree(stage2 / "aligner", aligner)
     settings = given(
         components, layout, aligner, tiny_store, run, f"--model.init_args.trainable={trainable}",
-        f"--model.init_args.control={control}", f"--model.init_args.encoder_rate={0.1 * (trainable == 'cross')}",
+        f"--model.init_args.concat_channels={concat_channels}",
+        f"--model.init_args.encoder_lr_scale={0.1 * (trainable == 'cross')}",
     )  # fmt: skip
     precision = "bf16-mixed" if trainable == "all" else "32-true"
     assert main(["fit", *settings, f"--trainer.precision={precision}"]) == 0
@@ -164,7 +165,7 @@ def test_it_resumes_as_if_it_had_not_stopped(
         ("--model.init_args.audio_weights=null", "brings no audio encoder"),
         ("--model.init_args.components={stage2}", "no folder unet, vae, vocoder, scheduler"),
         ("--model.init_args.audio.init_args.width=32", "width=16, where 32 is needed"),
-        ("--model.init_args.encoder_rate=-1", "encoder_rate=-1"),
+        ("--model.init_args.encoder_lr_scale=-1", "encoder_lr_scale=-1"),
         ("--data.audio=false", "data.audio"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 
 from eeg2speech.cli import main
 from eeg2speech.tasks.alignment import sound_keys
-from eeg2speech.tasks.null_training import shown
+from eeg2speech.tasks.null_training import apply_train_on
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,29 +28,29 @@ def batch(seed=0, size=6):
 
 def test_real_batches_stay_as_they_are():
     real = batch()
-    assert shown(real, "real") is real
+    assert apply_train_on(real, "real") is real
 
 
 @pytest.mark.parametrize("kind", ["noise", "phase-randomised"])
 def test_surrogates_replace_the_eeg_alone_by_a_function_of_the_seeds(kind):
     real = batch()
-    made = shown(real, kind)
+    made = apply_train_on(real, kind)
     assert not torch.allclose(made["eeg"], real["eeg"], atol=0.1)
     assert all(torch.equal(made[name], real[name]) for name in real if name != "eeg")
-    assert torch.equal(made["eeg"], shown(batch(), kind)["eeg"])
-    assert not torch.equal(made["eeg"], shown(batch(seed=1), kind)["eeg"])
+    assert torch.equal(made["eeg"], apply_train_on(batch(), kind)["eeg"])
+    assert not torch.equal(made["eeg"], apply_train_on(batch(seed=1), kind)["eeg"])
 
 
 def test_shuffled_sounds_take_their_keys_along():
     real = batch()
-    made = shown(real, "shuffled")
+    made = apply_train_on(real, "shuffled")
     order = made["stimulus"]
     assert not torch.equal(order, real["stimulus"])
     assert torch.equal(order.sort().values, real["stimulus"])
     assert torch.equal(made["audio"][:, 0], order.float())
     assert torch.equal(sound_keys(made), sound_keys(real)[order])
     assert all(torch.equal(made[name], real[name]) for name in ("eeg", "subject", "seed"))
-    assert torch.equal(order, shown(batch(), "shuffled")["stimulus"])
+    assert torch.equal(order, apply_train_on(batch(), "shuffled")["stimulus"])
 
 
 def test_no_sound_is_likelier_to_be_dealt_to_its_own_window_than_any_other():
@@ -58,7 +58,7 @@ def test_no_sound_is_likelier_to_be_dealt_to_its_own_window_than_any_other():
     size, draws = 4, 2000
     times = torch.zeros(size, size)
     for seed in range(draws):
-        times[torch.arange(size), shown(batch(seed, size), "shuffled")["stimulus"]] += 1
+        times[torch.arange(size), apply_train_on(batch(seed, size), "shuffled")["stimulus"]] += 1
     assert (times / draws - 1 / size).abs().max() < 5 * (0.25 * 0.75 / draws) ** 0.5
 
 

@@ -12,7 +12,7 @@ import torch
 
 from eeg2speech.checkpoints.parts import export_part, read_part
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.models import CrossDecoder, ViTEncoder
@@ -66,7 +66,7 @@ def nmse(task, store, folder, **data):
     """Of the three test lists."""
     [*found] = trainer(folder).test(task, datamodule=make_data(store, **data), verbose=False)
     metrics = {key: value for part in found for key, value in part.items()}
-    assert set(metrics) == {f"test/{part}/{name}" for part in TEST_PARTS for name in ("loss", "nmse")}
+    assert set(metrics) == {f"test/{part}/{name}" for part in TEST_SPLITS for name in ("loss", "nmse")}
     return {key: value for key, value in metrics.items() if key.endswith("nmse")}
 
 

@@ -22,7 +22,7 @@ from eeg2speech.tasks import AlignmentTask
 from eeg2speech.tasks.provenance import records_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")  # runs are copied
-SAVE = "{class_path: eeg2speech.training.SoundCheckpoint, init_args: {filename: best, save_last: true}}"
+SAVE = "{class_path: eeg2speech.training.AtomicCheckpoint, init_args: {filename: best, save_last: true}}"
 TRAINING = f"--trainer.callbacks=[{SAVE}, eeg2speech.training.ExportEncoder]"
 TESTING = "--trainer.callbacks=[eeg2speech.training.WriteResults]"
 CONFIGS = {
@@ -139,7 +139,9 @@ def test_a_copy_of_the_store_under_other_names_is_known(aligned, tiny_store, oth
 def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_seed, tmp_path, capsys):
     seed, known = other_seed
     run = shutil.copytree(aligned, tmp_path / "run")
-    judged = "{class_path: eeg2speech.training.TestAlignment, init_args: {permutations: 20, lags: [], linear: false}}"
+    judged = (
+        "{class_path: eeg2speech.training.EvaluateAlignment, init_args: {permutations: 20, lags: [], linear: false}}"
+    )
     callbacks = f"--trainer.callbacks=[{judged}, eeg2speech.training.WriteResults, eeg2speech.training.LogOverview]"
     more = ["--ckpt_path=best", f"--data.split.seed={seed}", "--allow_seen=true", callbacks]
     assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0

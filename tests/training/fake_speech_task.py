@@ -64,7 +64,7 @@ class Parrot(DiffusionTask):
         Task.__init__(self, torch.optim.AdamW, 0.0, 0, None)
         self.model, self.sampler = Tape(trained), Settings()
         self.skill, self.known, self.asked = skill, {}, []
-        self.encoder_rate = 1.0
+        self.encoder_lr_scale = 1.0
         self.trained_steps = 1  # as if it had been trained
         for part in data.datasets:
             for batch in data.batches(part):
@@ -98,7 +98,7 @@ class Parrot(DiffusionTask):
             sounds.append(sound if sound is not None and lucky else torch.zeros(round(WINDOW * 16_000)))
         return self.model.loa_of_sound(torch.stack(sounds))
 
-    def speak(self, loa, seeds, steps):
+    def generate(self, loa, seeds, steps):
         self.asked.append(list(seeds))
         drawn = [torch.randn(steps * STEP, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         noise = 0.02 * torch.stack(drawn)

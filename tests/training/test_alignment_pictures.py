@@ -13,14 +13,14 @@ from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eeg2speech.cli import main
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.evaluation.alignment_electrodes import _silenced, _spread
 from eeg2speech.metrics import Embeddings
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures
 from tests.conftest import head_channels
 
 ROOT = Path(__file__).parents[2]
-PARTS = set(TEST_PARTS)
+PARTS = set(TEST_SPLITS)
 DRAWN = {"similarity", "cosines", "plane"}
 
 

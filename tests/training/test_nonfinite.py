@@ -22,7 +22,7 @@ trainer:
   - class_path: eeg2speech.training.StepSeed
   - class_path: eeg2speech.training.SkipNonFinite
     init_args: {most: 3, kept: 2}
-  - class_path: eeg2speech.training.SoundCheckpoint
+  - class_path: eeg2speech.training.AtomicCheckpoint
     init_args: {monitor: val/nmse, filename: best, save_last: true, enable_version_counter: false}
 """
 
@@ -137,7 +137,7 @@ def test_every_shipped_trainer_clips_gradients_skips_and_saves_soundly(file: Pat
         pytest.skip("an overlay")
     assert content["gradient_clip_val"] == 1.0
     names = [callback["class_path"].rpartition(".")[2] for callback in content["callbacks"]]
-    assert {"SkipNonFinite", "SoundCheckpoint", "StepSeed"} <= set(names)
+    assert {"SkipNonFinite", "AtomicCheckpoint", "StepSeed"} <= set(names)
 
 
 @pytest.mark.parametrize("setting", ["most: 0", "kept: -1"])

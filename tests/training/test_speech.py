@@ -17,16 +17,16 @@ from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
-from eeg2speech.evaluation.speech_arms import ARMS, SAMPLED, read_windows, speak_arms
-from eeg2speech.evaluation.speech_hearing import Heard
-from eeg2speech.training import LogSpeech, TestSpeech, WriteResults
+from eeg2speech.evaluation.speech_arms import ARMS, SAMPLED, generate_variants, read_windows
+from eeg2speech.evaluation.speech_hearing import AudioGallery
+from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 
 ROOT = Path(__file__).parents[2]
-PARTS = set(TEST_PARTS)
+PARTS = set(TEST_SPLITS)
 KNOWING = {"truth", "round trip", "loa", "eeg"}
 
 
@@ -47,7 +47,7 @@ def trainer_of(folder, *callbacks, **settings):
 
 
 def outcome(task, data, folder, **settings):
-    callback = TestSpeech(**{"windows": 12, "batch": 5, "training": 100, "examples": 2, **settings})
+    callback = EvaluateSpeech(**{"windows": 12, "batch": 5, "training": 100, "examples": 2, **settings})
     trainer = trainer_of(folder, callback, WriteResults())
     trainer.test(task, datamodule=data, verbose=False)
     return json.loads((folder / "test.json").read_text())["diffusion"]
@@ -124,13 +124,13 @@ def test_all_arms_start_from_the_same_noise_and_no_clip_depends_on_its_batch(tas
     task.asked.clear()
     rows = np.arange(6)
     whole = dict(
-        speak_arms(task, *(read_windows(task, data, "unseen_stimulus", which) for which in (rows, rows[::-1])))
+        generate_variants(task, *(read_windows(task, data, "unseen_stimulus", which) for which in (rows, rows[::-1])))
     )
     assert list(whole) == list(ARMS)
     assert len(task.asked) == len(SAMPLED)
     assert all(seeds == task.asked[0] for seeds in task.asked)
     assert len(set(task.asked[0])) == 6
-    part = dict(speak_arms(task, read_windows(task, data, "unseen_stimulus", rows[3:4])))
+    part = dict(generate_variants(task, read_windows(task, data, "unseen_stimulus", rows[3:4])))
     assert set(ARMS) - set(part) == {"another trial"}
     for arm, waves in part.items():
         np.testing.assert_allclose(waves[0], whole[arm][3], atol=1e-6)
@@ -140,7 +140,7 @@ def test_another_trial_speaks_what_was_heard_in_another_story(task, data):
     rows = np.array([0, 20])
     here, there = (read_windows(task, data, "unseen_stimulus", which) for which in (rows, rows[::-1]))
     assert here["stimulus"][0] != here["stimulus"][1]
-    spoken = dict(speak_arms(task, here, there, arms=("truth", "another trial")))
+    spoken = dict(generate_variants(task, here, there, arms=("truth", "another trial")))
     assert np.corrcoef(spoken["another trial"][0], spoken["truth"][1])[0, 1] > 0.9
 
 
@@ -148,7 +148,9 @@ def test_another_trial_speaks_what_was_heard_in_another_story(task, data):
 def test_windows_are_of_as_many_sounds_and_people_as_can_be(most):
     key, subject = np.tile(np.arange(100, 124), 2), np.repeat([0, 1], 24)
     order = np.random.default_rng(0).permutation(48)
-    heard = Heard(key[order], subject[order], key[order], np.arange(100, 124), np.zeros(24), np.zeros((24, 1, 1, 1)))
+    heard = AudioGallery(
+        key[order], subject[order], key[order], np.arange(100, 124), np.zeros(24), np.zeros((24, 1, 1, 1))
+    )
     rows = heard.spread(most)
     assert len(set(rows.tolist())) == len(rows) == min(most, 48)
     assert len(np.unique(heard.key[rows])) == min(most, 24)
@@ -211,8 +213,8 @@ def test_words_are_counted_against_what_is_heard_in_the_recording(task, data, tm
 
 
 def test_settings_that_leave_nothing_to_do_are_refused():
-    with pytest.raises(ConfigError, match=r"windows=0.*TestSpeech\.windows"):
-        TestSpeech(windows=0)
+    with pytest.raises(ConfigError, match=r"windows=0.*EvaluateSpeech\.windows"):
+        EvaluateSpeech(windows=0)
 
 
 def test_validations_can_be_heard_and_seen(data, tmp_path):

@@ -14,7 +14,7 @@ from eeg2speech.cli import main
 from eeg2speech.core.tables import read_table
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.inference.generated import Generated, sha256_of
-from eeg2speech.inference.generator import load_speech
+from eeg2speech.inference.generator import load_generator
 from eeg2speech.models import SpectrogramViT
 from tests.audioldm2_tiny import LOA, write_tiny
 from tests.conftest import write_store
@@ -85,8 +85,8 @@ def test_predict_writes_a_file_and_a_row_for_every_window(run, capsys):
     out = folder / "predicted"
     rows = read_table(out / "generated.tsv", Generated)
     assert {file.name for file in out.iterdir()} == {"generated.tsv", *(row.file for row in rows)}
-    counts = {part: sum(row.part == part for row in rows) for part in data.test_parts}
-    assert counts == {part: len(data.datasets[part]) for part in data.test_parts}
+    counts = {part: sum(row.part == part for row in rows) for part in data.test_splits}
+    assert counts == {part: len(data.datasets[part]) for part in data.test_splits}
     assert {row.checkpoint for row in rows} == {sha256_of(folder / "checkpoints/best.ckpt")}
     assert {(row.duration, row.steps, row.solver, row.global_step) for row in rows} == {(0.64, 2, "dpm", 2)}
     wave, rate = soundfile.read(out / rows[0].file)
@@ -94,7 +94,7 @@ def test_predict_writes_a_file_and_a_row_for_every_window(run, capsys):
     (batch,) = data.batches("unseen_stimulus", most=1)
     name = data.store.recordings[int(batch["recording"][0])].recording
     (row,) = [r for r in rows if r.recording == name and r.onset == pytest.approx(float(batch["start"][0]))]
-    expected = load_speech(folder / "checkpoints/best.ckpt").speak_windows(batch, data.subject_names, [row.seed])
+    expected = load_generator(folder / "checkpoints/best.ckpt").generate_windows(batch, data.subject_names, [row.seed])
     assert np.allclose(soundfile.read(out / row.file)[0], expected[0], atol=1e-3)
 
 

@@ -12,7 +12,7 @@ from mne.io import BaseRaw
 from eeg2speech.core.errors import DataError
 from eeg2speech.data.files.bids_layout import Row, read_rows
 from eeg2speech.data.files.edf_records import annotations_of
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def annotated_events(raw: BaseRaw, file: Path, clocked: bool = False) -> list[Ev
             file itself: mne cuts off what lies behind the length of the samples.
     """
     if clocked:
-        with reading(file):
+        with wrap_read_errors(file):
             notes = annotations_of(file)
     else:
         notes = [

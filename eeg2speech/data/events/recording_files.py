@@ -19,7 +19,7 @@ from eeg2speech.data.events.triggers import NAME as TRIGGERS
 from eeg2speech.data.files.companions import check_format, missing_markers
 from eeg2speech.data.files.downloads import check_downloaded
 from eeg2speech.data.files.raw import from_mne
-from eeg2speech.data.files.reading import one_line, reading
+from eeg2speech.data.files.reading import one_line, wrap_read_errors
 from eeg2speech.data.files.units import Scaled, gains, header_units, volts_of
 
 KINDS = {"eeg": ("eeg",), "ieeg": ("seeg", "ecog"), "meg": ("mag", "grad")}
@@ -44,7 +44,7 @@ def open_recording(file: Path) -> BaseRaw:
     if not file.exists():
         raise DataError(f"{file}: missing; download it again")
     check_format(file, FORMATS)
-    with reading(file):
+    with wrap_read_errors(file):
         _check_signature(file)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -157,7 +157,7 @@ def decodable(
         DataError: There is none, or two of one name.
     """
     try:
-        with reading(file):  # types of channels are looked up here, and may be none in a damaged file
+        with wrap_read_errors(file):  # types of channels are looked up here, and may be none in a damaged file
             read = from_mne(raw, KINDS[datatype], lazily=True, beside=("eog",) if datatype == "eeg" else ())
             factors = gains(raw, file, units or {}, gain)
     except DataError as error:

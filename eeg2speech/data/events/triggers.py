@@ -18,7 +18,7 @@ from eeg2speech.core.types import RawRecording
 from eeg2speech.data.events.events import Event, annotated_events
 from eeg2speech.data.events.paired import on_clock
 from eeg2speech.data.events.trigger_codes import MOST, port_codes, runs, transitions_removed
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.timing.clock import Clock
 
 NAME = re.compile(r"status|trig(ger)?s?|sti ?\d{3}|stim|stimulus|markers?|events?|din ?\d+|uppt ?\d+", re.IGNORECASE)
@@ -74,7 +74,7 @@ def trigger_events(raw: BaseRaw, file: Path) -> list[Event]:
 
 def _codes(raw: BaseRaw, channel: str, file: Path) -> list[tuple[int, float, int]]:
     """Sample, samples per second and code of every trigger of a channel."""
-    with reading(file):
+    with wrap_read_errors(file):
         read, samples, rate = _opened(raw, channel)
         most = round(MOST * samples / rate) + 1000
         found = runs(read, samples, most, PIECE)

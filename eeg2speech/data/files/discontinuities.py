@@ -12,7 +12,7 @@ from mne import read_annotations
 from mne.io import BaseRaw
 
 from eeg2speech.data.files.edf_records import Interruptions, annotations_of, interruptions_of
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.timing.stretches import merged
 
 SKIP = re.compile(r"(Comment/)?BAD_(ACQ_SKIP|disconnection)", re.IGNORECASE)
@@ -96,7 +96,7 @@ def _cuts_of_file(raw: BaseRaw, cut: re.Pattern[str]) -> dict[int, float]:
     if type(raw).__name__ != "RawEEGLAB" or len(raw.filenames) > 1 or file is None or not Path(file).is_file():
         return {}
     rate = float(raw.info["sfreq"])
-    with reading(Path(file)):
+    with wrap_read_errors(Path(file)):
         notes = read_annotations(file)
     return {
         math.ceil((float(note["onset"]) - raw.first_time) * rate - 0.01): float(note["duration"])
@@ -134,6 +134,6 @@ def _of_files(raw: BaseRaw) -> Iterator[tuple[int, Interruptions, int, int]]:
     for name, first, last in zip(raw.filenames, raw._first_samps, raw._last_samps, strict=True):
         file = None if name is None else Path(name)
         if file is not None and file.is_file():
-            with reading(file):
+            with wrap_read_errors(file):
                 yield before, interruptions_of(file), int(first), int(last)
         before += int(last - first) + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 
 
 def read_mat(file: Path, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def read_mat(file: Path, names: Sequence[str] = ()) -> dict[str, Any]:
     """
     from pymatreader import read_mat as read
 
-    with reading(file):
+    with wrap_read_errors(file):
         found: dict[str, Any] = read(str(file), variable_names=list(names) or None)
     missing = [name for name in names if name not in found]
     if missing:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eeg2speech.core.errors import DataError, DiskError
 from eeg2speech.core.types import RawRecording
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 
 CHUNK = 2**22
 """Bytes unpacked at once."""
@@ -47,7 +47,7 @@ def read_packed(file: Path, read: Callable[[Path], RawRecording]) -> RawRecordin
 
 def _unpack(file: Path, target: Path) -> None:
     written = 0
-    with reading(file), gzip.open(file) as packed, target.open("wb") as stream:
+    with wrap_read_errors(file), gzip.open(file) as packed, target.open("wb") as stream:
         while chunk := packed.read(CHUNK):
             written += len(chunk)
             if written > LARGEST:

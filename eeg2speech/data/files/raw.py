@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel, RawRecording
 from eeg2speech.data.files.discontinuities import discontinuities
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 
 __all__ = ["BaseEpochs", "BaseRaw", "from_array", "from_epochs", "from_mne"]
 
@@ -106,7 +106,7 @@ class InFile:
     def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.float64]:
         """Volts (teslas of a MEG), (channels, samples)."""
         first, last, _ = part[1].indices(self.shape[1])
-        with reading(Path(self.raw.filenames[0] or "recording")):
+        with wrap_read_errors(Path(self.raw.filenames[0] or "recording")):
             data: NDArray[np.float64] = self.raw.get_data(self.picks[part[0]], start=first, stop=max(first, last))
         return data
 

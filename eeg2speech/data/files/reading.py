@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[None]:
+def wrap_read_errors(file: Path) -> Iterator[None]:
     """Turn whatever a library raises over a damaged file into one line that names the file.
 
     Warnings of the library are logged with the file's name instead of being shown with a line of its source.

@@ -20,7 +20,7 @@ from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import printable
 from eeg2speech.core.types import Sound
 from eeg2speech.data.files.downloads import check_downloaded
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 
 SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
@@ -92,7 +92,7 @@ def _seconds(file: Path, _modified: int) -> float:
     if _zipped(file):
         samples, rate = _archived(file)
         return float(max(samples.shape) / rate)
-    with reading(file), soundfile.SoundFile(file) as sound:
+    with wrap_read_errors(file), soundfile.SoundFile(file) as sound:
         check_whole(file, sound)
         return float(sound.frames / sound.samplerate)
 
@@ -118,7 +118,7 @@ def read_npz(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, flo
 
 def _archived(file: Path) -> tuple[NDArray[np.generic], float]:
     """Samples of an archive as they are, and their rate."""
-    with reading(file):
+    with wrap_read_errors(file):
         if file.name.lower().endswith(".gz"):
             with gzip.open(file) as stream:
                 content = stream.read(LARGEST + 1)

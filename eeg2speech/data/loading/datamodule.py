@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from eeg2speech.checkpoints.training_record import Material
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import TEST_PARTS, Batch, Condition, Part, Segment
+from eeg2speech.core.types import TEST_SPLITS, Batch, Condition, Part, Segment
 from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.leaks import refuse_known_sounds
 from eeg2speech.data.loading.learnable import check_content, keep_sounds, stimuli_with_sound
@@ -49,9 +49,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
         hop: From one training window to the next, in seconds; unset: half a window. Evaluation windows never overlap.
         batch_size: Windows per step and device.
         split: What is held out for validation and test.
-        pairs: Share of the training stimuli that are trained on, at least one; validation and test stay as they are,
-            and a smaller share is part of a larger one.
-        story: How many windows of one stimulus stand together in a training batch, as hard negatives.
+        train_fraction: Share of the training stimuli that are trained on, at least one; validation and test stay as
+            they are, and a smaller share is part of a larger one.
+        hard_negatives: How many windows of one stimulus stand together in a training batch, as hard negatives.
         conditions: Use only segments of these conditions (``listening``, ``overt``, ``imagined``, ``rest``).
         scaling: ``train`` fits the scale of every channel on training stretches; subjects without any get the median
             over the others. ``recording`` fits on each whole recording, test stretches included.
@@ -81,8 +81,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
         hop: float | None = None,
         batch_size: int = 64,
         split: Split = Split(),  # noqa: B008
-        pairs: float = 1.0,
-        story: int = 1,
+        train_fraction: float = 1.0,
+        hard_negatives: int = 1,
         conditions: list[Condition] | None = None,
         scaling: Literal["train", "recording"] = "train",
         clamp: float = 20.0,
@@ -107,16 +107,16 @@ class EEGAudioDataModule(pl.LightningDataModule):
         check_kind("simulation", simulation, Simulation)
         for key, flag in (("audio", audio), ("pin_memory", pin_memory)):
             check_kind(key, flag, bool)
-        check_number("pairs", pairs, 0)
+        check_number("train_fraction", train_fraction, 0)
         check_choice("split.by", split.by, ("stimulus", "subject", "both"))
         check_choice("scaling", scaling, ("train", "recording"))
         check_conditions(conditions)
         hop = window / 2 if hop is None else hop
-        check_whole("story", story)
-        if story < 1 or batch_size % story:
+        check_whole("hard_negatives", hard_negatives)
+        if hard_negatives < 1 or batch_size % hard_negatives:
             raise ConfigError(
-                f"story={story} must be 1 or more, and batch_size={batch_size} a multiple of it (data.story, "
-                "data.batch_size)"
+                f"hard_negatives={hard_negatives} must be 1 or more, and batch_size={batch_size} a multiple of it "
+                "(data.hard_negatives, data.batch_size)"
             )
         self.samples, self.hop = round(window * RATE), max(1, round(hop * RATE))
         if abs(self.samples / RATE - window) > 1e-9:
@@ -125,7 +125,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
         self.conditions, self.scaling, self.clamp, self.audio = conditions, scaling, clamp, audio
         self.augment, self.simulation, self.workers = augment, simulation, workers
         self.pin_memory, self.seed, self.lag = pin_memory, seed, lag
-        self.pairs, self.story = pairs, story
+        self.train_fraction, self.hard_negatives = train_fraction, hard_negatives
         self.datasets: dict[Part, WindowDataset] = {}
 
     @property
@@ -168,9 +168,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
         if sounds is not None:
             by_part = keep_sounds(by_part, sounds)
         refuse_known_sounds(self.store, by_part)
-        by_part["train"] = some_stimuli(by_part["train"], self.pairs, self.split.seed)
+        by_part["train"] = some_stimuli(by_part["train"], self.train_fraction, self.split.seed)
         self.scalings = self._fit_scalings(by_part["train"])
-        for part in ("train", "val", *TEST_PARTS):
+        for part in ("train", "val", *TEST_SPLITS):
             if by_part.get(part):
                 self.datasets[part] = self._dataset(part, by_part[part])
         if stage == "fit":
@@ -182,9 +182,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
         return self.store.description
 
     @property
-    def test_parts(self) -> list[Part]:
+    def test_splits(self) -> list[Part]:
         """Names of the test lists, in the order of ``test_dataloader``."""
-        return [part for part in TEST_PARTS if part in self.datasets]
+        return [part for part in TEST_SPLITS if part in self.datasets]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled windows; the order depends on the seed and the epoch alone."""
@@ -195,8 +195,8 @@ class EEGAudioDataModule(pl.LightningDataModule):
         return self._loader("val")
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """One loader per test list; see ``test_parts``."""
-        return [self._loader(part) for part in self.test_parts]
+        """One loader per test list; see ``test_splits``."""
+        return [self._loader(part) for part in self.test_splits]
 
     def predict_dataloader(self) -> list[PlainLoader]:
         """The test lists."""
@@ -239,7 +239,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
             "simulation": self.simulation.settings() if self.store_path is None else None,
             "split": asdict(self.split),
             "conditions": None if self.conditions is None else [str(condition) for condition in self.conditions],
-            "pairs": float(self.pairs),
+            "train_fraction": float(self.train_fraction),
             "scaling": str(self.scaling),
             "new_subjects": bool(self.split.val_subjects),
         }
@@ -290,7 +290,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
     def _loader(self, part: Part, shuffle: bool = False) -> ResumableLoader:
         dataset = self.datasets[part]
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        stories = dataset.stories(self.story) if shuffle and self.story > 1 else None
+        stories = dataset.stories(self.hard_negatives) if shuffle and self.hard_negatives > 1 else None
         sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world, stories)
         if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
             raise ConfigError(

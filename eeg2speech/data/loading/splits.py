@@ -11,7 +11,7 @@ import numpy as np
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import TEST_PARTS, Part, Segment
+from eeg2speech.core.types import TEST_SPLITS, Part, Segment
 
 
 @dataclass
@@ -84,7 +84,7 @@ def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[S
         ConfigError: The share is not in (0, 1].
     """
     if not 0 < share <= 1:
-        raise ConfigError(f"pairs={share} is not a share above 0 and up to 1 (data.pairs)")
+        raise ConfigError(f"train_fraction={share} is not a share above 0 and up to 1 (data.train_fraction)")
     stimuli = sorted({segment.stimulus for segment in segments})
     order = np.random.default_rng(mix(seed, 3)).permutation(stimuli)
     kept = {str(stimulus) for stimulus in order[: max(1, round(share * len(order)))]}
@@ -158,7 +158,7 @@ def _check(parts: Sequence[Part | None], split: Split, subjects: int, stimuli: i
     needed += {
         "stimulus": ["unseen_stimulus"],
         "subject": ["unseen_subject"],
-        "both": list(TEST_PARTS),
+        "both": list(TEST_SPLITS),
     }[split.by]  # type: ignore[arg-type]
     for part in needed:
         if part not in parts:

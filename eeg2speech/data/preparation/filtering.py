@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eeg2speech.data.preparation.bad_channels import fill_gaps, flat_channels
 from eeg2speech.data.preparation.causal import filter_causally
-from eeg2speech.data.preparation.pieces import Pieces, filter_pieces
+from eeg2speech.data.preparation.pieces import Blocks, filter_pieces
 from eeg2speech.data.timing.stretches import Stretch
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BLOCK = 2**24
 
 def filtered(
     signal: NDArray[np.floating],
-    pieces: Pieces,
+    pieces: Blocks,
     gaps: Sequence[Stretch],
     short: Sequence[Stretch],
     settings: Preprocessing,

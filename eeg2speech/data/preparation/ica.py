@@ -18,7 +18,7 @@ from eeg2speech.data.electrodes.names import key_of, match_names
 from eeg2speech.data.preparation.bad_channels import fill_gaps
 from eeg2speech.data.preparation.dropouts import between_dropouts
 from eeg2speech.data.preparation.ica_labels import CLASSES, eye_correlations, foremost, iclabel
-from eeg2speech.data.preparation.pieces import Pieces, filter_pieces
+from eeg2speech.data.preparation.pieces import Blocks, filter_pieces
 from eeg2speech.data.timing.stretches import Stretch
 
 FIT_RATE = 200.0
@@ -275,7 +275,7 @@ def _signal(
 
 
 def _pieces(recording: RawRecording) -> list[Stretch]:
-    pieces = Pieces.of(recording.eeg.shape[1], recording.breaks, recording.rate, recording.rate)
+    pieces = Blocks.of(recording.eeg.shape[1], recording.breaks, recording.rate, recording.rate)
     return [piece for piece, _ in pieces.outside(recording.gaps)]
 
 

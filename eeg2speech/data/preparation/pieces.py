@@ -23,7 +23,7 @@ NOTCH_WIDTH = 2.0
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Blocks:
     """Where the pieces of a recording lie before and after resampling.
 
     Attributes:
@@ -39,7 +39,7 @@ class Pieces:
     new_rate: float
 
     @classmethod
-    def of(cls, samples: int, breaks: Sequence[int], rate: float, new_rate: float) -> Pieces:
+    def of(cls, samples: int, breaks: Sequence[int], rate: float, new_rate: float) -> Blocks:
         """Lay out a recording: a piece of n raw samples becomes round(n * new_rate / rate) samples.
 
         Args:
@@ -90,7 +90,7 @@ class Pieces:
             found.append(((first, last), (new_first, new_last)))
         return found
 
-    def moved(self, segment: Segment) -> Segment:
+    def to_resampled(self, segment: Segment) -> Segment:
         """A segment of the raw recording, in seconds of the resampled one.
 
         Raises:

@@ -22,9 +22,9 @@ from eeg2speech.data.preparation.bad_channels import deviating_channels, replace
 from eeg2speech.data.preparation.dropouts import is_long
 from eeg2speech.data.preparation.filtering import filtered
 from eeg2speech.data.preparation.ica import Ica, apply_ica, fit_ica
-from eeg2speech.data.preparation.pieces import Pieces
+from eeg2speech.data.preparation.pieces import Blocks
 from eeg2speech.data.preparation.rejection import bad_stretches, without
-from eeg2speech.data.preparation.spool import spooled, whole_factor
+from eeg2speech.data.preparation.spool import chunked_decimate, whole_factor
 from eeg2speech.data.timing.clock import Clock
 from eeg2speech.data.timing.prepared import AMPLITUDE, DROPOUT, FILLED_IN, Prepared
 from eeg2speech.data.timing.stretches import Stretch
@@ -141,20 +141,20 @@ def preprocess(
     # the filter that goes before thinning out looks ahead
     factor = 1 if settings.causal else whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
     try:
-        spooling = Pieces.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
+        spooling = Blocks.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
         segments, lost = Clock.of(raw).recorded(raw.segments, settings.shortest)
-        segments = [spooling.moved(segment) for segment in segments]
+        segments = [spooling.to_resampled(segment) for segment in segments]
     except DataError as error:
         raise DataError(f"{source_name}: {error}") from error
 
     gain = np.array([GAIN[channel.type] for channel in channels])
-    with spooled(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch, raw.gaps) as spool:
+    with chunked_decimate(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch, raw.gaps) as spool:
         dropouts = [both for gone in spool.dropouts for both in spooling.within(gone)]
         cut = [thinned for gone, thinned in dropouts if is_long(gone, raw.rate)]
         short = [(gone, thinned) for gone, thinned in dropouts if not is_long(gone, raw.rate)]
         gaps = [thinned for gap in raw.gaps for _, thinned in spooling.within(gap)] + cut
         breaks = {*spooling.new_starts, *(edge for gap in gaps for edge in gap)} - {0, spooling.new_starts[-1]}
-        pieces = Pieces.of(spooling.new_starts[-1], sorted(breaks), spooling.new_rate, settings.rate)
+        pieces = Blocks.of(spooling.new_starts[-1], sorted(breaks), spooling.new_rate, settings.rate)
         if pieces.new_starts[-1] == 0:
             raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
         unfilled = [thinned for _, thinned in short if factor == 1]  # else filled before thinning out
@@ -164,7 +164,7 @@ def preprocess(
         logger.info("%s: %d missing samples interpolated", source_name, round(spool.missing.sum()))
     lost[FILLED_IN] = sum(stop - first for (first, stop), _ in short) / raw.rate
     segments, lost[DROPOUT] = _without(segments, sorted(cut), pieces.rate, settings)
-    segments = [pieces.moved(segment) for segment in segments]
+    segments = [pieces.to_resampled(segment) for segment in segments]
 
     held = [new for _, new in pieces.outside(gaps)]
     channels = _judged(eeg, channels, held, missing, flat, settings, source_name)

@@ -17,7 +17,7 @@ from scipy.signal import firwin, upfirdn
 from eeg2speech.core.types import Signal
 from eeg2speech.data.preparation.bad_channels import fill_gaps
 from eeg2speech.data.preparation.dropouts import FILLED, bridge, find_dropouts
-from eeg2speech.data.preparation.pieces import Pieces
+from eeg2speech.data.preparation.pieces import Blocks
 from eeg2speech.data.store.writer import disk_of
 from eeg2speech.data.timing.stretches import Stretch, apart, merged
 
@@ -59,11 +59,11 @@ class Spooled:
 
 
 @contextmanager
-def spooled(
+def chunked_decimate(
     signal: Signal,
     rows: NDArray[np.intp],
     gain: NDArray[np.float64],
-    pieces: Pieces,
+    pieces: Blocks,
     factor: int,
     scratch: Path | None,
     gaps: Sequence[Stretch] = (),
@@ -136,7 +136,7 @@ def _write(descriptor: int, content: bytes, offset: int) -> None:
 class _Notes:
     """What is missing in a signal, noted as it is read."""
 
-    pieces: Pieces
+    pieces: Blocks
     gaps: Sequence[Stretch]
     missing: NDArray[np.float64]
     gone: NDArray[np.float64]  # what of it is missing in all channels
@@ -166,7 +166,7 @@ class _Source:
     signal: Signal
     rows: NDArray[np.intp]
     gain: NDArray[np.float64]
-    pieces: Pieces
+    pieces: Blocks
     factor: int
 
     def parts(

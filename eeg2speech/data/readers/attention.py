@@ -16,7 +16,7 @@ import numpy as np
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.paths import expanded
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.readers.base import chosen
 
 
@@ -80,7 +80,7 @@ def number_at(file: Path, structure: Any, *fields: str) -> float:
     Raises:
         DataError: It is missing or no positive number.
     """
-    with reading(file):
+    with wrap_read_errors(file):
         number = float(part(file, structure, *fields))
     if not 0 < number < math.inf:
         raise DataError(f"{file}: {'.'.join(fields)} is {number:g}; download it again")

@@ -21,7 +21,7 @@ from eeg2speech.data.files.bids_layout import BidsRecording, read_rows, sidecar,
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.placing import placed_at
 from eeg2speech.data.files.raw import UNKNOWN
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 FARTHEST = 0.5
@@ -56,7 +56,7 @@ def with_electrodes(channels: Sequence[Channel], root: Path, recording: BidsReco
         if description is None:
             logger.warning("%s: has no coordsystem.json; its positions are not used", table)
             continue
-        with reading(description):
+        with wrap_read_errors(description):
             system = json.loads(description.read_text(encoding="utf-8-sig"))
             moved = _intracranial(places, system) if recording.datatype == "ieeg" else _scalp(places, system)
         if isinstance(moved, str):

@@ -27,7 +27,7 @@ from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.files.raw import BaseRaw, from_array, from_mne
-from eeg2speech.data.files.reading import one_line, reading
+from eeg2speech.data.files.reading import one_line, wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
@@ -162,7 +162,7 @@ def read_words(file: Path) -> dict[int, list[Word]]:
     """
     words: dict[int, list[Word]] = defaultdict(list)
     line = 1
-    with reading(file), file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         table = csv.DictReader(stream)
         missing = [name for name in ("Word", "Segment", "onset", "offset") if name not in (table.fieldnames or ())]
         if missing:
@@ -200,7 +200,7 @@ def _sound_file(root: Path, part: int) -> Path:
 def _read_vhdr(file: Path) -> tuple[RawRecording, dict[int, float] | None]:
     """The signal, which stays in its file, and the onset of every part in seconds if the triggers are plain."""
     places = cap_positions()
-    with reading(file):
+    with wrap_read_errors(file):
         raw: BaseRaw = mne.io.read_raw_brainvision(file, verbose="ERROR")
         others = {name: "eog" if "EOG" in name.upper() else "misc" for name in raw.ch_names if name not in places}
         raw.set_channel_types(others, on_unit_change="ignore", verbose="ERROR")
@@ -222,7 +222,7 @@ def _read_vhdr(file: Path) -> tuple[RawRecording, dict[int, float] | None]:
 def _read_fieldtrip(file: Path) -> RawRecording:
     """The signal of a FieldTrip structure ``raw`` in microvolts."""
     content = read_mat(file, ["raw"])["raw"]
-    with reading(file):
+    with wrap_read_errors(file):
         trial: Any = content["trial"]
         signal = np.asarray(trial[0] if isinstance(trial, list) else trial)
         labels, rate = [str(label) for label in content["label"]], float(content["fsample"])
@@ -252,7 +252,7 @@ def cap_positions() -> dict[str, tuple[float, float, float]]:
 def _read_proc(file: Path, subject: str, rate: float) -> tuple[dict[int, float], set[str]]:
     """Onset of every part in seconds of EEG, and the channels that the authors rejected."""
     proc = read_mat(file, ["proc"])["proc"]
-    with reading(file):
+    with wrap_read_errors(file):
         names = [str(name) for name in proc["varnames"]]
         table = np.atleast_2d(np.asarray(proc["trl"], np.float64))
         missing = [name for name in ("segment", "tmin") if name not in names]

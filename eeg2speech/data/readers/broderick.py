@@ -20,7 +20,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Envelope, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
@@ -109,7 +109,7 @@ def read_run(file: Path, heard: Path, recording: str, stimulus: str, unit: Unit)
     content = read_mat(file, ("eegData", "fs"))
     channels = cap_channels("biosemi128")
     eeg = in_volts(channels_first(content["eegData"], len(channels), file, "eegData"), unit, file)
-    with reading(file):
+    with wrap_read_errors(file):
         rate = float(content["fs"])
     if not 0 < rate < np.inf:
         raise DataError(f"{file}: sampled at fs={rate:g} Hz; download it again")

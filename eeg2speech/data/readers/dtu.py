@@ -19,7 +19,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
-from eeg2speech.data.files.reading import inside, reading
+from eeg2speech.data.files.reading import inside, wrap_read_errors
 from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.readers.attention import (
     find_folder,
@@ -131,7 +131,7 @@ def read_dtu(file: Path, table: Path, sounds: Path, unit: Unit) -> RawRecording:
     rows, channels = find_cap(names, "biosemi64", file)
     eeg = in_volts(channels_first(part(file, data, "eeg"), len(names), file, "data.eeg")[rows], unit, file)
     rate = number_at(file, data, "fsample", "eeg")
-    with reading(file):
+    with wrap_read_errors(file):
         samples = [int(sample) for sample in listed(part(file, data, "event", "eeg", "sample"))]
         values = [int(value) for value in listed(part(file, data, "event", "eeg", "value"))]
     if len(samples) != len(values):
@@ -166,7 +166,7 @@ def read_dtu(file: Path, table: Path, sounds: Path, unit: Unit) -> RawRecording:
 
 
 def _read_csv(file: Path) -> list[Trial]:
-    with reading(file), file.open(encoding="utf-8-sig", newline="") as stream:
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
@@ -186,7 +186,7 @@ def _read_expinfo(file: Path, table: Path) -> list[Trial]:
             f"load('{file.name}'), writetable(expinfo, '{table.name}')"
         )
     columns = {name: listed(info[name]) for name in COLUMNS}
-    with reading(file):
+    with wrap_read_errors(file):
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return _trials(rows, file)
 

@@ -23,7 +23,7 @@ from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.files.raw import from_array
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.store.store import Description
@@ -174,7 +174,7 @@ def _read_signal(file: Path) -> NDArray[np.floating]:
 def _read_labels(file: Path, trials: int) -> list[tuple[str, str]]:
     """Task and emotion of every trial."""
     label = read_mat(file, ["label"])["label"]
-    with reading(file):
+    with wrap_read_errors(file):
         one_hot = np.asarray(label, np.float64)
         rows = len(EMOTIONS) * len(TASKS)
         if one_hot.shape != (rows, trials) or not ((one_hot != 0).sum(axis=0) == 1).all():

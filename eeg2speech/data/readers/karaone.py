@@ -23,7 +23,7 @@ from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.files.raw import BaseRaw, from_mne
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import absent, chosen, describe
@@ -178,7 +178,7 @@ def _labels_file(folder: Path) -> Path | None:
 
 def _read_signal(file: Path) -> RawRecording:
     """EEG of the cap at standard positions, in volts; it stays in the file where the file is uncompressed."""
-    with reading(file):
+    with wrap_read_errors(file):
         raw: BaseRaw
         if file.suffix == ".set":
             raw = mne.io.read_raw_eeglab(file, verbose="ERROR")
@@ -203,7 +203,7 @@ def _read_trials(file: Path) -> list[dict[str, Span]]:
     therefore found by where it lies: the prompt between clearing and thinking, the speech before the next clearing.
     """
     content = read_mat(file, ["clearing_inds", "thinking_inds", "speaking_inds"])
-    with reading(file):
+    with wrap_read_errors(file):
         clearing, thinking, mixed = (
             [(int(first), int(last)) for first, last in np.reshape([np.ravel(pair) for pair in content[name]], (-1, 2))]
             for name in ("clearing_inds", "thinking_inds", "speaking_inds")
@@ -229,7 +229,7 @@ def _read_labels(folder: Path) -> list[str]:
     file = _labels_file(folder)
     if file is None:
         raise DataError(f"{folder / 'kinect_data' / 'labels.txt'}: missing; unpack the participant's archive again")
-    with reading(file):
+    with wrap_read_errors(file):
         if file.suffix == ".txt":
             lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
             return [line.strip() for line in lines if line.strip()]

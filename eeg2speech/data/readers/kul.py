@@ -22,7 +22,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording, Segment, Sound, Source
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.attention import number_at, part, sound_folder, subject_files, subject_number, wanted
 from eeg2speech.data.readers.base import describe
@@ -153,9 +153,9 @@ def _story(name: str, sounds: Path, named_in: Path) -> tuple[str, Path, float]:
 @lru_cache(maxsize=64)
 def _replays(repeated: Path, whole: Path) -> bool:
     """True if a sound is the start of another, sample by sample."""
-    with reading(repeated):
+    with wrap_read_errors(repeated):
         again, rate = soundfile.read(repeated, dtype="float32")
-    with reading(whole):
+    with wrap_read_errors(whole):
         first, other_rate = soundfile.read(whole, frames=len(again), dtype="float32")
     return bool(rate == other_rate and np.array_equal(again, first))
 

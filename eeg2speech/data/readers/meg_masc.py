@@ -25,7 +25,7 @@ from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.raw import BaseRaw, from_mne
-from eeg2speech.data.files.reading import inside, reading
+from eeg2speech.data.files.reading import inside, wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import absent, chosen, describe
@@ -129,7 +129,7 @@ def read_meg_masc(root: Path, signal: Path, events: Path, recording: str) -> Raw
     Raises:
         DataError: A file is damaged, or a sound is missing.
     """
-    with reading(signal):
+    with wrap_read_errors(signal):
         raw: BaseRaw
         if signal.suffix == ".fif":
             raw = mne.io.read_raw_fif(signal, verbose="ERROR")
@@ -173,7 +173,7 @@ def read_events(file: Path) -> list[Event]:
     Raises:
         DataError: The table is damaged, or a description is no dictionary of plain values.
     """
-    with reading(file), file.open(encoding="utf-8-sig", newline="") as stream:
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
         table = csv.DictReader(stream, delimiter="\t")
         missing = [name for name in ("onset", "trial_type") if name not in (table.fieldnames or ())]
         if missing:

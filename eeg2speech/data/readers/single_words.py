@@ -24,7 +24,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Channel, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.names import channel_key, match_names
 from eeg2speech.data.events.cues import silent
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.store.store import Description
 
@@ -175,7 +175,7 @@ def _series(file: Path) -> Iterator[Any]:
         from pynwb import NWBHDF5IO
     except ImportError as error:
         raise ConfigError(f"{file}: reading NWB needs pynwb; pip install eeg2speech[nwb]") from error
-    with reading(file), NWBHDF5IO(str(file), "r") as stream:
+    with wrap_read_errors(file), NWBHDF5IO(str(file), "r") as stream:
         held = stream.read().acquisition
 
         def series(name: str) -> Any:
@@ -258,7 +258,7 @@ def _metres(cell: str, origin: float) -> float:
 
 
 def _read_rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with reading(file), file.open(encoding="utf-8-sig", newline="") as stream:
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
         table = csv.DictReader(stream, delimiter="\t")
         rows = [{key: value or "" for key, value in row.items() if key is not None} for row in table]
         missing = [name for name in columns if name not in (table.fieldnames or ())]

@@ -25,7 +25,7 @@ from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.packed import read_packed
 from eeg2speech.data.files.raw import from_mne
-from eeg2speech.data.files.reading import inside, reading
+from eeg2speech.data.files.reading import inside, wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
@@ -143,7 +143,7 @@ def read_published(file: Path, root: Path, recording: str, run: str, stimulus: s
         DataError: A file is damaged, or there is neither the sound nor its envelope.
     """
     channels = cap_channels("biosemi64")
-    with reading(file):
+    with wrap_read_errors(file):
         array = np.load(file, allow_pickle=False)
     eeg = in_volts(channels_first(array, len(channels), file, "EEG"), "uV", file)
     sound, envelope = _sound_of(root, stimulus), _envelope_of(root, stimulus)
@@ -170,7 +170,7 @@ def read_envelope(file: Path) -> NDArray[np.float64]:
     Raises:
         DataError: It is damaged, or no row of finite numbers.
     """
-    with reading(file):
+    with wrap_read_errors(file):
         values = np.load(file, allow_pickle=False)
     if (
         values.dtype.kind != "f"
@@ -232,11 +232,11 @@ def _entity(name: str, key: str) -> str:
 
 def _read_bdf(file: Path, packed: Path) -> RawRecording:
     """The 64 electrodes, in the order of the amplifier's inputs, left in the file."""
-    with reading(packed):
+    with wrap_read_errors(packed):
         raw = mne.io.read_raw_bdf(file, preload=False, verbose="ERROR")
     rows, electrodes = find_cap(raw.ch_names, "biosemi64", packed)
     names = [raw.ch_names[row] for row in rows]
-    with reading(packed):
+    with wrap_read_errors(packed):
         raw.pick(names, verbose="ERROR")
         raw.set_channel_types(dict.fromkeys(names, "eeg"), verbose="ERROR")
     return replace(from_mne(raw, lazily=True), channels=electrodes)
@@ -261,7 +261,7 @@ def _sounds_named(events: Path, root: Path) -> list[Path]:
 
 def _read_events(file: Path) -> list[dict[str, str]]:
     """Rows that belong to a sound."""
-    with reading(file), file.open(encoding="utf-8-sig", newline="") as stream:
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, delimiter="\t", restval="")
         missing = {"onset", "duration", "stim_file"} - set(reader.fieldnames or ())
         if missing:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording, Segment, Source
-from eeg2speech.data.files.reading import reading
+from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.readers.base import chosen, describe
 from eeg2speech.data.readers.biosemi import Unit, cap_channels, channels_first, in_volts
 from eeg2speech.data.store.store import Description
@@ -127,7 +127,7 @@ def _envelope_at_rate(file: Path) -> tuple[NDArray[np.floating], float]:
 
 def _read_array(file: Path, key: str) -> NDArray[np.generic]:
     # a file that we opened is closed even where numpy finds the archive damaged
-    with reading(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+    with wrap_read_errors(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         if key not in archive:
             raise DataError(f"{file}: holds {', '.join(archive) or 'nothing'}, no {key!r}; download it again")
         if archive.zip.getinfo(f"{key}.npy").file_size > LARGEST:

@@ -12,7 +12,7 @@ from eeg2speech.data.store.inputs import Input
 from eeg2speech.data.store.notes import Note, inputs_in
 from eeg2speech.data.store.store import Dropped, Piece, StoredChannel
 
-Heard = tuple[str, str]
+AudioGallery = tuple[str, str]
 """A stimulus as its reader names it, and the hash of what its sound was read from."""
 
 
@@ -68,7 +68,7 @@ class Content:
         self.inputs = [row for row in self.inputs if row.recording not in names]
         self.pieces = [row for row in self.pieces if row.recording not in names]
 
-    def add(self, note: Note, names: Mapping[Heard, str]) -> None:
+    def add(self, note: Note, names: Mapping[AudioGallery, str]) -> None:
         """Add a recording.
 
         Args:
@@ -120,6 +120,6 @@ def read_inputs(root: Path) -> list[Input]:
     return read_table(root / "inputs.tsv", Input) if (root / "inputs.tsv").is_file() else []
 
 
-def heard_in(note: Note, stimulus: str) -> Heard:
+def heard_in(note: Note, stimulus: str) -> AudioGallery:
     """A stimulus of a note, and what its sound was read from."""
     return stimulus, note.get("sounds", {}).get(stimulus, "")

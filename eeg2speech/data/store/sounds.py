@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eeg2speech.audio import Waveform, write_audio
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import written_beside
-from eeg2speech.data.store.content import Heard
+from eeg2speech.data.store.content import AudioGallery
 from eeg2speech.data.store.disk import disk_of, save_array
 from eeg2speech.data.store.store import check_id
 
@@ -31,7 +31,7 @@ class Arrangement:
         renamed: Names of sounds that got another one, as there is a different sound under theirs.
     """
 
-    names: dict[Heard, str] = field(default_factory=dict)
+    names: dict[AudioGallery, str] = field(default_factory=dict)
     made_from: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     moves: dict[Path, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class StoreSounds:
         """Add an envelope at the store's rate, (samples,)."""
         save_array(self._waiting("envelopes", stimulus, source), envelope)
 
-    def arrange(self, kept: Collection[str], heard: Iterable[Heard]) -> Arrangement:
+    def arrange(self, kept: Collection[str], heard: Iterable[AudioGallery]) -> Arrangement:
         """Give every sound a name: the same sound has one, different sounds have different ones.
 
         Of several envelopes of one name, that of the store is kept, else that of the first recording.

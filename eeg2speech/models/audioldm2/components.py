@@ -83,7 +83,7 @@ def load_components(source: str | Path) -> Components:
         vocoder = _build_vocoder(configs["vocoder"], folder / "vocoder")
         scheduler = _build_scheduler(configs["scheduler"], folder / "scheduler")
         conditioner = _build_conditioner(folder / CONDITIONER)
-    _check(folder, unet, vae, vocoder, 0 if conditioner is None else conditioner.config.control)
+    _check(folder, unet, vae, vocoder, 0 if conditioner is None else conditioner.config.concat_channels)
     networks = {"unet": unet, "vae": vae, "vocoder": vocoder}
     for part, network in networks.items():
         if not isinstance(network, GriffinLim):

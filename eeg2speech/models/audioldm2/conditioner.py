@@ -26,7 +26,7 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         context: Features of the context stream that took LOA.
         second: Features of the stream that took text, which becomes one learned token; unset: there is none.
         pooled: Merge 8 steps x 8 rows of tokens into one, as in the general checkpoints; else keep them all.
-        control: Channels that are laid beside the noisy latents, step by step in time; 0 for none.
+        concat_channels: Channels that are laid beside the noisy latents, step by step in time; 0 for none.
         rows: Tokens of a step, F.
     """
 
@@ -37,7 +37,7 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         context: int,
         second: int | None = None,
         pooled: bool = False,
-        control: int = 0,
+        concat_channels: int = 0,
         rows: int = 8,
     ) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.init.zeros_(self.project.bias)
         self.null = nn.Parameter(torch.zeros(context))  # AudioLDM 2's own condition for "nothing"
         self.text = None if second is None else nn.Parameter(torch.zeros(second))
-        self.lay_out = nn.Linear(rows * width, control * FRAMES * BINS) if control else None
+        self.lay_out = nn.Linear(rows * width, concat_channels * FRAMES * BINS) if concat_channels else None
 
     def forward(self, loa: Tensor, dropped: Tensor | None = None, exists: Tensor | None = None) -> dict[str, Any]:
         """Make the arguments of the UNet.
@@ -59,7 +59,7 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         Returns:
             ``encoder_hidden_states`` (B, N, context) with ``encoder_attention_mask`` (B, N), the same of the second
-            stream where there is one, and ``control``, (B, control, 4 L, 16) or None.
+            stream where there is one, and ``control``, (B, concat_channels, 4 L, 16) or None.
         """
         config = self.config
         tokens = pool_loa(loa) if config.pooled else rearrange(loa, "b l f d -> b (l f) d")

@@ -45,7 +45,7 @@ class Resynthesis:
         self.model, self.sampler, self.samples = model, sampler, samples
         self.overlap, self.seed, self.batch_size = overlap, seed, batch_size
 
-    def speak(
+    def generate(
         self, name: str, wave: Waveform, starts: Sequence[int], advance: Callable[[int], object]
     ) -> dict[str, Waveform]:
         """Resynthesise a sound.

@@ -41,8 +41,8 @@ class SpeechDiffusion(nn.Module):
         aligner: Of stage 2, whose EEG side is used; None to make speech from the LOA of sounds alone.
         trainable: Of the UNet: ``lora`` adapters on its attentions, ``cross``-attention to LOA, ``all`` or ``none``.
         rank: Of the adapters.
-        control: Channels laid beside the noisy latents, in time with the EEG; 0 for none. Components that have some
-            keep theirs.
+        concat_channels: Channels laid beside the noisy latents, in time with the EEG; 0 for none. Components that
+            have some keep theirs.
         checkpointing: Compute activations of the UNet twice, to save memory.
         cache: Keep latents of sounds on disk, by content.
 
@@ -60,7 +60,7 @@ class SpeechDiffusion(nn.Module):
         aligner: Aligner | None = None,
         trainable: Trainable = "lora",
         rank: int = 8,
-        control: int = 0,
+        concat_channels: int = 0,
         checkpointing: bool = False,
         cache: bool = False,
     ) -> None:
@@ -76,12 +76,14 @@ class SpeechDiffusion(nn.Module):
         context, second = context_widths(self.unet)
         latent = int(self.vae.config.latent_channels)
         has = int(self.unet.config.in_channels) - latent
-        if control and has and control != has:
-            raise ConfigError(f"control={control}, but the components {components} have {has} (model.control)")
-        if control and not has:
-            widen_input(self.unet, control)
+        if concat_channels and has and concat_channels != has:
+            raise ConfigError(
+                f"concat_channels={concat_channels}, but the components {components} have {has} (model.concat_channels)"
+            )
+        if concat_channels and not has:
+            widen_input(self.unet, concat_channels)
         self.conditioner = loaded.conditioner or Conditioner(
-            audio.width, context, second, pooled=second is not None, control=control, rows=audio.rows
+            audio.width, context, second, pooled=second is not None, concat_channels=concat_channels, rows=audio.rows
         )
         if self.conditioner.config.width != audio.width or self.conditioner.config.rows != audio.rows:
             raise ConfigError(
@@ -211,11 +213,11 @@ class SpeechDiffusion(nn.Module):
 
     def predict(self, noisy: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
         """The UNet's prediction for noisy latents, (B, 8, N, 16), at times of 0 to 999, (B,)."""
-        told = dict(conditions)
-        control = told.pop("control")
+        arguments = dict(conditions)
+        control = arguments.pop("control")
         if control is not None:
             noisy = torch.cat([noisy, control.to(noisy)], dim=1)
-        predicted: Tensor = self.unet(noisy, time, **told).sample
+        predicted: Tensor = self.unet(noisy, time, **arguments).sample
         return predicted
 
     def check_fingerprint(self, other: str, source: str, audio: str | None = None) -> None:

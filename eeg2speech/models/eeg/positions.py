@@ -146,7 +146,7 @@ class DistanceBias(nn.Module):
         heads: Attention heads. The first looks everywhere.
     """
 
-    GAZES = (
+    HEAD_BIASES = (
         (0, 0.0, 0.0), (0, 4.0, 1.0), (-1, 4.0, 4.0), (1, 4.0, 4.0),
         (-1, 4.0, 0.0), (1, 4.0, 0.0), (0, 1.0, 8.0), (0, 1.0, 1.0),
     )  # fmt: skip
@@ -156,7 +156,7 @@ class DistanceBias(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        chosen = [self.GAZES[head % len(self.GAZES)] for head in range(heads)]
+        chosen = [self.HEAD_BIASES[head % len(self.HEAD_BIASES)] for head in range(heads)]
         self.register_buffer("gazes", torch.tensor(chosen), persistent=False)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class SubjectLayer(nn.Module):
         self.change = nn.Parameter(torch.zeros(subjects, channels, channels))
         self.register_buffer("known", torch.zeros(subjects, dtype=torch.bool))
 
-    def know(self, subjects: Iterable[int]) -> None:
+    def mark_trained(self, subjects: Iterable[int]) -> None:
         """Say who is trained on, once before training; the state dict remembers it.
 
         Raises:

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from eeg2speech.checkpoints.training_record import verdict_words
 from eeg2speech.core.console import table_console
-from eeg2speech.metrics import Figure, Null, Verdict
+from eeg2speech.metrics import Estimate, Null, Verdict
 
 COLUMNS = {
     "top1": "top-1", "top10": "top-10", "mrr": "MRR", "median_rank": "median rank",
@@ -15,7 +15,7 @@ COLUMNS = {
 
 
 def print_figures(
-    part: str, figures: Mapping[str, Mapping[str, Figure]], controls: Mapping[str, Figure], simulated: bool
+    part: str, figures: Mapping[str, Mapping[str, Estimate]], controls: Mapping[str, Estimate], simulated: bool
 ) -> None:
     """Print a test list's figures with their chance levels, and the controls.
 
@@ -50,5 +50,5 @@ def print_verdict(part: str, verdict: Verdict, null: Null) -> None:
         table_console().print(f"  {reason}", highlight=False)
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Estimate | None) -> str:
     return "" if figure is None else f"{figure.value:.3g} [{figure.low:.2g}, {figure.high:.2g}]"

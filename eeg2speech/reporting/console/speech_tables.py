@@ -7,7 +7,7 @@ from rich.table import Table
 
 from eeg2speech.checkpoints.training_record import verdict_words
 from eeg2speech.core.console import table_console
-from eeg2speech.evaluation.speech_results import ArmResults, PartResults
+from eeg2speech.evaluation.speech_results import PartResults, VariantResults
 from eeg2speech.metrics.bootstrap import Interval
 from eeg2speech.metrics.intelligibility import left_out
 
@@ -105,7 +105,7 @@ def print_trained(stimuli: Sequence[str], count: int) -> None:
         _line(f"The pretrained parts of the model say of none of its {count} stimuli that they were trained on it.")
 
 
-def _missing(arms: dict[str, ArmResults]) -> str:
+def _missing(arms: dict[str, VariantResults]) -> str:
     """Which arms have clips without a value, and in which figures where not in all."""
     parts = []
     for name, arm in arms.items():

@@ -8,7 +8,7 @@ from typing import Any
 from eeg2speech.checkpoints.training_record import verdict_words
 from eeg2speech.plotting import compared_figure
 from eeg2speech.reporting.html.embed import Budget, embed_figure
-from eeg2speech.reporting.html.figures import cell_of, mark_of, told
+from eeg2speech.reporting.html.figures import cell_of, mark_of, mark_text
 from eeg2speech.reporting.html.origin import list_order, list_title
 from eeg2speech.reporting.html.views import Cell, Row, RunView, Section, Table, Verdict, number
 
@@ -54,9 +54,9 @@ def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budge
         [own, *controls], (null["low"], null["high"]), null["percentile_99"], chance, view.caption(title), "MRR"
     )
     alt = (
-        f"{told(own)}. 95 % of {null['permutations']} permutations lie from {number(null['low'])} to "
+        f"{mark_text(own)}. 95 % of {null['permutations']} permutations lie from {number(null['low'])} to "
         f"{number(null['high'])}, their 99th percentile at {number(null['percentile_99'])}, chance at {number(chance)}"
-        f". Controls: {'; '.join(told(mark) for mark in controls)}."
+        f". Controls: {'; '.join(mark_text(mark) for mark in controls)}."
     )
     caption = view.caption(f"MRR beside permutations and controls, {title}")
     words = verdict_words(verdict, "aligned", "not aligned")

@@ -17,7 +17,7 @@ from eeg2speech.audio.mel import FFT, LogMel
 from eeg2speech.audio.waveform import RATE
 from eeg2speech.core.errors import DataError
 from eeg2speech.plotting import draw_spectrogram
-from eeg2speech.reporting.html.diffusion import ARMS, arm_title
+from eeg2speech.reporting.html.diffusion import ARMS, variant_title
 from eeg2speech.reporting.html.embed import Budget, embed_figure
 from eeg2speech.reporting.html.origin import list_title
 from eeg2speech.reporting.html.run import Run
@@ -93,7 +93,7 @@ def _sounds(view: RunView, window: str, waves: Mapping[str, tuple[Wave, int]], b
     loudest = max((float(mel.max()) for mel in mels.values() if mel is not None), default=0.0)
     sounds = []
     for arm, (wave, rate) in waves.items():
-        mel, title = mels[arm], arm_title(arm.replace("_", " "))
+        mel, title = mels[arm], variant_title(arm.replace("_", " "))
         name = view.caption(f"{title}, window {window}")
         if mel is None:
             budget.refused.append(f"{name} (too short, or not at {RATE} Hz)")

@@ -14,7 +14,7 @@ from eeg2speech.reporting.tensorboard.events import Scalar
 
 MOST = 2000
 """Points of a curve; more are not seen."""
-FIRST = ("loss", "nmse", "mrr", "top10", "mel_corr", "loa_error", "diffusion")
+FIRST = ("loss", "nmse", "mrr", "top10", "mel_corr", "loa_error", "diffusion_loss")
 """What is shown without asking, in this order."""
 NAMES = {
     "nmse": "NMSE", "mrr": "mean reciprocal rank", "top1": "top-1", "top5": "top-5", "top10": "top-10",

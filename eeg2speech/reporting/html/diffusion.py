@@ -8,7 +8,7 @@ from typing import Any
 from eeg2speech.checkpoints.training_record import verdict_words
 from eeg2speech.plotting import compared_figure
 from eeg2speech.reporting.html.embed import Budget, embed_figure
-from eeg2speech.reporting.html.figures import cell_of, mark_of, told
+from eeg2speech.reporting.html.figures import cell_of, mark_of, mark_text
 from eeg2speech.reporting.html.origin import list_title
 from eeg2speech.reporting.html.views import Cell, Row, RunView, Section, Table, Verdict, number
 
@@ -49,7 +49,7 @@ def show_speech(view: RunView, found: Mapping[str, Any], budget: Budget) -> None
     view.sections.append(Section("Figures", f"{measure[:1].upper()}{measure[1:]}.{left}", tables))
 
 
-def arm_title(arm: str) -> str:
+def variant_title(arm: str) -> str:
     """What an arm is, in words."""
     return ARMS.get(arm, arm)
 
@@ -58,8 +58,8 @@ def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budge
     verdict, title = results["verdict"], list_title(part, bool(results["verdict"].get("seen")))
     way = str(verdict["way"])
     arms = {name: ways[way] for name, ways in results["identification"].items() if way in ways}
-    own = mark_of(arm_title("eeg"), verdict["figure"], own=True)
-    controls = [mark_of(arm_title(name), arms[name]) for name in CONTROLS if name in arms]
+    own = mark_of(variant_title("eeg"), verdict["figure"], own=True)
+    controls = [mark_of(variant_title(name), arms[name]) for name in CONTROLS if name in arms]
     ceiling = [mark_of("its own LOA: the ceiling", arms["loa"])] if "loa" in arms else []
     null, chance = arms["eeg"], verdict["figure"]["chance"]
     figure = compared_figure(
@@ -67,9 +67,9 @@ def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budge
         view.caption(title), f"own sound found among {way}",
     )  # fmt: skip
     alt = (
-        f"{told(own)}. 95 % of {null['permutations']} permutations lie from {number(null['null_low'])} to "
+        f"{mark_text(own)}. 95 % of {null['permutations']} permutations lie from {number(null['null_low'])} to "
         f"{number(null['null_high'])}, their 99th percentile at {number(null['percentile_99'])}, chance at "
-        f"{number(chance)}. Others: {'; '.join(told(mark) for mark in (*ceiling, *controls))}."
+        f"{number(chance)}. Others: {'; '.join(mark_text(mark) for mark in (*ceiling, *controls))}."
     )
     caption = view.caption(f"share of clips whose own sound is found among {way}, {title}")
     words = verdict_words(verdict, "EEG carries speech information", "no speech information from EEG", "informed")
@@ -90,7 +90,7 @@ def _identification(view: RunView, part: str, results: Mapping[str, Any]) -> Tab
     found = results["identification"]
     ways = sorted({way for arm in found.values() for way in arm}, key=int)
     rows = [
-        Row(arm_title(arm), [cell_of(found[arm].get(way)) for way in ways], arm == "eeg")
+        Row(variant_title(arm), [cell_of(found[arm].get(way)) for way in ways], arm == "eeg")
         for arm in _arms(results, "identification")
     ]
     eeg = found.get("eeg", {})
@@ -108,7 +108,7 @@ def _quality(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
     names.sort(key=lambda name: list(QUALITY).index(name) if name in QUALITY else len(QUALITY))
     rows = [
         Row(
-            arm_title(arm),
+            variant_title(arm),
             [*(cell_of(found[arm].get(name)) for name in names), cell_of(distance.get(arm))],
             arm == "eeg",
         )

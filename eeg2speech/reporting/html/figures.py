@@ -24,7 +24,7 @@ def mark_of(name: str, figure: Mapping[str, Any], own: bool = False, key: str = 
     return Mark(name, nan if value is None else value, nan if low is None else low, nan if high is None else high, own)
 
 
-def told(mark: Mark) -> str:
+def mark_text(mark: Mark) -> str:
     """A figure in words, for those who do not see it drawn."""
     cell = figure_cell(mark.value, mark.low, mark.high)
     return f"{mark.name} {cell.text}" + (f" (95 % interval {cell.note})" if cell.note else "")

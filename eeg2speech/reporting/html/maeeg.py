@@ -8,7 +8,7 @@ from typing import Any
 from eeg2speech.checkpoints.training_record import UNJUDGED, seen_text
 from eeg2speech.plotting import compared_figure
 from eeg2speech.reporting.html.embed import Budget, embed_figure
-from eeg2speech.reporting.html.figures import cell_of, mark_of, told
+from eeg2speech.reporting.html.figures import cell_of, mark_of, mark_text
 from eeg2speech.reporting.html.origin import list_order, list_title
 from eeg2speech.reporting.html.views import Cell, Row, RunView, Section, Table, Verdict, number
 
@@ -65,12 +65,14 @@ def _verdict(view: RunView, part: str, methods: Mapping[str, Any], seen: str, bu
     if seen:
         words, good = UNJUDGED, None
     reasons = [f"The list is not unseen: {seen}."] if seen else []
-    reasons += [f"{told(own)}; {told(best)}. Predicting the mean gives 1. Told by whether the intervals overlap."]
+    reasons += [
+        f"{mark_text(own)}; {mark_text(best)}. Predicting the mean gives 1. Told by whether the intervals overlap."
+    ]
     shown = [mark for mark in marks if mark.value <= SHOWN or mark.own]
     figure = compared_figure(
         shown, None, None, 1.0, view.caption(title), f"{FIGURE}, less is better", "predicting the mean"
     )
-    alt = f"{FIGURE} by method, the smallest first: {'; '.join(told(mark) for mark in shown)}. A line stands at 1."
+    alt = f"{FIGURE} by method, the smallest first: {'; '.join(mark_text(mark) for mark in shown)}. A line stands at 1."
     picture = embed_figure(figure, alt, view.caption(f"{FIGURE} on hidden patches, {title}"), budget)
     return Verdict(title, words, good, reasons, picture)
 

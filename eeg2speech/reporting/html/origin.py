@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.simulation.embedded import DEFAULT, describe
 from eeg2speech.data.store.store import Description, read_description
 from eeg2speech.reporting.html.run import Run, section
@@ -85,7 +85,7 @@ def facts_of(run: Run, origin: Origin) -> list[tuple[str, str]]:
 
 def list_order(part: str) -> int:
     """Place of a test list among the others."""
-    return TEST_PARTS.index(part) if part in TEST_PARTS else len(TEST_PARTS)
+    return TEST_SPLITS.index(part) if part in TEST_SPLITS else len(TEST_SPLITS)
 
 
 def list_title(part: str, seen: bool = False) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import TEST_PARTS
+from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.reporting.html.embed import Budget, embed_png
 from eeg2speech.reporting.html.origin import list_title
 from eeg2speech.reporting.html.run import Run
@@ -97,7 +97,7 @@ def _embed(view: RunView, kind: str, where: str, content: bytes, alt: str, budge
 def _tested(run: Run, events: Events) -> dict[str, dict[str, bytes]]:
     """Pictures of each list by kind: the folder's, and TensorBoard's where the folder has none."""
     found: dict[str, dict[str, bytes]] = {}
-    for part in TEST_PARTS:
+    for part in TEST_SPLITS:
         files = sorted((run.folder / FOLDER).glob(f"{part}_*.png"))
         kinds = {file.stem.removeprefix(f"{part}_"): _read(file) for file in files}
         prefix = f"test/{part}/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eeg2speech.reporting.html.figures import mark_of, told
+from eeg2speech.reporting.html.figures import mark_of, mark_text
 from eeg2speech.reporting.html.views import number
 
 SEEN = {
@@ -86,7 +86,9 @@ def _identification(results: Mapping[str, Any]) -> str:
         return ""
     way = str(results["verdict"]["way"])
     marks = [mark_of(arm, ways[way]) for arm, ways in found.items() if way in ways]
-    return f"Share of clips whose own sound is found, by arm. Among {way}: {'; '.join(told(mark) for mark in marks)}."
+    return (
+        f"Share of clips whose own sound is found, by arm. Among {way}: {'; '.join(mark_text(mark) for mark in marks)}."
+    )
 
 
 _COUNTED: dict[str, Callable[[Mapping[str, Any]], str]] = {

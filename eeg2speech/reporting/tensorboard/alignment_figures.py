@@ -41,7 +41,7 @@ def embedding_figures(
 
 
 def result_figures(found: Mapping[str, Any], title: str) -> dict[str, Figure]:
-    """What ``TestAlignment`` has found on a list.
+    """What ``EvaluateAlignment`` has found on a list.
 
     Args:
         found: The list's results.

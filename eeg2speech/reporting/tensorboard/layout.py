@@ -38,7 +38,7 @@ FIRST: dict[str, dict[str, Charts]] = {
             "Top-1, top-5 and top-10, EEG to sound, and chance": (
                 *(f"val/{top}" for top in TOPS), *(f"val/{top}/chance" for top in TOPS),
             ),
-            "Scale of similarities, 1 / temperature": ("train/scale",),
+            "Scale of similarities, 1 / temperature": ("train/logit_scale",),
             "Gap between both sides: distance of their means": ("val/modality_gap",),
         },
     },
@@ -46,7 +46,7 @@ FIRST: dict[str, dict[str, Charts]] = {
         SPOKEN: {
             "Mel correlation: only EEG above noise tells of the EEG": ("val/mel_corr/eeg", "val/mel_corr/noise"),
             "Error of LOA predicted from EEG: 1 is the mean": ("train/loa_error", "val/loa_error"),
-            "Diffusion loss": ("train/diffusion", "val/diffusion"),
+            "Diffusion loss": ("train/diffusion_loss", "val/diffusion_loss"),
         },
     },
 }  # fmt: skip

@@ -17,7 +17,7 @@ from eeg2speech.core.files import written_beside
 from eeg2speech.core.types import Part
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.speech_arms import Rows
-from eeg2speech.evaluation.speech_sampling import SpokenPart
+from eeg2speech.evaluation.speech_sampling import GeneratedSplit
 from eeg2speech.plotting import Curve, Figure, draw_identification, draw_speech
 
 DOTS = 120
@@ -26,7 +26,7 @@ PLAYED = 2
 """Windows of a list that TensorBoard plays, by every arm; the files are beside the run's other clips."""
 
 
-def write_clips(folder: Path, spoken: SpokenPart) -> None:
+def write_clips(folder: Path, spoken: GeneratedSplit) -> None:
     """Write the kept clips of every arm as ``<window>_<arm>.wav``, all at the same loudness.
 
     Args:
@@ -45,7 +45,7 @@ def clip_tag(where: str, row: int, arm: str, simulated: bool) -> str:
     return f"{where}/{'SIMULATED_EEG_' if simulated else ''}speech_{row}/{arm}"
 
 
-def log_clips(logger: TensorBoardLogger, part: Part, spoken: SpokenPart, step: int, simulated: bool) -> None:
+def log_clips(logger: TensorBoardLogger, part: Part, spoken: GeneratedSplit, step: int, simulated: bool) -> None:
     """Let TensorBoard play the first kept clips of every arm, all at the same loudness.
 
     Args:
@@ -63,7 +63,7 @@ def log_clips(logger: TensorBoardLogger, part: Part, spoken: SpokenPart, step: i
 
 
 def speech_pictures(
-    spoken: SpokenPart, found: Mapping[str, Any], names: Sequence[str], title: str
+    spoken: GeneratedSplit, found: Mapping[str, Any], names: Sequence[str], title: str
 ) -> dict[str, Figure]:
     """Spectrograms of the kept clips, and how well clips are told apart.
 

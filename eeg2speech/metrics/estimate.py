@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Figure(Interval):
+class Estimate(Interval):
     """A figure with its bootstrap interval and what a model that knows nothing would score.
 
     Attributes:
@@ -21,9 +21,9 @@ class Figure(Interval):
     chance: float
 
 
-def mean_figure(
+def mean_estimate(
     values: Floats, chance: Floats | float, stimulus: NDArray[np.int64], samples: int = 1000, seed: int = 0
-) -> Figure:
+) -> Estimate:
     """Mean over windows with its interval over stimuli; windows without a value (NaN) are left out.
 
     Args:
@@ -35,7 +35,7 @@ def mean_figure(
     """
     kept = np.isfinite(values)
     if not kept.any():
-        return Figure(float("nan"), float("nan"), float("nan"), float(np.mean(chance)))
+        return Estimate(float("nan"), float("nan"), float("nan"), float(np.mean(chance)))
     found = bootstrap_interval(
         values[kept],
         np.ones(kept.sum()),
@@ -45,12 +45,12 @@ def mean_figure(
         seed=seed,
     )
     expected = np.broadcast_to(chance, values.shape)[kept].mean()
-    return Figure(found.value, found.low, found.high, float(expected))
+    return Estimate(found.value, found.low, found.high, float(expected))
 
 
-def median_figure(
+def median_estimate(
     values: Floats, chance: Floats, stimulus: NDArray[np.int64], samples: int = 1000, seed: int = 0
-) -> Figure:
-    """Median over windows with its interval over stimuli; arguments as in ``mean_figure``."""
+) -> Estimate:
+    """Median over windows with its interval over stimuli; arguments as in ``mean_estimate``."""
     found = median_interval(values, groups=stimulus, samples=samples, seed=seed)
-    return Figure(found.value, found.low, found.high, float(np.median(chance)))
+    return Estimate(found.value, found.low, found.high, float(np.median(chance)))
