@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eeg2speech.core.errors import ConfigError, DataError, Eeg2SpeechError
     from eeg2speech.inference.alignment import AlignmentModel, Match, load_aligner
+    from eeg2speech.inference.eeg_embedder import Embeddings
     from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder, load_encoder
     from eeg2speech.inference.generator import SpeechGenerator, load_generator
     from eeg2speech.inference.loading import load
-    from eeg2speech.inference.recordings import Embeddings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,7 +27,7 @@ _WHERE = {
     "EEGEncoder": "inference.encoders", "SoundEncoder": "inference.encoders", "load_encoder": "inference.encoders",
     "ConfigError": "core.errors", "DataError": "core.errors", "Eeg2SpeechError": "core.errors",
     "SpeechGenerator": "inference.generator", "load_generator": "inference.generator",
-    "Embeddings": "inference.recordings",
+    "Embeddings": "inference.eeg_embedder",
     "load": "inference.loading",
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.hub import MANIFEST
 from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
 from eeg2speech.models.audioldm2.vocoder import IstftVocoder
-from eeg2speech.tasks.optim import WarmupCosine
+from eeg2speech.tasks.optimizers import WarmupCosine
 
 SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
 """Of configs/parts: its training sounds are heard."""

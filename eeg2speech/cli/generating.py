@@ -19,7 +19,7 @@ from eeg2speech.core.folder_locks import guest, sole_writer
 from eeg2speech.core.progress import Countdown
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.inference.clips import Clip, choose_clips, cut_clips
-from eeg2speech.inference.generated import Generated, GeneratedTable, Making, row_of, sha256_of
+from eeg2speech.inference.generated_table import Generated, GeneratedTable, Making, row_of, sha256_of
 from eeg2speech.inference.generator import SpeechGenerator, load_generator
 from eeg2speech.inference.origin import Origin, open_origin
 

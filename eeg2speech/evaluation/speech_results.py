@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.evaluation.alignment_controls import shuffled_within
-from eeg2speech.evaluation.speech_hearing import AudioGallery
-from eeg2speech.evaluation.speech_sampling import GeneratedSplit
+from eeg2speech.evaluation.audio_gallery import AudioGallery
+from eeg2speech.evaluation.generated_clips import GeneratedSplit
 from eeg2speech.metrics import Comparison, Embeddings, Estimate, Null, mean_estimate
 from eeg2speech.metrics.frechet import Frechet, clip_embeddings, frechet_report
 from eeg2speech.metrics.identification import WAYS, identification_nulls, identification_report, identify

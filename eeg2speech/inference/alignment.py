@@ -15,10 +15,10 @@ from eeg2speech.checkpoints.exports import Part, parts_of
 from eeg2speech.checkpoints.parts import read_data, read_part
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.inference.arguments import as_array, moved_to, path_of
+from eeg2speech.inference.audio_embedder import AudioEmbedder
+from eeg2speech.inference.eeg_embedder import EEGEmbedder, Embeddings
 from eeg2speech.inference.hub import Published
-from eeg2speech.inference.listening import AudioEmbedder
-from eeg2speech.inference.recordings import EEGEmbedder, Embeddings
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.rebuild import rebuild_aligner
 

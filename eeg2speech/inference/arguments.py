@@ -19,7 +19,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording
 from eeg2speech.data.files.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
 from eeg2speech.data.files.sounds import read_sound
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 
 FASTEST = 1_000_000.0
 """Samples per second beyond which a rate of EEG is a mistake."""

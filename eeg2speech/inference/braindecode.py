@@ -19,9 +19,9 @@ from eeg2speech.data.files.raw import BaseEpochs
 from eeg2speech.data.readers.braindecode_datasets import members, place_of, prepare_braindecode, subject_of, type_of
 from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.arguments import path_of
+from eeg2speech.inference.eeg_embedder import Embeddings
 from eeg2speech.inference.encoders import EEGEncoder, is_audio_encoder
-from eeg2speech.inference.recordings import Embeddings
-from eeg2speech.inference.trained import trained_types
+from eeg2speech.inference.training_data import trained_types
 from eeg2speech.models.eeg.encoder import ViTEncoder
 from eeg2speech.models.rebuild import build_encoder
 

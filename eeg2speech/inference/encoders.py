@@ -12,10 +12,10 @@ from eeg2speech.checkpoints.exports import Part
 from eeg2speech.checkpoints.parts import load_into, read_data, read_part
 from eeg2speech.core.errors import DataError
 from eeg2speech.inference.arguments import moved_to, path_of
+from eeg2speech.inference.audio_embedder import AudioEmbedder
+from eeg2speech.inference.eeg_embedder import EEGEmbedder
 from eeg2speech.inference.hub import Published
-from eeg2speech.inference.listening import AudioEmbedder
-from eeg2speech.inference.recordings import EEGEmbedder
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.audio.encoder import PATCH, SpectrogramViT
 from eeg2speech.models.eeg.encoder import ViTEncoder
 from eeg2speech.models.rebuild import build_encoder

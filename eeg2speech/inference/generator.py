@@ -33,7 +33,7 @@ from eeg2speech.inference.arguments import (
 )
 from eeg2speech.inference.clips import Clip
 from eeg2speech.inference.hub import Published
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from eeg2speech.models.audioldm2.sampling import Sampler

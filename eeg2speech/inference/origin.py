@@ -22,7 +22,7 @@ from eeg2speech.data.simulation.embedded import embedded_store
 from eeg2speech.data.simulation.simulator import Simulation
 from eeg2speech.data.store.store import Store
 from eeg2speech.inference.clips import whole_recording
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 
 
 @dataclass(frozen=True)

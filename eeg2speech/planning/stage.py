@@ -15,7 +15,7 @@ from eeg2speech.models.audio.cached import CachedAudio
 from eeg2speech.models.eeg.subject import SubjectLayer
 from eeg2speech.planning.measure import Footprint, measure, without_content
 from eeg2speech.tasks import MaskedTask, Task
-from eeg2speech.tasks.optim import decay_groups
+from eeg2speech.tasks.optimizers import decay_groups
 
 
 def footprint(task: Task, data: Any, precision: str) -> Footprint:

@@ -22,9 +22,9 @@ from eeg2speech.checkpoints.training_record import KEY, Learned, TrainingRecord,
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import TEST_SPLITS, Batch
 from eeg2speech.models import ViTEncoder
-from eeg2speech.tasks.optim import WarmupCosine, decay_groups, scaled_rate
+from eeg2speech.tasks.optimizers import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.tasks.provenance import EARLIER, begin_training, check_unseen, records_of, unknown_training
-from eeg2speech.tasks.remembered import training_data_info
+from eeg2speech.tasks.training_data import training_data_info
 
 Stage = Literal["train", "val", "test"]
 _DIVIDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from eeg2speech.core.errors import DiskError
-from eeg2speech.training.accumulated import Gradients, go_on_accumulating, half_accumulated
+from eeg2speech.training.accumulated_gradients import Gradients, go_on_accumulating, half_accumulated
 from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
 
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")

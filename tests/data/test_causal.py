@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eeg2speech.data.preparation.blocks import filter_pieces
 from eeg2speech.data.preparation.causal import filter_causally, group_delay
-from eeg2speech.data.preparation.pieces import filter_pieces
 
 BAND = (0.5, 40.0)
 RATES = [100.0, 128.0, 250.0, 256.0, 499.907, 500.0, 1000.0]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eeg2speech.core.types import Channel, RawRecording, Segment
-from eeg2speech.data.preparation import spool
+from eeg2speech.data.preparation import decimation
 from eeg2speech.data.preparation.dropouts import between_dropouts, find_dropouts
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 from eeg2speech.data.timing.prepared import DROPOUT, FILLED_IN
@@ -169,7 +169,7 @@ def test_the_size_of_what_is_read_at_once_does_not_matter(first, lengths, drop, 
         at += length + later
     whole = prepared(eeg, rate)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spool, "READ", 6000)
+        patch.setattr(decimation, "READ", 6000)
         parts = prepared(eeg, rate)
     assert whole.lost == parts.lost
     assert whole.pieces == parts.pieces

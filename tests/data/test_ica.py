@@ -11,8 +11,8 @@ import pytest
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Channel, RawRecording
 from eeg2speech.data.electrodes.montage import electrode_positions
+from eeg2speech.data.preparation.blocks import filter_pieces
 from eeg2speech.data.preparation.ica import Ica, apply_ica, fit_ica
-from eeg2speech.data.preparation.pieces import filter_pieces
 
 pytest.importorskip("picard")
 

@@ -10,7 +10,7 @@ from scipy.signal import detrend
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Channel, RawRecording, Segment
 from eeg2speech.data.electrodes.montage import electrode_positions
-from eeg2speech.data.preparation.pieces import filter_pieces
+from eeg2speech.data.preparation.blocks import filter_pieces
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 
 NAMES = ["Fz", "F3", "F4", "Cz", "C3", "C4", "Pz", "P3", "P4", "Oz"]

@@ -5,10 +5,10 @@ import pytest
 
 from eeg2speech.core.errors import DiskError
 from eeg2speech.core.types import Channel, RawRecording, Segment
-from eeg2speech.data.preparation import spool
-from eeg2speech.data.preparation.pieces import Blocks
+from eeg2speech.data.preparation import decimation
+from eeg2speech.data.preparation.blocks import Blocks
+from eeg2speech.data.preparation.decimation import chunked_decimate, whole_factor
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
-from eeg2speech.data.preparation.spool import chunked_decimate, whole_factor
 
 RATE = 8192.0
 
@@ -50,8 +50,8 @@ def test_what_is_low_stays_and_what_would_alias_is_gone():
 def test_the_size_of_what_is_read_at_once_changes_nothing(tmp_path, monkeypatch, factor):
     values, breaks = noise(), [30_001, 30_500, 64_000]
     whole, _, _ = thinned(values, factor, breaks)
-    monkeypatch.setattr(spool, "READ", 5000)
-    monkeypatch.setattr(spool, "IN_MEMORY", 0)
+    monkeypatch.setattr(decimation, "READ", 5000)
+    monkeypatch.setattr(decimation, "IN_MEMORY", 0)
     watched = Watched(values)
     parts, _, _ = thinned(watched, factor, breaks, tmp_path / "scratch")
     np.testing.assert_allclose(parts, whole, atol=1e-3 * np.abs(whole).max() * 1e-3)
@@ -88,7 +88,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_scratch(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool, "IN_MEMORY", 0)
+    monkeypatch.setattr(decimation, "IN_MEMORY", 0)
     monkeypatch.setattr("os.pwrite", full)
     with pytest.raises(DiskError, match="the disk is full"):
         thinned(noise(), 16, scratch=tmp_path / "scratch")

@@ -16,7 +16,7 @@ from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers.braindecode_datasets import _Reading
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.quality.doctor import examine
 from eeg2speech.quality.timeline import Piece, lay_out
 from tests.conftest import head_channels

@@ -12,7 +12,7 @@ from eeg2speech.core.errors import DataError
 from eeg2speech.data.electrodes.montage import electrode_positions, places_of
 from eeg2speech.data.files.raw import from_array, from_mne
 from eeg2speech.data.preparation.preprocess import Preprocessing
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "T7", "T8", "P7", "P8", "O1", "O2"]
 SPELT = ["FP1", "EEG Fp2-REF", "F3.", " F4", "C3-M2", "c4", "T3", "EEG T4-LE", "T5", "t6", "O1", "o2"]

@@ -13,7 +13,7 @@ import torch
 import eeg2speech
 from eeg2speech.audio import write_audio
 from eeg2speech.models.audioldm2 import rebuild
-from eeg2speech.tasks.remembered import training_data_info
+from eeg2speech.tasks.training_data import training_data_info
 from tests.docs.blocks import ROOT, blocks
 from tests.inference.test_api import data, run
 from tests.inference.test_braindecode import members

@@ -28,9 +28,9 @@ from eeg2speech.data.preparation.preprocess import preprocess
 from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.cards import SIMULATED, figures, write_card
 from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models import Aligner, SpectrogramViT, ViTEncoder
-from eeg2speech.tasks.remembered import training_data_info
+from eeg2speech.tasks.training_data import training_data_info
 from tests.inference.test_embedding import LAG, NAMES, RATE, SPLIT, WINDOW, make_raw, store, wave
 
 __all__ = ["store"]  # the fixture: a store that was prepared from the recordings of make_raw

@@ -21,10 +21,10 @@ from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.store.store import Store
 from eeg2speech.inference.braindecode import PretrainedEncoder, embed_dataset, prepare_braindecode
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models import Aligner, SpectrogramViT, ViTEncoder
 from eeg2speech.models.audioldm2 import rebuild
-from eeg2speech.tasks.remembered import training_data_info
+from eeg2speech.tasks.training_data import training_data_info
 from tests.data.readers.bids_files import write_sound, write_tsv
 from tests.speech_stub import StubSpeech
 

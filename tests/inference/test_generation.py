@@ -24,12 +24,12 @@ from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.simulation.simulator import Simulation
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
-from eeg2speech.inference.generated import Generated, sha256_of
+from eeg2speech.inference.generated_table import Generated, sha256_of
 from eeg2speech.inference.generator import SpeechGenerator, load_generator
 from eeg2speech.inference.origin import open_origin
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.audioldm2 import rebuild
-from eeg2speech.tasks.remembered import training_data_info
+from eeg2speech.tasks.training_data import training_data_info
 from tests.data.stores import make_store, noise, segment
 from tests.inference.test_embedding import NAMES, load, make_raw
 from tests.speech_stub import StubSampler, StubSpeech

@@ -96,7 +96,7 @@ def test_pooling_survives_a_window_without_any_channel():
 def test_flat_mixing_takes_smaller_montages_and_refuses_larger_ones():
     mixing = FlatMixing(6, rows=3, features=5)
     assert mixing(torch.randn(2, 7, 2, 6)).shape == (2, 7, 5)
-    with pytest.raises(ValueError, match="4 spatial_pooling"):
+    with pytest.raises(ValueError, match="4 rows"):
         mixing(torch.randn(2, 7, 4, 6))
 
 

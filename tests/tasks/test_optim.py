@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from eeg2speech.models import CrossDecoder, MaskedAutoencoder, ViTEncoder
-from eeg2speech.tasks.optim import WarmupCosine, decay_groups, scaled_rate, warmup_cosine
+from eeg2speech.tasks.optimizers import WarmupCosine, decay_groups, scaled_rate, warmup_cosine
 
 
 def test_the_rate_rises_linearly_and_falls_with_half_a_cosine():

@@ -11,7 +11,7 @@ from eeg2speech.baselines.trf import BackwardTRF
 from eeg2speech.metrics import Embeddings, judge, permutation_null, retrieval_report, retrieval_scores
 from eeg2speech.metrics.ranks import reciprocal
 from eeg2speech.reporting.console.alignment_tables import print_figures, print_verdict
-from eeg2speech.training.alignment import summarise
+from eeg2speech.training.evaluate_alignment import summarise
 
 RATE, WINDOW = 64, 3.0
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from eeg2speech.training import GracefulInterrupt, LogThroughput, StepSeed, probes
+from eeg2speech.training import GracefulInterrupt, LogThroughput, StepSeed, probe_encoder
 
 
 def test_step_seed_depends_on_every_coordinate():
@@ -53,4 +53,4 @@ def test_a_probe_of_people_who_share_no_sound_is_left_out():
     subject = np.arange(40) // 20
     features = {"encoder": np.random.default_rng(0).standard_normal((40, 3))}
     with pytest.warns(UserWarning, match="encoder is not probed, a training part has a single class"):
-        assert probes._probe(features, subject, groups=subject, done=lambda _: None) == {}
+        assert probe_encoder._probe(features, subject, groups=subject, done=lambda _: None) == {}

@@ -13,8 +13,8 @@ import torch
 from eeg2speech import __version__
 from eeg2speech.cli import main
 from eeg2speech.data.store.store import Store
-from eeg2speech.training import provenance
-from eeg2speech.training.provenance import git_revision
+from eeg2speech.training import write_environment
+from eeg2speech.training.write_environment import git_revision
 
 CONFIGS = ["--config=configs/maeeg.yaml", "--config=tests/conf/tiny.yaml", "--trainer.max_steps=4"]
 RECORD = "--trainer.callbacks+=eeg2speech.training.WriteEnvironment"
@@ -45,7 +45,7 @@ def test_a_full_disk_does_not_stop_the_run(tiny_store: Path, tmp_path: Path, mon
     def full(file: Path, content: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(provenance, "write_json", full)
+    monkeypatch.setattr(write_environment, "write_json", full)
     with pytest.warns(UserWarning, match="not recorded .*No space left"):
         assert main(["fit", *CONFIGS, f"--data.store={tiny_store}", f"--run={tmp_path / 'maeeg'}", RECORD]) == 0
     assert (tmp_path / "maeeg/checkpoints/last.ckpt").is_file()

@@ -20,8 +20,8 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
-from eeg2speech.evaluation.speech_arms import ARMS, SAMPLED, generate_variants, read_windows
-from eeg2speech.evaluation.speech_hearing import AudioGallery
+from eeg2speech.evaluation.audio_gallery import AudioGallery
+from eeg2speech.evaluation.speech_variants import ARMS, SAMPLED, generate_variants, read_windows
 from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 
@@ -205,7 +205,7 @@ def test_words_are_counted_against_what_is_heard_in_the_recording(task, data, tm
     def understood(wave):  # what differs in any way is heard as something else
         return heard.setdefault(np.asarray(wave, np.float32).tobytes(), f"clip {len(heard)} says this")
 
-    monkeypatch.setattr("eeg2speech.training.speech.whisper", lambda model: understood)
+    monkeypatch.setattr("eeg2speech.training.evaluate_speech.whisper", lambda model: understood)
     settings = {"lists": ["unseen_both"], "permutations": 50, "windows": 4, "whisper": tmp_path}
     found = outcome(task, data, tmp_path / "run", **settings)["lists"]["unseen_both"]["quality"]
     assert found["noise"]["wer"]["value"] == 0.25  # one word of four

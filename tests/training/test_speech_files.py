@@ -13,7 +13,7 @@ from eeg2speech.checkpoints.exports import Part, write_export
 from eeg2speech.cli import main
 from eeg2speech.core.tables import read_table
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.inference.generated import Generated, sha256_of
+from eeg2speech.inference.generated_table import Generated, sha256_of
 from eeg2speech.inference.generator import load_generator
 from eeg2speech.models import SpectrogramViT
 from tests.audioldm2_tiny import LOA, write_tiny

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, cheby2, sosfilt, sosfreqz
 
-from eeg2speech.data.preparation.pieces import NOTCH_WIDTH
+from eeg2speech.data.preparation.blocks import NOTCH_WIDTH
 
 HIGH_PASS_ORDER = 2
 """The fourth order of ``filter_pieces`` would, run forwards only, delay 1 Hz by 237 ms instead of 132."""

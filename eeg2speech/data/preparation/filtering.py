@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.preparation.bad_channels import fill_gaps, flat_channels
+from eeg2speech.data.preparation.blocks import Blocks, filter_pieces
 from eeg2speech.data.preparation.causal import filter_causally
-from eeg2speech.data.preparation.pieces import Blocks, filter_pieces
 from eeg2speech.data.timing.stretches import Stretch
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import RawRecording
 from eeg2speech.data.electrodes.names import key_of, match_names
 from eeg2speech.data.preparation.bad_channels import fill_gaps
+from eeg2speech.data.preparation.blocks import Blocks, filter_pieces
 from eeg2speech.data.preparation.dropouts import between_dropouts
 from eeg2speech.data.preparation.ica_labels import CLASSES, eye_correlations, foremost, iclabel
-from eeg2speech.data.preparation.pieces import Blocks, filter_pieces
 from eeg2speech.data.timing.stretches import Stretch
 
 FIT_RATE = 200.0

@@ -19,12 +19,12 @@ from eeg2speech.data.electrodes.names import find_channels
 from eeg2speech.data.electrodes.position_checks import check_positions
 from eeg2speech.data.preparation.amplitude import check_not_flat, warn_of_amplitude
 from eeg2speech.data.preparation.bad_channels import deviating_channels, replace_bad
+from eeg2speech.data.preparation.blocks import Blocks
+from eeg2speech.data.preparation.decimation import chunked_decimate, whole_factor
 from eeg2speech.data.preparation.dropouts import is_long
 from eeg2speech.data.preparation.filtering import filtered
 from eeg2speech.data.preparation.ica import Ica, apply_ica, fit_ica
-from eeg2speech.data.preparation.pieces import Blocks
 from eeg2speech.data.preparation.rejection import bad_stretches, without
-from eeg2speech.data.preparation.spool import chunked_decimate, whole_factor
 from eeg2speech.data.timing.clock import Clock
 from eeg2speech.data.timing.prepared import AMPLITUDE, DROPOUT, FILLED_IN, Prepared
 from eeg2speech.data.timing.stretches import Stretch

@@ -8,10 +8,10 @@ from typing import Any
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import TEST_SPLITS
+from eeg2speech.reporting.html.alt_text import describe
 from eeg2speech.reporting.html.embed import Budget, embed_png
 from eeg2speech.reporting.html.origin import list_title
 from eeg2speech.reporting.html.run import Run
-from eeg2speech.reporting.html.seen import describe
 from eeg2speech.reporting.html.views import Picture, RunView, Section
 from eeg2speech.reporting.tensorboard.events import Events
 

@@ -16,8 +16,8 @@ from eeg2speech.audio.wav import write_wav
 from eeg2speech.core.files import written_beside
 from eeg2speech.core.types import Part
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.speech_arms import Rows
-from eeg2speech.evaluation.speech_sampling import GeneratedSplit
+from eeg2speech.evaluation.generated_clips import GeneratedSplit
+from eeg2speech.evaluation.speech_variants import Rows
 from eeg2speech.plotting import Curve, Figure, draw_identification, draw_speech
 
 DOTS = 120

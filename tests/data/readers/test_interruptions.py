@@ -175,7 +175,7 @@ def test_signals_of_several_rates_stay_in_their_place(tmp_path, root, monkeypatc
     """Read in parts, mne takes other samples of the slower signals."""
     from edfio import Edf, EdfSignal
 
-    monkeypatch.setattr("eeg2speech.data.preparation.spool.READ", 10_000)
+    monkeypatch.setattr("eeg2speech.data.preparation.decimation.READ", 10_000)
     slow = [EdfSignal(row, 128, label=name, physical_range=(-200, 200), physical_dimension="uV")
             for name, row in zip(NAMES, eeg(3.0, 17.25, 39.0, rate=128), strict=True)]  # fmt: skip
     fast = EdfSignal(np.random.default_rng(1).normal(0, 9, 40 * 512), 512, label="EMG", physical_range=(-200, 200))

@@ -15,7 +15,7 @@ from torch import Tensor
 from eeg2speech.core.types import RawRecording
 from eeg2speech.data.files.raw import BaseEpochs, BaseRaw
 from eeg2speech.inference.arguments import of_array, of_epochs, of_raw, subject_of_training
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.training_data import TrainingDataInfo
 
 BATCH = 64
 """Windows that are embedded at once."""

@@ -20,7 +20,7 @@ from eeg2speech import __version__
 from eeg2speech.core.files import write_json
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.reporting.tensorboard.text import ENVIRONMENT, environment_text
-from eeg2speech.training.seeding import StepSeed
+from eeg2speech.training.step_seed import StepSeed
 
 NAME = "environment"
 PATIENCE = 20

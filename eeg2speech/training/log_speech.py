@@ -11,8 +11,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from eeg2speech.audio import RATE
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.speech_arms import Rows, diffusion_run, evenly, generate_variants, read_windows
-from eeg2speech.evaluation.speech_hearing import Floats
+from eeg2speech.evaluation.audio_gallery import Floats
+from eeg2speech.evaluation.speech_variants import Rows, diffusion_run, evenly, generate_variants, read_windows
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.plotting import draw_speech
 from eeg2speech.reporting.tensorboard.speech_examples import clip_names, clip_tag

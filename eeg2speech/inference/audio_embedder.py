@@ -15,8 +15,8 @@ from eeg2speech.audio import RATE, resample
 from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.core.errors import DataError
 from eeg2speech.inference.arguments import waveform_of
-from eeg2speech.inference.recordings import BATCH, Embeddings
-from eeg2speech.inference.trained import TrainingDataInfo
+from eeg2speech.inference.eeg_embedder import BATCH, Embeddings
+from eeg2speech.inference.training_data import TrainingDataInfo
 
 
 class AudioEmbedder:

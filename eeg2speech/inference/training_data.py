@@ -21,7 +21,7 @@ from eeg2speech.data.loading.windows import Window, WindowDataset, cut_windows
 from eeg2speech.data.preparation.ica import Ica
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 from eeg2speech.data.store.store import Store
-from eeg2speech.inference.memory import MemoryStore
+from eeg2speech.inference.memory_store import MemoryStore
 
 INTRACRANIAL = ("seeg", "ecog")
 _NAMED = 5  # electrodes in an error message

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.types import Part
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.speech_arms import ARMS, SAMPLED, Rows, evenly, generate_variants, read_windows
-from eeg2speech.evaluation.speech_hearing import AudioGallery, Floats, audio_tokens, embed_gallery
+from eeg2speech.evaluation.audio_gallery import AudioGallery, Floats, audio_tokens, embed_gallery
+from eeg2speech.evaluation.speech_variants import ARMS, SAMPLED, Rows, evenly, generate_variants, read_windows
 from eeg2speech.metrics.frechet import clip_embeddings
 from eeg2speech.metrics.identification import nearest_training, step_embeddings
 from eeg2speech.metrics.speech import speech_figures

@@ -13,7 +13,7 @@ from eeg2speech.core.tables import append_row, read_table, write_table
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.inference.clips import window_clip
-from eeg2speech.inference.generated import TABLE, Generated, Making, row_of, sha256_of
+from eeg2speech.inference.generated_table import TABLE, Generated, Making, row_of, sha256_of
 
 
 class WriteSpeech(Callback):

@@ -16,8 +16,8 @@ from scipy.signal import firwin, upfirdn
 
 from eeg2speech.core.types import Signal
 from eeg2speech.data.preparation.bad_channels import fill_gaps
+from eeg2speech.data.preparation.blocks import Blocks
 from eeg2speech.data.preparation.dropouts import FILLED, bridge, find_dropouts
-from eeg2speech.data.preparation.pieces import Blocks
 from eeg2speech.data.store.writer import disk_of
 from eeg2speech.data.timing.stretches import Stretch, apart, merged
 
