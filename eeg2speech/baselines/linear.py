@@ -17,7 +17,7 @@ from eeg2speech.baselines.speech_features import NAMES, speech_features
 from eeg2speech.baselines.trf import BackwardTRF
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.progress import Track, silently
-from eeg2speech.core.types import Batch, Part
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.windows import Window
 
@@ -45,7 +45,7 @@ METHODS: Mapping[str, Method] = {"ridge": Method(BackwardTRF, ("envelope",)), "c
 
 @dataclass(frozen=True)
 class Embedded:
-    """Windows in the space of a method, in the order of the part's windows.
+    """Windows in the space of a method, in the order of the split's windows.
 
     Attributes:
         eeg: Unit vectors, (n, K).
@@ -72,23 +72,23 @@ class LinearBaselines:
     pooled: dict[str, LaggedDecoder]
     own: dict[str, dict[int, LaggedDecoder]]
 
-    def embed(self, data: EEGAudioDataModule, part: Part, lag: float | None = None) -> dict[str, Embedded]:
-        """Embed every window of a part with every decoder.
+    def embed(self, data: EEGAudioDataModule, split: SplitName, lag: float | None = None) -> dict[str, Embedded]:
+        """Embed every window of a split with every decoder.
 
         Args:
             data: What was fitted on.
-            part: Which windows.
+            split: Which windows.
             lag: How much later than its sound the EEG is read, in seconds; unset: as in fitting.
 
         Returns:
-            By name: ``ridge pooled``, ``cca pooled``, and, if every subject of the part was trained on, ``ridge own``
+            By name: ``ridge pooled``, ``cca pooled``, and, if every subject of the split was trained on, ``ridge own``
             and ``cca own``. Each subject's own decoder compares EEG with sound in a space of its own: K holds one
-            block per subject of the part, in which only that subject's EEG is not zero, and the similarities are
+            block per subject of the split, in which only that subject's EEG is not zero, and the similarities are
             those of the own decoders over the root of the number of subjects.
         """
-        names, subjects = _names(data, part), sorted(_by_subject(data, part))
+        names, subjects = _names(data, split), sorted(_by_subject(data, split))
         pieces: dict[str, list[Embedded]] = {}
-        for batch in data.batches(part, lag=lag):
+        for batch in data.batches(split, lag=lag):
             eeg, features = self.arrange(batch, names), _features(batch)
             for name, method in self.methods.items():
                 heard, pooled, own = features[:, method.rows], self.pooled[name], self.own.get(name, {})
@@ -156,12 +156,12 @@ def fit_linear(
     return fitted
 
 
-def _by_subject(data: EEGAudioDataModule, part: Part) -> dict[int, list[Window]]:
-    """Whole segments of a part, each as one window, by the subject's index."""
+def _by_subject(data: EEGAudioDataModule, split: SplitName) -> dict[int, list[Window]]:
+    """Whole segments of a split, each as one window, by the subject's index."""
     number = {name: index for index, name in enumerate(data.store.subjects)}
     whole: dict[int, list[Window]] = {}
     seen = set()
-    for window in data.datasets[part].windows:
+    for window in data.datasets[split].windows:
         if (window.recording, window.segment) not in seen:
             seen.add((window.recording, window.segment))
             subject = number[data.store.recordings[window.recording].subject]
@@ -170,13 +170,13 @@ def _by_subject(data: EEGAudioDataModule, part: Part) -> dict[int, list[Window]]
 
 
 def _moments(
-    fitted: LinearBaselines, data: EEGAudioDataModule, part: Part, windows: Sequence[Window]
+    fitted: LinearBaselines, data: EEGAudioDataModule, split: SplitName, windows: Sequence[Window]
 ) -> dict[str, Moments]:
     """What each method needs to know of some stretches, which are read once and one by one."""
-    names, total = _names(data, part), dict[str, Moments]()
+    names, total = _names(data, split), dict[str, Moments]()
     decoders = {name: method.make() for name, method in fitted.methods.items()}
     for window in windows:
-        reader = copy(data.datasets[part])  # reads with the network's scaling, clamp and lag
+        reader = copy(data.datasets[split])  # reads with the network's scaling, clamp and lag
         reader.windows, reader.augment = [window], None
         reader.samples = window.last - window.first + data.samples
         batch = reader[0, 0]
@@ -210,7 +210,7 @@ def _features(batch: Batch) -> Floats:
     return np.stack([speech_features(wave) for wave in batch["audio"].numpy()])
 
 
-def _names(data: EEGAudioDataModule, part: Part) -> dict[int, list[str]]:
-    """Names of the channels of each recording of a part."""
-    recordings = sorted({window.recording for window in data.datasets[part].windows})
+def _names(data: EEGAudioDataModule, split: SplitName) -> dict[int, list[str]]:
+    """Names of the channels of each recording of a split."""
+    recordings = sorted({window.recording for window in data.datasets[split].windows})
     return {recording: [name.lower() for name in data.channel_names(recording)] for recording in recordings}

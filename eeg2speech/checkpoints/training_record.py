@@ -122,14 +122,14 @@ class Seen:
         return " and ".join(parts)
 
 
-def list_words(part: str, seen: str) -> str:
+def list_words(split: str, seen: str) -> str:
     """Name of a test list in words, with what of it was trained on.
 
     Args:
-        part: Name of the list.
+        split: Name of the list.
         seen: As ``seen_text`` gives it.
     """
-    return part.replace("_", " ") + (f" (NOT UNSEEN: {seen})" if seen else "")
+    return split.replace("_", " ") + (f" (NOT UNSEEN: {seen})" if seen else "")
 
 
 def read_records(data: Mapping[str, Any], source: str) -> list[TrainingRecord] | None:
@@ -156,7 +156,7 @@ def merged(records: Iterable[TrainingRecord]) -> list[TrainingRecord]:
 
 
 def seen_before(
-    records: Sequence[TrainingRecord], part: str, material: Material, learned: Learned, new_subjects: bool = False
+    records: Sequence[TrainingRecord], split: str, material: Material, learned: Learned, new_subjects: bool = False
 ) -> Seen:
     """What of a list was trained on.
 
@@ -166,13 +166,13 @@ def seen_before(
 
     Args:
         records: Of the model.
-        part: Name of the list.
+        split: Name of the list.
         material: What is in the list.
         learned: What the tested model itself learns from.
         new_subjects: Validation is on subjects that are held out.
     """
-    wants_sounds = part in NEW_SOUNDS or (part == "val" and not new_subjects)
-    wants_subjects = part in NEW_SUBJECTS or (part == "val" and new_subjects)
+    wants_sounds = split in NEW_SOUNDS or (split == "val" and not new_subjects)
+    wants_subjects = split in NEW_SUBJECTS or (split == "val" and new_subjects)
     sounds: dict[str, None] = {}
     subjects: dict[str, None] = {}
     unlabelled: dict[str, None] = {}
@@ -189,7 +189,7 @@ def seen_before(
         subjects |= dict.fromkeys(here_subjects)
         if here_sounds or here_subjects:
             stages[record.stage] = None
-        if part != "val":
+        if split != "val":
             validated |= dict.fromkeys(_sounds_in(record.validated, material) if wants_sounds else [])
             validated |= dict.fromkeys(
                 _subjects_in(record.validated, material) if wants_subjects and record.data.get("new_subjects") else []
@@ -216,14 +216,14 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def seen_text(results: Mapping[str, Any], part: str) -> str:
+def seen_text(results: Mapping[str, Any], split: str) -> str:
     """What of a list was trained on, in words; empty where nothing was.
 
     Args:
         results: Of a task, or the content of its ``test.json``.
-        part: Name of the list.
+        split: Name of the list.
     """
-    return str(results.get("seen", {}).get("lists", {}).get(part, {}).get("text", ""))
+    return str(results.get("seen", {}).get("lists", {}).get(split, {}).get("text", ""))
 
 
 def verdict_words(verdict: Mapping[str, Any], good: str, bad: str, key: str = "aligned") -> str:

@@ -11,7 +11,7 @@ from eeg2speech.core.paths import expanded
 CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")
 GROUPS = {
-    "which EEG": ["store", "what", "subjects", "recordings", "conditions", "parts", "limit"],
+    "which EEG": ["store", "what", "subjects", "recordings", "conditions", "splits", "limit"],
     "how": ["seed", "solver", "steps", "guidance", "overlap", "batch_size", "device", "components"],
     "what is written": ["out", "overwrite", "json"],
 }
@@ -29,7 +29,7 @@ def generate(
     subjects: list[str | int] | None = None,
     recordings: list[str | int] | None = None,
     conditions: list[str] | None = None,
-    parts: list[str] | None = None,
+    splits: list[str] | None = None,
     limit: int = 0,
     seed: int = 0,
     steps: int | None = None,
@@ -56,7 +56,7 @@ def generate(
         subjects: Only these people, e.g. [sub-01].
         recordings: Only these recordings.
         conditions: Only segments of these, of listening, overt, imagined and rest.
-        parts: Only these lists of the split, of train, val, unseen_stimulus, unseen_subject, unseen_both and unused.
+        splits: Only these splits, of train, val, unseen_stimulus, unseen_subject, unseen_both and unused.
             Not given: the test lists, or everything where the split does not hold (another store, `recordings`).
         limit: At most so many files, drawn from all over the store; 0 for all. A larger one adds to a smaller one's.
         seed: Of the noise that speech is made from.
@@ -81,7 +81,7 @@ def generate(
         )
     from eeg2speech.cli.generating import Choice, Manner, generate  # brings torch
 
-    choice = Choice(what, _text(subjects), _text(recordings), conditions, parts, limit)
+    choice = Choice(what, _text(subjects), _text(recordings), conditions, splits, limit)
     manner = Manner(seed, solver, steps, guidance, overlap, batch_size, device, components)
     generate(ckpt, store, out, choice, manner, overwrite, json)
     return 0

@@ -33,7 +33,7 @@ class Choice:
         subjects: Only these people.
         recordings: Only these recordings.
         conditions: Only segments of these.
-        parts: Only these lists of the split; None for the test lists, where the split holds.
+        splits: Only these splits; None for the test splits, where they are known.
         limit: At most so many files; 0 for all.
     """
 
@@ -41,7 +41,7 @@ class Choice:
     subjects: list[str] | None
     recordings: list[str] | None
     conditions: list[str] | None
-    parts: list[str] | None
+    splits: list[str] | None
     limit: int
 
 
@@ -110,8 +110,8 @@ def generate(
 
 
 def _chosen(speaker: SpeechGenerator, origin: Origin, choice: Choice, common: int) -> list[Clip]:
-    window, parts = speaker.trained_on.window, choice.parts
-    clips, short = cut_clips(origin.store, choice.what, speaker.trained_on.samples, common, origin.parts)
+    window, splits = speaker.trained_on.window, choice.splits
+    clips, short = cut_clips(origin.store, choice.what, speaker.trained_on.samples, common, origin.splits)
     if not clips:
         raise DataError(
             f"{origin.store.root}: all {short} {choice.what} are shorter than a window of {window:g} s; "
@@ -119,10 +119,12 @@ def _chosen(speaker: SpeechGenerator, origin: Origin, choice: Choice, common: in
         )
     if short:
         print(f"note: {short} shorter than a window of {window:g} s are left out", file=sys.stderr)
-    if parts is None and origin.parts is not None and choice.what != "recordings":
-        there = {clip.part for clip in clips}
-        parts = [part for part in TEST_SPLITS if part in there]
-    return choose_clips(clips, origin.store, choice.subjects, choice.recordings, choice.conditions, parts, choice.limit)
+    if splits is None and origin.splits is not None and choice.what != "recordings":
+        there = {clip.split for clip in clips}
+        splits = [split for split in TEST_SPLITS if split in there]
+    return choose_clips(
+        clips, origin.store, choice.subjects, choice.recordings, choice.conditions, splits, choice.limit
+    )
 
 
 def _write(
@@ -149,8 +151,8 @@ def _report(out: Path, rows: Sequence[Generated], made: int) -> None:
     seconds = sum(row.duration for row in rows)
     people = len({row.subject for row in rows})
     kind = "simulated EEG" if rows[0].eeg == "simulated" else "EEG"
-    parts = Counter(row.part or "not known whether trained on" for row in rows)
-    counts = ", ".join(f"{count} {part}" for part, count in sorted(parts.items()))
+    splits = Counter(row.split or "not known whether trained on" for row in rows)
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
     print(
         f"{out}: {len(rows)} wav files, {seconds / 60:.1f} min of speech from {kind} of {people} subjects ({counts}); "
         f"{made} made now, {len(rows) - made} were there; generated.tsv says what came from where"

@@ -12,11 +12,11 @@ if TYPE_CHECKING:  # `eeg2speech prepare` does without torch
     from torch import Tensor
 
 Condition = Literal["listening", "overt", "imagined", "rest"]
-Part = Literal["train", "val", "unseen_stimulus", "unseen_subject", "unseen_both"]
+SplitName = Literal["train", "val", "unseen_stimulus", "unseen_subject", "unseen_both"]
 """A list of windows: trained on, validated on, or one of the three test lists."""
 DECODABLE = ("eeg", "seeg", "ecog", "mag", "grad")
 """Types of channels that hold activity of the brain."""
-TEST_SPLITS: tuple[Part, ...] = ("unseen_stimulus", "unseen_subject", "unseen_both")
+TEST_SPLITS: tuple[SplitName, ...] = ("unseen_stimulus", "unseen_subject", "unseen_both")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import Batch, Part
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import Embeddings
 from eeg2speech.metrics.geometry import linear_cka
@@ -27,10 +27,10 @@ _TRAINING = 2000  # training windows that a subject's mean window is taken from
 
 
 @torch.no_grad()
-def embed_part(
+def embed_split(
     task: AlignmentTask,
     data: EEGAudioDataModule,
-    part: Part,
+    split: SplitName,
     change: Change | None = None,
     sound: NDArray[np.float32] | None = None,
     lag: float | None = None,
@@ -41,14 +41,14 @@ def embed_part(
     Args:
         task: Whose model.
         data: Whose windows.
-        part: Which list.
+        split: Which list.
         change: Makes the EEG that is used instead.
         sound: Embeddings of the sounds where they are known already, (n, K).
         lag: How much later than the sound the EEG is read, in seconds; unset: as in training.
         most: All, or this many windows evenly spread.
     """
     found: dict[str, list[NDArray[np.generic]]] = {}
-    for batch in data.batches(part, most, lag):
+    for batch in data.batches(split, most, lag):
         if change is not None:
             batch["eeg"] = change(batch)
         on_device = cast(Batch, {key: value.to(task.device) for key, value in cast(dict[str, Tensor], batch).items()})
@@ -70,11 +70,11 @@ def facts(batch: Batch) -> dict[str, Tensor]:
 
 
 def replaced(
-    task: AlignmentTask, data: EEGAudioDataModule, part: Part, model: Embeddings, change: Change | None
+    task: AlignmentTask, data: EEGAudioDataModule, split: SplitName, model: Embeddings, change: Change | None
 ) -> Embeddings:
     """Embeddings of a list with other EEG, or, without ``change``, with that of another trial of the same subject."""
     if change is not None:
-        return embed_part(task, data, part, change, model.sound)
+        return embed_split(task, data, split, change, model.sound)
     other, moved = another_trial(model.subject, model.stimulus)
     return Embeddings(
         model.eeg[other][moved],
@@ -95,18 +95,18 @@ def controls(data: EEGAudioDataModule) -> Mapping[str, Change | None]:
 
 
 @torch.no_grad()
-def block_cka(task: AlignmentTask, data: EEGAudioDataModule, part: Part, most: int = 128) -> list[float]:
+def block_cka(task: AlignmentTask, data: EEGAudioDataModule, split: SplitName, most: int = 128) -> list[float]:
     """How much the embedded EEG of a list resembles each block of the audio encoder, the first block first.
 
     Args:
         task: Whose model.
         data: Whose windows.
-        part: Which list.
+        split: Which list.
         most: Windows that are looked at, evenly spread.
     """
     eeg: list[NDArray[np.float32]] = []
     blocks: list[list[NDArray[np.float32]]] = []
-    for batch in data.batches(part, most):
+    for batch in data.batches(split, most):
         on_device: Batch = {key: value.to(task.device) for key, value in batch.items()}  # type: ignore
         eeg.append(task.embed_eeg(on_device).cpu().numpy())
         outputs = task.aligner.audio.each_block(on_device["audio"])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eeg2speech.core.progress import Track, silently
-from eeg2speech.core.types import Batch, Part
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_part
+from eeg2speech.evaluation.alignment_controls import embed_split
 from eeg2speech.metrics import Embeddings, Estimate, mean_estimate
 from eeg2speech.metrics.ranks import rank_sounds, reciprocal, score
 from eeg2speech.tasks.alignment import AlignmentTask
@@ -42,27 +42,27 @@ class ElectrodeDrops:
 
 
 def electrode_drops(
-    task: AlignmentTask, data: EEGAudioDataModule, part: Part, most: int, track: Track = silently
+    task: AlignmentTask, data: EEGAudioDataModule, split: SplitName, most: int, track: Track = silently
 ) -> ElectrodeDrops:
     """Silence each place's nearest electrodes in turn and compare with the whole cap, window by window.
 
     Args:
         task: Whose model.
         data: Whose windows.
-        part: Which list.
+        split: Which list.
         most: Windows that are looked at, evenly spread.
         track: Shows how many places are done.
     """
-    batch = next(iter(data.batches(part, 1)))
+    batch = next(iter(data.batches(split, 1)))
     names = data.channel_names(int(batch["recording"][0]))
     positions = batch["positions"][0, : len(names)].double()
     places = _spread(positions.numpy(), PLACES)
     silent = max(1, round(SHARE * len(names)))
-    whole = embed_part(task, data, part, most=most)
+    whole = embed_split(task, data, split, most=most)
     before = _reciprocal_ranks(whole)
     drops = []
     for place in track(positions[places].unbind()):
-        less = embed_part(task, data, part, partial(_silenced, place=place, count=silent), whole.sound, most=most)
+        less = embed_split(task, data, split, partial(_silenced, place=place, count=silent), whole.sound, most=most)
         lost = before - _reciprocal_ranks(less)
         drops.append(mean_estimate(lost, 0.0, whole.stimulus))
     return ElectrodeDrops([names[i] for i in places], positions[places].numpy(), silent, drops)

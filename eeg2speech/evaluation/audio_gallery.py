@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eeg2speech.audio.mel import level
-from eeg2speech.core.types import Part
+from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.alignment_controls import facts
 
@@ -70,18 +70,20 @@ def audio_tokens(task: DiffusionTask, audio: Tensor) -> Floats:
     return tokens
 
 
-def embed_gallery(task: DiffusionTask, data: EEGAudioDataModule, part: Part, most: int | None = None) -> AudioGallery:
+def embed_gallery(
+    task: DiffusionTask, data: EEGAudioDataModule, split: SplitName, most: int | None = None
+) -> AudioGallery:
     """Hear every different sound of a list once.
 
     Args:
         task: Whose audio encoder.
         data: Whose windows.
-        part: Which list.
+        split: Which list.
         most: All windows, or this many evenly spread.
     """
     columns: dict[str, list[NDArray[Any]]] = {}
     known: set[int] = set()
-    for batch in data.batches(part, most):
+    for batch in data.batches(split, most):
         rows = {name: values.numpy() for name, values in facts(batch).items()}
         for name, values in rows.items():
             columns.setdefault(name, []).append(values)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eeg2speech.core.types import Part
+from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.audio_gallery import AudioGallery, Floats, audio_tokens, embed_gallery
 from eeg2speech.evaluation.speech_variants import ARMS, SAMPLED, Rows, evenly, generate_variants, read_windows
@@ -91,7 +91,7 @@ def generate_split(
     trainer: pl.Trainer,
     task: DiffusionTask,
     data: EEGAudioDataModule,
-    part: Part,
+    split: SplitName,
     training: TrainingClips,
     windows: int | None,
     examples: int,
@@ -105,7 +105,7 @@ def generate_split(
         trainer: Knows the devices.
         task: Whose model.
         data: Whose windows.
-        part: Which list.
+        split: Which list.
         training: Sounds that clips might be remembered from.
         windows: All, or this many, of as many different sounds as can be.
         examples: How many of them have their waveforms kept.
@@ -114,7 +114,7 @@ def generate_split(
         transcribe: Recognises speech; what it hears in the recording is what an arm's word error rate is measured by,
             since a window cuts words.
     """
-    heard = embed_gallery(task, data, part)
+    heard = embed_gallery(task, data, split)
     gallery = step_embeddings(heard.tokens, training.mean)
     rows = heard.spread(windows)
     other, moved = another_trial(heard.subject[rows], heard.stimulus[rows])
@@ -126,7 +126,7 @@ def generate_split(
     mine = np.resize(np.arange(len(rows)), -(-len(rows) // world) * world)[trainer.global_rank :: world]
     for first in range(0, len(mine), batch):
         places = mine[first : first + batch]
-        here, there = (read_windows(task, data, part, which[places]) for which in (rows, rows[other]))
+        here, there = (read_windows(task, data, split, which[places]) for which in (rows, rows[other]))
         truth = here["audio"].cpu().numpy()
         said = None if transcribe is None else [transcribe(wave) for wave in truth]
         for arm, sound in generate_variants(task, here, there):
@@ -165,6 +165,6 @@ def _gathered(trainer: pl.Trainer, rows: Arrays) -> Arrays:
 
 
 def _joined(parts: list[Arrays], count: int, waves: dict[int, Floats]) -> GeneratedClips:
-    whole = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+    whole = {name: np.concatenate([split[name] for split in parts])[:count] for name in parts[0]}
     figures = {name.removeprefix("figure "): values for name, values in whole.items() if name.startswith("figure ")}
     return GeneratedClips(whole["similarity"], whole["nearest"], whole["voice"], figures, waves)

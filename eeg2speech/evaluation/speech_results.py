@@ -27,7 +27,7 @@ class VariantResults:
     """What one arm's clips amount to.
 
     Attributes:
-        clips: How many took part.
+        clips: How many took split.
         identification: By the number of sounds to choose from.
         nulls: The same with sounds shuffled.
         quality: Means of the figures against the recording, with intervals over stimuli.

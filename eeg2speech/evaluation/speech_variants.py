@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import Batch, Part
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.metrics.surrogates import noise
 
@@ -38,9 +38,9 @@ def diffusion_run(trainer: pl.Trainer, module: pl.LightningModule) -> tuple[Diff
     return None
 
 
-def read_windows(task: DiffusionTask, data: EEGAudioDataModule, part: Part, rows: Rows) -> Batch:
+def read_windows(task: DiffusionTask, data: EEGAudioDataModule, split: SplitName, rows: Rows) -> Batch:
     """Windows of a list by their index, on the task's device."""
-    batch = data.datasets[part].__getitems__([(int(row), 0) for row in rows])
+    batch = data.datasets[split].__getitems__([(int(row), 0) for row in rows])
     return cast(Batch, {name: values.to(task.device) for name, values in cast(dict[str, Tensor], batch).items()})
 
 

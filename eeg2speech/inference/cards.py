@@ -30,7 +30,7 @@ class Found(NamedTuple):
     """One figure of a test.
 
     Attributes:
-        part: Test list.
+        split: Test list.
         measure: What was measured.
         value: With its interval at ``low`` and ``high``.
         low: See ``value``.
@@ -40,7 +40,7 @@ class Found(NamedTuple):
         reasons: Of the verdict.
     """
 
-    part: str
+    split: str
     measure: str
     value: float
     low: float
@@ -61,7 +61,7 @@ def write_card(
     """Write the card of a model.
 
     Args:
-        parts: Description and number of weights by name, the part that has the others inside it last.
+        parts: Description and number of weights by name, the split that has the others inside it last.
         data: What its checkpoint remembers of the data.
         provenance: Where its weights come from.
         results: Content of the run's ``test.json``; may be empty.
@@ -98,32 +98,32 @@ def write_card(
 def figures(results: Mapping[str, Any]) -> list[Found]:
     """The figures that decide, one for each test list, of a ``test.json`` of any stage."""
     found = []
-    for part, test in results.get("alignment", {}).get("lists", {}).items():
+    for split, test in results.get("alignment", {}).get("lists", {}).items():
         verdict, mrr = test.get("verdict", {}), test["figures"]["model"]["mrr"]
         words = verdict_words(verdict, "aligned", "not aligned") if verdict else "not aligned"
-        found.append(_found(part, "MRR", mrr, words, verdict.get("reasons", [])))
+        found.append(_found(split, "MRR", mrr, words, verdict.get("reasons", [])))
     spoken = results.get("diffusion", {}).get("verdict")
     if spoken:
         measure = f"{spoken['way']}-way identification"
         found.append(_found(spoken["list"], measure, spoken["figure"], spoken["in words"], spoken.get("reasons", [])))
-    for part, methods in results.get("reconstruction", {}).get("lists", {}).items():
+    for split, methods in results.get("reconstruction", {}).get("lists", {}).items():
         own = methods.get("MAEEG")
         if own is not None:
-            seen = seen_text(results, part)
+            seen = seen_text(results, split)
             others = {n: row["nmse"] for n, row in methods.items() if n != "MAEEG" and row["nmse"] is not None}
             best = min(others, key=lambda name: others[name], default=None)
             next_to = [] if best is None else [f"the best of the other methods, {best}, has {others[best]:.3f}"]
             next_to += [f"the list is not unseen: {seen}"] if seen else []
             measure = "NMSE on hidden patches (less is better)"
-            found.append(_found(part, measure, {**own, "value": own["nmse"], "chance": 1.0}, "not judged", next_to))
+            found.append(_found(split, measure, {**own, "value": own["nmse"], "chance": 1.0}, "not judged", next_to))
     return sorted(found)
 
 
-def _found(part: str, measure: str, found: Mapping[str, Any], verdict: str, reasons: list[str]) -> Found:
+def _found(split: str, measure: str, found: Mapping[str, Any], verdict: str, reasons: list[str]) -> Found:
     value, chance = float_or_nan(found["value"]), found.get("chance")
     low, high = float_or_nan(found.get("low", value)), float_or_nan(found.get("high", value))
     return Found(
-        part, measure, value, low, high, None if chance is None else float(chance), verdict, "; ".join(reasons)
+        split, measure, value, low, high, None if chance is None else float(chance), verdict, "; ".join(reasons)
     )
 
 
@@ -131,7 +131,7 @@ def _eval_result(kind: str, name: str, simulated: bool, found: Found) -> EvalRes
     return EvalResult(
         task_type=kind,
         dataset_type=name.lower().replace(" ", "-"),
-        dataset_name=f"{name}{', simulated EEG' if simulated else ''}, {found.part}",
+        dataset_name=f"{name}{', simulated EEG' if simulated else ''}, {found.split}",
         metric_type=found.measure.partition(" (")[0].lower().replace(" ", "_"),
         metric_name=f"{found.measure}, 95 % interval {found.low:.3f} to {found.high:.3f}; {found.verdict}",
         metric_value=round(found.value, 4),
@@ -173,7 +173,7 @@ def _table(found: list[Found]) -> str:
     for one in found:
         chance = "" if one.chance is None else f"{one.chance:.3f}"
         value = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" if math.isfinite(one.value) else "none"
-        rows.append(f"| {one.part} | {one.measure} | {value} | {chance} | {one.verdict}: {one.reasons} |")
+        rows.append(f"| {one.split} | {one.measure} | {value} | {chance} | {one.verdict}: {one.reasons} |")
     return "\n".join([*rows, "", "From `test.json` of the run that the weights come from."])
 
 

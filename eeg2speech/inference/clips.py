@@ -30,7 +30,7 @@ class Clip:
         first: Where its sound starts, in EEG samples of the recording.
         stop: Where its sound ends.
         starts: Of the windows that cover it, in EEG samples of the recording.
-        part: List of windows that its segment belongs to, several separated by commas; empty where nobody knows.
+        split: List of windows that its segment belongs to, several separated by commas; empty where nobody knows.
     """
 
     file: str
@@ -39,7 +39,7 @@ class Clip:
     first: int
     stop: int
     starts: tuple[int, ...]
-    part: str = ""
+    split: str = ""
 
     @property
     def windows(self) -> list[Window]:
@@ -48,7 +48,7 @@ class Clip:
 
 
 def cut_clips(
-    store: Store, what: What, samples: int, overlap: int, parts: Mapping[Segment, str] | None = None
+    store: Store, what: What, samples: int, overlap: int, splits: Mapping[Segment, str] | None = None
 ) -> tuple[list[Clip], int]:
     """Divide a store into clips, in its own order.
 
@@ -58,7 +58,7 @@ def cut_clips(
             end to end).
         samples: Length of a window in EEG samples.
         overlap: Of the windows of a clip, in EEG samples.
-        parts: Of segments that the split uses; None where the split is not known.
+        splits: Of segments that the split uses; None where the split is not known.
 
     Returns:
         The clips, and how many segments or recordings are left out as shorter than a window.
@@ -66,7 +66,7 @@ def cut_clips(
     Raises:
         DataError: A recording or a stimulus has an id that cannot be a file name.
     """
-    stretches = _recordings(store, parts) if what == "recordings" else _segments(store, parts)
+    stretches = _recordings(store, splits) if what == "recordings" else _segments(store, splits)
     clips, short = [], 0
     names: Counter[str] = Counter()
     for clip in stretches:
@@ -87,9 +87,9 @@ def cut_clips(
     return clips, short
 
 
-def window_clip(store: Store, window: Window, samples: int, part: str) -> Clip:
+def window_clip(store: Store, window: Window, samples: int, split: str) -> Clip:
     """The clip of a single window of ``samples`` EEG samples."""
-    clip = Clip("", window.recording, window.segment, window.start, window.start + samples, (window.start,), part)
+    clip = Clip("", window.recording, window.segment, window.start, window.start + samples, (window.start,), split)
     return replace(clip, file=f"{clip_name(store, clip)}.wav")
 
 
@@ -113,7 +113,7 @@ def choose_clips(
     subjects: Collection[str] | None = None,
     recordings: Collection[str] | None = None,
     conditions: Collection[str] | None = None,
-    parts: Collection[str] | None = None,
+    splits: Collection[str] | None = None,
     limit: int = 0,
 ) -> list[Clip]:
     """Keep the clips that a user asks for, in order; None keeps all.
@@ -124,7 +124,7 @@ def choose_clips(
         subjects: Labels of people.
         recordings: Ids.
         conditions: Of segments.
-        parts: Lists of the split.
+        splits: Lists of the split.
         limit: At most so many, spread over the store by chance but always the same; a larger limit adds to those of a
             smaller one. 0 for all.
 
@@ -136,7 +136,7 @@ def choose_clips(
         "subjects": (subjects, [{rows[clip.recording].subject} for clip in clips]),
         "recordings": (recordings, [{rows[clip.recording].recording} for clip in clips]),
         "conditions": (conditions, [{clip.segment.condition} for clip in clips]),
-        "parts": (parts, [set(clip.part.split(",")) for clip in clips]),
+        "splits": (splits, [set(clip.split.split(",")) for clip in clips]),
     }
     kept = list(range(len(clips)))
     for option, (wanted, found) in there.items():
@@ -149,31 +149,31 @@ def choose_clips(
             )
         kept = [index for index in kept if found[index] & set(wanted)]
     if not kept:
-        raise ConfigError(f"{store.root}: nothing is left to generate; widen --subjects, --recordings, --parts ...")
+        raise ConfigError(f"{store.root}: nothing is left to generate; widen --subjects, --recordings, --splits ...")
     if limit:
         kept = sorted(sorted(kept, key=lambda index: _chance(clips[index].file))[:limit])
     return [clips[index] for index in kept]
 
 
-def _segments(store: Store, parts: Mapping[Segment, str] | None) -> list[Clip]:
+def _segments(store: Store, splits: Mapping[Segment, str] | None) -> list[Clip]:
     number = {recording.recording: index for index, recording in enumerate(store.recordings)}
     clips = []
     for segment in store.segments:
         index = number[segment.recording]
         first = max(0, round(segment.onset * store.rate))
         stop = min(round((segment.onset + segment.duration) * store.rate), store.recordings[index].samples)
-        part = "" if parts is None else parts.get(segment, UNUSED)
-        clips.append(Clip("", index, segment, first, stop, (), part))
+        split = "" if splits is None else splits.get(segment, UNUSED)
+        clips.append(Clip("", index, segment, first, stop, (), split))
     return clips
 
 
-def _recordings(store: Store, parts: Mapping[Segment, str] | None) -> list[Clip]:
-    def part_of(recording: Recording) -> str:
+def _recordings(store: Store, splits: Mapping[Segment, str] | None) -> list[Clip]:
+    def split_of(recording: Recording) -> str:
         own = [segment for segment in store.segments if segment.recording == recording.recording]
-        return "" if parts is None else ",".join(sorted({parts.get(segment, UNUSED) for segment in own}))
+        return "" if splits is None else ",".join(sorted({splits.get(segment, UNUSED) for segment in own}))
 
     return [
-        Clip("", index, whole_recording(store, recording), 0, recording.samples, (), part_of(recording))
+        Clip("", index, whole_recording(store, recording), 0, recording.samples, (), split_of(recording))
         for index, recording in enumerate(store.recordings)
     ]
 

@@ -52,7 +52,7 @@ class Generated:
         stimulus: Sound that was heard, empty for a whole recording.
         offset: Where in that sound the clip starts, in seconds.
         reference: File of that sound, empty where there is none.
-        part: ``train`` or ``val`` where the model was trained or chosen on it, ``unseen_stimulus``, ``unseen_subject``
+        split: ``train`` or ``val`` where the model was trained or chosen on it, ``unseen_stimulus``, ``unseen_subject``
             or ``unseen_both`` where sound, person or both are new to it, ``unused`` where neither holds; several
             separated by commas for a whole recording; empty where the store is not the one it was trained on.
         dataset: Name of the dataset.
@@ -75,7 +75,7 @@ class Generated:
     stimulus: str
     offset: float
     reference: str
-    part: str
+    split: str
     dataset: str
     eeg: str
     seed: int
@@ -102,7 +102,7 @@ def row_of(clip: Clip, store: Store, making: Making) -> Generated:
         stimulus=segment.stimulus,
         offset=max(0.0, clip.first / store.rate - segment.onset + segment.offset),
         reference=str(reference) if reference is not None and reference.is_file() else "",
-        part=clip.part,
+        split=clip.split,
         dataset=store.description.name,
         eeg="simulated" if store.description.simulated else "recorded",
         **{field.name: getattr(making, field.name) for field in fields(making)},

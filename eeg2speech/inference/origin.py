@@ -33,7 +33,7 @@ class Origin:
         store: The prepared data.
         scalings: Of every recording. On the store that was trained on they are those of training; on another one each
             is fitted on its whole recording, since nothing of it was trained on.
-        parts: List that each segment belongs to, without those that no list uses; None on a store other than the one
+        splits: List that each segment belongs to, without those that no list uses; None on a store other than the one
             that was trained on.
         subjects: Labels of its people; empty in another dataset than the one that was trained on, where the same label
             is another person's.
@@ -42,7 +42,7 @@ class Origin:
 
     store: Store
     scalings: dict[str, Scaling]
-    parts: Mapping[Segment, str] | None
+    splits: Mapping[Segment, str] | None
     subjects: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -74,9 +74,9 @@ def open_origin(
         )
     if learned and store.fingerprint == learned["fingerprint"]:
         data = _as_trained(learned, trained_on, store.root)
-        parts = {window.segment: str(part) for part, found in data.datasets.items() for window in found.windows}
-        parts = _without_trained(parts, data.store, remembered)
-        return Origin(data.store, data.scalings, parts, tuple(store.subjects))
+        splits = {window.segment: str(split) for split, found in data.datasets.items() for window in found.windows}
+        splits = _without_trained(splits, data.store, remembered)
+        return Origin(data.store, data.scalings, splits, tuple(store.subjects))
     _check_types(store, trained_on)
     if fixed:
         _check_montages(store, trained_on)
@@ -86,19 +86,19 @@ def open_origin(
     return Origin(store, fit_scalings(store, whole), None, subjects, tuple(_differences(store, trained_on)))
 
 
-def _without_trained(parts: Mapping[Segment, str], store: Store, remembered: Mapping[str, Any]) -> dict[Segment, str]:
+def _without_trained(splits: Mapping[Segment, str], store: Store, remembered: Mapping[str, Any]) -> dict[Segment, str]:
     """Lists of segments, where what an earlier stage was trained on is in no list of unseen sounds or subjects."""
     records = read_records(remembered, str(store.root)) or []
     kept = {}
-    for part in dict.fromkeys(parts.values()):
-        segments = [segment for segment, its in parts.items() if its == part]
-        seen = seen_before(records, part, material_of(store, segments), "pairs")
+    for split in dict.fromkeys(splits.values()):
+        segments = [segment for segment, its in splits.items() if its == split]
+        seen = seen_before(records, split, material_of(store, segments), "pairs")
         subject_of = {row.recording: row.subject for row in store.recordings}
         for segment in segments:
-            trained = part != "val" and (
+            trained = split != "val" and (
                 segment.stimulus in seen.sounds or subject_of[segment.recording] in seen.subjects
             )
-            kept[segment] = "train" if trained else part
+            kept[segment] = "train" if trained else split
     return kept
 
 

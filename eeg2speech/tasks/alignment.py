@@ -240,7 +240,7 @@ class AlignmentTask(Task):
             subject = subject.masked_fill(torch.tensor(drawn, device=self.device), -1)
         return batch["eeg"], batch["positions"], exists, subject
 
-    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+    def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
         """Embed both sides and compare all pairs."""
         if not batch["audio"].shape[1]:
             raise ConfigError("alignment needs sound: set data.audio to true")
@@ -253,20 +253,20 @@ class AlignmentTask(Task):
             outputs["loa_error"] = F.mse_loss(predicted.float(), target)
             outputs["loss"] = outputs["loss"] + self.mse_weight * outputs["loa_error"]
         if stage != "train":
-            self.metric(part).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
+            self.metric(split).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
             if self.unexplained:
-                self.error_metric(part).update(predicted, target, torch.ones_like(target))
+                self.error_metric(split).update(predicted, target, torch.ones_like(target))
         return outputs
 
-    def metric(self, part: str) -> Retrieval:
+    def metric(self, split: str) -> Retrieval:
         """What was found in a list of windows so far."""
-        metric = self.retrieval[part]
+        metric = self.retrieval[split]
         assert isinstance(metric, Retrieval)
         return metric
 
-    def error_metric(self, part: str) -> NormalizedMSE:
+    def error_metric(self, split: str) -> NormalizedMSE:
         """How far the predicted tokens of a list of windows were off so far, where tokens are predicted."""
-        metric = self.unexplained[part]
+        metric = self.unexplained[split]
         assert isinstance(metric, NormalizedMSE)
         return metric
 
@@ -279,20 +279,20 @@ class AlignmentTask(Task):
             self.log("train/loa_error", outputs["loa_error"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log retrieval over the whole validation part."""
+        """Log retrieval over the whole validation split."""
         self._log_retrieval("val", "val")
 
     def on_test_epoch_end(self) -> None:
         """Log retrieval over each test list."""
-        for part in TEST_SPLITS:
-            if self.metric(part).update_called:
-                self._log_retrieval(part, f"test/{part}")
+        for split in TEST_SPLITS:
+            if self.metric(split).update_called:
+                self._log_retrieval(split, f"test/{split}")
 
-    def _log_retrieval(self, part: str, prefix: str) -> None:
-        metric = self.metric(part)
+    def _log_retrieval(self, split: str, prefix: str) -> None:
+        metric = self.metric(split)
         found = metric.compute()
         if self.unexplained:
-            found["loa_error"] = self.error_metric(part).compute()
+            found["loa_error"] = self.error_metric(split).compute()
         for name, value in found.items():
             self.log(
                 f"{prefix}/{name}", value, sync_dist=True
@@ -302,4 +302,4 @@ class AlignmentTask(Task):
                 self.log(f"val/{name}/chance", value, sync_dist=True)
             metric.reset()
             if self.unexplained:
-                self.error_metric(part).reset()
+                self.error_metric(split).reset()

@@ -72,13 +72,13 @@ class Task(pl.LightningModule):
         """What later stages take over."""
 
     @abstractmethod
-    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+    def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
         """Compute the loss of a batch.
 
         Args:
             batch: Windows.
             stage: What it is for.
-            part: Name of the list of windows: the stage, or the test list.
+            split: Name of the list of windows: the stage, or the test list.
 
         Returns:
             ``loss`` and whatever callbacks may want to show.
@@ -107,9 +107,9 @@ class Task(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Test on a batch of one of the test lists."""
-        part = self.test_part(dataloader_idx)
-        outputs = self.step(batch, "test", part)
-        self.log_mean(f"test/{part}/loss", outputs["loss"], len(batch["eeg"]))
+        split = self.test_split(dataloader_idx)
+        outputs = self.step(batch, "test", split)
+        self.log_mean(f"test/{split}/loss", outputs["loss"], len(batch["eeg"]))
         return outputs
 
     def log_mean(self, name: str, value: Tensor, count: int, prog_bar: bool = False) -> None:
@@ -130,7 +130,7 @@ class Task(pl.LightningModule):
         mean.update(value.detach().clone(), count)
         self.log(name, mean, prog_bar=prog_bar, add_dataloader_idx=False, metric_attribute=f"_means.{name}")
 
-    def test_part(self, dataloader_idx: int) -> str:
+    def test_split(self, dataloader_idx: int) -> str:
         """Name of a test list."""
         parts = getattr(getattr(self.trainer, "datamodule", None), "test_splits", TEST_SPLITS)
         return str(parts[dataloader_idx])

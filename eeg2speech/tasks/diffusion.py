@@ -216,7 +216,7 @@ class DiffusionTask(Task):
         exists = None if bool(mask.all()) else mask
         return batch["eeg"], batch["positions"], exists, self.places.to(self.device)[batch["subject"]]
 
-    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+    def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
         """Add noise to the latents of the sounds and predict it back with the EEG's help."""
         audio, model = batch["audio"], self.model
         if not audio.shape[1]:
@@ -235,16 +235,16 @@ class DiffusionTask(Task):
         predicted = model.predict(noisy, time, model.conditioner(loa, dropped))
         signal = scheduler.alphas_cumprod.to(latents)[time]
         diffusion = self.loss(predicted, latents, noise, signal, scheduler.config.prediction_type)
-        self.log_part(part, stage, "diffusion_loss", diffusion, len(audio))
-        self.log_part(part, stage, "loa_error", error, len(audio))
+        self.log_split(split, stage, "diffusion_loss", diffusion, len(audio))
+        self.log_split(split, stage, "loa_error", error, len(audio))
         return {"loss": diffusion + self.loa_weight * error, "loa": loa}
 
-    def log_part(self, part: str, stage: Stage, name: str, value: Tensor, count: int) -> None:
+    def log_split(self, split: str, stage: Stage, name: str, value: Tensor, count: int) -> None:
         """Log a part of the loss."""
         if stage == "train":
             self.log(f"train/{name}", value.detach(), batch_size=count)
         else:
-            self.log_mean(f"test/{part}/{name}" if stage == "test" else f"{part}/{name}", value, count)
+            self.log_mean(f"test/{split}/{name}" if stage == "test" else f"{split}/{name}", value, count)
 
     def _drawn(self, seeds: Sequence[int], latents: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Noise, time and whether the condition is dropped, for each window by its own seed."""

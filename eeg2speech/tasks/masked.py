@@ -98,7 +98,7 @@ class MaskedTask(Task):
             raise ConfigError(f"ramp={masking.ramp} is not a share of the run from 0 to 1 (model.masking.ramp)")
         self.autoencoder = MaskedAutoencoder(encoder, decoder or CrossDecoder(), normalize_target)
         self.masking = masking
-        self.nmse = nn.ModuleDict({part: NormalizedMSE() for part in ("val", *TEST_SPLITS)})
+        self.nmse = nn.ModuleDict({split: NormalizedMSE() for split in ("val", *TEST_SPLITS)})
         if compile:  # in place, so that no prefix enters the names of weights
             encoder.blocks.compile(dynamic=True)
             self.autoencoder.decoder.compile(dynamic=True)
@@ -120,7 +120,7 @@ class MaskedTask(Task):
         progress = self.trainer.global_step / (masking.ramp * self.trainer.estimated_stepping_batches)
         return masking.start + (masking.ratio - masking.start) * min(1.0, progress)
 
-    def step(self, batch: Batch, stage: Stage, part: str) -> dict[str, Any]:
+    def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
         """Hide, predict, compare; evaluation masks depend on the window alone and hide the full share."""
         image = self.image(batch)
         training = stage == "train"
@@ -131,15 +131,15 @@ class MaskedTask(Task):
         loss = masked_mse(result.prediction / result.gain, result.target / result.gain, result.weight)
         if training:
             return {"loss": loss}
-        metric = self.metric(part)
+        metric = self.metric(split)
         metric.update(result.prediction, result.target, result.weight)
-        name = "val/nmse" if stage == "val" else f"test/{part}/nmse"
+        name = "val/nmse" if stage == "val" else f"test/{split}/nmse"
         self.log(name, metric, prog_bar=stage == "val", add_dataloader_idx=False)
         return {"loss": loss, "image": image, "result": result}
 
-    def metric(self, part: str) -> NormalizedMSE:
+    def metric(self, split: str) -> NormalizedMSE:
         """The error metric of a list of windows."""
-        metric = self.nmse[part]
+        metric = self.nmse[split]
         assert isinstance(metric, NormalizedMSE)
         return metric
 

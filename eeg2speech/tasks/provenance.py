@@ -64,14 +64,14 @@ def begin_training(task: Task) -> None:
     if not hasattr(data, "material"):  # a program's own data
         task.training_records = merged([*earlier, unknown_training(type(task).__name__)])
         return
-    for part, seen in _compare(earlier, data, ("val", *data.test_splits), task).items():
+    for split, seen in _compare(earlier, data, ("val", *data.test_splits), task).items():
         if seen.trained:
             rank_zero_warn(
-                f"{part}: {seen.text} by {', '.join(seen.stages)}, which this run takes over; its test will refuse "
+                f"{split}: {seen.text} by {', '.join(seen.stages)}, which this run takes over; its test will refuse "
                 "this list; train both with the same data.split"
             )
         if seen.unlabelled:
-            rank_zero_info(_unlabelled(part, seen))
+            rank_zero_info(_unlabelled(split, seen))
     trained, validated = data.material("train"), data.material("val")
     if task.learned == "sound":  # it sees no EEG, and so no subject
         trained, validated = Material(trained.sounds), Material(validated.sounds)
@@ -79,14 +79,14 @@ def begin_training(task: Task) -> None:
     task.training_records = merged([*earlier, own])
 
 
-def check_unseen(task: Task, parts: Sequence[str]) -> None:
+def check_unseen(task: Task, splits: Sequence[str]) -> None:
     """Refuse lists of unseen sounds or subjects that the task's weights were trained on.
 
     What was seen goes into the task's results, under ``seen``.
 
     Args:
         task: About to be tested or validated.
-        parts: Names of the lists.
+        splits: Names of the lists.
 
     Raises:
         ConfigError: A list is not unseen, or nothing is known of it, and ``allow_seen`` of the data module is not set.
@@ -105,32 +105,32 @@ def check_unseen(task: Task, parts: Sequence[str]) -> None:
             f"there is no record of what {' and '.join(unknown)} was trained on, so that no list can be called unseen; "
             "train again with this version, or test nevertheless with --allow_seen true"
         )
-    lists = _compare(records, data, parts, task)
-    known = {part: seen for part, seen in lists.items() if seen.trained}
+    lists = _compare(records, data, splits, task)
+    known = {split: seen for split, seen in lists.items() if seen.trained}
     if known and not allowed:
-        what = "; ".join(f"{part}: {seen.text} by {', '.join(seen.stages)}" for part, seen in known.items())
+        what = "; ".join(f"{split}: {seen.text} by {', '.join(seen.stages)}" for split, seen in known.items())
         raise ConfigError(
             f"these lists are not unseen: {what}. Test with the data.split, data.conditions and data.store of the "
             "run (the config.yaml in its folder has them), or go on with --allow_seen true, and the results will say so"
         )
-    notes = [_unlabelled(part, seen) for part, seen in lists.items() if seen.unlabelled]
-    notes += [f"{part}: checkpoints were chosen on {listed(s.validated)}" for part, s in lists.items() if s.validated]
+    notes = [_unlabelled(split, seen) for split, seen in lists.items() if seen.unlabelled]
+    notes += [f"{split}: checkpoints were chosen on {listed(s.validated)}" for split, s in lists.items() if s.validated]
     for note in notes:
         rank_zero_info(note)
-    task.results["seen"] = {"lists": {part: _plain(seen) for part, seen in lists.items()}, "notes": notes}
+    task.results["seen"] = {"lists": {split: _plain(seen) for split, seen in lists.items()}, "notes": notes}
 
 
-def _compare(records: Sequence[TrainingRecord], data: Any, parts: Sequence[str], task: Task) -> dict[str, Seen]:
+def _compare(records: Sequence[TrainingRecord], data: Any, splits: Sequence[str], task: Task) -> dict[str, Seen]:
     new_subjects = bool(data.training_data()["new_subjects"])
     return {
-        part: seen_before(records, part, data.material(part), task.learned, new_subjects)
-        for part in parts
-        if part in data.datasets
+        split: seen_before(records, split, data.material(split), task.learned, new_subjects)
+        for split in splits
+        if split in data.datasets
     }
 
 
-def _unlabelled(part: str, seen: Seen) -> str:
-    return f"{part}: an earlier stage saw EEG of {listed(seen.unlabelled)}, without labels"
+def _unlabelled(split: str, seen: Seen) -> str:
+    return f"{split}: an earlier stage saw EEG of {listed(seen.unlabelled)}, without labels"
 
 
 def _plain(seen: Seen) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from eeg2speech.baselines.selection import HiddenPatches
 from eeg2speech.checkpoints.training_record import list_words, seen_text
 from eeg2speech.core.console import table_console
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import Part
+from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.metrics import bootstrap_interval
 from eeg2speech.tasks import MAEEGTask
@@ -70,7 +70,7 @@ class CompareBaselines(Callback):
     def __init__(self, windows: int = 96, training_windows: int = 1500, kriging: bool = True) -> None:
         self.windows, self.training_windows, self.kriging = windows, training_windows, kriging
         self._fitted: dict[bool, ReconstructionBaselines] = {}
-        self._known: dict[Part, dict[str, NDArray[np.float64]]] = {}
+        self._known: dict[SplitName, dict[str, NDArray[np.float64]]] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print and log the comparison on validation windows."""
@@ -91,16 +91,16 @@ class CompareBaselines(Callback):
         if data is None:
             return
         assert isinstance(pl_module, MAEEGTask)
-        windows = sum(len(data.datasets[part]) for part in data.test_splits)
+        windows = sum(len(data.datasets[split]) for split in data.test_splits)
         with counted(trainer, "Baselines on windows", windows) as done:
-            results = {part: self._compare(pl_module, data, part, self.kriging, done) for part in data.test_splits}
+            results = {split: self._compare(pl_module, data, split, self.kriging, done) for split in data.test_splits}
         pl_module.results["reconstruction"] = {
             "measure": "NMSE on hidden patches; 1 is predicting the training mean; 95 % bootstrap over stimuli",
             "masking": vars(pl_module.masking),
-            "windows": {part: len(data.datasets[part]) for part in data.test_splits},
+            "windows": {split: len(data.datasets[split]) for split in data.test_splits},
             "lists": results,
         }
-        _print({list_words(part, seen_text(pl_module.results, part)): rows for part, rows in results.items()},
+        _print({list_words(split, seen_text(pl_module.results, split)): rows for split, rows in results.items()},
                data.description.simulated)  # fmt: skip
 
     def _data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> EEGAudioDataModule | None:
@@ -114,14 +114,14 @@ class CompareBaselines(Callback):
         self,
         task: MAEEGTask,
         data: EEGAudioDataModule,
-        part: Part,
+        split: SplitName,
         kriging: bool,
         done: Callable[[int], object] = lambda count: None,
     ) -> dict[str, dict[str, float]]:
         scores = _Scores()
-        known = self._known.get(part)
+        known = self._known.get(split)
         measured: dict[str, list[NDArray[np.float64]]] = {}
-        for eeg, positions, mask, stimulus, painted, hidden in self._reconstruct(task, data, part):
+        for eeg, positions, mask, stimulus, painted, hidden in self._reconstruct(task, data, split):
             if known is None:
                 baselines = self._baselines(task, data, kriging)
                 with threadpool_limits(limits=1):  # their products are too small to share between cores
@@ -132,16 +132,16 @@ class CompareBaselines(Callback):
             scores.stimulus.append(stimulus)
             done(len(eeg))
         if known is None:
-            known = self._known[part] = {name: np.concatenate(sums) for name, sums in measured.items()}
+            known = self._known[split] = {name: np.concatenate(sums) for name, sums in measured.items()}
         for name, sums in known.items():
             scores.add(name, sums)
         return scores.table()
 
     @torch.no_grad()
-    def _reconstruct(self, task: MAEEGTask, data: EEGAudioDataModule, part: Part) -> Iterable[tuple[Any, ...]]:
+    def _reconstruct(self, task: MAEEGTask, data: EEGAudioDataModule, split: SplitName) -> Iterable[tuple[Any, ...]]:
         training = task.training
         task.eval()
-        for batch in data.batches(part, self.windows if part == "val" else None):
+        for batch in data.batches(split, self.windows if split == "val" else None):
             seeds = [mix(MASKS, index) for index in batch["index"].tolist()]
             eeg, positions, mask = (batch[key].to(task.device) for key in ("eeg", "positions", "channel_mask"))
             exists = None if bool(mask.all()) else mask
@@ -165,8 +165,8 @@ def _print(results: dict[str, dict[str, dict[str, float]]], simulated: bool) -> 
     title = "NMSE on hidden patches (1 = predicting the mean)"
     table = Table(title=title + (", SIMULATED EEG" if simulated else ""))
     table.add_column("", overflow="fold")
-    for part in results:
-        table.add_column(part, justify="right", overflow="fold")
+    for split in results:
+        table.add_column(split, justify="right", overflow="fold")
     for name in next(iter(results.values())):
         cells = [f"{r[name]['nmse']:.3f} [{r[name]['low']:.3f}, {r[name]['high']:.3f}]" for r in results.values()]
         table.add_row(name, *cells, style="bold" if name == MODEL else None)

@@ -11,12 +11,12 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.baselines.linear import fit_linear
 from eeg2speech.checkpoints.training_record import list_words, seen_text, verdict_words
-from eeg2speech.core.types import Part
+from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.alignment_controls import (
     block_cka,
     controls,
-    embed_part,
+    embed_split,
     replaced,
     shuffled_within,
     untrained,
@@ -47,7 +47,7 @@ from eeg2speech.training.progress import counted, tracked
 STEP = 0.16
 """Seconds of a step."""
 LAGS = (-0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-HELD_OUT: Part = "unseen_stimulus"
+HELD_OUT: SplitName = "unseen_stimulus"
 """The list that the verdict rests on where there is one: new sounds, to people whose EEG was trained on."""
 PROTOCOLS = {PROTOCOL_2023: "match_2023", PROTOCOL_2024: "match_2024"}
 Summary = dict[str, Estimate]
@@ -89,19 +89,19 @@ class EvaluateAlignment(Callback):
         results: dict[str, Any] = {}
         each = 6 + len(surrogates) + len(self.lags)  # as `done` is called below
         with counted(trainer, "Testing the alignment", each * len(data.test_splits)) as done:
-            for part in data.test_splits:
-                rank_zero_info(f"Testing the alignment on {part.replace('_', ' ')}")
-                model = embed_part(task, data, part)
-                seen = seen_text(task.results, part)
+            for split in data.test_splits:
+                rank_zero_info(f"Testing the alignment on {split.replace('_', ' ')}")
+                model = embed_split(task, data, split)
+                seen = seen_text(task.results, split)
                 compared = model.compare()
                 summaries = {"model": summarise(compared, data.window)}
                 done(1)
                 checks: dict[str, Estimate] = {}
                 for name, change in surrogates.items():
-                    checks[name] = self._mrr(replaced(task, data, part, model, change), done)
-                checks["untrained"] = self._mrr(embed_part(fresh, data, part), done)
+                    checks[name] = self._mrr(replaced(task, data, split, model, change), done)
+                checks["untrained"] = self._mrr(embed_split(fresh, data, split), done)
                 if linear is not None:
-                    for name, embedded in linear.embed(data, part).items():
+                    for name, embedded in linear.embed(data, split).items():
                         other = Embeddings(
                             embedded.eeg, embedded.sound, model.key, model.subject, model.stimulus, model.start
                         )
@@ -117,13 +117,13 @@ class EvaluateAlignment(Callback):
                 verdict = judge(nulls["mrr"], checks, seen=seen)
                 curve: dict[str, Estimate] = {}
                 for lag in self.lags:
-                    curve[f"{lag:+.2f}"] = self._mrr(self._lagged(task, data, part, model, lag), done)
+                    curve[f"{lag:+.2f}"] = self._mrr(self._lagged(task, data, split, model, lag), done)
                 print_figures(
-                    list_words(part, seen), {**summaries, "model, protocols' windows": protocols}, checks,
+                    list_words(split, seen), {**summaries, "model, protocols' windows": protocols}, checks,
                     data.description.simulated,
                 )  # fmt: skip
-                print_verdict(list_words(part, seen), verdict, nulls["mrr"])
-                results[part] = {
+                print_verdict(list_words(split, seen), verdict, nulls["mrr"])
+                results[split] = {
                     "windows": len(model.key),
                     "gallery": compared.similarity.shape[1],
                     "verdict": asdict(verdict),
@@ -134,10 +134,10 @@ class EvaluateAlignment(Callback):
                     "retrieval": [_row(row, data) for row in retrieval_report(compared)],
                     "galleries": _galleries(gallery_curves(compared, self.permutations, group=group)),
                     "lag curve, mrr": _plain(curve),
-                    "geometry": {**geometry(model), "cka_audio_blocks": block_cka(task, data, part)},
+                    "geometry": {**geometry(model), "cka_audio_blocks": block_cka(task, data, split)},
                 }
                 done(1)
-        judged = next(part for part in (HELD_OUT, *results) if part in results)
+        judged = next(split for split in (HELD_OUT, *results) if split in results)
         word = verdict_words(results[judged]["verdict"], "aligned", "not aligned")
         rank_zero_info(f"Verdict on {judged.replace('_', ' ')}: {word}")
         task.results["alignment"] = {
@@ -149,9 +149,9 @@ class EvaluateAlignment(Callback):
         }
 
     def _lagged(
-        self, task: AlignmentTask, data: EEGAudioDataModule, part: Part, model: Embeddings, lag: float
+        self, task: AlignmentTask, data: EEGAudioDataModule, split: SplitName, model: Embeddings, lag: float
     ) -> Embeddings:
-        return embed_part(task, data, part, sound=model.sound, lag=data.lag + lag)
+        return embed_split(task, data, split, sound=model.sound, lag=data.lag + lag)
 
     def _mrr(self, embeddings: Embeddings, done: Callable[[int], object]) -> Estimate:
         done(1)

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.checkpoints.training_record import list_words, seen_text, verdict_words
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import Part
+from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.evaluation.audio_gallery import AudioGallery
@@ -35,7 +35,7 @@ from eeg2speech.training.steps import step_of
 if TYPE_CHECKING:
     from eeg2speech.tasks.diffusion import DiffusionTask
 
-HELD_OUT: Part = "unseen_stimulus"
+HELD_OUT: SplitName = "unseen_stimulus"
 """The list that the verdict rests on where there is one: new sounds, to people whose EEG was trained on."""
 
 
@@ -65,7 +65,7 @@ class EvaluateSpeech(Callback):
     def __init__(
         self,
         windows: int | None = 64,
-        lists: Sequence[Part] | None = None,
+        lists: Sequence[SplitName] | None = None,
         permutations: int = 1000,
         training: int = 1000,
         examples: int = 4,
@@ -86,56 +86,56 @@ class EvaluateSpeech(Callback):
             return
         task, data = run
         task.eval()
-        parts = [part for part in data.test_splits if part in (self.lists or data.test_splits)] or data.test_splits
+        splits = [split for split in data.test_splits if split in (self.lists or data.test_splits)] or data.test_splits
         transcribe = None if self.whisper is None else whisper(self.whisper)
         training = embed_training_clips(task, data, self.training)
-        with counted(trainer, "Speaking clips", self._clips(data, parts)) as advance:
+        with counted(trainer, "Speaking clips", self._clips(data, splits)) as advance:
             spoken = {
-                part: generate_split(
-                    trainer, task, data, part, training, self.windows, self.examples, self.batch, advance, transcribe
+                split: generate_split(
+                    trainer, task, data, split, training, self.windows, self.examples, self.batch, advance, transcribe
                 )
-                for part in parts
+                for split in splits
             }  # fmt: skip
         if trainer.is_global_zero:
-            found = {part: self._report(trainer, task, data, part, spoken[part], folder) for part in parts}
+            found = {split: self._report(trainer, task, data, split, spoken[split], folder) for split in splits}
             task.results["diffusion"] = self._summary(task, data, found)
             rank_zero_info(f"Clips written to {folder / 'clips'}, pictures to {folder / 'pictures'}")
 
-    def _clips(self, data: EEGAudioDataModule, parts: Sequence[Part]) -> int:
+    def _clips(self, data: EEGAudioDataModule, splits: Sequence[SplitName]) -> int:
         """How many have to be sampled."""
-        return sum(len(evenly(len(data.datasets[part]), self.windows)) for part in parts) * len(SAMPLED)
+        return sum(len(evenly(len(data.datasets[split]), self.windows)) for split in splits) * len(SAMPLED)
 
     def _report(
         self,
         trainer: pl.Trainer,
         task: DiffusionTask,
         data: EEGAudioDataModule,
-        part: Part,
+        split: SplitName,
         spoken: GeneratedSplit,
         folder: Path,
     ) -> dict[str, Any]:
         """Print a list's results, write its clips and pictures, and return the results in plain values."""
-        seen, simulated = seen_text(task.results, part), data.description.simulated
-        results, words = compare_variants(spoken, self.permutations, seen), list_words(part, seen)
+        seen, simulated = seen_text(task.results, split), data.description.simulated
+        results, words = compare_variants(spoken, self.permutations, seen), list_words(split, seen)
         trained, stimuli = trained_stimuli(task, data, spoken.heard), len(np.unique(spoken.heard.stimulus))
         print_identification(words, results, simulated)
         print_quality(words, results, simulated)
         print_trained(trained, stimuli)
         print_verdict(words, results)
-        write_clips(folder / "clips" / part, spoken)
+        write_clips(folder / "clips" / split, spoken)
         found = plain(results) | {"stimuli": stimuli, "stimuli of the pretrained parts": trained}
-        title = ("SIMULATED EEG, " if simulated else "") + part.replace("_", " ")
-        names = clip_names(data, part, spoken.rows[spoken.kept])
+        title = ("SIMULATED EEG, " if simulated else "") + split.replace("_", " ")
+        names = clip_names(data, split, spoken.rows[spoken.kept])
         for name, figure in speech_pictures(spoken, found, names, title).items():
-            save_picture(figure, folder / "pictures" / f"{part}_{name}.png")
+            save_picture(figure, folder / "pictures" / f"{split}_{name}.png")
             if isinstance(trainer.logger, TensorBoardLogger):
-                trainer.logger.experiment.add_figure(f"test/{part}/{name}", figure, step_of(trainer, task))
+                trainer.logger.experiment.add_figure(f"test/{split}/{name}", figure, step_of(trainer, task))
         if isinstance(trainer.logger, TensorBoardLogger):
-            log_clips(trainer.logger, part, spoken, step_of(trainer, task), simulated)
+            log_clips(trainer.logger, split, spoken, step_of(trainer, task), simulated)
         return found
 
-    def _summary(self, task: DiffusionTask, data: EEGAudioDataModule, found: dict[Part, Any]) -> dict[str, Any]:
-        judged = next(part for part in (HELD_OUT, *found) if part in found)
+    def _summary(self, task: DiffusionTask, data: EEGAudioDataModule, found: dict[SplitName, Any]) -> dict[str, Any]:
+        judged = next(split for split in (HELD_OUT, *found) if split in found)
         verdict = found[judged]["verdict"]
         word = verdict_words(
             verdict, "EEG carries speech information", "no speech information from EEG", key="informed"

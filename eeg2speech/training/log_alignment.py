@@ -13,9 +13,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
 from eeg2speech.core.files import written_beside
-from eeg2speech.core.types import Batch, Part
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_part, facts
+from eeg2speech.evaluation.alignment_controls import embed_split, facts
 from eeg2speech.evaluation.alignment_electrodes import ElectrodeDrops, electrode_drops
 from eeg2speech.metrics import Embeddings
 from eeg2speech.metrics.geometry import modality_gap
@@ -117,23 +117,23 @@ class LogAlignment(Callback):
             if logger is not None:
                 logger.experiment.add_figure(f"test/{name}", figure, step)
 
-        for part in tracked(trainer, "Drawing lists")(data.test_splits):
-            title = _title(data, part.replace("_", " "))
-            embeddings = embed_part(pl_module, data, part, most=self.tested)
+        for split in tracked(trainer, "Drawing lists")(data.test_splits):
+            title = _title(data, split.replace("_", " "))
+            embeddings = embed_split(pl_module, data, split, most=self.tested)
             figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
-            if part in found:
-                figures |= result_figures(found[part], title)
+            if split in found:
+                figures |= result_figures(found[split], title)
             for name, figure in figures.items():
-                show(f"{part}/{name}", figure)
+                show(f"{split}/{name}", figure)
             if self.projected:
-                clouds[part] = self._cloud(embeddings, data)
+                clouds[split] = self._cloud(embeddings, data)
         if logger is not None and clouds:
             write_projector(Path(logger.log_dir), clouds)
         if self.electrodes and data.test_splits:
-            part = _held_out(data)
-            drops = electrode_drops(pl_module, data, part, self.electrodes, tracked(trainer, "Silencing electrodes"))
-            found.setdefault(part, {})["electrodes"] = _described(drops)
-            show(f"{part}/electrodes", _drops_figure(drops, _title(data, part.replace("_", " "))))
+            split = _held_out(data)
+            drops = electrode_drops(pl_module, data, split, self.electrodes, tracked(trainer, "Silencing electrodes"))
+            found.setdefault(split, {})["electrodes"] = _described(drops)
+            show(f"{split}/electrodes", _drops_figure(drops, _title(data, split.replace("_", " "))))
         response = mean_response(data.store, track=tracked(trainer, "Response to sound, subjects"))
         if response is not None:
             show("response", _response_figure(response, data))
@@ -182,7 +182,7 @@ def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
     )
 
 
-def _held_out(data: EEGAudioDataModule) -> Part:
+def _held_out(data: EEGAudioDataModule) -> SplitName:
     """The list of held-out stimuli, else whichever there is."""
     return "unseen_stimulus" if "unseen_stimulus" in data.test_splits else data.test_splits[0]
 

@@ -17,7 +17,7 @@ from eeg2speech.baselines.probes import ProbeResult, probe
 from eeg2speech.core.console import table_console
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import Batch, Part
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import RATE, EEGAudioDataModule
 from eeg2speech.models import ViTEncoder
 from eeg2speech.tasks import Task
@@ -62,7 +62,7 @@ class ProbeEncoder(Callback):
         self, data: EEGAudioDataModule, encoders: dict[str, ViTEncoder], done: Callable[[int], object]
     ) -> dict[str, dict[str, dict[str, ProbeResult]]]:
         results = {}
-        unseen: list[Part] = [part for part in data.datasets if part != "train"]
+        unseen: list[SplitName] = [split for split in data.datasets if split != "train"]
         # subjects are told apart on windows that nothing was trained on
         if len(data.store.subjects) > 1:
             features, facts = self._features(data, unseen, encoders)
@@ -78,15 +78,15 @@ class ProbeEncoder(Callback):
 
     @torch.no_grad()
     def _features(
-        self, data: EEGAudioDataModule, parts: list[Part], encoders: dict[str, ViTEncoder]
+        self, data: EEGAudioDataModule, splits: list[SplitName], encoders: dict[str, ViTEncoder]
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        total = sum(len(data.datasets[part]) for part in parts)
+        total = sum(len(data.datasets[split]) for split in splits)
         features: dict[str, list[NDArray[Any]]] = {name: [] for name in (*encoders, "band power")}
         facts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("subject", "stimulus", "label")}
         same_channels = len({r.channels for r in data.store.recordings}) == 1
-        for part in parts:
-            share = max(1, round(self.windows * len(data.datasets[part]) / total))
-            for batch in data.batches(part, share):
+        for split in splits:
+            share = max(1, round(self.windows * len(data.datasets[split]) / total))
+            for batch in data.batches(split, share):
                 for name, encoder in encoders.items():
                     features[name].append(_pooled(encoder, batch))
                 if same_channels:  # band power has no answer to another montage

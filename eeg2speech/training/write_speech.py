@@ -59,11 +59,11 @@ class WriteSpeech(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(outputs, dict) or "speech" not in outputs or not isinstance(data, EEGAudioDataModule):
             return
-        part = data.test_splits[dataloader_idx]
+        split = data.test_splits[dataloader_idx]
         sampler = getattr(pl_module, "sampler", None)
         waves = outputs["speech"].float().cpu().numpy()
         for wave, index, seed in zip(waves, batch["index"].tolist(), batch["seed"].tolist(), strict=True):
-            clip = window_clip(data.store, data.datasets[part].windows[index], data.samples, part)
+            clip = window_clip(data.store, data.datasets[split].windows[index], data.samples, split)
             making = Making(
                 seed, str(getattr(sampler, "solver", "")), int(getattr(sampler, "steps", 0)),
                 float(getattr(sampler, "guidance", 0.0)), 0.0, self._checkpoint, self._step,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import TEST_SPLITS, Segment
-from eeg2speech.data.loading.splits import Split, assign_parts
+from eeg2speech.data.loading.splits import Split, assign_splits
 
 
 def heard(subjects=5, stimuli=10):
@@ -25,7 +25,7 @@ def collect(split, subjects=5, stimuli=10):
     """Subjects and stimuli of each part, and the pairs of the two."""
     segments, subject_of = heard(subjects, stimuli)
     pairs = {}
-    for segment, part in zip(segments, assign_parts(split, segments, subject_of), strict=True):
+    for segment, part in zip(segments, assign_splits(split, segments, subject_of), strict=True):
         pairs.setdefault(part, set()).add((subject_of[segment.recording], segment.stimulus))
     return {part: ({s for s, _ in p}, {k for _, k in p}, p) for part, p in pairs.items()}
 
@@ -112,9 +112,9 @@ def test_the_seed_decides_and_nothing_else():
     assert len({tuple(people) for people, _, _ in held}) >= 4
     assert len({tuple(sorted(sounds)) for _, sounds, _ in held}) > 10
     segments, subject_of = heard()
-    there = dict(zip(segments, assign_parts(Split(), segments, subject_of), strict=True))
+    there = dict(zip(segments, assign_splits(Split(), segments, subject_of), strict=True))
     back = segments[::-1]
-    assert dict(zip(back, assign_parts(Split(), back, subject_of), strict=True)) == there
+    assert dict(zip(back, assign_splits(Split(), back, subject_of), strict=True)) == there
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_overlapping_segments_may_not_fall_into_different_parts():
     names = [f"s{i}" for i in range(10)]
     apart = [Segment("r", 10.0 * i, 10.0, name, 0.0, "listening") for i, name in enumerate(names)]
     split = Split(by="stimulus", test=0.3, val=0.2)
-    assert len(assign_parts(split, apart, {"r": "1"})) == 10
+    assert len(assign_splits(split, apart, {"r": "1"})) == 10
     close = [Segment("r", 8.0 * i, 10.0, name, 0.0, "listening") for i, name in enumerate(names)]
     with pytest.raises(ConfigError, match="overlap"):
-        assign_parts(split, close, {"r": "1"})
+        assign_splits(split, close, {"r": "1"})

@@ -134,7 +134,7 @@ def test_every_file_has_a_row_that_says_what_it_is(generate, ckpt, store, tmp_pa
     out = tmp_path / "out"
     table = rows(out)
     assert {row.file for row in table} == set(waves(out))
-    assert {row.part for row in table} == {"unseen_stimulus", "unseen_subject", "unseen_both"}
+    assert {row.split for row in table} == {"unseen_stimulus", "unseen_subject", "unseen_both"}
     assert len(table) == sum(len({w.segment for w in data.datasets[part].windows}) for part in data.test_splits)
     segments = {(s.recording, s.stimulus): s for s in Store(store).segments}
     for row in table:
@@ -150,8 +150,8 @@ def test_every_file_has_a_row_that_says_what_it_is(generate, ckpt, store, tmp_pa
 
 
 def test_parts_are_those_of_the_run(generate, tmp_path, data):
-    generate("--parts=[train,val,unseen_stimulus,unused]")
-    found = {(row.recording, row.stimulus): row.part for row in rows(tmp_path / "out")}
+    generate("--splits=[train,val,unseen_stimulus,unused]")
+    found = {(row.recording, row.stimulus): row.split for row in rows(tmp_path / "out")}
     for part in ("train", "val", "unseen_stimulus"):
         heard = {(w.segment.recording, w.segment.stimulus) for w in data.datasets[part].windows}
         assert {pair for pair, said in found.items() if said == part} == heard
@@ -163,7 +163,7 @@ def test_a_whole_recording_is_one_file_as_long_as_its_eeg(generate, tmp_path, st
     (one, other) = rows(tmp_path / "out")
     assert (one.file, other.file) == ("sub-01.wav", "sub-03.wav")
     assert {len(wave) for wave in waves(tmp_path / "out").values()} == {16_000 * 40}
-    assert "train" in one.part.split(",") + other.part.split(",")
+    assert "train" in one.split.split(",") + other.split.split(",")
     assert one.stimulus == one.reference == ""
     assert max(stub.batches) == 4  # however long the recording is
 
@@ -238,7 +238,7 @@ def test_another_store_is_read_as_a_whole_and_its_split_is_not_known(generate, c
     printed = capsys.readouterr()
     assert "not the store that the model was trained on" in printed.err
     assert "not known whether trained on" in printed.out
-    assert {row.part for row in rows(tmp_path / "out")} == {""}
+    assert {row.split for row in rows(tmp_path / "out")} == {""}
     assert len(rows(tmp_path / "out")) == 4 * 7
     assert set(torch.cat(stub.heard).tolist()) == {0, 1, 2, 3}  # the same people
     file = copy / "dataset.json"
@@ -251,7 +251,7 @@ def test_another_store_is_read_as_a_whole_and_its_split_is_not_known(generate, c
 def test_names_that_do_not_occur_are_told(generate):
     assert "sub-09: " in generate("--subjects=[sub-09]", status=1).err
     assert "listening" in generate("--conditions=[imagined]", status=1).err
-    assert "unseen_both" in generate("--parts=[unseen]", status=1).err
+    assert "unseen_both" in generate("--splits=[unseen]", status=1).err
     assert "nothing is left" in generate("--recordings=[sub-01]", "--subjects=[sub-02]", status=1).err
     assert "limit" in generate("--limit=-1", status=1).err
     assert "at most half" in generate("--overlap=0.4", status=1).err
@@ -367,5 +367,5 @@ def test_without_a_store_it_is_the_embedded_one_of_the_training(tmp_path, monkey
     assert main(words) == 0
     table = rows(tmp_path / "out")
     assert {row.dataset for row in table} == {"demo"}
-    assert all(row.part.startswith("unseen") for row in table)
+    assert all(row.split.startswith("unseen") for row in table)
     assert all(row.reference.startswith(str(tmp_path / "cache")) for row in table)

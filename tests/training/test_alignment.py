@@ -8,7 +8,7 @@ import torch
 
 from eeg2speech.cli import main
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_part, replaced, shuffled_within, untrained
+from eeg2speech.evaluation.alignment_controls import embed_split, replaced, shuffled_within, untrained
 from eeg2speech.metrics import Embeddings
 from eeg2speech.tasks import AlignmentTask
 
@@ -68,23 +68,23 @@ def test_a_single_sound_to_test_on_ends_in_a_verdict_against(tiny_store, tmp_pat
 
 def test_embeddings_do_not_depend_on_the_batches(loaded):
     task, data = loaded
-    whole = embed_part(task, data, "unseen_stimulus")
+    whole = embed_split(task, data, "unseen_stimulus")
     data.batch_size = 3
     torch.testing.assert_close(
-        torch.from_numpy(embed_part(task, data, "unseen_stimulus").eeg), torch.from_numpy(whole.eeg)
+        torch.from_numpy(embed_split(task, data, "unseen_stimulus").eeg), torch.from_numpy(whole.eeg)
     )
     data.batch_size = 8
 
 
 def test_people_who_heard_the_same_sound_share_its_key(loaded):
     task, data = loaded
-    model = embed_part(task, data, "unseen_stimulus")
+    model = embed_split(task, data, "unseen_stimulus")
     assert len(np.unique(model.key)) == len(model.key) / len(np.unique(model.subject))
 
 
 def test_another_trial_is_of_the_same_subject_and_of_another_stimulus(loaded):
     task, data = loaded
-    model = embed_part(task, data, "unseen_stimulus")
+    model = embed_split(task, data, "unseen_stimulus")
     other = replaced(task, data, "unseen_stimulus", model, None)
     for row, vector in enumerate(other.eeg):
         source = np.flatnonzero((model.eeg == vector).all(axis=1))
@@ -95,7 +95,7 @@ def test_another_trial_is_of_the_same_subject_and_of_another_stimulus(loaded):
 def test_the_untrained_model_hears_as_the_trained_one_does(loaded):
     task, data = loaded
     fresh = untrained(task)
-    model, other = (embed_part(one, data, "unseen_stimulus") for one in (task, fresh))
+    model, other = (embed_split(one, data, "unseen_stimulus") for one in (task, fresh))
     np.testing.assert_array_equal(model.sound, other.sound)
     assert not np.allclose(model.eeg, other.eeg, atol=0.05)
     assert task.aligner is not fresh.aligner

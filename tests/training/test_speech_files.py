@@ -85,7 +85,7 @@ def test_predict_writes_a_file_and_a_row_for_every_window(run, capsys):
     out = folder / "predicted"
     rows = read_table(out / "generated.tsv", Generated)
     assert {file.name for file in out.iterdir()} == {"generated.tsv", *(row.file for row in rows)}
-    counts = {part: sum(row.part == part for row in rows) for part in data.test_splits}
+    counts = {part: sum(row.split == part for row in rows) for part in data.test_splits}
     assert counts == {part: len(data.datasets[part]) for part in data.test_splits}
     assert {row.checkpoint for row in rows} == {sha256_of(folder / "checkpoints/best.ckpt")}
     assert {(row.duration, row.steps, row.solver, row.global_step) for row in rows} == {(0.64, 2, "dpm", 2)}
@@ -106,7 +106,7 @@ def test_generate_speaks_from_a_checkpoint_of_the_command_line(run, tmp_path):
         assert main([*words, "--out", str(out), f"--batch_size={size}", "--overlap=0.16"]) == 0
     rows = read_table(outs[0] / "generated.tsv", Generated)
     assert len(rows) == 2
-    assert {row.part for row in rows} <= {"unseen_stimulus", "unseen_subject", "unseen_both"}
+    assert {row.split for row in rows} <= {"unseen_stimulus", "unseen_subject", "unseen_both"}
     for row in rows:
         one, four = (soundfile.read(out / row.file)[0] for out in outs)
         assert len(one) == 64_000

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from eeg2speech.checkpoints.training_record import Material
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import TEST_SPLITS, Batch, Condition, Part, Segment
+from eeg2speech.core.types import TEST_SPLITS, Batch, Condition, Segment, SplitName
 from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.leaks import refuse_known_sounds
 from eeg2speech.data.loading.learnable import check_content, keep_sounds, stimuli_with_sound
@@ -28,7 +28,7 @@ from eeg2speech.data.loading.settings import (
     check_store,
     check_whole,
 )
-from eeg2speech.data.loading.splits import Split, assign_parts, some_stimuli
+from eeg2speech.data.loading.splits import Split, assign_splits, some_stimuli
 from eeg2speech.data.loading.windows import WindowDataset, cut_windows, read_montage
 from eeg2speech.data.simulation.embedded import embedded_store
 from eeg2speech.data.simulation.simulator import Simulation
@@ -126,7 +126,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
         self.augment, self.simulation, self.workers = augment, simulation, workers
         self.pin_memory, self.seed, self.lag = pin_memory, seed, lag
         self.train_fraction, self.hard_negatives = train_fraction, hard_negatives
-        self.datasets: dict[Part, WindowDataset] = {}
+        self.datasets: dict[SplitName, WindowDataset] = {}
 
     @property
     def subject_names(self) -> list[str]:
@@ -160,19 +160,19 @@ class EEGAudioDataModule(pl.LightningDataModule):
         segments = self._segments()
         sounds = stimuli_with_sound(self.store, segments) if self.audio else None
         subject_of = {recording.recording: recording.subject for recording in self.store.recordings}
-        parts = assign_parts(self.split, segments, subject_of)
-        by_part: dict[Part, list[Segment]] = defaultdict(list)
-        for segment, part in zip(segments, parts, strict=True):
-            if part is not None:
-                by_part[part].append(segment)
+        splits = assign_splits(self.split, segments, subject_of)
+        by_split: dict[SplitName, list[Segment]] = defaultdict(list)
+        for segment, split in zip(segments, splits, strict=True):
+            if split is not None:
+                by_split[split].append(segment)
         if sounds is not None:
-            by_part = keep_sounds(by_part, sounds)
-        refuse_known_sounds(self.store, by_part)
-        by_part["train"] = some_stimuli(by_part["train"], self.train_fraction, self.split.seed)
-        self.scalings = self._fit_scalings(by_part["train"])
-        for part in ("train", "val", *TEST_SPLITS):
-            if by_part.get(part):
-                self.datasets[part] = self._dataset(part, by_part[part])
+            by_split = keep_sounds(by_split, sounds)
+        refuse_known_sounds(self.store, by_split)
+        by_split["train"] = some_stimuli(by_split["train"], self.train_fraction, self.split.seed)
+        self.scalings = self._fit_scalings(by_split["train"])
+        for split in ("train", "val", *TEST_SPLITS):
+            if by_split.get(split):
+                self.datasets[split] = self._dataset(split, by_split[split])
         if stage == "fit":
             check_content(self.batches("train", PEEKED), self.audio)
 
@@ -182,9 +182,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
         return self.store.description
 
     @property
-    def test_splits(self) -> list[Part]:
+    def test_splits(self) -> list[SplitName]:
         """Names of the test lists, in the order of ``test_dataloader``."""
-        return [part for part in TEST_SPLITS if part in self.datasets]
+        return [split for split in TEST_SPLITS if split in self.datasets]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled windows; the order depends on the seed and the epoch alone."""
@@ -196,37 +196,37 @@ class EEGAudioDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
         """One loader per test list; see ``test_splits``."""
-        return [self._loader(part) for part in self.test_splits]
+        return [self._loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> list[PlainLoader]:
         """The test lists."""
         return [PlainLoader(loader) for loader in self.test_dataloader()]
 
-    def batches(self, part: Part, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
-        """Read windows of a part outside of training, without augmentation.
+    def batches(self, split: SplitName, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
+        """Read windows of a split outside of training, without augmentation.
 
         Args:
-            part: Which.
+            split: Which.
             most: All, or this many of them evenly spread.
             lag: In place of the ``lag`` of the data module.
         """
         later = round((self.lag if lag is None else lag) * RATE)
         plain = WindowDataset(
-            self.store, self.datasets[part].windows, self.scalings, self.samples, self.clamp, self.audio, lag=later
+            self.store, self.datasets[split].windows, self.scalings, self.samples, self.clamp, self.audio, lag=later
         )
         count = len(plain) if most is None else min(most, len(plain))
         chosen = [i * len(plain) // count for i in range(count)]
         for start in range(0, count, self.batch_size):
             yield plain.__getitems__([(i, 0) for i in chosen[start : start + self.batch_size]])
 
-    def subjects_of(self, part: Part) -> list[str]:
-        """Labels of the subjects whose windows are in a part."""
-        recordings = {window.recording for window in self.datasets[part].windows}
+    def subjects_of(self, split: SplitName) -> list[str]:
+        """Labels of the subjects whose windows are in a split."""
+        recordings = {window.recording for window in self.datasets[split].windows}
         return sorted({self.store.recordings[index].subject for index in recordings})
 
-    def material(self, part: Part) -> Material:
-        """Sounds, subjects and recordings whose windows are in a part."""
-        dataset = self.datasets.get(part)
+    def material(self, split: SplitName) -> Material:
+        """Sounds, subjects and recordings whose windows are in a split."""
+        dataset = self.datasets.get(split)
         segments = {} if dataset is None else dict.fromkeys(window.segment for window in dataset.windows)
         return material_of(self.store, segments)
 
@@ -244,9 +244,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
             "new_subjects": bool(self.split.val_subjects),
         }
 
-    def sounds_in(self, part: Part) -> int:
-        """How many different sounds the windows of a part have; those of a stimulus that start together are one."""
-        return self.datasets[part].sounds
+    def sounds_in(self, split: SplitName) -> int:
+        """How many different sounds the windows of a split have; those of a stimulus that start together are one."""
+        return self.datasets[split].sounds
 
     def _segments(self) -> list[Segment]:
         segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]
@@ -275,26 +275,26 @@ class EEGAudioDataModule(pl.LightningDataModule):
                     fit_on[recording.recording].append(piece)
         return fit_scalings(self.store, fit_on)
 
-    def _dataset(self, part: Part, segments: list[Segment]) -> WindowDataset:
-        hop = self.hop if part == "train" else self.samples
+    def _dataset(self, split: SplitName, segments: list[Segment]) -> WindowDataset:
+        hop = self.hop if split == "train" else self.samples
         windows = cut_windows(segments, self.store.recordings, RATE, self.samples, hop)
         if not windows:
             raise ConfigError(
-                f"{part} has no segment as long as window={self.window} s; choose a shorter one (data.window) or "
+                f"{split} has no segment as long as window={self.window} s; choose a shorter one (data.window) or "
                 "another data.split"
             )
-        augment = self.augment if part == "train" and self.augment != Augment() else None
+        augment = self.augment if split == "train" and self.augment != Augment() else None
         lag = round(self.lag * RATE)
         return WindowDataset(self.store, windows, self.scalings, self.samples, self.clamp, self.audio, augment, lag)
 
-    def _loader(self, part: Part, shuffle: bool = False) -> ResumableLoader:
-        dataset = self.datasets[part]
+    def _loader(self, split: SplitName, shuffle: bool = False) -> ResumableLoader:
+        dataset = self.datasets[split]
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         stories = dataset.stories(self.hard_negatives) if shuffle and self.hard_negatives > 1 else None
         sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world, stories)
         if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
             raise ConfigError(
-                f"{part} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or "
+                f"{split} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or "
                 "another data.split"
             )
         if not len(sampler):
@@ -319,11 +319,11 @@ class EEGAudioDataModule(pl.LightningDataModule):
         return [channels[index].name for index in montage.order]
 
     def summary(self) -> dict[str, object]:
-        """What is in each part, for the log."""
+        """What is in each split, for the log."""
         return {
             "data": asdict(self.description)["name"],
             "simulated": self.description.simulated,
-            "windows": {part: len(dataset) for part, dataset in self.datasets.items()},
+            "windows": {split: len(dataset) for split, dataset in self.datasets.items()},
         }
 
 

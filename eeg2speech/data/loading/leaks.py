@@ -4,35 +4,35 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import Part, Segment
+from eeg2speech.core.types import Segment, SplitName
 from eeg2speech.data.store.store import Store
 from eeg2speech.data.store.writer import audio_hash
 
-NEW_SOUNDS: tuple[Part, ...] = ("val", "unseen_stimulus", "unseen_both")
+NEW_SOUNDS: tuple[SplitName, ...] = ("val", "unseen_stimulus", "unseen_both")
 """Lists whose sounds must not be trained on; those of an unseen subject are known by intent."""
 
 
-def refuse_known_sounds(store: Store, by_part: Mapping[Part, Sequence[Segment]]) -> None:
+def refuse_known_sounds(store: Store, by_split: Mapping[SplitName, Sequence[Segment]]) -> None:
     """Refuse a store in which a sound of training is also validated or tested on, under another name.
 
     Files are compared by their samples as a whole: an excerpt, or the same sound at another loudness, goes unnoticed.
 
     Args:
         store: Holds the sounds; those that are missing are passed over.
-        by_part: Segments of each part, before training is cut down to some of them.
+        by_split: Segments of each split, before training is cut down to some of them.
 
     Raises:
         DataError: Two names stand for one sound on both sides.
     """
-    trained = {segment.stimulus for segment in by_part.get("train", ())}
+    trained = {segment.stimulus for segment in by_split.get("train", ())}
     owner = {digest: name for name in sorted(trained) if (digest := _digest(store, name))}
-    for part in NEW_SOUNDS:
-        for name in sorted({segment.stimulus for segment in by_part.get(part, ())} - trained):
+    for split in NEW_SOUNDS:
+        for name in sorted({segment.stimulus for segment in by_split.get(split, ())} - trained):
             other = owner.get(_digest(store, name))
             if other is not None:
                 raise DataError(
-                    f"{store.root}: stimulus {name!r} of {part} is the same sound as {other!r} of train; give both one "
-                    "name in segments.tsv, or prepare the store again"
+                    f"{store.root}: stimulus {name!r} of {split} is the same sound as {other!r} of train; give both "
+                    "one name in segments.tsv, or prepare the store again"
                 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import Batch, Part, Segment
+from eeg2speech.core.types import Batch, Segment, SplitName
 from eeg2speech.data.store.store import Store
 
 SILENT = 1e-4
@@ -48,21 +48,21 @@ def stimuli_with_sound(store: Store, segments: Sequence[Segment]) -> set[str]:
     return there
 
 
-def keep_sounds(parts: Mapping[Part, list[Segment]], stimuli: set[str]) -> dict[Part, list[Segment]]:
-    """Segments of each part that have a sound; how many have none is printed.
+def keep_sounds(splits: Mapping[SplitName, list[Segment]], stimuli: set[str]) -> dict[SplitName, list[Segment]]:
+    """Segments of each split that have a sound; how many have none is printed.
 
     Args:
-        parts: Segments by part. They were divided with the others, so that all stages divide them alike.
+        splits: Segments by split. They were divided with the others, so that all stages divide them alike.
         stimuli: Those with a sound.
 
     Raises:
-        ConfigError: A part would be empty.
+        ConfigError: A split would be empty.
     """
-    kept = {part: [s for s in segments if s.stimulus in stimuli] for part, segments in parts.items()}
-    for part, segments in parts.items():
-        if segments and not kept[part]:
-            raise ConfigError(f"none of the {len(segments)} segments of {part} has a sound; change data.split")
-    total, left = (sum(map(len, found.values())) for found in (parts, kept))
+    kept = {split: [s for s in segments if s.stimulus in stimuli] for split, segments in splits.items()}
+    for split, segments in splits.items():
+        if segments and not kept[split]:
+            raise ConfigError(f"none of the {len(segments)} segments of {split} has a sound; change data.split")
+    total, left = (sum(map(len, found.values())) for found in (splits, kept))
     if left < total:
         rank_zero_info(f"{total - left} of {total} segments have no sound and are left out")
     return kept

@@ -11,7 +11,7 @@ import numpy as np
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import TEST_SPLITS, Part, Segment
+from eeg2speech.core.types import TEST_SPLITS, Segment, SplitName
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Split:
     seed: int = 0
 
 
-def assign_parts(split: Split, segments: Sequence[Segment], subject_of: dict[str, str]) -> list[Part | None]:
+def assign_splits(split: Split, segments: Sequence[Segment], subject_of: dict[str, str]) -> list[SplitName | None]:
     """Give every segment its part.
 
     Args:
@@ -57,7 +57,7 @@ def assign_parts(split: Split, segments: Sequence[Segment], subject_of: dict[str
     test_share = split.test if split.by != "subject" else 0.0
     val_share = split.val if not val_subjects else 0.0
     test_stimuli, val_stimuli = _hold_out_stimuli(stimuli, test_share, val_share, split.seed)
-    parts = [
+    assigned = [
         _part(
             subject_of[segment.recording] in test_subjects,
             subject_of[segment.recording] in val_subjects,
@@ -67,9 +67,9 @@ def assign_parts(split: Split, segments: Sequence[Segment], subject_of: dict[str
         )
         for segment in segments
     ]
-    _check(parts, split, len(subjects), len(stimuli))
-    _check_apart(segments, parts)
-    return parts
+    _check(assigned, split, len(subjects), len(stimuli))
+    _check_apart(segments, assigned)
+    return assigned
 
 
 def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[Segment]:
@@ -93,7 +93,7 @@ def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[S
 
 def _part(
     test_subject: bool, val_subject: bool, test_stimulus: bool, val_stimulus: bool, by_subject: bool
-) -> Part | None:
+) -> SplitName | None:
     if test_subject:
         if test_stimulus:
             return "unseen_both"
@@ -153,35 +153,36 @@ def _hold_out_stimuli(stimuli: list[str], test: float, val: float, seed: int) ->
     return set(order[:n_test]), set(order[n_test : n_test + n_val])
 
 
-def _check(parts: Sequence[Part | None], split: Split, subjects: int, stimuli: int) -> None:
-    needed: list[Part] = ["train", "val"]
+def _check(assigned: Sequence[SplitName | None], split: Split, subjects: int, stimuli: int) -> None:
+    needed: list[SplitName] = ["train", "val"]
     needed += {
         "stimulus": ["unseen_stimulus"],
         "subject": ["unseen_subject"],
         "both": list(TEST_SPLITS),
     }[split.by]  # type: ignore[arg-type]
-    for part in needed:
-        if part not in parts:
+    for name in needed:
+        if name not in assigned:
             remedy = "change data.split"
             if stimuli == 1 and split.by != "subject":
                 remedy = "one stimulus cannot be divided: hold out people, data.split.by=subject and val_subjects=1"
             elif subjects == 1 and split.by != "stimulus":
                 remedy = "one subject cannot be divided: hold out stimuli, data.split.by=stimulus"
             raise ConfigError(
-                f"the split leaves {part} empty: {subjects} subjects, {stimuli} stimuli, by={split.by}, "
+                f"the split leaves {name} empty: {subjects} subjects, {stimuli} stimuli, by={split.by}, "
                 f"test={split.test}, val={split.val}, test_subjects={split.test_subjects}, "
                 f"val_subjects={split.val_subjects}; {remedy}"
             )
 
 
-def _check_apart(segments: Sequence[Segment], parts: Sequence[Part | None]) -> None:
+def _check_apart(segments: Sequence[Segment], assigned: Sequence[SplitName | None]) -> None:
     """Refuse segments of different parts that overlap: the same EEG would be trained and tested on."""
     order = sorted(range(len(segments)), key=lambda i: (segments[i].recording, segments[i].onset))
     for one, other in pairwise(order):
         first, second = segments[one], segments[other]
         overlap = first.recording == second.recording and first.onset + first.duration > second.onset + 0.005
-        if overlap and parts[one] != parts[other]:
+        if overlap and assigned[one] != assigned[other]:
             raise ConfigError(
                 f"segments at {first.onset:g} s and {second.onset:g} s of {first.recording} overlap, but fall into "
-                f"{parts[one]} and {parts[other]}; split by subject (data.split.by) or prepare the store without one"
+                f"{assigned[one]} and {assigned[other]}; split by subject (data.split.by) or prepare the store "
+                "without one of them"
             )

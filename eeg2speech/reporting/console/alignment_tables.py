@@ -15,17 +15,17 @@ COLUMNS = {
 
 
 def print_figures(
-    part: str, figures: Mapping[str, Mapping[str, Estimate]], controls: Mapping[str, Estimate], simulated: bool
+    split: str, figures: Mapping[str, Mapping[str, Estimate]], controls: Mapping[str, Estimate], simulated: bool
 ) -> None:
     """Print a test list's figures with their chance levels, and the controls.
 
     Args:
-        part: Name of the list, in words.
+        split: Name of the list, in words.
         figures: Of the model and the linear decoders, by column.
         controls: Mean reciprocal rank of each control.
         simulated: The EEG is.
     """
-    title = f"Alignment on {part} [95 % over stimuli]" + (", SIMULATED EEG" if simulated else "")
+    title = f"Alignment on {split} [95 % over stimuli]" + (", SIMULATED EEG" if simulated else "")
     table = Table(title=title)
     table.add_column("", overflow="fold")
     for column in COLUMNS.values():
@@ -39,11 +39,11 @@ def print_figures(
     table_console().print(table)
 
 
-def print_verdict(part: str, verdict: Verdict, null: Null) -> None:
+def print_verdict(split: str, verdict: Verdict, null: Null) -> None:
     """Print whether a list is aligned, how sure that is, and why."""
     word = verdict_words(vars(verdict), "[bold green]ALIGNED[/]", "[bold red]NOT ALIGNED[/]")
     table_console().print(
-        f"{part}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}, "
+        f"{split}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}, "
         f"{verdict.effect.ratio:.1f} x the mean of {len(null.draws)} permutations"
     )
     for reason in verdict.reasons:

@@ -20,16 +20,16 @@ WIDE = 160
 """Columns of a terminal from which on intervals of all figures fit."""
 
 
-def print_identification(part: str, results: PartResults, simulated: bool) -> None:
+def print_identification(split: str, results: PartResults, simulated: bool) -> None:
     """Print how often each arm's clips are nearest to their own sound.
 
     Args:
-        part: Name of the list, in words.
+        split: Name of the list, in words.
         results: Of the list.
         simulated: The EEG is.
     """
     ways = list(results.arms["eeg"].identification)
-    table = Table(title=_title("Own sound found", part, simulated))
+    table = Table(title=_title("Own sound found", split, simulated))
     table.add_column(f"{results.windows} clips, {results.gallery} sounds", overflow="fold")
     for way in ways:
         table.add_column(f"one of {way}", justify="right", overflow="fold")
@@ -47,14 +47,14 @@ def print_identification(part: str, results: PartResults, simulated: bool) -> No
     table_console().print(table)
 
 
-def print_quality(part: str, results: PartResults, simulated: bool) -> None:
+def print_quality(split: str, results: PartResults, simulated: bool) -> None:
     """Print how close each arm's clips are to the recording; arguments as in ``print_identification``.
 
     A narrow terminal has no room for the intervals, which ``test.json`` holds.
     """
     wide = table_console().width >= WIDE
     names = [name for name in QUALITY if name in results.arms["eeg"].quality]
-    table = Table(title=_title("Against the recording", part, simulated, wide))
+    table = Table(title=_title("Against the recording", split, simulated, wide))
     table.add_column("", overflow="fold")
     for name in names:
         table.add_column(QUALITY[name][0], justify="right", overflow="fold")
@@ -80,13 +80,13 @@ def print_quality(part: str, results: PartResults, simulated: bool) -> None:
         _line(f"No {QUALITY[name][0]}: {reason}")
 
 
-def print_verdict(part: str, results: PartResults) -> None:
+def print_verdict(split: str, results: PartResults) -> None:
     """Print whether EEG carries speech information, how sure that is, and why."""
     verdict = results.verdict
     word = verdict_words(
         vars(verdict), "[bold green]EEG CARRIES SPEECH INFORMATION[/]", "[bold red]NO SPEECH INFORMATION[/]", "informed"
     )
-    table_console().print(f"{part}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}")
+    table_console().print(f"{split}: {word}  p = {verdict.p:.2g}, z = {verdict.effect.z:.1f}")
     for reason in verdict.reasons:
         _line(f"  {reason}")
 
@@ -116,8 +116,8 @@ def _missing(arms: dict[str, VariantResults]) -> str:
     return "; ".join(parts)
 
 
-def _title(what: str, part: str, simulated: bool, intervals: bool = True) -> str:
-    return f"{what}, {part}" + (" [95 % over stimuli]" if intervals else "") + (", SIMULATED EEG" if simulated else "")
+def _title(what: str, split: str, simulated: bool, intervals: bool = True) -> str:
+    return f"{what}, {split}" + (" [95 % over stimuli]" if intervals else "") + (", SIMULATED EEG" if simulated else "")
 
 
 def _cell(figure: Interval | None) -> str:

@@ -23,8 +23,8 @@ FORWARD = "eeg_to_sound"
 def show_alignment(view: RunView, found: Mapping[str, Any], budget: Budget) -> None:
     """Add what the test of an alignment found."""
     lists = _ordered(found["lists"], found.get("verdict", {}).get("list"))
-    for part, results in lists.items():
-        view.verdicts.append(_verdict(view, part, results, budget))
+    for split, results in lists.items():
+        view.verdicts.append(_verdict(view, split, results, budget))
     main = next(iter(lists.values()))
     cell = cell_of(main["figures"]["model"]["mrr"])
     view.headline = (view.verdicts[0].words, Cell(f"MRR {cell.text}", f"{cell.note}; chance {_chance(main, 'mrr')}"))
@@ -33,8 +33,8 @@ def show_alignment(view: RunView, found: Mapping[str, Any], budget: Budget) -> N
         "the list, 1 at best; top-1 and top-10: share of windows whose sound comes first or among the first ten; "
         "match: share of windows whose sound is preferred to one or four others of the same story."
     )
-    view.sections.append(Section("Figures", text, [_table(view, part, one) for part, one in lists.items()]))
-    people = [_subjects(view, part, one) for part, one in lists.items()]
+    view.sections.append(Section("Figures", text, [_table(view, split, one) for split, one in lists.items()]))
+    people = [_subjects(view, split, one) for split, one in lists.items()]
     view.sections.append(Section("Per subject", "", [table for table in people if table.rows]))
 
 
@@ -44,9 +44,9 @@ def _ordered(lists: Mapping[str, Any], judged: str | None) -> dict[str, Any]:
     return {name: lists[name] for name in names}
 
 
-def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budget) -> Verdict:
+def _verdict(view: RunView, split: str, results: Mapping[str, Any], budget: Budget) -> Verdict:
     verdict, null = results["verdict"], results["permutations"]["mrr"]
-    title = list_title(part, bool(verdict.get("seen")))
+    title = list_title(split, bool(verdict.get("seen")))
     own = mark_of("model", results["figures"]["model"]["mrr"], own=True)
     controls = [mark_of(name, figure) for name, figure in results["controls, mrr"].items()]
     chance = results["figures"]["model"]["mrr"]["chance"]
@@ -69,7 +69,7 @@ def _chance(results: Mapping[str, Any], measure: str) -> str:
     return number(results["figures"]["model"].get(measure, {}).get("chance"))
 
 
-def _table(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
+def _table(view: RunView, split: str, results: Mapping[str, Any]) -> Table:
     measures = [name for name in MEASURES if any(name in row for row in results["figures"].values())]
     figures = dict(sorted(results["figures"].items(), key=lambda item: (not item[0].startswith("model"), item[0])))
     rows = [
@@ -81,7 +81,7 @@ def _table(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
     rows.append(Row("99 % of permutations below", limits))
     rows.append(Row("chance", [Cell(_chance(results, measure)) for measure in measures]))
     caption = view.caption(
-        f"{list_title(part)}: {results['windows']} windows, {results['gallery']} sounds, 95 % intervals"
+        f"{list_title(split)}: {results['windows']} windows, {results['gallery']} sounds, 95 % intervals"
     )
     return Table(caption, ("Decoder", *(MEASURES[name] for name in measures)), rows)
 
@@ -90,7 +90,7 @@ def _decoder(name: str) -> str:
     return name.replace("cca", "CCA").replace(" own", ", fitted to each person").replace(" pooled", ", pooled")
 
 
-def _subjects(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
+def _subjects(view: RunView, split: str, results: Mapping[str, Any]) -> Table:
     found = [
         row for row in results["retrieval"]
         if row["subject"] is not None and row["direction"] == FORWARD and row["gallery"] is None
@@ -103,5 +103,5 @@ def _subjects(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
         chances = [Cell(number(found[0].get(name, {}).get("chance"))) for name in BY_SUBJECT]
         sizes = {row["size"] for row in found}
         rows.append(Row("chance" if len(sizes) == 1 else f"chance of {found[0]['subject']}", [Cell(""), *chances]))
-    caption = view.caption(f"{list_title(part)}, each subject on its own, 95 % intervals")
+    caption = view.caption(f"{list_title(split)}, each subject on its own, 95 % intervals")
     return Table(caption, ("Subject", "Windows", *BY_SUBJECT.values()), rows)

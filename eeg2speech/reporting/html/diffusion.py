@@ -30,8 +30,8 @@ QUALITY = {
 
 def show_speech(view: RunView, found: Mapping[str, Any], budget: Budget) -> None:
     """Add what the test of a speaker found."""
-    for part, results in found["lists"].items():
-        view.verdicts.append(_verdict(view, part, results, budget))
+    for split, results in found["lists"].items():
+        view.verdicts.append(_verdict(view, split, results, budget))
     judged = found.get("verdict", {}).get("list")
     names = list(found["lists"])
     place = names.index(judged) if judged in names else 0
@@ -42,8 +42,8 @@ def show_speech(view: RunView, found: Mapping[str, Any], budget: Budget) -> None
     view.headline = (
         view.verdicts[place].words, Cell(f"{way}-way {cell.text}", f"{cell.note}; chance {chance}"),
     )  # fmt: skip
-    tables = [_identification(view, part, one) for part, one in found["lists"].items()]
-    tables += [_quality(view, part, one) for part, one in found["lists"].items()]
+    tables = [_identification(view, split, one) for split, one in found["lists"].items()]
+    tables += [_quality(view, split, one) for split, one in found["lists"].items()]
     left = "".join(f" {name.upper()} was left out: {why}." for name, why in found.get("left out", {}).items())
     measure = found.get("measure", "")
     view.sections.append(Section("Figures", f"{measure[:1].upper()}{measure[1:]}.{left}", tables))
@@ -54,8 +54,8 @@ def variant_title(arm: str) -> str:
     return ARMS.get(arm, arm)
 
 
-def _verdict(view: RunView, part: str, results: Mapping[str, Any], budget: Budget) -> Verdict:
-    verdict, title = results["verdict"], list_title(part, bool(results["verdict"].get("seen")))
+def _verdict(view: RunView, split: str, results: Mapping[str, Any], budget: Budget) -> Verdict:
+    verdict, title = results["verdict"], list_title(split, bool(results["verdict"].get("seen")))
     way = str(verdict["way"])
     arms = {name: ways[way] for name, ways in results["identification"].items() if way in ways}
     own = mark_of(variant_title("eeg"), verdict["figure"], own=True)
@@ -86,7 +86,7 @@ def _arms(results: Mapping[str, Any], key: str) -> list[str]:
     return [name for name in ARMS if name in found] + [name for name in found if name not in ARMS]
 
 
-def _identification(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
+def _identification(view: RunView, split: str, results: Mapping[str, Any]) -> Table:
     found = results["identification"]
     ways = sorted({way for arm in found.values() for way in arm}, key=int)
     rows = [
@@ -98,11 +98,11 @@ def _identification(view: RunView, part: str, results: Mapping[str, Any]) -> Tab
         Row("99 % of EEG's permutations below", [Cell(number(eeg.get(way, {}).get("percentile_99"))) for way in ways])
     )
     rows.append(Row("chance", [Cell(number(eeg.get(way, {}).get("chance"))) for way in ways]))
-    caption = view.caption(f"own sound found, {list_title(part)}: {results['windows']} clips, 95 % intervals")
+    caption = view.caption(f"own sound found, {list_title(split)}: {results['windows']} clips, 95 % intervals")
     return Table(caption, ("Arm", *(f"among {way}" for way in ways)), rows)
 
 
-def _quality(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
+def _quality(view: RunView, split: str, results: Mapping[str, Any]) -> Table:
     found, distance = results["quality"], results.get("frechet", {})
     names = list(dict.fromkeys(name for arm in found.values() for name in arm))
     names.sort(key=lambda name: list(QUALITY).index(name) if name in QUALITY else len(QUALITY))
@@ -115,5 +115,5 @@ def _quality(view: RunView, part: str, results: Mapping[str, Any]) -> Table:
         for arm in _arms(results, "quality")
     ]
     note = "Against the recording. MCD, LSD, WER and the Frechet distance: less is better. None of them is a verdict."
-    caption = view.caption(f"sound quality, {list_title(part)}, 95 % intervals")
+    caption = view.caption(f"sound quality, {list_title(split)}, 95 % intervals")
     return Table(caption, ("Arm", *(QUALITY.get(name, name) for name in names), "Frechet"), rows, note)

@@ -24,9 +24,9 @@ def show_reconstruction(view: RunView, test: Mapping[str, Any], budget: Budget) 
     if found is None:
         _plain(view, test)
         return
-    lists = {part: found["lists"][part] for part in sorted(found["lists"], key=list_order)}
-    for part, methods in lists.items():
-        view.verdicts.append(_verdict(view, part, methods, seen_text(test, part), budget))
+    lists = {split: found["lists"][split] for split in sorted(found["lists"], key=list_order)}
+    for split, methods in lists.items():
+        view.verdicts.append(_verdict(view, split, methods, seen_text(test, split), budget))
     cell = cell_of(next(iter(lists.values())).get(OWN), "nmse")
     view.headline = (view.verdicts[0].words, Cell(f"{FIGURE} {cell.text}", cell.note))
     view.sections.append(Section("Figures", f"{found.get('measure', FIGURE)}.", (_table(view, lists),)))
@@ -48,11 +48,11 @@ def _plain(view: RunView, test: Mapping[str, Any]) -> None:
     view.sections.append(Section("Figures", "No interval and no other method: nothing is judged by these.", (table,)))
 
 
-def _verdict(view: RunView, part: str, methods: Mapping[str, Any], seen: str, budget: Budget) -> Verdict:
+def _verdict(view: RunView, split: str, methods: Mapping[str, Any], seen: str, budget: Budget) -> Verdict:
     marks = sorted((mark_of(name, row, name == OWN, "nmse") for name, row in methods.items()), key=lambda m: m.value)
     own = next((mark for mark in marks if mark.own), None)
     others = [mark for mark in marks if not mark.own]
-    title = list_title(part, bool(seen))
+    title = list_title(split, bool(seen))
     if own is None or not others:
         return Verdict(title, "not compared", None, ("The test ran no other method.",))
     best = others[0]
@@ -82,7 +82,7 @@ def _table(view: RunView, lists: Mapping[str, Any]) -> Table:
     rows = [Row(name, [cell_of(rows.get(name), "nmse") for rows in lists.values()], name == OWN) for name in methods]
     caption = view.caption(f"{FIGURE} on hidden patches, 95 % intervals")
     note = "Less is better; 1 is predicting the mean, which is what knowing nothing gives."
-    return Table(caption, ("Method", *(list_title(part) for part in lists)), rows, note)
+    return Table(caption, ("Method", *(list_title(split) for split in lists)), rows, note)
 
 
 def _probes(view: RunView, question: str, probes: Mapping[str, Any]) -> Table:

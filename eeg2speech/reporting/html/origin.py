@@ -79,27 +79,27 @@ def facts_of(run: Run, origin: Origin) -> list[tuple[str, str]]:
         facts.append(("Window", f"{window:g} s of EEG" if isinstance(window, int | float) else str(window)))
     windows = section(run.test or {}, "windows")
     if windows:
-        facts.append(("Windows", ", ".join(f"{count} {list_title(part)}" for part, count in windows.items())))
+        facts.append(("Windows", ", ".join(f"{count} {list_title(split)}" for split, count in windows.items())))
     return facts
 
 
-def list_order(part: str) -> int:
+def list_order(split: str) -> int:
     """Place of a test list among the others."""
-    return TEST_SPLITS.index(part) if part in TEST_SPLITS else len(TEST_SPLITS)
+    return TEST_SPLITS.index(split) if split in TEST_SPLITS else len(TEST_SPLITS)
 
 
-def list_title(part: str, seen: bool = False) -> str:
+def list_title(split: str, seen: bool = False) -> str:
     """A list of windows in words.
 
     Args:
-        part: Its name.
+        split: Its name.
         seen: Some of it was trained on, whatever its name says.
     """
     known = {
         "train": "for training", "val": "for validation", "unseen_stimulus": "new sounds",
         "unseen_subject": "new person", "unseen_both": "new sounds and person",
     }  # fmt: skip
-    return known.get(part, part.replace("_", " ")) + (", not unseen" if seen else "")
+    return known.get(split, split.replace("_", " ")) + (", not unseen" if seen else "")
 
 
 def _simulation(settings: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from eeg2speech.audio import RATE
 from eeg2speech.audio.mel import level
 from eeg2speech.audio.wav import write_wav
 from eeg2speech.core.files import written_beside
-from eeg2speech.core.types import Part
+from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.generated_clips import GeneratedSplit
 from eeg2speech.evaluation.speech_variants import Rows
@@ -45,12 +45,12 @@ def clip_tag(where: str, row: int, arm: str, simulated: bool) -> str:
     return f"{where}/{'SIMULATED_EEG_' if simulated else ''}speech_{row}/{arm}"
 
 
-def log_clips(logger: TensorBoardLogger, part: Part, spoken: GeneratedSplit, step: int, simulated: bool) -> None:
+def log_clips(logger: TensorBoardLogger, split: SplitName, spoken: GeneratedSplit, step: int, simulated: bool) -> None:
     """Let TensorBoard play the first kept clips of every arm, all at the same loudness.
 
     Args:
         logger: TensorBoard's.
-        part: Name of the list.
+        split: Name of the list.
         spoken: Of the list.
         step: That the weights stand at.
         simulated: Whether the EEG is.
@@ -58,7 +58,7 @@ def log_clips(logger: TensorBoardLogger, part: Part, spoken: GeneratedSplit, ste
     for arm, made in spoken.arms.items():
         for place in spoken.kept[:PLAYED].tolist():
             sound = level(torch.from_numpy(made.waves[place])[None]).nan_to_num().clip(-1, 1)
-            tag = clip_tag(f"test/{part}", spoken.rows[place], arm, simulated)
+            tag = clip_tag(f"test/{split}", spoken.rows[place], arm, simulated)
             logger.experiment.add_audio(tag, sound, step, RATE)
 
 
@@ -90,9 +90,9 @@ def save_picture(figure: Figure, file: Path) -> None:
         figure.savefig(partial, format="png", dpi=DOTS)
 
 
-def clip_names(data: EEGAudioDataModule, part: Part, rows: Rows) -> list[str]:
+def clip_names(data: EEGAudioDataModule, split: SplitName, rows: Rows) -> list[str]:
     """What each of some windows of a list holds."""
-    batch = data.datasets[part].__getitems__([(int(row), 0) for row in rows])
+    batch = data.datasets[split].__getitems__([(int(row), 0) for row in rows])
     named = zip(batch["stimulus"].tolist(), batch["sound_start"].tolist(), batch["subject"].tolist(), strict=True)
     return [
         f"{data.store.stimuli[stimulus]} from {start:.1f} s, subject {data.store.subjects[subject]}"

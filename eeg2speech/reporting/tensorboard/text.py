@@ -31,11 +31,11 @@ def result_texts(results: Mapping[str, Any], metrics: Mapping[str, float], simul
     verdicts, tables = [], []
     if (found := results.get("alignment")) and found.get("verdict"):
         verdicts.append(_verdict(found, "aligned", "aligned", "not aligned"))
-        tables += [_alignment(part, listed) for part, listed in found["lists"].items()]
+        tables += [_alignment(split, listed) for split, listed in found["lists"].items()]
     if (found := results.get("diffusion")) and found.get("verdict"):
         words = ("EEG carries speech information", "no speech information from EEG")
         verdicts.append(_verdict(found, "informed", *words))
-        tables += [_speech(part, listed) for part, listed in found["lists"].items()]
+        tables += [_speech(split, listed) for split, listed in found["lists"].items()]
     if found := results.get("reconstruction"):
         verdicts.append(_reconstruction_verdict(found["lists"], seen_text(results, judged_list(found["lists"]))))
         tables.append(_reconstruction(found["lists"]))
@@ -76,19 +76,19 @@ def _verdict(found: Mapping[str, Any], key: str, good: str, bad: str) -> str:
     """Of all lists, the one that counts first."""
     first = found["verdict"]["list"]
     lines = []
-    for part in sorted(found["lists"], key=lambda name: name != first):
-        verdict = found["lists"][part]["verdict"]
+    for split in sorted(found["lists"], key=lambda name: name != first):
+        verdict = found["lists"][split]["verdict"]
         words = verdict_words(verdict, good, bad, key)
-        level = "##" if part == first else "###"
-        lines.append(f"{level} {_title(part)}: {words.upper()}\n\np = {verdict['p']:.2g}\n")
+        level = "##" if split == first else "###"
+        lines.append(f"{level} {_title(split)}: {words.upper()}\n\np = {verdict['p']:.2g}\n")
         lines.append("\n".join(f"- {reason}" for reason in verdict["reasons"]))
     return "\n\n".join(lines)
 
 
 def _reconstruction_verdict(lists: Mapping[str, Any], seen: str) -> str:
     """The model beside the best of the others, on the list that counts, and what of that list was trained on."""
-    part = judged_list(lists)
-    own, others = lists[part]["MAEEG"], {name: row for name, row in lists[part].items() if name != "MAEEG"}
+    split = judged_list(lists)
+    own, others = lists[split]["MAEEG"], {name: row for name, row in lists[split].items() if name != "MAEEG"}
     name, best = min(others.items(), key=lambda item: item[1]["nmse"])
     if seen:
         words = UNJUDGED
@@ -99,7 +99,7 @@ def _reconstruction_verdict(lists: Mapping[str, Any], seen: str) -> str:
     else:
         words = f"within the intervals of {name}"
     return (
-        f"## {_title(part)}: {words.upper()}\n\n"
+        f"## {_title(split)}: {words.upper()}\n\n"
         f"- NMSE on hidden patches {_interval(own, 'nmse')}; best of the others, {name}: {_interval(best, 'nmse')}"
         + (f"\n- the list is not unseen: {seen}" if seen else "")
     )
@@ -114,7 +114,7 @@ def _reconstruction(lists: Mapping[str, Any]) -> str:
     return title + _table(("", *map(_title, lists)), rows)
 
 
-def _alignment(part: str, found: Mapping[str, Any]) -> str:
+def _alignment(split: str, found: Mapping[str, Any]) -> str:
     figures = found["figures"]
     rows = [
         [_bold(name, name == "model"), *(_interval(row.get(column)) for column in COLUMNS)]
@@ -126,10 +126,10 @@ def _alignment(part: str, found: Mapping[str, Any]) -> str:
     null = {name: _number(of["percentile_99"]) for name, of in found["permutations"].items()}
     rows.append(["99 % of permutations below", *(null.get(column, "") for column in COLUMNS)])
     rows.append(["chance", *(_number(figures["model"].get(column, {}).get("chance")) for column in COLUMNS)])
-    return f"{_heading(part, found)}{_table(('', *COLUMNS.values()), rows)}"
+    return f"{_heading(split, found)}{_table(('', *COLUMNS.values()), rows)}"
 
 
-def _speech(part: str, found: Mapping[str, Any]) -> str:
+def _speech(split: str, found: Mapping[str, Any]) -> str:
     arms = found["identification"]
     ways = list(arms["eeg"])
     rows = [
@@ -137,16 +137,16 @@ def _speech(part: str, found: Mapping[str, Any]) -> str:
     ]
     rows.append(["99 % of permutations below", *(_number(arms["eeg"][way].get("percentile_99")) for way in ways)])
     rows.append(["chance", *(_number(1 / int(way)) for way in ways)])
-    return f"{_heading(part, found)}{_table(('own sound found', *(f'one of {way}' for way in ways)), rows)}"
+    return f"{_heading(split, found)}{_table(('own sound found', *(f'one of {way}' for way in ways)), rows)}"
 
 
-def _heading(part: str, found: Mapping[str, Any]) -> str:
+def _heading(split: str, found: Mapping[str, Any]) -> str:
     about = f"{found['windows']} windows, {found['gallery']} sounds; 95 % intervals over stimuli in brackets"
-    return f"### {_title(part)}\n\n{about}\n\n"
+    return f"### {_title(split)}\n\n{about}\n\n"
 
 
-def _title(part: str) -> str:
-    return part.replace("_", " ")
+def _title(split: str) -> str:
+    return split.replace("_", " ")
 
 
 def _bold(text: str, bold: bool) -> str:
