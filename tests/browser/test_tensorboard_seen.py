@@ -16,7 +16,7 @@ import pytest
 
 from tests.browser.browser import PATIENCE, Browser
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # the page of a report is the smoke test of `make test`
 STAGES = {"maeeg", "alignment", "diffusion"}
 LAST_WRITTEN = {("maeeg", "nmse"), ("alignment", "mrr"), ("diffusion", "identification")}
 _STRAIGHT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,4 +1,4 @@
-"""The table of ``docs/pages/developing.md`` leads to files and folders that exist, and its layers are those of the contract."""
+"""The table of ``docs/pages/developing.md`` names existing files, and its layers are those of the contract."""
 
 from __future__ import annotations
 
