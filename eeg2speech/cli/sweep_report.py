@@ -14,7 +14,7 @@ from typing import Any
 from eeg2speech.cli.sweep_plan import Levels, Plan
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import float_or_nan
-from eeg2speech.metrics.seeds import Repeated, over_repetitions
+from eeg2speech.metrics.intervals import Repeated, over_repetitions
 
 MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")
 NOISE = "model, noise at test"

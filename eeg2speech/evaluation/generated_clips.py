@@ -18,8 +18,8 @@ from eeg2speech.evaluation.speech_variants import ARMS, SAMPLED, Rows, evenly, g
 from eeg2speech.metrics.frechet import clip_embeddings
 from eeg2speech.metrics.identification import nearest_training, step_embeddings
 from eeg2speech.metrics.speech import speech_figures
-from eeg2speech.metrics.speech_extras import Transcriber, extra_figures, word_error
 from eeg2speech.metrics.surrogates import another_trial
+from eeg2speech.metrics.word_error import Transcriber, word_error_rates
 
 if TYPE_CHECKING:
     from eeg2speech.tasks.diffusion import DiffusionTask
@@ -128,7 +128,7 @@ def generate_split(
         places = mine[first : first + batch]
         here, there = (read_windows(task, data, split, which[places]) for which in (rows, rows[other]))
         truth = here["audio"].cpu().numpy()
-        said = None if transcribe is None else [transcribe(wave) for wave in truth]
+        said = [] if transcribe is None else [transcribe(wave) for wave in truth]
         for arm, sound in generate_variants(task, here, there):
             tokens = audio_tokens(task, sound)
             embedded = step_embeddings(tokens, training.mean)
@@ -141,7 +141,7 @@ def generate_split(
             if arm != "truth":
                 figures = speech_figures(truth, made)
                 if transcribe is not None:
-                    figures |= extra_figures({"wer": word_error(transcribe)}, truth, made, said)
+                    figures |= {"wer": word_error_rates(transcribe, made, said)}
                 measured |= {f"figure {name}": values for name, values in figures.items()}
             shared = _gathered(trainer, {**measured, "places": places, "waves": made})
             clips = dict(zip(shared.pop("places").tolist(), shared.pop("waves"), strict=True))

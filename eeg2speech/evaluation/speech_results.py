@@ -13,10 +13,16 @@ from eeg2speech.evaluation.audio_gallery import AudioGallery
 from eeg2speech.evaluation.generated_clips import GeneratedSplit
 from eeg2speech.metrics import Comparison, Embeddings, Estimate, Null, mean_estimate
 from eeg2speech.metrics.frechet import Frechet, clip_embeddings, frechet_report
-from eeg2speech.metrics.identification import WAYS, identification_nulls, identification_report, identify
-from eeg2speech.metrics.memorisation import Memorisation, memorisation
+from eeg2speech.metrics.identification import (
+    WAYS,
+    Memorisation,
+    identification_nulls,
+    identification_report,
+    identify,
+    memorisation,
+)
 from eeg2speech.metrics.speech import without_value
-from eeg2speech.metrics.speech_verdict import SpeechVerdict, judge_speech, judged_way
+from eeg2speech.metrics.verdict import SpeechVerdict, judge_speech, judged_way
 
 CONTROLS = ("noise", "another trial", "unconditional")
 """Arms that cannot know the sound: EEG has to do better."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+from eeg2speech.baselines.covariance import HiddenPatches
 from eeg2speech.baselines.reconstruction import VARIANCE, ReconstructionBaselines
-from eeg2speech.baselines.selection import HiddenPatches
 from eeg2speech.checkpoints.training_record import list_words, seen_text
 from eeg2speech.core.console import table_console
 from eeg2speech.core.seeding import mix

@@ -36,10 +36,10 @@ from eeg2speech.metrics import (
     retrieval_report,
     retrieval_scores,
 )
-from eeg2speech.metrics.galleries import GalleryPoint, gallery_curves
+from eeg2speech.metrics.comparison import rewindow
 from eeg2speech.metrics.geometry import geometry
 from eeg2speech.metrics.ranks import reciprocal, top
-from eeg2speech.metrics.streams import rewindow
+from eeg2speech.metrics.retrieval import GalleryPoint, gallery_curves
 from eeg2speech.reporting.console.alignment_tables import print_figures, print_verdict
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.training.progress import counted, tracked

@@ -19,8 +19,8 @@ from eeg2speech.evaluation.audio_gallery import AudioGallery
 from eeg2speech.evaluation.generated_clips import GeneratedSplit, embed_training_clips, generate_split
 from eeg2speech.evaluation.speech_results import compare_variants, plain
 from eeg2speech.evaluation.speech_variants import SAMPLED, diffusion_run, evenly
-from eeg2speech.metrics.intelligibility import left_out
-from eeg2speech.metrics.speech_extras import whisper
+from eeg2speech.metrics.speech import left_out
+from eeg2speech.metrics.word_error import whisper
 from eeg2speech.reporting.console.speech_tables import print_identification, print_quality, print_trained, print_verdict
 from eeg2speech.reporting.tensorboard.speech_examples import (
     clip_names,

@@ -12,8 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from rich.table import Table
 
-from eeg2speech.baselines.band_power import band_power
-from eeg2speech.baselines.probes import ProbeResult, probe
+from eeg2speech.baselines.probes import ProbeResult, band_power, probe
 from eeg2speech.core.console import table_console
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.seeding import mix

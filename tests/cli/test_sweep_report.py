@@ -14,7 +14,7 @@ from eeg2speech.cli.sweep_plan import Plan
 from eeg2speech.cli.sweep_report import MEASURES, NOISE, Run, read_run, report
 from eeg2speech.cli.sweep_tables import print_report
 from eeg2speech.core.errors import DataError
-from eeg2speech.metrics.seeds import over_repetitions
+from eeg2speech.metrics.intervals import over_repetitions
 
 NOISES = {0: 0.03, 1: -0.01, 2: 0.02}
 """What a seed adds to every figure."""

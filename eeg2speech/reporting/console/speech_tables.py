@@ -8,8 +8,8 @@ from rich.table import Table
 from eeg2speech.checkpoints.training_record import verdict_words
 from eeg2speech.core.console import table_console
 from eeg2speech.evaluation.speech_results import PartResults, VariantResults
-from eeg2speech.metrics.bootstrap import Interval
-from eeg2speech.metrics.intelligibility import left_out
+from eeg2speech.metrics import Interval
+from eeg2speech.metrics.speech import left_out
 
 QUALITY = {
     "mel_corr": ("mel r", 2), "band_corr": ("band r", 2), "mcd_dtw": ("MCD dB", 1), "lsd": ("LSD dB", 1),

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from eeg2speech.audio import RATE
-from eeg2speech.metrics import intelligibility
-from eeg2speech.metrics.intelligibility import estoi, left_out, pesq, stoi
-from eeg2speech.metrics.speech import speech_figures, without_value
+from eeg2speech.metrics import speech
+from eeg2speech.metrics.speech import estoi, left_out, pesq, speech_figures, stoi, without_value
 
 CORRELATIONS = ("mel_corr", "band_corr", "stoi", "estoi")
 DISTANCES = ("mcd_dtw", "lsd")
@@ -137,7 +136,7 @@ def test_a_sound_without_an_utterance_has_no_perceptual_quality():
 
 
 def test_only_the_figures_that_are_wanted_are_computed(monkeypatch):
-    monkeypatch.setattr(intelligibility, "pesq", lambda *_: pytest.fail("was not asked for"))
+    monkeypatch.setattr(speech, "pesq", lambda *_: pytest.fail("was not asked for"))
     assert list(speech_figures(CLIPS, CLIPS, ["mel_corr", "lsd"])) == ["mel_corr", "lsd"]
 
 
@@ -152,7 +151,7 @@ def test_figures_equal_those_of_the_packages():
 def test_a_package_that_is_missing_is_named_and_its_figure_left_out(monkeypatch):
     assert left_out() == {}
     found = importlib.util.find_spec
-    monkeypatch.setattr(intelligibility, "find_spec", lambda name: None if name == "pesq" else found(name))
+    monkeypatch.setattr(speech, "find_spec", lambda name: None if name == "pesq" else found(name))
     original = builtins.__import__
 
     def without(name, *rest):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2speech.metrics.bootstrap import bootstrap_interval, median_interval
+from eeg2speech.metrics.intervals import bootstrap_interval, median_interval
 
 
 def test_it_equals_resampling_by_hand():

@@ -5,7 +5,7 @@ import pytest
 from spaces import unit
 
 from eeg2speech.metrics import Embeddings
-from eeg2speech.metrics.streams import rewindow
+from eeg2speech.metrics.comparison import rewindow
 
 STEPS, WIDTH, STEP = 4, 3, 0.16
 DURATION = STEPS * STEP

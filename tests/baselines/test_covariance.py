@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import toeplitz
 
-from eeg2speech.baselines.kriging import Kriging
-from eeg2speech.baselines.ridge import Ridge
-from eeg2speech.baselines.selection import HiddenPatches
+from eeg2speech.baselines.covariance import HiddenPatches, Kriging, Ridge
 
 C, T = 8, 64
 PATCHES = HiddenPatches(2, 8, 0.7)
