@@ -16,8 +16,7 @@ class LogOverview(Callback):
     """Puts what matters first in TensorBoard; other loggers are left alone.
 
     CUSTOM SCALARS: the few figures of the stage that count, then how training goes. HPARAMS: settings that people
-    compare, beside final figures. TEXT: after a test the verdict with its reasons and the tables. Stands behind the
-    callbacks that test.
+    compare, beside final figures. TEXT: after a test the verdict with its reasons and the tables.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -38,8 +37,10 @@ class LogOverview(Callback):
         """Have all loggers place a test at the step of the checkpoint that is tested, and not at step 0."""
         pl_module.log("step", float(step_of(trainer, pl_module)))
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what was found."""
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Log the results of a test after every callback's ``on_test_end``, wherever this one stands in the list."""
+        if stage != "test":
+            return
         logger = _logger(trainer)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if logger is None or not isinstance(pl_module, Task) or not isinstance(data, EEGAudioDataModule):

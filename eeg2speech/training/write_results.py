@@ -18,14 +18,16 @@ RESULTS, UNTRAINED = "test.json", "test.untrained.json"
 
 
 class WriteResults(Callback):
-    """Writes what a test found into ``<run>/test.json``; stands behind the callbacks that find it.
+    """Writes what a test found into ``<run>/test.json``, once all callbacks have added their results.
 
     It names the checkpoint, the store, the split and what the model was trained on. A figure that does not exist is
     null. Figures of a model that was not trained go into ``test.untrained.json``.
     """
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write beside and rename."""
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write after every callback's ``on_test_end``, wherever this one stands in the list."""
+        if stage != "test":
+            return
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
         if not trainer.is_global_zero or not isinstance(pl_module, Task):
             return
