@@ -62,8 +62,8 @@ def resynthesise(
     if batch_size < 1:
         raise ConfigError(f"--batch_size {batch_size} is below 1")
     from eeg2speech.audio import RATE
+    from eeg2speech.audio.files import write_wav
     from eeg2speech.audio.stitching import cover
-    from eeg2speech.audio.wav import write_wav
     from eeg2speech.cli.device import choose_device
     from eeg2speech.cli.machine import json_stdout, print_json
     from eeg2speech.cli.resynthesised_sounds import find_sounds, read_sounds
