@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import KINDS
 
-from eeg2speech.models.eeg.masking import Masked, choose, draw_noise
+from eeg2speech.models.eeg.patches import Masked, choose, draw_noise
 
 CPU = torch.device("cpu")
 ratios = st.floats(0.01, 0.99)
