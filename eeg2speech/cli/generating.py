@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from eeg2speech.audio.wav import wav_writer
+from eeg2speech.audio.files import wav_writer
 from eeg2speech.cli.device import choose_device
 from eeg2speech.cli.machine import json_stdout, print_json
 from eeg2speech.core.errors import DataError

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
-from eeg2speech.audio.wav import write_wav
+from eeg2speech.audio.files import write_wav
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.core.tables import append_row, read_table, write_table
 from eeg2speech.core.types import Batch

@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from eeg2speech.audio import RATE
+from eeg2speech.audio.files import write_wav
 from eeg2speech.audio.mel import level
-from eeg2speech.audio.wav import write_wav
 from eeg2speech.core.files import written_beside
 from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from eeg2speech.audio.samples import check_rate, scaled
-from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.files import read_mono
+from eeg2speech.audio.waveform import check_rate, scaled
 from eeg2speech.core.errors import ConfigError, DataError
 from tests.audio.sounds import talk
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from eeg2speech.audio import RATE, resample
-from eeg2speech.audio.fractional import resample_anywhere
+from eeg2speech.audio.resampling import resample_anywhere
 from eeg2speech.core.errors import ConfigError
 from tests.audio.sounds import talk
 
