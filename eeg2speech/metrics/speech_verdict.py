@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eeg2speech.checkpoints.training_record import UNJUDGED
 from eeg2speech.metrics.comparison import Comparison, Numbers
 from eeg2speech.metrics.estimate import Estimate, mean_estimate
 from eeg2speech.metrics.identification import WAYS, identify
@@ -26,7 +27,7 @@ class SpeechVerdict:
         informed: Identification exceeds the 99th percentile of the permutations and the upper bound of every control.
         reasons: In words; what it exceeds, else everything that speaks against it.
         way: Sounds to choose from in the identification that was judged.
-        figure: That identification.
+        estimate: That identification.
         p: One-sided p-value against the permutations.
         effect: Its size.
         differences: EEG minus each control, on the clips that both have, with paired intervals over stimuli; reported,
@@ -37,11 +38,22 @@ class SpeechVerdict:
     informed: bool
     reasons: list[str]
     way: int
-    figure: Estimate
+    estimate: Estimate
     p: float
     effect: Effect
     differences: dict[str, Estimate]
     seen: str = ""
+
+    @property
+    def outcome(self) -> bool | None:
+        """True in favour of the model, False against it, None where nothing is judged."""
+        return None if self.seen else self.informed
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        good, bad = "EEG carries speech information", "no speech information from EEG"
+        return UNJUDGED if self.seen else good if self.informed else bad
 
 
 def judge_speech(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eeg2speech.checkpoints.training_record import UNJUDGED
 from eeg2speech.metrics.bootstrap import Interval
 from eeg2speech.metrics.null import Null
 
@@ -44,6 +45,16 @@ class Verdict:
     p: float
     effect: Effect
     seen: str = ""
+
+    @property
+    def outcome(self) -> bool | None:
+        """True in favour of the model, False against it, None where nothing is judged."""
+        return None if self.seen else self.aligned
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        return UNJUDGED if self.seen else "aligned" if self.aligned else "not aligned"
 
 
 def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR", seen: str = "") -> Verdict:

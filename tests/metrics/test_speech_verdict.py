@@ -38,7 +38,7 @@ def test_a_model_that_works_is_said_to():
     assert verdict.way == 10
     assert verdict.p == 1 / 1001
     assert "10-way identification" in verdict.reasons[0]
-    assert verdict.figure.value == pytest.approx(identify(compared, 10).mean())
+    assert verdict.estimate.value == pytest.approx(identify(compared, 10).mean())
     for name, difference in verdict.differences.items():
         assert difference.value == pytest.approx((identify(compared, 10) - blind[name]).mean())
         assert difference.high > difference.value > difference.low > 0
@@ -92,7 +92,7 @@ def test_pairing_makes_the_difference_surer_than_its_parts():
     clips = comparison(similarity, stimulus=stimulus, start=number)
     other = identify(comparison(control, stimulus=stimulus, start=number), 10)
     verdict = judge_speech(clips, {"noise": other, "another trial": other})
-    paired, own = verdict.differences["noise"], verdict.figure
+    paired, own = verdict.differences["noise"], verdict.estimate
     assert paired.high - paired.low < 0.6 * (own.high - own.low)
     assert paired.low > 0
 
