@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from eeg2speech.checkpoints.training_record import UNJUDGED, Learned, Seen
 from eeg2speech.core.errors import DataError
@@ -38,6 +38,9 @@ VARIANTS = ("truth", "round_trip", "loa", "eeg", "noise", "another_trial", "unco
 """Ids of the variants of a clip: the recording; the recording through autoencoder and vocoder; speech generated from
 the recording's own LOA, which is the ceiling for any EEG; speech from EEG; from noise in place of EEG; from EEG of
 another trial of the same subject; and without a condition."""
+
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
@@ -584,14 +587,14 @@ def read_results(file: Path) -> Results:
     return Results.from_json(content, str(file))
 
 
-def judged_split(splits: Iterable[str]) -> str:
-    """The test split that the verdict of a run rests on: new stimuli of known subjects, else the first.
+def judged_split(splits: Iterable[Name]) -> Name:
+    """The test split that the verdict of a run rests on: ``JUDGED_SPLIT``, else the first.
 
     Args:
         splits: Names of the splits, at least one.
     """
     names = list(splits)
-    return JUDGED_SPLIT if JUDGED_SPLIT in names else names[0]
+    return next((name for name in names if name == JUDGED_SPLIT), names[0])
 
 
 def judge_reconstruction(nmse: Mapping[str, Estimate], seen: str = "") -> ReconstructionVerdict:

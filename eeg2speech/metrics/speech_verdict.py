@@ -15,8 +15,8 @@ from eeg2speech.metrics.verdict import Effect, judge
 
 JUDGED = 10
 """The way that a verdict rests on."""
-CONTROLS = ("noise", "another trial")
-"""Arms that a verdict needs: the same model with EEG that is noise, or of another trial of the same subject."""
+CONTROLS = ("noise", "another_trial")
+"""Variants that a verdict needs: the same model with EEG that is noise, or of another trial of the same subject."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SpeechVerdict:
         effect: Its size.
         differences: EEG minus each control, on the clips that both have, with paired intervals over stimuli; reported,
             not judged by.
-        seen: What of the list was trained on, in words: then there is no verdict. Empty where nothing was.
+        seen: What of the split was trained on, in words: then there is no verdict. Empty where nothing was.
     """
 
     informed: bool
@@ -68,21 +68,21 @@ def judge_speech(
     """Judge clips that were generated from EEG.
 
     Args:
-        comparison: Of clips from EEG and all different sounds of the list.
+        comparison: Of clips from EEG and all different sounds of the split.
         controls: ``identify`` of the clips of each control for the same windows and at the same way, (n,); NaN where a
-            control has no such window. Needs ``noise`` and ``another trial``.
+            control has no such window. Needs ``noise`` and ``another_trial``.
         way: Sounds to choose from; unset: see ``judged_way``.
         group: Of each clip, (n,): what sounds are shuffled within. The stimulus by default.
         permutations: Shuffles of the sounds; a verdict in favour needs 1000.
         seed: Of all draws.
-        seen: What of the list was trained on, in words; empty where nothing was.
+        seen: What of the split was trained on, in words; empty where nothing was.
     """
     way = judged_way(comparison.similarity.shape[1]) if way is None else way
     own, stimulus = identify(comparison, way), comparison.stimulus
     null = permutation_null(retrieval_scores(comparison, top(1, way), group), permutations, seed)
-    arms = {name: mean_estimate(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
-    verdict = judge(null, arms, f"{way}-way identification", seen)
-    missing = [f"control {name} was not run" for name in CONTROLS if name not in controls]
+    estimates = {name: mean_estimate(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
+    verdict = judge(null, estimates, f"{way}-way identification", seen)
+    missing = [f"control {name.replace('_', ' ')} was not run" for name in CONTROLS if name not in controls]
     against = [] if verdict.aligned and missing else verdict.reasons
     return SpeechVerdict(
         verdict.aligned and not missing,

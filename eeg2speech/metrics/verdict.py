@@ -37,7 +37,7 @@ class Verdict:
         reasons: In words; of an aligned model what it exceeds, else everything that speaks against it.
         p: One-sided p-value against the permutations.
         effect: Its size.
-        seen: What of the list was trained on, in words: then there is no verdict. Empty where nothing was.
+        seen: What of the split was trained on, in words: then there is no verdict. Empty where nothing was.
     """
 
     aligned: bool
@@ -68,12 +68,13 @@ def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR", se
         controls: Figure of each control on the same windows; a model has to exceed the upper bound of its interval.
             Linear baselines, which may truly decode, are no controls.
         measure: Name of the figure.
-        seen: What of the list was trained on, in words; empty where nothing was.
+        seen: What of the split was trained on, in words; empty where nothing was.
     """
+    controls = {name.replace("_", " "): figure for name, figure in controls.items()}
     against = [*_against_permutations(null, measure), *_against_controls(null.observed, controls, measure)]
     effect = Effect(null.z, null.ratio)
     if seen:
-        return Verdict(False, [f"the list is not unseen: {seen}", *against], null.p, effect, seen)
+        return Verdict(False, [f"the split is not unseen: {seen}", *against], null.p, effect, seen)
     if against:
         return Verdict(False, against, null.p, effect)
     highest = max(controls, key=lambda name: controls[name].value)
