@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -28,6 +28,28 @@ class Track(Protocol):
 def silently(items: Sequence[T], /) -> Iterable[T]:
     """A ``Track`` that shows nothing."""
     return items
+
+
+Counted = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+"""From a label and a total to a context, which gives a function that is called with how many more are done."""
+
+
+@contextmanager
+def uncounted(label: str, total: int) -> Iterator[Callable[[int], object]]:
+    """A ``Counted`` that shows nothing."""
+    yield lambda count: None
+
+
+def track_with(counted: Counted, label: str) -> Track:
+    """A ``Track`` that shows its progress as ``counted`` does."""
+
+    def track(items: Sequence[T], /) -> Iterable[T]:
+        with counted(label, len(items)) as done:
+            for item in items:
+                yield item
+                done(1)
+
+    return track
 
 
 @contextmanager

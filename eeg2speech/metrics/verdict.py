@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eeg2speech.checkpoints.training_record import UNJUDGED
 from eeg2speech.metrics.comparison import Comparison, Numbers
 from eeg2speech.metrics.identification import WAYS, identify
 from eeg2speech.metrics.intervals import Estimate, Interval, mean_estimate
@@ -17,7 +18,7 @@ FEWEST = 1000
 """Fewest permutations for a positive verdict."""
 JUDGED = 10
 """Number of sounds to choose from in the identification that is judged."""
-CONTROLS = ("noise", "another trial")
+CONTROLS = ("noise", "another_trial")
 """Controls that a verdict on generated speech needs: EEG replaced by noise, or by another trial of the same subject."""
 
 
@@ -52,6 +53,16 @@ class Verdict:
     effect: Effect
     seen: str = ""
 
+    @property
+    def outcome(self) -> bool | None:
+        """True in favour of the model, False against it, None where nothing is judged."""
+        return None if self.seen else self.aligned
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        return UNJUDGED if self.seen else "aligned" if self.aligned else "not aligned"
+
 
 @dataclass(frozen=True)
 class SpeechVerdict:
@@ -61,7 +72,7 @@ class SpeechVerdict:
         informed: Identification exceeds the 99th percentile of the permutations and the upper bound of every control.
         reasons: What an informed model exceeds, else everything that contradicts information.
         way: Number of sounds to choose from in the identification that was judged.
-        figure: That identification.
+        estimate: That identification.
         p: One-sided p-value against the permutations.
         effect: Size of the effect.
         differences: Identification from EEG minus that of each control, on the clips that both have, with paired
@@ -72,11 +83,22 @@ class SpeechVerdict:
     informed: bool
     reasons: list[str]
     way: int
-    figure: Estimate
+    estimate: Estimate
     p: float
     effect: Effect
     differences: dict[str, Estimate]
     seen: str = ""
+
+    @property
+    def outcome(self) -> bool | None:
+        """True in favour of the model, False against it, None where nothing is judged."""
+        return None if self.seen else self.informed
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        good, bad = "EEG carries speech information", "no speech information from EEG"
+        return UNJUDGED if self.seen else good if self.informed else bad
 
 
 def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR", seen: str = "") -> Verdict:
@@ -92,6 +114,7 @@ def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR", se
         measure: Name of the score.
         seen: Overlap of the split with the training data, in words; empty without overlap.
     """
+    controls = {name.replace("_", " "): figure for name, figure in controls.items()}
     against = [*_against_permutations(null, measure), *_against_controls(null.observed, controls, measure)]
     effect = Effect(null.z, null.ratio)
     if seen:
@@ -126,7 +149,7 @@ def judge_speech(
     Args:
         comparison: Comparison of clips from EEG with all different sounds of the split.
         controls: ``identify`` of each control's clips for the same windows and the same ``way``, (n,); NaN where a
-            control has no such window. ``noise`` and ``another trial`` are required.
+            control has no such window. ``noise`` and ``another_trial`` are required.
         way: Number of sounds to choose from; unset: see ``judged_way``.
         group: Group of each clip, (n,), within which sounds are permuted. The stimulus by default.
         permutations: Number of permutations; a positive verdict needs 1000.
@@ -138,7 +161,7 @@ def judge_speech(
     null = permutation_null(retrieval_scores(comparison, top(1, way), group), permutations, seed)
     estimates = {name: mean_estimate(scores, 1 / way, stimulus, seed=seed) for name, scores in controls.items()}
     verdict = judge(null, estimates, f"{way}-way identification", seen)
-    missing = [f"control {name} was not run" for name in CONTROLS if name not in controls]
+    missing = [f"control {name.replace('_', ' ')} was not run" for name in CONTROLS if name not in controls]
     against = [] if verdict.aligned and missing else verdict.reasons
     return SpeechVerdict(
         verdict.aligned and not missing,

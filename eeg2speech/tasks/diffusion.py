@@ -174,7 +174,14 @@ class DiffusionTask(Task):
         """Learn which subjects the aligner knows."""
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
-        names = list(getattr(data, "subject_names", self.data_subjects))
+        self.locate_subjects(getattr(data, "subject_names", self.data_subjects))
+
+    def locate_subjects(self, names: Sequence[str]) -> None:
+        """Set the place of each subject of the data in the aligner, -1 for one it was not trained on.
+
+        Args:
+            names: Labels in the order of a batch's ``subject``.
+        """
         places = [self.subjects.index(name) if name in self.subjects else -1 for name in names]
         self.places = torch.tensor(places, device=self.device)
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from eeg2speech.metrics.verdict import judge_speech, judged_way
 from spaces import comparison, embeddings
 
 from eeg2speech.metrics.identification import identify
-from eeg2speech.metrics.verdict import judge_speech, judged_way
 
 
-def variants(signal, seed=0, **controls):
+def arms(signal, seed=0, **controls):
     """Clips from EEG, and how well clips of each control are identified at 10 ways, all for the same windows."""
     clips = embeddings(np.random.default_rng(seed), signal=signal)
     found = {}
@@ -24,7 +24,7 @@ def variants(signal, seed=0, **controls):
     return clips.compare(), found
 
 
-BLIND = {"noise": 0.0, "another trial": 0.0}
+BLIND = {"noise": 0.0, "another_trial": 0.0}
 
 
 def controls(**strengths):
@@ -32,13 +32,13 @@ def controls(**strengths):
 
 
 def test_a_model_that_works_is_said_to():
-    compared, blind = variants(0.7, **BLIND)
+    compared, blind = arms(0.7, **BLIND)
     verdict = judge_speech(compared, blind)
     assert verdict.informed
     assert verdict.way == 10
     assert verdict.p == 1 / 1001
     assert "10-way identification" in verdict.reasons[0]
-    assert verdict.figure.value == pytest.approx(identify(compared, 10).mean())
+    assert verdict.estimate.value == pytest.approx(identify(compared, 10).mean())
     for name, difference in verdict.differences.items():
         assert difference.value == pytest.approx((identify(compared, 10) - blind[name]).mean())
         assert difference.high > difference.value > difference.low > 0
@@ -46,21 +46,21 @@ def test_a_model_that_works_is_said_to():
 
 
 def test_one_that_does_not_is_not():
-    verdict = judge_speech(*variants(0.0, **BLIND))
+    verdict = judge_speech(*arms(0.0, **BLIND))
     assert not verdict.informed
     assert any("does not exceed the 99th percentile" in reason for reason in verdict.reasons)
     assert all(difference.low < 0 < difference.high for difference in verdict.differences.values())
 
 
 def test_speech_that_noise_gives_as_well_is_no_information():
-    compared, found = variants(0.7, **BLIND | {"noise": 0.7})
+    compared, found = arms(0.7, **BLIND | {"noise": 0.7})
     verdict = judge_speech(compared, found)
     assert not verdict.informed
     assert all("control noise" in reason for reason in verdict.reasons)
 
 
 def test_a_control_that_was_not_run_leaves_no_verdict_in_favour():
-    compared, found = variants(0.7, noise=0.0)
+    compared, found = arms(0.7, noise=0.0)
     verdict = judge_speech(compared, found)
     assert not verdict.informed
     assert verdict.reasons == ["control another trial was not run"]
@@ -68,19 +68,19 @@ def test_a_control_that_was_not_run_leaves_no_verdict_in_favour():
 
 
 def test_a_control_may_lack_some_windows_but_not_all():
-    compared, found = variants(0.7, **BLIND)
-    found["another trial"][:20] = np.nan
+    compared, found = arms(0.7, **BLIND)
+    found["another_trial"][:20] = np.nan
     verdict = judge_speech(compared, found)
     assert verdict.informed
-    kept = identify(compared, 10)[20:] - found["another trial"][20:]
-    assert verdict.differences["another trial"].value == pytest.approx(kept.mean())
-    found["another trial"][:] = np.nan
+    kept = identify(compared, 10)[20:] - found["another_trial"][20:]
+    assert verdict.differences["another_trial"].value == pytest.approx(kept.mean())
+    found["another_trial"][:] = np.nan
     (reason,) = judge_speech(compared, found).reasons
     assert reason.startswith("control another trial is not a number")
 
 
-def test_pairing_makes_the_difference_narrower_than_unpaired():
-    """Some sounds are easy for both variants: the spread over stimuli is common, the difference is not."""
+def test_pairing_makes_the_difference_surer_than_its_parts():
+    """Some sounds are easy for both arms: the spread over stimuli is common, the difference is not."""
     rng = np.random.default_rng(0)
     size = 60
     stimulus = np.arange(size) // 4
@@ -91,8 +91,8 @@ def test_pairing_makes_the_difference_narrower_than_unpaired():
     number = np.arange(size)
     clips = comparison(similarity, stimulus=stimulus, start=number)
     other = identify(comparison(control, stimulus=stimulus, start=number), 10)
-    verdict = judge_speech(clips, {"noise": other, "another trial": other})
-    paired, own = verdict.differences["noise"], verdict.figure
+    verdict = judge_speech(clips, {"noise": other, "another_trial": other})
+    paired, own = verdict.differences["noise"], verdict.estimate
     assert paired.high - paired.low < 0.6 * (own.high - own.low)
     assert paired.low > 0
 
@@ -110,4 +110,4 @@ def test_a_single_sound_cannot_be_told_apart():
 
 def test_nothing_is_hardly_ever_taken_for_something():
     """1 % of 100 by the permutations alone, fewer by the controls: 5 or more has a probability of .003."""
-    assert sum(judge_speech(*variants(0.0, seed, **BLIND)).informed for seed in range(1, 101)) < 5
+    assert sum(judge_speech(*arms(0.0, seed, **BLIND)).informed for seed in range(1, 101)) < 5

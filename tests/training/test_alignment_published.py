@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eeg2speech.reporting.console.alignment_tables import print_figures, print_verdict
 from scipy.signal import butter, sosfiltfilt
 
 from eeg2speech.baselines.lagged_decoders import BackwardTRF
+from eeg2speech.evaluation.alignment import summarise
 from eeg2speech.metrics import Embeddings, judge, permutation_null, retrieval_report, retrieval_scores
 from eeg2speech.metrics.ranks import reciprocal
-from eeg2speech.reporting.console.alignment_tables import print_figures, print_verdict
-from eeg2speech.training.evaluate_alignment import summarise
 
 RATE, WINDOW = 64, 3.0
 
