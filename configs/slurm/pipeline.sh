@@ -1,12 +1,12 @@
 #!/bin/bash
-# Submits the three stages; each starts once those before have succeeded, and takes what they left in their run folders.
+# Submits the stages; each starts when the earlier ones have succeeded, and loads their results from the run folders.
 #   configs/slurm/pipeline.sh STORE FOLDER [sbatch options, e.g. --nodes=2 --ntasks-per-node=8 --gpus-per-node=8]
 # FOLDER gets maeeg, audiomae, alignment and diffusion, and the logs. Prints the ids of the jobs. A stage that is
 # pre-empted keeps its id while it starts again, so the others wait for it; if one fails, those after it are cancelled.
-# To submit the line again after that is to go on: every stage resumes from its own run folder.
+# Submit the same line again to continue: every stage resumes from its own run folder.
 #
-# Words for single stages stand in MAEEG, AUDIOMAE, ALIGNMENT and DIFFUSION, e.g. DIFFUSION="--config my/overlay.yaml".
-# AUDIO_WEIGHTS names an audio encoder that is there already, so that none is trained. See stage.sbatch for the rest.
+# Options for single stages are in MAEEG, AUDIOMAE, ALIGNMENT and DIFFUSION, e.g. DIFFUSION="--config my/overlay.yaml".
+# AUDIO_WEIGHTS names a trained audio encoder, so that none is trained. See stage.sbatch for other variables.
 set -euo pipefail
 
 store=$(realpath "${1:?give the prepared store}")
@@ -17,7 +17,7 @@ configs=$(dirname "${here}")
 export TRAINER=${TRAINER:-${configs}/trainer/slurm.yaml}
 mkdir -p "${folder}"
 
-submit() {  # stage, ids of the jobs to wait for as :1:2 or nothing, its own words; prints its id
+submit() {  # stage, ids of the jobs to wait for as :1:2 or nothing, its own options; prints its id
     local stage=$1 before=$2 id
     shift 2
     id=$(sbatch --parsable --job-name="eeg2speech-${stage}" --output="${folder}/%x-%j.log" \
@@ -26,7 +26,7 @@ submit() {  # stage, ids of the jobs to wait for as :1:2 or nothing, its own wor
     echo "${id%%;*}"
 }
 
-# words of a stage are split at blanks on purpose
+# options of a stage are split at blanks on purpose
 eeg=$(submit maeeg "" ${MAEEG:-})
 before=:${eeg} sound=""
 if [ -z "${AUDIO_WEIGHTS:-}" ]; then

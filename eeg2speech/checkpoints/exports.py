@@ -22,8 +22,8 @@ from eeg2speech import __version__
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import sha256_of, write_json, written_beside
 
-LAYOUT = 2
-"""Of a config.json with several parts; one with a single part has none, as before there were several."""
+LAYOUT = 3
+"""Layout of a config.json with several parts; one with a single part has none. Version 0.1 wrote layout 2."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -17,8 +17,8 @@ from eeg2speech.checkpoints.frozen import put_back
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.paths import expanded
 
-FORMAT = 1
-"""Of the checkpoints that runs write; raised when an older version could misread a newer one's."""
+FORMAT = 2
+"""Format of the checkpoints that runs write; those of another format are refused. Version 0.1 wrote format 1."""
 FORMAT_KEY = "eeg2speech_format"
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
@@ -45,7 +45,7 @@ def read_checkpoint(file: Path, mapped: bool = True) -> dict[str, Any]:
         mapped: Leave tensors in the file until they are used. A run that resumes works on them for days: it reads them.
 
     Raises:
-        DataError: The file is missing, truncated, not a checkpoint, or of a newer version; the message names another
+        DataError: The file is missing, truncated, not a checkpoint, or of another version; the message names another
             one in its folder that can be read.
     """
     try:
@@ -73,8 +73,13 @@ def _read(file: Path, mapped: bool) -> dict[str, Any]:
     version = checkpoint.get(FORMAT_KEY, FORMAT)
     if not isinstance(version, int) or version > FORMAT:
         raise DataError(
-            f"{file}: written by a newer eeg2speech ({FORMAT_KEY}={version}, this one reads up to {FORMAT}); update "
+            f"{file}: written by a newer eeg2speech ({FORMAT_KEY}={version}, this one reads {FORMAT}); update "
             "eeg2speech"
+        )
+    if version < FORMAT:
+        raise DataError(
+            f"{file}: written by an older eeg2speech ({FORMAT_KEY}={version}, this one reads {FORMAT}); train again "
+            "with `eeg2speech fit`"
         )
     return put_back(checkpoint, file)
 

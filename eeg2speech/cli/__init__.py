@@ -1,4 +1,4 @@
-"""The `eeg2speech` command. Nothing heavy is imported before it is known which command was asked for."""
+"""The `eeg2speech` command. Heavy modules are imported only once the command is known."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import os
 import sys
 from collections.abc import Sequence
 
+from eeg2speech.core.errors import INTERRUPTED, ConfigError, Eeg2SpeechError, of_disk
+from eeg2speech.core.paths import expanded
+
 STAGES = {
     "fit": "Train a stage.",
     "validate": "Validate a checkpoint.",
     "test": "Test a checkpoint and write test.json.",
-    "predict": "Represent windows with a trained model.",
+    "predict": "Compute features of windows with a trained model.",
 }
 TOOLS = {
-    "prepare": ("eeg2speech.cli.prepare", "Turn raw recordings into a prepared store."),
-    "doctor": ("eeg2speech.cli.doctor", "Check a prepared store and show what is in it."),
-    "export": ("eeg2speech.cli.export", "Write what a checkpoint holds as safetensors and config.json."),
-    "generate": ("eeg2speech.cli.generate", "Make speech out of EEG with a trained model."),
-    "resynthesise": ("eeg2speech.cli.resynthesise", "Make speech out of speech: the best that EEG could give."),
-    "plan": ("eeg2speech.cli.plan", "Estimate memory, time and GPU-hours of a stage, before it runs."),
-    "report": ("eeg2speech.cli.report", "Write one HTML page about runs: verdicts, figures, curves, pictures, sounds."),
-    "sweep": ("eeg2speech.cli.sweep", "Run combinations of settings with several seeds, and compare them."),
-    "completion": ("eeg2speech.cli.completion", "Print a script that completes commands and options in a shell."),
+    "prepare": "Convert raw recordings into a prepared store.",
+    "doctor": "Check a prepared store and print its content.",
+    "export": "Write the parts of a checkpoint as safetensors and config.json.",
+    "generate": "Generate speech from EEG with a trained model.",
+    "resynthesise": "Generate speech from speech: the upper limit for EEG.",
+    "plan": "Estimate memory, time and GPU-hours of a stage before it runs.",
+    "report": "Write one HTML page about runs: verdicts, curves, pictures, sounds.",
+    "sweep": "Run combinations of settings with several seeds and compare them.",
+    "completion": "Print a script that completes commands and options in a shell.",
 }
+"""Each is a module of this package, which has a function of that name, or ``run`` and ``parser``."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,40 +37,20 @@ def main(argv: Sequence[str]) -> int:
         argv: Words after ``eeg2speech``.
 
     Returns:
-        Exit status: 0 done, 1 a problem that the message explains, 2 a mistake on the command line, 75 pre-empted and
-        saved, 130 interrupted.
+        Exit status, see ``help.STATUS``.
     """
-    from eeg2speech.cli.words import clean_words
-    from eeg2speech.core.errors import INTERRUPTED, Eeg2SpeechError, of_disk
-
     from_console = list(argv) == sys.argv[1:]
     try:
-        argv = clean_words(argv)
+        words = clean_words(argv)
         if from_console:
-            sys.argv[1:] = argv
-        if argv and argv[0] in STAGES:
-            if {"-h", "--help"} & set(argv):
-                from eeg2speech.cli.stage_help import help_text
-
-                print(help_text(argv[0]), end="")
-                sys.exit(0)
-            argv = ["--help" if word == "--help=all" else word for word in argv]
-            from eeg2speech.cli.lightning import run_stage
-
-            return run_stage(argv)
-        if argv and argv[0] in TOOLS:
-            return _run_tool(argv[0], argv[1:])
-        from eeg2speech.cli.root import answer
-
-        sys.exit(answer(argv))
+            sys.argv[1:] = words
+        return _run_command(words)
     except Eeg2SpeechError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        problem = " ".join(str(error).split())
     except UnicodeEncodeError as error:
         if error.encoding != sys.getfilesystemencoding():
             raise
-        print(f"error: {error.object!a}: no file name in {error.encoding}; set PYTHONUTF8=1", file=sys.stderr)
-        return 1
+        problem = f"{error.object!a}: not a file name in {error.encoding}; set PYTHONUTF8=1"
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `eeg2speech doctor ... | head`
@@ -76,33 +60,90 @@ def main(argv: Sequence[str]) -> int:
         found = of_disk(error)
         if found is None:
             raise
-        print(f"error: {found}", file=sys.stderr)
-        return 1
+        problem = str(found)
+    print(f"error: {problem}", file=sys.stderr)
+    return 1
 
 
 def run() -> None:
     """Entry point of the console script."""
-    if sys.argv[1:2] == ["fit"]:  # imports take seconds, in which a cluster may already want its machine back
+    if sys.argv[1:2] == ["fit"]:  # imports take seconds, during which a cluster may already pre-empt the job
         from eeg2speech.core.signals import PREEMPTING, note
 
         note.take(*PREEMPTING)
-    from eeg2speech.cli.streams import readable_streams, utf8_files
+    from eeg2speech.cli.output import readable_streams, utf8_files
 
     readable_streams()
     utf8_files()
     sys.exit(main(sys.argv[1:]))
 
 
-def _run_tool(name: str, argv: list[str]) -> int:
+def clean_words(argv: Sequence[str]) -> list[str]:
+    """Words of a command line with the home folder in place of ``~``, which shells keep after a ``=``.
+
+    Raises:
+        ConfigError: A word holds bytes that are not UTF-8, or the home folder of an unknown user.
+    """
+    for word in argv:
+        if any("\udc80" <= letter <= "\udcff" for letter in word):
+            raise ConfigError(f"{word!a}: not UTF-8; rename it, or give a link that has another name")
+    return [_at_home(word) for word in argv]
+
+
+def _at_home(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{expanded(value)}" if value.startswith("~") else word
+
+
+def _run_command(words: list[str]) -> int:
+    name = words[0] if words else "--help"
+    if name in STAGES:
+        return _run_stage(words)
+    if name in TOOLS:
+        return _run_tool(name, words[1:])
+    if name in ("-h", "--help"):
+        from eeg2speech.cli.help import root_help
+
+        print(root_help(), end="")
+    elif name == "--version":
+        from eeg2speech import __version__
+
+        print(f"eeg2speech {__version__}")
+    elif name == "--configs":
+        from eeg2speech.core.config_files import config_folder
+
+        print(config_folder())
+    else:
+        from eeg2speech.cli.parser import closest
+
+        kind = "unknown option" if name.startswith("-") else "unknown command"
+        near = closest(name, [*STAGES, *TOOLS, "--help", "--version", "--configs"])
+        hint = f"did you mean {near}?" if near else f"choose from {', '.join([*STAGES, *TOOLS])}"
+        print(f"usage: eeg2speech COMMAND ...\nerror: {kind} {name!r}; {hint} (eeg2speech --help)", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _run_stage(words: list[str]) -> int:
+    if {"-h", "--help"} & set(words):
+        from eeg2speech.cli.help import stage_help
+
+        print(stage_help(words[0]), end="")
+        sys.exit(0)
+    from eeg2speech.cli.lightning import run_stage
+
+    return run_stage(["--help" if word == "--help=all" else word for word in words])
+
+
+def _run_tool(name: str, words: list[str]) -> int:
+    from eeg2speech.cli.renamed import check_renamed
     from eeg2speech.core.config_files import check_configs
 
-    check_configs(argv)
-    module = importlib.import_module(TOOLS[name][0])
+    check_configs(words)
+    check_renamed(name, words)
+    module = importlib.import_module(f"eeg2speech.cli.{name}")
     if hasattr(module, "run"):
-        return int(module.run(argv))
-    from eeg2speech.cli.parser import tool_parser
+        return int(module.run(words))
+    from eeg2speech.cli.parser import call
 
-    parser = tool_parser(name)
-    options = parser.instantiate(parser.parse_args(argv)).as_dict()
-    options.pop("config", None)
-    return int(module.COMMAND(**options))
+    return call(name, words)

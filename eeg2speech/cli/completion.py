@@ -1,4 +1,4 @@
-"""`eeg2speech completion`: a script for a shell, made once from the parsers themselves, so that Tab imports nothing."""
+"""`eeg2speech completion`: a script for a shell, generated from the parsers, so that Tab imports nothing."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ EXAMPLES = """
 CHECKPOINTS = ("best", "last", "auto")
 FOLDERS = ("root", "store", "out", "run", "runs")
 Names = Mapping[str, Sequence[str]]
-"""Configurations of the package that an option may name instead of a file, by the name of the option."""
+"""Configurations of the package that an option may name instead of a file, by option."""
 
 
 def completion(shell: Literal["bash", "zsh", "tcsh"], out: Path | None = None) -> int:
     """Print a script that completes commands, options and files in a shell.
 
-    It takes the seconds of importing everything once; keep what it prints in a file, and make it anew after an update.
+    This imports all parsers, which takes some seconds. Keep the script in a file, and create it again after an update.
     For bash and tcsh, source the file where the shell starts (~/.bashrc); for zsh, put `fpath+=~/.zfunc` before
     `compinit`.
 
     Args:
-        shell: Which one: bash, zsh or tcsh.
+        shell: Shell: bash, zsh or tcsh.
         out: Write the script to this file instead of printing it.
     """
     import shtab
@@ -52,7 +52,7 @@ def completion(shell: Literal["bash", "zsh", "tcsh"], out: Path | None = None) -
 
 
 def command_tree() -> argparse.ArgumentParser:
-    """All commands with their options, as plain parsers that parse nothing."""
+    """All commands with their options, as plain parsers for shtab."""
     import shtab
 
     from eeg2speech.cli import STAGES, TOOLS, prepare
@@ -68,14 +68,15 @@ def command_tree() -> argparse.ArgumentParser:
         _copy(parser, command, named)
         for setting in _model_settings():
             command.add_argument(f"--model.init_args.{setting}").complete = shtab.FILE  # type: ignore[attr-defined]
-    for name, (_, text) in TOOLS.items():
+    for name, text in TOOLS.items():
         command = commands.add_parser(name, help=text)
         if name == "prepare":
             datasets = command.add_subparsers()
             for dataset, parser in prepare.parsers().items():
                 _copy(parser, datasets.add_parser(dataset, help=str(parser.description).partition(".")[0]))
         else:
-            _copy(tool_parser(name), command, named if name in ("plan", "sweep") else {})
+            tool_names = {"plan": named, "sweep": {"config": named["sweep"]}}
+            _copy(tool_parser(name), command, tool_names.get(name, {}))
     return root
 
 
@@ -90,12 +91,12 @@ def _configs() -> Names:
         "config": sorted([*stages, *overlays]),
         "alignment": [name for name in overlays if name.startswith("alignment/")] + ["alignment"],
         "trainer": [name for name in names if name.startswith("trainer/")],
-        "plan": [name for name in names if name.startswith("sweeps/")],
+        "sweep": [name for name in names if name.startswith("sweeps/")],
     }
 
 
 def _names_and_files(names: Sequence[str]) -> dict[str, Any]:
-    """How shells complete an option that takes names of configurations as well as files."""
+    """Completion in each shell of an option that takes names of configurations as well as files."""
     words = " ".join(names)
     function = f"_eeg2speech_file_{names[0].replace('/', '_')}"
     return {
@@ -110,7 +111,7 @@ def _names_and_files(names: Sequence[str]) -> dict[str, Any]:
 
 
 def _model_settings() -> list[str]:
-    """Settings that any stage has."""
+    """Settings of all stages."""
     from eeg2speech import tasks
 
     stages = [found for found in vars(tasks).values() if inspect.isclass(found) and issubclass(found, tasks.Task)]
@@ -139,7 +140,7 @@ def _copy_option(action: argparse.Action, to: argparse.ArgumentParser, named: Na
     name = action.dest.rsplit(".", 1)[-1]
     if action.dest in named:
         copied.complete = _names_and_files(named[action.dest])  # type: ignore[attr-defined]
-    elif not choices:  # where there are some that do not fit, bash falls back on files by itself
+    elif not choices:  # if none of them matches, bash falls back on files by itself
         copied.complete = shtab.DIR if name in FOLDERS else shtab.FILE  # type: ignore[attr-defined]
 
 
@@ -156,6 +157,3 @@ def _choices(action: argparse.Action) -> Iterator[str]:
         for literal in literals:
             if getattr(literal, "__origin__", None) is Literal:
                 yield from map(str, literal.__args__)
-
-
-COMMAND = completion

@@ -1,13 +1,18 @@
-"""`eeg2speech doctor`: what a prepared store holds and what is wrong with it."""
+"""`eeg2speech doctor`: the content of a prepared store, and the problems in it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eeg2speech.core.errors import ConfigError
 
-GROUPS = {"coupling of EEG and sound": ["coupling", "minutes"], "what is written": ["html", "psd", "json"]}
+if TYPE_CHECKING:
+    from eeg2speech.data.store.store import Store
+    from eeg2speech.quality.doctor import Facts
+
+GROUPS = {"coupling of EEG and sound": ["coupling", "minutes"], "output": ["html", "psd", "json"]}
 EXAMPLES = """
     eeg2speech doctor stores/mine
     eeg2speech doctor stores/mine --html mine.html
@@ -23,24 +28,24 @@ def doctor(
     psd: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Check a prepared store and show what is in it.
+    """Check a prepared store and print its content.
 
-    The exit status is 1 if there are errors; warnings leave it at 0.
+    The exit status is 1 if there are errors, and 0 if there are only warnings.
 
     Args:
         store: Folder of the store.
-        coupling: Measure whether the EEG follows the sound, some seconds per subject.
-        minutes: Most minutes of sound per subject and condition that this looks at.
-        html: Write a page about the dataset with pictures to this file.
-        psd: Save the subjects' power spectra as this picture (png, pdf or svg).
-        json: Print everything as JSON: facts, problems, coupling.
+        coupling: Test whether the EEG follows the sound; this takes some seconds per subject.
+        minutes: Minutes of sound per subject and condition that this test uses at most.
+        html: Write a page about the dataset, with figures, to this file.
+        psd: Save the power spectrum of every subject as this figure (png, pdf or svg).
+        json: Print the report as JSON: facts, problems, coupling.
     """
     if psd is not None and psd.suffix not in (".png", ".pdf", ".svg"):
-        raise ConfigError(f"psd={psd}: unknown kind of picture; end its name in .png, .pdf or .svg")
+        raise ConfigError(f"psd={psd}: unknown format of figure; use a name that ends in .png, .pdf or .svg")
     if html is not None and html.suffix != ".html":
-        raise ConfigError(f"html={html}: this is a page; end its name in .html")
-    from eeg2speech.cli.doctor_tables import print_report
-    from eeg2speech.cli.machine import print_json
+        raise ConfigError(f"html={html}: not the name of a page; use a name that ends in .html")
+    from eeg2speech.cli.doctor_report import print_report
+    from eeg2speech.cli.output import print_json
     from eeg2speech.core.console import table_console
     from eeg2speech.core.progress import Countdown
     from eeg2speech.data.store.store import Store
@@ -48,7 +53,7 @@ def doctor(
     from eeg2speech.quality.doctor import examine
 
     if coupling and not minutes * 60 >= LEAST:
-        raise ConfigError(f"minutes={minutes:g}: nothing can be told from so little; use {LEAST / 60:g} or more")
+        raise ConfigError(f"minutes={minutes:g}: too little sound for a test; use {LEAST / 60:g} or more")
     opened = Store(store)
     with Countdown("Examining recordings", len(opened.recordings)) as bar:
         report = examine(opened, lambda: bar.step(0))
@@ -60,9 +65,7 @@ def doctor(
     else:
         print_report(report, table_console(sys.stdout))
     if psd is not None:
-        from eeg2speech.cli.doctor_psd import save_psd  # brings matplotlib
-
-        save_psd(report.facts, opened, psd)
+        _save_psd(report.facts, opened, psd)
     if html is not None:
         from eeg2speech.quality.dataset_report import write_report  # brings matplotlib
 
@@ -71,4 +74,21 @@ def doctor(
     return int(report.failed)
 
 
-COMMAND = doctor
+def _save_psd(facts: Facts, store: Store, file: Path) -> None:
+    import numpy as np
+
+    from eeg2speech.plotting import psd_figure  # brings matplotlib
+
+    notch = store.description.settings.get("preprocessing.notch")
+    figure = psd_figure(
+        np.array(facts.frequencies),
+        {subject: np.array(power) for subject, power in facts.spectra.items()},
+        {subject: (shape.slope, shape.intercept) for subject, shape in facts.shapes.items()},
+        f"{facts.name}: power spectrum of every subject" + (" (simulated EEG)" if facts.simulated else ""),
+        float(notch) if notch else None,
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, dpi=150)
+    except OSError as error:
+        raise ConfigError(f"psd={file}: cannot be written ({error.strerror}); choose another place") from error

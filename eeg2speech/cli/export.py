@@ -1,4 +1,4 @@
-"""`eeg2speech export`: what later stages and other programs take over from a checkpoint."""
+"""`eeg2speech export`: the parts of a checkpoint, for later stages and other programs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ EXAMPLES = """
 
 
 def export(ckpt: Path, out: Path, json: bool = False) -> int:
-    """Write what later stages take over from a checkpoint as safetensors files and one config.json.
+    """Write the parts of a checkpoint that later stages use as safetensors files and one config.json.
 
-    Of stages 1 and audiomae that is the encoder, of alignment also the aligner: both projections, the subject layer and
-    the audio encoder.
+    The part of stages 1 and audiomae is the encoder. Alignment adds the aligner: both projections, the subject layer
+    and the audio encoder.
 
     Args:
         ckpt: Checkpoint of a run, e.g. runs/maeeg/checkpoints/best.ckpt.
         out: Folder to write into.
         json: Print what was written as JSON: folder, files.
     """
-    from eeg2speech.cli.machine import json_stdout, print_json
+    from eeg2speech.cli.output import json_stdout, print_json
     from eeg2speech.core.progress import waiting
 
     with waiting(f"Exporting {ckpt}"), json_stdout(json):
@@ -34,6 +34,3 @@ def export(ckpt: Path, out: Path, json: bool = False) -> int:
     else:
         print(f"Wrote {', '.join(files)} and config.json into {out}")
     return 0
-
-
-COMMAND = export

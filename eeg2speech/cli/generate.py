@@ -1,19 +1,32 @@
-"""`eeg2speech generate`: speech out of a trained model, as sound files and a table of what came from where."""
+"""`eeg2speech generate`: speech from EEG with a trained model, as sound files and a table of their origin."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from eeg2speech.cli.output import json_stdout, print_json
 from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.folder_locks import guest, sole_writer
 from eeg2speech.core.paths import expanded
+
+if TYPE_CHECKING:
+    from eeg2speech.inference.clips import Clip
+    from eeg2speech.inference.generated_table import Generated, GeneratedTable
+    from eeg2speech.inference.generator import SpeechGenerator
+    from eeg2speech.inference.origin import Origin
 
 CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")
 GROUPS = {
-    "which EEG": ["store", "what", "subjects", "recordings", "conditions", "splits", "limit"],
-    "how": ["seed", "solver", "steps", "guidance", "overlap", "batch_size", "device", "components"],
-    "what is written": ["out", "overwrite", "json"],
+    "EEG": ["store", "unit", "subjects", "recordings", "conditions", "splits", "limit"],
+    "generation": ["seed", "solver", "steps", "guidance", "overlap", "batch_size", "device", "components"],
+    "output": ["out", "overwrite", "json"],
 }
 EXAMPLES = """
     eeg2speech generate --ckpt runs/diffusion/checkpoints/best.ckpt --out speech
@@ -25,7 +38,7 @@ def generate(
     ckpt: Path = CHECKPOINT,
     store: Path | None = None,
     out: Path = OUT,
-    what: Literal["segments", "recordings", "windows"] = "segments",
+    unit: Literal["segments", "recordings", "windows"] = "segments",
     subjects: list[str | int] | None = None,
     recordings: list[str | int] | None = None,
     conditions: list[str] | None = None,
@@ -44,51 +57,169 @@ def generate(
 ) -> int:
     """Write speech generated from EEG as 16-bit wav files at 16 kHz, with generated.tsv beside them.
 
-    The table says of each file which EEG it came from, which sound was heard, and whether the model was trained on it.
-    A clip depends on the seed and on where its EEG lies, not on its batch. A second run adds what is missing or was
-    made with other settings.
+    Each row of the table names a file, the EEG that it was generated from, the sound that was played, and whether the
+    model was trained on it. A clip depends on the seed and on the position of its EEG, not on its batch. A second run
+    adds files that are missing or were generated with other settings.
 
     Args:
         ckpt: Checkpoint of stage 3, or a folder that `eeg2speech export` wrote.
-        store: Prepared store; not given: the embedded dataset as it was in training.
+        store: Prepared store; if not given, the embedded dataset as it was in training.
         out: Folder to write into.
-        what: A file for each of `segments`, `recordings` (all of each, with the pauses) or `windows` (of segments).
-        subjects: Only these people, e.g. [sub-01].
+        unit: One file for each of the `segments`, `recordings` (in full, with pauses) or `windows` (of segments).
+        subjects: Only these subjects, e.g. [sub-01].
         recordings: Only these recordings.
-        conditions: Only segments of these, of listening, overt, imagined and rest.
+        conditions: Only segments of these conditions, of listening, overt, imagined and rest.
         splits: Only these splits, of train, val, unseen_stimulus, unseen_subject, unseen_both and unused.
-            Not given: the test lists, or everything where the split does not hold (another store, `recordings`).
-        limit: At most so many files, drawn from all over the store; 0 for all. A larger one adds to a smaller one's.
-        seed: Of the noise that speech is made from.
-        steps: Of the solver; as the checkpoint has it if not given.
-        guidance: Scale of classifier-free guidance, 1 for none; as the checkpoint has it if not given.
-        solver: `dpm` (DPM-Solver++) or `ddim`; as the checkpoint has it if not given.
-        overlap: Seconds that a window has in common with the next, over which they are cross-faded.
-        batch_size: Windows that are generated at once.
-        device: E.g. cpu or cuda; auto takes a GPU where there is one.
-        components: Folder or hub id of AudioLDM 2's parts, where they have moved since training.
-        overwrite: Replace what another model has generated into OUT.
-        json: Print what was done as JSON: folder, table, files, made, seconds, subjects, eeg.
+            If not given: the test splits, or everything where no split is known (another store, `recordings`).
+        limit: Largest number of files, drawn from all over the store; 0 for all. A larger limit keeps the files of a
+            smaller one.
+        seed: Seed of the noise that speech is generated from.
+        steps: Steps of the solver; as in the checkpoint if not given.
+        guidance: Scale of classifier-free guidance, 1 for none; as in the checkpoint if not given.
+        solver: `dpm` (DPM-Solver++) or `ddim`; as in the checkpoint if not given.
+        overlap: Seconds by which consecutive windows overlap, over which they are cross-faded.
+        batch_size: Windows per batch.
+        device: E.g. cpu or cuda; auto takes a GPU if there is one.
+        components: Folder or hub id of AudioLDM 2's components, if they have moved since training.
+        overwrite: Replace files in OUT that were generated by another model.
+        json: Print a summary as JSON: folder, table, files, made, seconds, subjects, eeg.
     """
-    for name, value in (("limit", limit), ("batch_size", batch_size - 1)):
-        if value < 0:
-            raise ConfigError(f"--{name} is below {'0' if name == 'limit' else '1'}")
+    for name, value, least in (("limit", limit, 0), ("batch_size", batch_size, 1)):
+        if value < least:
+            raise ConfigError(f"--{name} {value} is below {least}")
     ckpt, out = expanded(ckpt), expanded(out)
     if not ckpt.exists():
         raise DataError(
             f"{ckpt}: no such checkpoint (--ckpt); train stage 3 first, "
             "`eeg2speech fit --config configs/diffusion.yaml`, or name another"
         )
-    from eeg2speech.cli.generating import Choice, Manner, generate  # brings torch
+    from eeg2speech.inference.clips import choose_clips  # brings torch
+    from eeg2speech.inference.generated_table import GeneratedTable, Making, row_of, sha256_of
+    from eeg2speech.inference.generator import load_generator
+    from eeg2speech.inference.origin import open_origin
 
-    choice = Choice(what, _text(subjects), _text(recordings), conditions, splits, limit)
-    manner = Manner(seed, solver, steps, guidance, overlap, batch_size, device, components)
-    generate(ckpt, store, out, choice, manner, overwrite, json)
+    with json_stdout(json):
+        generator = load_generator(ckpt, choose_device(device), components)
+        generator.batch_size = batch_size
+        sampler = generator.sample_with(solver, steps, guidance)
+        origin = open_origin(generator.remembered, generator.trained_on, fixed=not generator.any_montage, root=store)
+        for note in origin.notes:
+            print(f"note: {note}", file=sys.stderr)
+        clips = _cut(generator, origin, unit, overlap)
+        if splits is None and unit != "recordings":
+            splits = _test_splits(origin, clips)
+        chosen = choose_clips(clips, origin.store, _text(subjects), _text(recordings), conditions, splits, limit)
+        making = Making(
+            seed, sampler.solver, sampler.steps, float(sampler.guidance), overlap, sha256_of(ckpt),
+            generator.global_step,
+        )  # fmt: skip
+        rows = [row_of(clip, origin.store, making) for clip in chosen]
+        with _sole_writer(out):
+            table = GeneratedTable(out, making.checkpoint, overwrite)
+            missing = [(clip, row) for clip, row in zip(chosen, rows, strict=True) if not table.has(row)]
+            table.drop([row for _, row in missing])
+            if missing:
+                _write(generator, origin, missing, table, seed, overlap)
+    _print_summary(out, rows, len(missing), json)
     return 0
+
+
+def choose_device(name: str) -> str:
+    """The device of a name; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}; choose cpu, or auto") from error
+    return name
 
 
 def _text(names: list[str | int] | None) -> list[str] | None:
     return None if names is None else [str(name) for name in names]  # YAML reads 10 as a number
 
 
-COMMAND = generate
+def _cut(
+    generator: SpeechGenerator, origin: Origin, unit: Literal["segments", "recordings", "windows"], overlap: float
+) -> list[Clip]:
+    """All clips of the store that are as long as a window or longer."""
+    from eeg2speech.inference.clips import cut_clips
+
+    window, common = generator.trained_on.window, generator.overlap_samples(overlap)
+    clips, short = cut_clips(origin.store, unit, generator.trained_on.samples, common, origin.splits)
+    if not clips:
+        raise DataError(
+            f"{origin.store.root}: all {short} {unit} are shorter than a window of {window:g} s; "
+            "prepare a store with longer ones"
+        )
+    if short:
+        print(f"note: {short} {unit} shorter than a window of {window:g} s are left out", file=sys.stderr)
+    return clips
+
+
+def _test_splits(origin: Origin, clips: Sequence[Clip]) -> list[str] | None:
+    """Test splits that the clips are in; None if no split is known."""
+    from eeg2speech.core.types import TEST_SPLITS
+
+    if origin.splits is None:
+        return None
+    present = {clip.split for clip in clips}
+    return [split for split in TEST_SPLITS if split in present]
+
+
+def _write(
+    generator: SpeechGenerator,
+    origin: Origin,
+    missing: Sequence[tuple[Clip, Generated]],
+    table: GeneratedTable,
+    seed: int,
+    overlap: float,
+) -> None:
+    """Write clip after clip, each sample as soon as no later window can change it."""
+    from eeg2speech.audio.files import wav_writer
+    from eeg2speech.core.progress import Countdown
+
+    clips, rows = [clip for clip, _ in missing], [row for _, row in missing]
+    pieces = generator.generate_clips(origin.store, origin.scalings, clips, origin.subjects, seed, overlap)
+    with Countdown("Generating windows", sum(len(clip.starts) for clip in clips)) as bar:
+        for index, of_clip in groupby(pieces, key=lambda piece: piece[0]):
+            with wav_writer(table.folder / rows[index].file) as write:
+                for _, wave, new in of_clip:
+                    write(wave)
+                    bar.step(count=int(new))
+            table.add(rows[index])
+
+
+def _print_summary(out: Path, rows: Sequence[Generated], made: int, json: bool) -> None:
+    seconds = sum(row.duration for row in rows)
+    subjects = sorted({row.subject for row in rows})
+    if json:
+        print_json({
+            "folder": out, "table": out / "generated.tsv", "files": [row.file for row in rows], "made": made,
+            "seconds": seconds, "subjects": subjects, "eeg": rows[0].eeg,
+        })  # fmt: skip
+        return
+    kind = "simulated EEG" if rows[0].eeg == "simulated" else "EEG"
+    splits = Counter(row.split or "not known whether trained on" for row in rows)
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
+    print(
+        f"{out}: {len(rows)} wav files, {seconds / 60:.1f} min of speech from {kind} of {len(subjects)} subjects "
+        f"({counts}); {made} made now, {len(rows) - made} were there; generated.tsv lists their origin"
+    )
+
+
+@contextmanager
+def _sole_writer(out: Path) -> Iterator[None]:
+    """Keep a second run out of the folder, and the run folders around it where they are."""
+    runs = [folder for folder in out.absolute().parents if (folder / "checkpoints").is_dir()]
+    with ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(guest(run, "generate", "--out"))
+        stack.enter_context(sole_writer(out, "generate", "--out", patience=0.0))
+        yield

@@ -1,30 +1,28 @@
-"""fit, validate, test and predict: LightningCLI over the stages, with short errors and one fixed run folder."""
+"""fit, validate, test and predict: LightningCLI over the stages, with errors of one line and one run folder."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import yaml  # type: ignore[import-untyped]
-from jsonargparse import ArgumentParser, Namespace, capture_parser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import STAGES
-from eeg2speech.cli.suggestion import closest, in_a_line
+from eeg2speech.cli.parser import CommandParser, in_a_line
+from eeg2speech.cli.renamed import check_renamed
 from eeg2speech.core import slurm
 from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_configs
 from eeg2speech.core.errors import ConfigError, Eeg2SpeechError, of_disk
@@ -34,71 +32,56 @@ from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks import Task
 from eeg2speech.training import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
 from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
-from eeg2speech.training.resuming import check_newest, check_place, check_results, newest_checkpoint
+from eeg2speech.training.resuming import check_newest, check_results, check_stage, find_checkpoint
 from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.training.run_logger import RunLogger
 
 TRAINER = "parts/trainer.yaml"
 """Settings and callbacks that the trainer of every stage has, in the folder of the configurations."""
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
-_UNKNOWN = re.compile(
-    r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected|^Subcommand .* option '([\w.]+)'"
-)
-_REFUSED = re.compile(
-    r"class_path '((?:eeg2speech|lightning|torch)\.[\w.]+)':\s+Option '([\w.]+)' is not accepted"
-    r"|((?:eeg2speech|lightning|torch)\.[\w.]+) does not accept option '([\w.]+)'"
-)
 
 
-class StageParser(LightningArgumentParser):
-    """Says in a few lines what is wrong, and what was probably meant."""
+class StageParser(CommandParser, LightningArgumentParser):
+    """The parser of the commands for Lightning, whose ``--help=all`` has types and all defaults."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, formatter_class=DefaultHelpFormatter, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Of messages nested in one another keep the one that tells, and suggest what was meant."""
+        """Add which config is missing to a message about it."""
         text = in_a_line(message)
-        if found := _REFUSED.search(text):  # parsers of nested classes report to one another
-            path, option = (group for group in found.groups() if group)
-            module, _, name = path.rpartition(".")
-            parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-            text = f"{path} does not accept option '{option}'"
-            text += _suggestion(option.partition(".")[0], {p: p for p in parameters})
-        elif found := _UNKNOWN.search(text):
-            word = found[1] or found[2] or found[3]
-            text += _suggestion(word, {a.dest.rsplit(".", 1)[-1]: a.dest for p in self._parts() for a in p._actions})
-        elif found := re.search(r"arguments: (\S+\.ya?ml)\b", text):
+        if found := re.search(r"arguments: (\S+\.ya?ml)\b", text):
             text += f"; did you mean --config {found[1]}?"
-        elif "required: " in text and ".model" in text:
+        elif re.search(r"required.*\bmodel\b", text):
             text = "no stage: give its configuration, e.g. --config maeeg"
         elif "File does not exist" in text:
             stages = ", ".join(name for name in config_names() if "/" not in name)
             text += f"; the package has {stages}, and overlays in {config_folder()}"
         super().error(text, ex)
 
-    def _parts(self) -> Iterator[Any]:
-        yield self
-        for action in self._actions:
-            if isinstance(action.choices, dict):
-                yield from (part for part in action.choices.values() if hasattr(part, "_actions"))
-
-
-def _suggestion(word: str, known: dict[str, str]) -> str:
-    near = closest(word.rsplit(".", 1)[-1], known)
-    return f". Did you mean {known[near]!r} instead of {word!r}?" if near else ""
-
 
 class StageCLI(LightningCLI):
     """LightningCLI whose run folder is one setting and whose checkpoints are found by name.
 
-    Whoever closes ``at_work`` lets the run folder go; ``argv`` is the command line.
+    Args:
+        argv: Words of the command line, with configs as paths.
+        from_console: Whether they are also in ``sys.argv``; then LightningCLI takes them from there.
+        locks: Holds the locks of the run folder until it is closed.
+        settings: Of LightningCLI.
     """
 
-    def __init__(self, *given: Any, argv: Sequence[str] = (), at_work: ExitStack | None = None, **named: Any) -> None:
-        self._argv, self._at_work = argv, at_work or ExitStack()
-        super().__init__(*given, **named)
+    def __init__(
+        self, argv: Sequence[str], from_console: bool = False, locks: ExitStack | None = None, **settings: Any
+    ) -> None:
+        self._argv, self._locks = argv, locks or ExitStack()
+        super().__init__(
+            Task, EEGAudioDataModule, args=None if from_console else list(argv), parser_class=StageParser,
+            subclass_mode_model=True, auto_configure_optimizers=False, seed_everything_default=0, **settings,
+        )  # fmt: skip
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder, the trainer that every stage starts from, and links from the data module to the model."""
-        parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Folder that everything goes into.")
+        parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Run folder, for all output.")
         # as defaults: `callbacks+:` of a stage's config appends to a default, but not to a list in a file it names
         shared = yaml.safe_load((config_folder() / TRAINER).read_text(encoding="utf-8"))
         parser.set_defaults({f"trainer.{key}": value for key, value in shared.items()})
@@ -106,7 +89,7 @@ class StageCLI(LightningCLI):
             parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """A run folder that a config names may begin with ``~``."""
+        """Expand a run folder that begins with ``~`` in a config."""
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand] if "subcommand" in self.config else self.config
         config.run = expanded(config.run)
@@ -118,14 +101,14 @@ class StageCLI(LightningCLI):
         if subcommand in ("validate", "test"):
             parser.add_argument(
                 "--allow_seen", type=bool, default=False,
-                help="Go on where sounds or subjects that were trained on are in lists of unseen ones; results say so.",
+                help="Continue if splits of unseen sounds or subjects contain trained ones; results are marked.",
             )  # fmt: skip
         if subcommand == "predict":
-            parser.set_defaults({"return_predictions": False})  # nobody takes them, and hours do not fit into memory
+            parser.set_defaults({"return_predictions": False})  # not used, and those of hours do not fit into memory
         return parser
 
     def instantiate_classes(self) -> None:
-        """Set whether the data module allows tests of lists that are not unseen."""
+        """Set whether the data module allows tests of splits that are not unseen."""
         super().instantiate_classes()
         self.datamodule.allow_seen = bool(self._get(self.config, "allow_seen", default=False))
 
@@ -166,87 +149,41 @@ class StageCLI(LightningCLI):
         return trainer
 
     def _parse_ckpt_path(self) -> None:
-        config = self.config[self.config.subcommand]
-        name = config.get("ckpt_path")
-        if name is not None:
-            name = config.ckpt_path = str(name)  # typing may take `str | Path` for `Path | str`, if it met that first
-        fitting = self.config.subcommand == "fit"
-        self._enter(Path(config.run), waiting=name is not None)
-        if name is None and not fitting and (best := Path(config.run) / "checkpoints" / "best.ckpt").is_file():
-            name = "best"
-            rank_zero_info(f"{self.config.subcommand}: the model is {best}; --ckpt_path names another")
-        if name in ("last", "best", "auto"):
-            check_place(self._argv, name)
-        if fitting and (name == "auto" or slurm.continues(Path(config.run))):
-            found = newest_checkpoint(Path(config.run))
-            name = config.ckpt_path = str(found) if found else None if name == "auto" else name
-        if name in ("last", "best"):
-            file = Path(config.run) / "checkpoints" / f"{name}.ckpt"
-            if not file.is_file():
-                raise ConfigError(
-                    f"{file}: no such checkpoint (ckpt_path={name}, run={config.run}); "
-                    "train first with `eeg2speech fit`, or name another --run"
-                )
-            config.ckpt_path = str(file)
-        elif name is not None and not Path(name).is_file():
-            raise ConfigError(
-                f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`"
-            )
-        if name is None and not fitting and (last := Path(config.run) / "checkpoints" / "last.ckpt").is_file():
-            raise ConfigError(f"{last.parent}: holds no best.ckpt; --ckpt_path last takes {last.name}")
-        if name is None and not fitting:
-            rank_zero_info(
-                f"{self.config.subcommand}: {config.run} holds no best.ckpt and no --ckpt_path is given; the model is "
-                "untrained"
-            )
-        if name is not None:
-            checkpoint = read_checkpoint(
-                Path(config.ckpt_path)
-            )  # a damaged file is named here, before anything is built
-            _check_stage(Path(config.ckpt_path), checkpoint, str(config.model.class_path))
-            if self.config.subcommand == "test":
-                check_results(Path(config.ckpt_path), Path(config.run))
-        if fitting and config.trainer.get("logger") in (None, True, False):  # else a logger says where the run goes
-            self._check_start(Path(config.run), config)
-        # When fitting, the command line decides; a checkpoint's own settings would silently override it.
-        if not fitting:
-            super()._parse_ckpt_path()
+        command = str(self.config.subcommand)
+        config = self.config[command]
+        run, name = Path(config.run), config.get("ckpt_path")
+        self._enter(run, waiting=name is not None)
+        file = find_checkpoint(None if name is None else str(name), run, command, self._argv)
+        config.ckpt_path = None if file is None else str(file)
+        if file is not None:
+            checkpoint = read_checkpoint(file)  # reports a damaged file before anything is built
+            check_stage(file, checkpoint, str(config.model.class_path))
+            if command == "test":
+                check_results(file, run)
+        if command != "fit":
+            super()._parse_ckpt_path()  # takes the settings of the checkpoint; those of a fit are the command line's
+        elif config.trainer.get("logger") in (None, True, False):  # any other logger has a folder of its own
+            if file is not None:
+                check_newest(file, run)
+            if not goes_on(run, config) and holds_run(run):
+                check_movable(run, config)
 
     def _enter(self, run: Path, waiting: bool) -> None:
-        """Keep others out of the run folder, before anything in it is read."""
+        """Lock the run folder before anything in it is read."""
         check_apart(run, self.config[self.config.subcommand].data.get("store"), self._argv)
         if not first_rank():
             return
         if self.config.subcommand == "fit":
             patience = LONG_PATIENCE if waiting or slurm.continues(run) else PATIENCE
-            self._at_work.enter_context(sole_writer(run, "fit", patience=patience))
+            self._locks.enter_context(sole_writer(run, "fit", patience=patience))
         else:
-            self._at_work.enter_context(guest(run, str(self.config.subcommand)))
-
-    def _check_start(self, run: Path, config: Namespace) -> None:
-        """See that no other run would be written over, before anything is built."""
-        if config.ckpt_path is not None:
-            check_newest(Path(config.ckpt_path), run)
-        if not goes_on(run, config) and holds_run(run):
-            check_movable(run, config)
+            self._locks.enter_context(guest(run, str(self.config.subcommand)))
 
     def _set_seed(self) -> None:
         seed = self._get(self.config, "seed_everything")
         if not isinstance(seed, bool) and not 0 <= seed < 2**32:
             raise ConfigError(f"seed_everything={seed} is not in 0 to {2**32 - 1}")
         super()._set_seed()
-
-
-def _check_stage(file: Path, checkpoint: Mapping[str, Any], wanted: str) -> None:
-    """See that a checkpoint is of the stage that the config is for."""
-    settings = checkpoint.get("hyper_parameters")
-    theirs = str(settings.get("_class_path", "")) if isinstance(settings, dict) else ""
-    ours = wanted.rpartition(".")[2]
-    if theirs and theirs.rpartition(".")[2] != ours:
-        raise ConfigError(
-            f"{file}: a checkpoint of {theirs.rpartition('.')[2]}, while the config is for {ours} (ckpt_path, "
-            "model.class_path); later stages take a run over by model.encoder_weights or model.aligner"
-        )
 
 
 def run_stage(argv: Sequence[str]) -> int:
@@ -262,31 +199,21 @@ def run_stage(argv: Sequence[str]) -> int:
     from_console = list(argv) == sys.argv[1:]
     argv = find_configs(argv)
     check_configs(argv)
-    _quieten()
-    common = {"allow_abbrev": False}
-    parser_kwargs = {
-        "prog": "eeg2speech",
-        **common,
-        **{name: {**common, "usage": USAGE.format(name)} for name in STAGES},
-    }
+    check_renamed(argv[0], argv[1:])
+    _filter_warnings()
+    usages = {name: {"usage": USAGE.format(name)} for name in STAGES}
     kept = sys.argv
-    # processes that Lightning starts get these words; called by a program, LightningCLI would warn about its own
+    # processes that Lightning starts take these words; LightningCLI warns about words of another program
     sys.argv = [kept[0], *argv] if from_console else ["eeg2speech"]
-    at_work = ExitStack()
+    locks = ExitStack()
     try:
         StageCLI(
-            Task,
-            EEGAudioDataModule,
-            argv=argv,
-            at_work=at_work,
-            subclass_mode_model=True,
+            argv,
+            from_console,
+            locks,
             save_config_callback=SaveRunConfig,
-            parser_class=StageParser,
-            auto_configure_optimizers=False,
-            seed_everything_default=0,
             trainer_defaults={"use_distributed_sampler": False},
-            parser_kwargs=parser_kwargs,
-            args=None if from_console else argv,
+            parser_kwargs={"prog": "eeg2speech", **usages},
         )
     except ValueError as error:
         raise first_cause(error) from error
@@ -301,7 +228,7 @@ def run_stage(argv: Sequence[str]) -> int:
             raise left.__context__ from None
         raise
     finally:
-        at_work.close()
+        locks.close()
         sys.argv = kept
     return 0
 
@@ -315,7 +242,7 @@ def stage_parsers() -> dict[str, ArgumentParser]:
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """The message for the user inside what jsonargparse wraps around an error of a class that it builds."""
+    """The error for the user inside those that jsonargparse wraps around it."""
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, Eeg2SpeechError):
@@ -324,8 +251,8 @@ def first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _quieten() -> None:
-    # true of this project by design, and no help to its users
+def _filter_warnings() -> None:
+    """Hide warnings and tips that do not apply to this project."""
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*`LearningRateMonitor`.*")

@@ -2,30 +2,100 @@
 
 from __future__ import annotations
 
-import argparse
+import re
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
 
-from eeg2speech.cli.machine import json_stdout, print_json
-from eeg2speech.cli.parser import shown
-from eeg2speech.cli.suggestion import closest
+from rich.table import Table
+from rich.text import Text
+
+from eeg2speech.cli.help import examples_text
+from eeg2speech.cli.output import json_stdout, print_json
+from eeg2speech.cli.parser import CommandParser, docstring_text
+from eeg2speech.core.console import table_console
 from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.progress import waiting
+from eeg2speech.planning import GPUS, Assumptions, Estimate, Footprint, Run, estimate
+from eeg2speech.planning.hardware import GIGA
 
-if TYPE_CHECKING:
-    from eeg2speech.planning import Assumptions
-
-DEFAULTS: dict[str, Any] = {"gpu": "h100", "share": 0.4, "launch": 10.0, "network": 25.0, "per_node": 8}
-"""As `planning.Assumptions` has them, in the units of the options; known without importing torch."""
-MODELS = ("a100", "h100", "rtx4090", "v100")
-STAGE = {"config", "run", "seed_everything", "data", "model", "trainer", "ckpt_path", "print_config"}
-"""First words of the options that are the stage's."""
-USAGE = "%(prog)s --config FILE [--config OVERLAY ...] [OPTIONS]"
+USAGE = "eeg2speech plan --config FILE [--config OVERLAY ...] [OPTIONS]"
+GROUPS = {
+    "stage, as for `eeg2speech fit`": ["config", "alignment"],
+    "machine": ["gpus", "gpu", "mfu", "launch", "link", "network", "per_node"],
+    "run": ["steps", "json"],
+}
 EXAMPLES = """
     eeg2speech plan --config configs/maeeg.yaml --gpus 1,8,64 --gpu a100
     eeg2speech plan --config configs/diffusion.yaml --gpus 8 --json
 """
+
+
+@dataclass
+class PlanOptions:
+    """Estimate memory, time and GPU-hours of a stage from counts of its operations, without training.
+
+    Other options are settings of the stage: --KEY VALUE.
+
+    Attributes:
+        gpus: Numbers of GPUs, separated by commas.
+        gpu: Model of GPU.
+        mfu: Model FLOP utilisation: fraction of its peak FLOP/s that is reached.
+        launch: Shortest time of an operation, in µs.
+        link: GB/s between GPUs of a node, in one direction; the GPU's own if not given.
+        network: GB/s per GPU between nodes.
+        per_node: GPUs per node.
+        steps: Optimizer steps; trainer.max_steps if not given.
+        alignment: Config of stage 2, and its overlays, in place of an aligner that is not trained yet; alignment.yaml
+            beside the config if not given.
+        json: Print the estimate as JSON: stage, run, footprint, assumptions, assumed, estimates.
+    """
+
+    gpus: str = "1,8,64"
+    gpu: Literal["a100", "h100", "rtx4090", "v100"] = "h100"
+    mfu: float = Assumptions.mfu
+    launch: float = Assumptions.launch * 1e6
+    link: float | None = None
+    network: float = Assumptions.network / GIGA
+    per_node: int = Assumptions.per_node
+    steps: int | None = None
+    alignment: list[str] = field(default_factory=list)
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for key in ("mfu", "launch", "network", "per_node", "link", "steps"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{key}={value} must be above 0 (--{key})")
+        if self.mfu > 1:
+            raise ConfigError(f"mfu={self.mfu} is above 1; give a fraction of 1 or less (--mfu)")
+        if not re.fullmatch(r"\[?[1-9]\d*(,\s*[1-9]\d*)*\]?", self.gpus):
+            raise ConfigError(f"gpus={self.gpus} are not numbers of GPUs; give e.g. --gpus 1,8,64")
+
+    @property
+    def counts(self) -> list[int]:
+        """Numbers of GPUs."""
+        return [int(count) for count in self.gpus.strip("[]").split(",")]
+
+    def assumptions(self) -> Assumptions:
+        """The options about the machine in bytes and seconds."""
+        return Assumptions(
+            gpu=GPUS[self.gpu], mfu=self.mfu, launch=self.launch / 1e6, network=self.network * GIGA,
+            link=None if self.link is None else self.link * GIGA, per_node=self.per_node,
+        )  # fmt: skip
+
+
+def parser() -> CommandParser:
+    """The options of this command, without those of the stage."""
+    made = CommandParser(
+        prog="eeg2speech plan", description=docstring_text(PlanOptions), usage=USAGE, epilog=examples_text(EXAMPLES)
+    )
+    made.add_argument("-c", "--config", action="append", help="Its config, and overlays.")
+    made.add_class_arguments(PlanOptions, as_group=False)
+    made.arrange(GROUPS)
+    return made
 
 
 def run(argv: Sequence[str]) -> int:
@@ -40,133 +110,93 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         ConfigError: A setting is out of its range, or the stage cannot be built.
     """
-    made = parser()
-    options, rest = made.parse_known_args(argv)
-    _check(rest, made)
-    if not options.config and not any(word.startswith("--model") for word in rest):
-        made.error("no stage: give its configuration, e.g. --config maeeg")
-    given = [*(word for file in options.config for word in ("--config", file)), *rest]
-    gpus = _counts(options.gpus)
-    from eeg2speech.core.progress import waiting
+    if {"-h", "--help"} & set(argv):
+        parser().print_help()
+        sys.exit(0)
+    with waiting("Counting the operations of a step, 10 to 20 s"), json_stdout(json=True):
+        from eeg2speech.cli.planned import build_planned  # brings torch and Lightning
+        from eeg2speech.planning.measure import footprint
 
-    with waiting("Counting the operations of a step, 10 to 20 s"), json_stdout(options.json == "true"):
-        from eeg2speech.cli import planned  # brings torch and Lightning
-        from eeg2speech.planning import estimate, footprint
-
-        assumed = _assumptions(options)
-        stage = planned.build_planned(given, options.alignment)
+        stage = build_planned(argv)
+        options = stage.options
         settings = stage.settings if options.steps is None else replace(stage.settings, steps=options.steps)
         cost = footprint(stage.task, stage.data, settings.precision)
-    rows = [estimate(cost, settings, assumed, count) for count in gpus]
-    if options.json == "true":
-        content = {
-            "stage": type(stage.task).__name__, "run": asdict(settings), "footprint": asdict(cost),
-            "assumptions": assumed.described(settings.precision) + stage.remarks,
+    name, assumed = type(stage.task).__name__, options.assumptions()
+    assumptions = assumed.described(settings.precision) + stage.remarks
+    rows = [estimate(cost, settings, assumed, count) for count in options.counts]
+    if options.json:
+        print_json({
+            "stage": name, "run": asdict(settings), "footprint": asdict(cost), "assumptions": assumptions,
             "assumed": asdict(assumed), "estimates": [asdict(row) for row in rows],
-        }  # fmt: skip
-        print_json(content)
+        })  # fmt: skip
     else:
-        from eeg2speech.cli.plan_table import print_plan
-        from eeg2speech.core.console import table_console
-
-        print_plan(stage, settings, cost, rows, assumed, table_console(sys.stdout))
+        _print_plan(name, settings, cost, rows, assumptions)
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of this command alone; what it does not know is the stage's."""
-    made = PlanParser(
-        prog="eeg2speech plan",
-        description="Estimate memory, time and GPU-hours of a stage from counts of its operations, without training.",
-        usage=USAGE,
-        epilog=shown(EXAMPLES),
-        formatter_class=PlanHelp,
-        allow_abbrev=False,
+def _print_plan(stage: str, settings: Run, cost: Footprint, rows: list[Estimate], assumptions: list[str]) -> None:
+    """Print a column for each number of GPUs, and every assumption."""
+    console = table_console(sys.stdout)
+    console.print(Text(f"{stage}: a step of {settings.batch} windows per GPU", style="bold"))
+    accumulated = f" x {settings.accumulated} accumulated" if settings.accumulated > 1 else ""
+    console.print(
+        Text(
+            f"{cost.trained / 1e6:.3g} M parameters trained, {cost.frozen / 1e6:.3g} M frozen; "
+            f"{cost.flops / 1e12:.4g} TFLOP in {cost.operations} operations forward and backward{accumulated}, "
+            f"{cost.step_flops / 1e12:.4g} TFLOP in {cost.step_operations} of the optimizer"
+        )
     )
-    stage = made.add_argument_group("the stage, as `eeg2speech fit` takes it")
-    stage.add_argument(
-        "-c",
-        "--config",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="Its config, and overlays; any other setting by --KEY VALUE.",
-    )
-    add = made.add_argument_group("the machine").add_argument
-    add("--gpus", default="1,8,64", metavar="N,N", help="How many GPUs, several numbers with commas.")
-    add("--gpu", choices=MODELS, default=DEFAULTS["gpu"], help="Model of GPU.")
-    add("--share", type=float, metavar="X", default=DEFAULTS["share"], help="Of its peak FLOP/s that is reached.")
-    add("--launch", type=float, metavar="X", default=DEFAULTS["launch"], help="Least time of an operation, in µs.")
-    add("--link", type=float, metavar="X",
-        help="GB/s between GPUs of a node, in one direction; the GPU's own if not given.")  # fmt: skip
-    add("--network", type=float, metavar="X", default=DEFAULTS["network"], help="GB/s per GPU between nodes.")
-    add("--per_node", type=int, metavar="N", default=DEFAULTS["per_node"], help="GPUs of a node.")
-    add = made.add_argument_group("the run").add_argument
-    add("--steps", type=int, metavar="N", help="Optimizer steps; trainer.max_steps if not given.")
-    add("--alignment", action="append", default=[], metavar="FILE",
-        help="Config of stage 2, and its overlays, that stands in for an aligner that is not trained yet; "
-             "alignment.yaml beside the config if not given.")  # fmt: skip
-    add("--json", nargs="?", choices=("true", "false"), const="true", default="false",
-        help="Print everything as JSON: stage, run, footprint, assumptions, assumed, estimates.")  # fmt: skip
-    return made
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("GPUs")
+    for row in rows:
+        table.add_column(str(row.gpus), justify="right")
+    for name, show in LINES.items():
+        table.add_row(name, *(show(row) for row in rows))
+    console.print(table)
+    steps = "no end: give --steps" if settings.steps is None else f"{settings.steps} steps"
+    console.print(Text(f"Run: {steps}; the batch per GPU is constant, so a step of n GPUs has n times the windows."))
+    console.print(Text("Estimated, not measured. Assumed:", style="dim"))
+    for line in assumptions:
+        console.print(Text(f"- {line}", style="dim"))
 
 
-class PlanParser(argparse.ArgumentParser):
-    """Says what is wrong as the other commands do."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print usage and a line."""
-        self.print_usage(sys.stderr)
-        self.exit(2, f"error: {message}\n")
+def _bytes(value: float) -> str:
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if value >= unit:
+            return f"{value / unit:.3g} {name}"
+    return f"{value / 1e3:.3g} kB"
 
 
-class PlanHelp(argparse.HelpFormatter):
-    """Help as the other commands show it, of a parser that must pass over what it does not know."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text if "\n  " in text else super()._fill_text(text, width, indent)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        return "--json" if action.dest == "json" else super()._format_action_invocation(action)
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
-        shows = action.default not in (None, [], "false", argparse.SUPPRESS)
-        return f"{text} [default: %(default)s]" if shows else text
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
-def _check(rest: Sequence[str], made: argparse.ArgumentParser) -> None:
-    """Refuse at once what is neither an option of this command nor one of a stage."""
-    own = [flag[2:] for action in made._actions for flag in action.option_strings if flag.startswith("--")]
-    for word in rest:
-        name = word[2:].partition("=")[0]
-        if word.startswith("--") and name.partition(".")[0].rstrip("+") not in STAGE:
-            near = closest(name, own)
-            made.error(f"unrecognized arguments: {word}" + (f"; did you mean --{near}?" if near else ""))
+def _hours(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g} h"
 
 
-def _assumptions(options: argparse.Namespace) -> Assumptions:
-    from eeg2speech.planning import GPUS, Assumptions
-    from eeg2speech.planning.hardware import GIGA
-
-    for key in ("share", "launch", "network", "per_node", "link", "steps"):
-        value = getattr(options, key)
-        if value is not None and not value > 0:
-            raise ConfigError(f"{key}={value} must be above 0 (--{key})")
-    if options.share > 1:
-        raise ConfigError(f"share={options.share} is more than the whole; give a share of 1 or less (--share)")
-    link = None if options.link is None else options.link * GIGA
-    return replace(
-        Assumptions(), gpu=GPUS[options.gpu], share=options.share, launch=options.launch / 1e6, link=link,
-        network=options.network * GIGA, per_node=options.per_node,
-    )  # fmt: skip
+def _limit(row: Estimate) -> str:
+    """The largest share of a step's time."""
+    busy = {"arithmetic": row.arithmetic, "memory traffic": row.traffic, "launches": row.launches}
+    if row.step > 1.5 * max(busy.values()):
+        return "communication"
+    return max(busy, key=lambda name: busy[name])
 
 
-def _counts(text: str) -> list[int]:
-    try:
-        counts = [int(word) for word in text.strip("[]").split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise ConfigError(f"gpus={text} are not numbers of GPUs; give e.g. --gpus 1,8,64")
-    return counts
+LINES: dict[str, Callable[[Estimate], str]] = {
+    "Memory per GPU": lambda row: _bytes(row.memory) + ("" if row.fits else " TOO MUCH"),
+    "  weights": lambda row: _bytes(row.weights),
+    "  gradients": lambda row: _bytes(row.gradients),
+    "  optimizer": lambda row: _bytes(row.optimizer),
+    "  moving average": lambda row: _bytes(row.average),
+    "  activations": lambda row: _bytes(row.working),
+    "Time of a step": lambda row: _time(row.step),
+    "  arithmetic": lambda row: _time(row.arithmetic),
+    "  memory traffic": lambda row: _time(row.traffic),
+    "  launches": lambda row: _time(row.launches),
+    "  communication": lambda row: _time(row.communication),
+    "  limited by": _limit,
+    "Windows/s": lambda row: f"{row.windows_per_s:.4g}",
+    "Run": lambda row: _hours(row.hours),
+    "GPU-hours": lambda row: _hours(row.gpu_hours),
+}

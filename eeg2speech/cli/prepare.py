@@ -6,9 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from eeg2speech.cli.suggestion import closest
-from eeg2speech.cli.text import page, paragraph, rows
-
 if TYPE_CHECKING:
     from eeg2speech.cli.parser import CommandParser
 
@@ -34,9 +31,13 @@ DATASETS = {
         "vlaai": "DTU's single-talker trials, with envelopes only.",
     },
 }
-"""What can be prepared, in a line; `DATASET --help` says more. Known without importing the readers."""
-USAGE = "usage: eeg2speech prepare DATASET ROOT OUT [OPTIONS]"
+"""Datasets with a summary, written here so that the readers need not be imported."""
 NAMES = [name for group in DATASETS.values() for name in group]
+USAGE = "eeg2speech prepare DATASET ROOT OUT [OPTIONS]"
+EXAMPLES = """
+    eeg2speech prepare bids ~/my_dataset stores/mine --jobs 4
+    eeg2speech prepare demo embedded stores/demo
+"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -49,34 +50,27 @@ def run(argv: Sequence[str]) -> int:
         Exit status: 1 if a recording failed; the others are in the store.
     """
     if argv and argv[0] in NAMES:
-        from eeg2speech.cli.preparing import run_dataset  # brings scipy
+        from eeg2speech.cli.prepare_dataset import run_dataset  # brings scipy
 
-        return run_dataset(argv[0], list(argv[1:]))
+        return run_dataset(argv[0], argv[1:])
     if {"-h", "--help"} & set(argv):
-        print(_help_text(), end="")
+        from eeg2speech.cli.help import examples_text, page
+
+        text = "Convert raw or simulated recordings into a prepared store. Recordings that were prepared before are "
+        text += "skipped unless their files have changed. `eeg2speech prepare DATASET --help` lists the options."
+        print(page(USAGE, text, DATASETS, examples_text(EXAMPLES)), end="")
         sys.exit(0)
-    word = next(iter(argv), "")
-    near = closest(word, NAMES)
-    what = f"unknown dataset {word!r}" if argv else "no dataset is named"
+    from eeg2speech.cli.parser import closest
+
+    near = closest(argv[0], NAMES) if argv else None
+    problem = f"unknown dataset {argv[0]!r}" if argv else "no dataset is named"
     hint = f"did you mean {near}?" if near else f"choose from {', '.join(NAMES)}"
-    print(f"{USAGE}\nerror: {what}; {hint}", file=sys.stderr)
+    print(f"usage: {USAGE}\nerror: {problem}; {hint}", file=sys.stderr)
     sys.exit(2)
 
 
 def parsers() -> dict[str, CommandParser]:
     """The parser of each dataset."""
-    from eeg2speech.cli.preparing import dataset_parser
+    from eeg2speech.cli.prepare_dataset import dataset_parser
 
     return {name: dataset_parser(name) for name in NAMES}
-
-
-def _help_text() -> str:
-    lines = [USAGE, "", *paragraph("Turn raw or simulated recordings into a prepared store.")]
-    for title, group in DATASETS.items():
-        lines += ["", f"{title}:", *rows(group.items(), 16)]
-    more = "What was prepared before is skipped unless its files have changed; "
-    more += "`eeg2speech prepare DATASET --help` lists the options."
-    lines += ["", *paragraph(more)]
-    lines += ["", "examples:", "  eeg2speech prepare bids ~/my_dataset stores/mine --jobs 4"]
-    lines += ["  eeg2speech prepare demo embedded stores/demo"]
-    return page(lines)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eeg2speech.cli.machine import json_stdout, print_json
-from eeg2speech.cli.parser import CommandParser, shown
+from eeg2speech.cli.help import examples_text
+from eeg2speech.cli.output import json_stdout, print_json
+from eeg2speech.cli.parser import CommandParser
 from eeg2speech.core.errors import ConfigError
 
 NAME = "report.html"
@@ -70,7 +71,7 @@ def parser() -> CommandParser:
         prog="eeg2speech report",
         description="Write one HTML page about runs: data and settings, verdicts, figures, learning curves, pictures "
         "and clips. The page is a single file that opens from disk, without a network.",
-        epilog=shown(EXAMPLES),
+        epilog=examples_text(EXAMPLES),
     )
     add = made.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="Run folder of any stage, such as runs/maeeg.")

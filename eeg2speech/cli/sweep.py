@@ -1,4 +1,4 @@
-"""`eeg2speech sweep`: every combination of some settings, with several seeds, and what differs between them."""
+"""`eeg2speech sweep`: every combination of some settings with several seeds, and the differences between them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import contextlib
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
 from typing import Any
 
-from eeg2speech.cli.sweep_plan import Levels, Plan, folder_name, read_plan, what_is_heard
+from eeg2speech.cli.output import print_json
+from eeg2speech.cli.sweep_config import Levels, SweepConfig, data_options, folder_name, read_sweep
 from eeg2speech.core.config_files import content_hash
 from eeg2speech.core.errors import INTERRUPTED, ConfigError, DiskError, Eeg2SpeechError
 from eeg2speech.core.files import to_jsonable, write_json
+from eeg2speech.core.folder_locks import sole_writer
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.progress import in_words
 
@@ -24,11 +27,11 @@ EXAMPLES = """
     eeg2speech sweep configs/sweeps/levels.yaml runs/levels --fresh_data --json
 """
 DONE = "sweep_options.json"
-"""Stands in a run folder once a sweep has finished with it: the options it was run with, and a hash of its configs."""
+"""File in the folder of a finished run: its options, and a hash of its configs."""
 
 
 def sweep(
-    plan: Path,
+    config: Path,
     out: Path,
     seeds: int = 3,
     fresh_data: bool = False,
@@ -39,57 +42,48 @@ def sweep(
 ) -> int:
     """Fit and test every combination of some settings with several seeds, and compare them.
 
-    What is finished is skipped; what fails is reported and does not stop the rest. The figures go into OUT/sweep.json.
-    What was run with other options or config files is set aside and run again.
+    Finished runs are skipped, unless their options or config files have changed: those are renamed and run again. A run
+    that fails is reported and does not stop the rest. Results go into OUT/sweep.json.
 
     Args:
-        plan: YAML file of the sweep, or the name of one of the package's, e.g. sweeps/pretraining.
-        out: Folder that all runs go into, and sweep.json.
-        seeds: How many; each starts from other weights and trains in another order.
-        fresh_data: Each seed also simulates other people (embedded dataset).
+        config: YAML file of the sweep, or the name of one in the package, e.g. sweeps/pretraining.
+        out: Folder for all runs and sweep.json.
+        seeds: Number of seeds, which set the initial weights and the order of training.
+        fresh_data: Each seed also simulates other subjects (embedded dataset).
         options: For every fit and test, e.g. '[--data.simulation.snr=-25,--trainer.max_steps=300]'.
         threads: Cores that a run may use.
-        allow_seen: Go on where sounds or subjects that were trained on are in lists of unseen ones.
+        allow_seen: Continue if splits of unseen sounds or subjects contain trained ones.
         json: Print the content of OUT/sweep.json instead of tables.
     """
-    import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
-    import torch
-
-    from eeg2speech.cli.machine import print_json
     from eeg2speech.cli.sweep_report import read_run, report
     from eeg2speech.cli.sweep_tables import print_report
-    from eeg2speech.core.folder_locks import sole_writer
 
     if seeds < 1 or threads < 1:
         raise ConfigError(f"--seeds {seeds} and --threads {threads} must be 1 or more")
     out = expanded(out).resolve()
-    runs = Runs(read_plan(plan), out, options or [], fresh_data, allow_seen=allow_seen)
-    conditions = [(levels, seed) for seed in range(seeds) for levels in runs.plan.conditions()]
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    cores, verbosity = torch.get_num_threads(), [logger.level for logger in loggers]
-    torch.set_num_threads(threads)
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    clock = Clock(len(conditions))
-    try:
-        with sole_writer(out, "sweep", "OUT", patience=0.0):
-            for number, (levels, seed) in enumerate(conditions, 1):
-                name = f"{folder_name(levels)}, seed {seed}"
-                print(f"[{number}/{len(conditions)}] {name}{clock.left()}", file=sys.stderr, flush=True)
-                clock.note(runs.run(levels, seed))
-    finally:
-        torch.set_num_threads(cores)
-        for logger, level in zip(loggers, verbosity, strict=True):
-            logger.setLevel(level)
+    runs = Runs(read_sweep(config), out, options or [], fresh_data, allow_seen=allow_seen)
+    conditions = [(levels, seed) for seed in range(seeds) for levels in runs.config.conditions()]
+    durations: list[float] = []
+    with _limited_threads(threads), sole_writer(out, "sweep", "OUT", patience=0.0):
+        for number, (levels, seed) in enumerate(conditions, 1):
+            left = ""
+            if durations:
+                seconds = (len(conditions) - number + 1) * sum(durations) / len(durations)
+                left = f", about {in_words(seconds)} left"
+            name = f"{folder_name(levels)}, seed {seed}"
+            print(f"[{number}/{len(conditions)}] {name}{left}", file=sys.stderr, flush=True)
+            started = time.perf_counter()
+            if runs.run(levels, seed):
+                durations.append(time.perf_counter() - started)
     found = [read_run(runs.folder(*key) / "test.json", *key) for key in conditions if key_of(*key) not in runs.failed]
-    figures = report(runs.plan, found)
+    figures = report(runs.config, found)
     content = {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed}
     write_json(out / "sweep.json", to_jsonable(content))
     if json:
         print_json(content)
     else:
         print_report(figures)
-        print(f"Figures written to {out / 'sweep.json'}")
+        print(f"Results written to {out / 'sweep.json'}")
     for name, reason in runs.failed.items():
         print(f"error: {name}: {reason}", file=sys.stderr)
     return int(bool(runs.failed))
@@ -101,42 +95,19 @@ def key_of(levels: Levels, seed: int) -> str:
 
 
 @dataclass
-class Clock:
-    """Guesses how long the rest takes; runs that were found finished count for nothing."""
-
-    runs: int
-    seconds: list[float] = field(default_factory=list)
-    skipped: int = 0
-
-    def note(self, seconds: float | None) -> None:
-        """Count a run; None if there was nothing to do."""
-        if seconds is None:
-            self.skipped += 1
-        else:
-            self.seconds.append(seconds)
-
-    def left(self) -> str:
-        """In words, empty before the first run."""
-        if not self.seconds:
-            return ""
-        left = (self.runs - self.skipped - len(self.seconds)) * sum(self.seconds) / len(self.seconds)
-        return f", about {in_words(left)} left"
-
-
-@dataclass
 class Runs:
     """The runs of a sweep.
 
     Attributes:
-        plan: What to run.
+        config: Configuration of the sweep.
         out: Folder of the sweep.
         everywhere: Options of every fit and test.
-        fresh_data: Each seed simulates other people.
-        failed: Why, by condition and seed.
-        allow_seen: Test lists that are not unseen, too.
+        fresh_data: Each seed simulates other subjects.
+        failed: Reasons of failures, by condition and seed.
+        allow_seen: Continue if splits of unseen sounds or subjects contain trained ones.
     """
 
-    plan: Plan
+    config: SweepConfig
     out: Path
     everywhere: list[str]
     fresh_data: bool
@@ -147,37 +118,32 @@ class Runs:
         """Run folder of a condition."""
         return self.out / key_of(levels, seed)
 
-    def run(self, levels: Levels, seed: int) -> float | None:
-        """Run a condition, unless it is finished, and the stages before it.
-
-        Returns:
-            Seconds it took; None if it was finished.
-        """
+    def run(self, levels: Levels, seed: int) -> bool:
+        """Run a condition and its earlier stages; False if it was finished before."""
         from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-        started = time.perf_counter()
-        given = self.plan.options_of(levels)
+        given = self.config.options_of(levels)
         try:
-            for name in self.plan.prepare:
+            for name in self.config.prepare:
                 if any(f"{{{name}}}" in option for option in given):
                     folder = self._prepare(name, levels, seed)
                     given = [option.replace(f"{{{name}}}", str(folder)) for option in given]
-            if not self._finish(self.plan.config, given, self.folder(levels, seed), seed, tested=True):
-                return None
+            return self._finish(self.config.config, given, self.folder(levels, seed), seed, tested=True)
         except DiskError:
             raise
         except (Eeg2SpeechError, MisconfigurationException, RuntimeError, ValueError, OSError) as error:
             reason = self.failed[key_of(levels, seed)] = _reason(error)
             print(f"error: {reason}", file=sys.stderr)
-        return time.perf_counter() - started
+            return True
 
     def _prepare(self, name: str, levels: Levels, seed: int) -> Path:
-        key = f"prepared/{folder_name(self.plan.prepared_for(levels))}/{name}/seed{seed}"
+        """Fit an earlier stage; its run folder."""
+        key = f"prepared/{folder_name(self.config.prepared_for(levels))}/{name}/seed{seed}"
         if key in self.failed:
             raise ConfigError(f"{key} failed before: {self.failed[key]}")
-        given = what_is_heard(self.plan.options_of(levels))
+        given = data_options(self.config.options_of(levels))
         try:
-            self._finish(self.plan.prepare[name], given, self.out / key, seed, tested=False)
+            self._finish(self.config.prepare[name], given, self.out / key, seed, tested=False)
         except (Eeg2SpeechError, RuntimeError, ValueError, OSError) as error:
             self.failed[key] = _reason(error)
             raise
@@ -191,9 +157,10 @@ class Runs:
             return False
         options_here = [*options, f"--run={folder}"]
         folder.mkdir(parents=True, exist_ok=True)
-        _stage(["fit", *options_here], folder)
+        _run_logged(["fit", *options_here], folder)
         if tested:
-            _stage(["test", *options_here, "--ckpt_path=best", f"--allow_seen={str(self.allow_seen).lower()}"], folder)
+            allowed = f"--allow_seen={str(self.allow_seen).lower()}"
+            _run_logged(["test", *options_here, "--ckpt_path=best", allowed], folder)
         write_json(folder / DONE, wanted)
         return True
 
@@ -208,8 +175,8 @@ def _finished(folder: Path, wanted: dict[str, Any], tested: bool) -> bool:
     return there and bool(loads((folder / DONE).read_text(encoding="utf-8")) == wanted)
 
 
-def _stage(argv: list[str], folder: Path) -> None:
-    """Run a stage and keep what it prints out of the way, in ``<run>.log``."""
+def _run_logged(argv: list[str], folder: Path) -> None:
+    """Run a stage and write what it prints into ``<run>.log``."""
     from eeg2speech.cli.lightning import run_stage
 
     log = folder.with_name(f"{folder.name}.log")
@@ -219,15 +186,28 @@ def _stage(argv: list[str], folder: Path) -> None:
     except SystemExit as left:
         if left.code == INTERRUPTED:
             raise KeyboardInterrupt from left
-        raise ConfigError(f"{argv[0]} refused its options (see above): {_listed(argv[1:])}") from left
+        options = " ".join(option for option in argv[1:] if not option.startswith("--config="))
+        raise ConfigError(f"{argv[0]} refused its options (see above): {options}") from left
+
+
+@contextlib.contextmanager
+def _limited_threads(count: int) -> Iterator[None]:
+    """Let torch use a number of cores, and Lightning print warnings alone."""
+    import lightning.pytorch  # noqa: F401  # sets the levels of its loggers
+    import torch
+
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    cores, levels = torch.get_num_threads(), [logger.level for logger in loggers]
+    torch.set_num_threads(count)
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(cores)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _listed(options: list[str]) -> str:
-    return " ".join(option for option in options if not option.startswith("--config="))
-
-
-COMMAND = sweep

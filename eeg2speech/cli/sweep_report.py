@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eeg2speech.cli.sweep_plan import Levels, Plan
+from eeg2speech.cli.sweep_config import Levels, SweepConfig
 from eeg2speech.core.errors import DataError
 from eeg2speech.metrics.intervals import Repeated, over_repetitions
 from eeg2speech.metrics.results import MODEL, read_results
@@ -65,7 +65,7 @@ def read_run(file: Path, levels: Levels, seed: int) -> Run:
     return Run(levels, seed, figures, chance, {split: one.verdict.aligned for split, one in found.splits.items()})
 
 
-def report(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
+def report(plan: SweepConfig, runs: Sequence[Run]) -> dict[str, Any]:
     """Summarise a sweep, ready for JSON.
 
     Returns:
@@ -111,7 +111,7 @@ def _lead(run: Run, cell: Cell) -> float | None:
     return None if own is None or other is None else own - other
 
 
-def _differences(plan: Plan, factor: str, runs: Sequence[Run]) -> Iterable[dict[str, Any]]:
+def _differences(plan: SweepConfig, factor: str, runs: Sequence[Run]) -> Iterable[dict[str, Any]]:
     first, *others = plan.factors[factor]
     rest = [name for name in plan.factors if name not in (factor, plan.over)]
     settings: list[Levels | None] = [None]  # None: over all settings

@@ -1,4 +1,4 @@
-"""Config files by path or by name; one that is no config file is named before anything is parsed."""
+"""Config files by path or by name, and checks that they can be read before anything is parsed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eeg2speech.core.errors import ConfigError
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = "configs"
-"""Of the configurations: in an installed package, beside it in a repository, and as far as a path is named by it."""
+"""Folder of the configurations: inside an installed package, beside it in a repository; also a prefix of names."""
 BY_NAME = ("--config", "-c", "--trainer", "--alignment")
 """Options whose config files need no suffix."""
 _SETTINGS = ("--data", "--model", "--trainer")
@@ -48,19 +48,18 @@ def find_config(name: str) -> Path | None:
     short = given.relative_to(FOLDER) if given.parts[:1] == (FOLDER,) else given
     for path in (given, Path(FOLDER) / short, config_folder() / short):
         for file in (path, path.with_name(f"{path.name}.yaml")) if path.name else ():
-            if os.path.isfile(file):  # noqa: PTH113  (settings written as YAML are no file, however long)
+            if os.path.isfile(file):  # noqa: PTH113  (a long text of settings in YAML is not an error)
                 return file
     return None
 
 
 def find_configs(argv: Sequence[str]) -> list[str]:
-    """Words of a command line in which each config file stands by a path where it is.
+    """Words of a command line with the path of each config file that is given by name.
 
-    Args:
-        argv: Words of the command line. A missing file of ``--config`` is the parser's to name.
+    The parser reports a missing file of ``--config``.
 
     Raises:
-        ConfigError: Another option names a file that is not there.
+        ConfigError: Another option names a file that does not exist.
     """
     words, option = [], ""
     for word in argv:
@@ -73,13 +72,10 @@ def find_configs(argv: Sequence[str]) -> list[str]:
 
 
 def check_configs(argv: Sequence[str]) -> None:
-    """See that the config files of a command line can be read as settings. A missing one is the parser's to name.
-
-    Args:
-        argv: Words of the command line.
+    """Check that the config files of a command line hold settings. The parser reports a missing one.
 
     Raises:
-        ConfigError: A file is no YAML, or holds something else than settings.
+        ConfigError: A file is not YAML, or holds something else than settings.
     """
     for file in map(Path, named_configs(argv)):
         if not file.is_file():
@@ -88,13 +84,13 @@ def check_configs(argv: Sequence[str]) -> None:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
         except yaml.MarkedYAMLError as error:
             place = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
-            raise ConfigError(f"{file}: no YAML, {place}: {error.problem}; correct it (--config)") from error
+            raise ConfigError(f"{file}: not YAML, {place}: {error.problem}; correct it (--config)") from error
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{file}: cannot be read as YAML ({error}); give a config file (--config)") from error
         if isinstance(content, dict) and "factors" in content:
-            raise ConfigError(f"{file}: the plan of a sweep, not a config; run `eeg2speech sweep {file} OUT`")
+            raise ConfigError(f"{file}: a sweep, not the config of a stage; run `eeg2speech sweep {file} OUT`")
         if not isinstance(content, dict):
-            raise ConfigError(f"{file}: holds no settings; give lines such as `data:` and `model:` (--config)")
+            raise ConfigError(f"{file}: holds no settings; write keys such as `data:` and `model:` (--config)")
 
 
 def _found(option: str, value: str) -> str:
@@ -119,7 +115,7 @@ def named_configs(argv: Sequence[str]) -> Iterator[str]:
 
 
 def content_hash(files: Sequence[Path]) -> str:
-    """Hash of the content of config files and of the parts that they name."""
+    """Hash of the content of config files and of the parts that they refer to."""
     pending, seen, digest = list(files), set[Path](), hashlib.sha256()
     while pending:
         file = pending.pop(0)

@@ -1,4 +1,4 @@
-"""Which processes work in a folder of results: one that trains in it, and any number of others that only add to it."""
+"""Locks on folders of results, for one process that trains in it and any number of others that only add files."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from eeg2speech.core.errors import ConfigError, DiskError
 from eeg2speech.core.locks import HeldError, locked
 
 PATIENCE = 10.0
-"""Seconds that a command waits for another to leave a folder."""
+"""Seconds that a command waits for another to release a folder."""
 LONG_PATIENCE = 120.0
-"""Seconds that a run which goes on waits: an earlier process may still save, and NFS keeps a dead machine's locks."""
+"""Seconds that a continued run waits: an earlier process may still save, and NFS keeps locks of dead machines."""
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
-"""Variables with the rank of this process, in the order in which Lightning takes them, then those of MPI."""
+"""Variables with the rank of this process, in the order in which Lightning reads them, then those of MPI."""
 
 
 @contextmanager
 def sole_writer(folder: Path, command: str, option: str = "--run", patience: float = PATIENCE) -> Iterator[None]:
-    """Keep other processes that want a folder for themselves out of it.
+    """Lock a folder for one writing process.
 
     Args:
-        folder: Made if it is not there, and removed in the end if it is empty then.
-        command: That works in it.
-        option: Names another folder.
+        folder: Created if necessary, and removed at the end if it is empty.
+        command: Name of the command, for the messages of others.
+        option: Option that names another folder, for error messages.
         patience: Seconds to wait for another process.
 
     Raises:
-        ConfigError: Another process has it.
-        DiskError: It cannot be made or written.
+        ConfigError: Another process holds the lock.
+        DiskError: The folder cannot be created or written.
     """
     with _made(folder, option), _locked(folder, "writing", command, option, patience=patience):
         yield
@@ -39,11 +39,11 @@ def sole_writer(folder: Path, command: str, option: str = "--run", patience: flo
 
 @contextmanager
 def guest(folder: Path, command: str, option: str = "--run") -> Iterator[None]:
-    """Keep a folder where it is while a process adds files to it, also beside one that trains in it.
+    """Prevent a folder from being renamed while a process adds files to it, also beside one that trains in it.
 
     Raises:
-        ConfigError: The folder is just being set aside.
-        DiskError: It cannot be made or written.
+        ConfigError: The folder is being renamed.
+        DiskError: It cannot be created or written.
     """
     with _made(folder, option), _locked(folder, "guests", command, option, shared=True, patience=PATIENCE):
         yield
@@ -51,10 +51,10 @@ def guest(folder: Path, command: str, option: str = "--run") -> Iterator[None]:
 
 @contextmanager
 def without_guests(folder: Path) -> Iterator[None]:
-    """See that no other process adds files to a folder, so that it can be moved.
+    """Lock a folder that is to be renamed.
 
     Raises:
-        ConfigError: Some process does.
+        ConfigError: Another process adds files to it.
     """
     with _locked(folder, "guests", "fit", "--run"):
         yield
@@ -86,7 +86,7 @@ def _locked(
 
 
 def _lock_file(folder: Path, kind: str) -> Path:
-    """Beside the folder, which may be renamed; inside where it cannot be, as a volume that is mounted."""
+    """Beside the folder, which may be renamed; inside it if the parent is read-only, as for a mounted volume."""
     folder = folder.resolve()
     beside = os.access(folder.parent, os.W_OK | os.X_OK)
     return (folder.parent if beside else folder) / f".{folder.name}.{kind}"

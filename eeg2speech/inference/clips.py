@@ -14,7 +14,7 @@ from eeg2speech.core.types import Recording, Segment
 from eeg2speech.data.loading.windows import Window
 from eeg2speech.data.store.store import Store, check_id
 
-What = Literal["segments", "recordings", "windows"]
+Unit = Literal["segments", "recordings", "windows"]
 UNUSED = "unused"
 """Part of a segment that the split gave to no list."""
 
@@ -48,13 +48,13 @@ class Clip:
 
 
 def cut_clips(
-    store: Store, what: What, samples: int, overlap: int, splits: Mapping[Segment, str] | None = None
+    store: Store, unit: Unit, samples: int, overlap: int, splits: Mapping[Segment, str] | None = None
 ) -> tuple[list[Clip], int]:
     """Divide a store into clips, in its own order.
 
     Args:
         store: The prepared data.
-        what: ``segments``, ``recordings`` (all of each, with what lies between segments) or ``windows`` (of segments,
+        unit: ``segments``, ``recordings`` (all of each, with what lies between segments) or ``windows`` (of segments,
             end to end).
         samples: Length of a window in EEG samples.
         overlap: Of the windows of a clip, in EEG samples.
@@ -66,7 +66,7 @@ def cut_clips(
     Raises:
         DataError: A recording or a stimulus has an id that cannot be a file name.
     """
-    stretches = _recordings(store, splits) if what == "recordings" else _segments(store, splits)
+    stretches = _recordings(store, splits) if unit == "recordings" else _segments(store, splits)
     clips, short = [], 0
     names: Counter[str] = Counter()
     for clip in stretches:
@@ -75,11 +75,11 @@ def cut_clips(
         starts = tuple(first + start for first, stop in inside for start in cover(stop - first, samples, overlap))
         short += not starts
         cut = [replace(clip, starts=starts)] if starts else []
-        if what == "windows":
+        if unit == "windows":
             ats = range(clip.first, clip.stop - samples + 1, samples)
             cut = [replace(clip, first=at, stop=at + samples, starts=(at,)) for at in ats]
         for one in cut:
-            name = clip_name(store, one, whole=what == "recordings")
+            name = clip_name(store, one, whole=unit == "recordings")
             names[name] += 1
             if names[name] > 1:  # segments that start together on one sound
                 name += f"_{names[name]}"

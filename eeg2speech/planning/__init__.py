@@ -1,8 +1,9 @@
-"""What a step of training costs, and what that means on so many GPUs: counted without computing anything."""
+"""Cost of a training step, and memory and time of a run on many GPUs, without computing anything.
 
-from eeg2speech.planning.estimate import Estimate, Run, estimate
+Counting needs torch and is in ``planning.measure``; the rest does not.
+"""
+
+from eeg2speech.planning.estimate import Estimate, Footprint, Run, estimate
 from eeg2speech.planning.hardware import GPUS, Assumptions
-from eeg2speech.planning.measure import Footprint, count_work
-from eeg2speech.planning.stage import footprint
 
-__all__ = ["GPUS", "Assumptions", "Estimate", "Footprint", "Run", "count_work", "estimate", "footprint"]
+__all__ = ["GPUS", "Assumptions", "Estimate", "Footprint", "Run", "estimate"]

@@ -1,4 +1,4 @@
-"""What GPUs and networks are taken to do: manufacturers' figures, and the share of them that training reaches."""
+"""Assumptions about GPUs and networks: data sheets, and the fraction of their figures that training reaches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class GPU:
     """A model of GPU, by its data sheet: dense arithmetic, no sparsity.
 
     Attributes:
-        name: In words.
+        name: Name of the product.
         single: FLOP/s in float32 without TF32, which Lightning leaves off.
         half: FLOP/s of matrix products in bfloat16 or float16.
-        memory: Bytes.
-        bandwidth: Of its memory, bytes/s.
-        link: To the other GPUs of its node, bytes/s in one direction.
+        memory: Bytes of memory.
+        bandwidth: Bandwidth of the memory, bytes/s.
+        link: Bandwidth to the other GPUs of its node, bytes/s in one direction.
     """
 
     name: str
@@ -38,22 +38,22 @@ GPUS = {
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What an estimate rests on beside the counts.
+    """Assumptions of an estimate besides the counts.
 
     Attributes:
         gpu: Model of GPU.
-        share: Of the peak FLOP/s that training reaches.
-        memory_share: Of the bandwidth of memory that it reaches.
-        launch: Seconds that an operation takes at the least, however small.
-        link: Between GPUs of a node, bytes/s in one direction; None for the GPU's own.
-        network: Between nodes, bytes/s for each GPU.
-        per_node: GPUs of a node.
-        latency: Seconds of one hop of the ring in which gradients are summed.
-        context: Bytes that CUDA, its libraries and NCCL take before anything is computed.
+        mfu: Model FLOP utilisation: fraction of the peak FLOP/s that training reaches.
+        memory_share: Fraction of the memory bandwidth that it reaches.
+        launch: Shortest time of an operation, seconds.
+        link: Bandwidth between GPUs of a node, bytes/s in one direction; None for the GPU's own.
+        network: Bandwidth between nodes, bytes/s for each GPU.
+        per_node: GPUs per node.
+        latency: Seconds per hop of the ring in which gradients are summed.
+        context: Bytes that CUDA, its libraries and NCCL occupy.
     """
 
     gpu: GPU = GPUS["h100"]
-    share: float = 0.4
+    mfu: float = 0.4
     memory_share: float = 0.7
     launch: float = 1e-5
     link: float | None = None
@@ -67,14 +67,14 @@ class Assumptions:
         gpu, peak = self.gpu, self.peak(precision)
         link = gpu.link if self.link is None else self.link
         return [
-            f"{gpu.name}: {peak / TERA:g} TFLOP/s at precision={precision}, of which {self.share:.0%} are reached; "
-            f"{gpu.bandwidth / GIGA:g} GB/s of memory, of which {self.memory_share:.0%}",
+            f"{gpu.name}: {peak / TERA:g} TFLOP/s at precision={precision}, of which {self.mfu:.0%} are reached; "
+            f"{gpu.bandwidth / GIGA:g} GB/s of memory, of which {self.memory_share:.0%} are reached",
             f"an operation takes {self.launch * 1e6:g} µs or more; attention and mixed precision as on a CPU; no "
             "torch.compile",
             f"gradients are summed in a ring: {link / GIGA:g} GB/s in a node of {self.per_node}, "
-            f"{self.network / GIGA:g} GB/s for each GPU between nodes, {self.latency * 1e6:g} µs a hop, hidden behind "
-            "the backward pass as far as two thirds of the step reach",
-            f"{self.context / GIGA:g} GB for CUDA and NCCL; fragmentation of memory, reading of data, validation and "
+            f"{self.network / GIGA:g} GB/s for each GPU between nodes, {self.latency * 1e6:g} µs per hop; two thirds "
+            "of the step hide it behind the backward pass",
+            f"{self.context / GIGA:g} GB for CUDA and NCCL; memory fragmentation, data loading, validation and "
             "checkpoints are not counted",
         ]
 

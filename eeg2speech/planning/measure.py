@@ -1,57 +1,37 @@
-"""Counting what an optimizer step does, on tensors that have shapes but no content."""
+"""Counts of the operations and bytes of a training step, on tensors that have a shape but no content."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-
-@dataclass(frozen=True)
-class Footprint:
-    """What one batch on one device and the optimizer step behind it cost. Bytes unless said otherwise.
-
-    Attributes:
-        trained: Parameters that are trained, as a number.
-        frozen: Other parameters, as a number.
-        weights: Of all parameters and buffers.
-        gradients: Of the parameters that are trained.
-        optimizer: The optimizer's state.
-        working: Most that forward and backward pass hold beside all of these: activations, and what is passing.
-        flops: Floating-point operations of matrix products, convolutions and attention in forward and backward pass.
-        traffic: Read and written by all operations of both passes.
-        operations: Number of operations of both passes.
-        step_flops: As ``flops``, in the optimizer's step.
-        step_traffic: As ``traffic``, in the optimizer's step.
-        step_operations: As ``operations``, in the optimizer's step.
-    """
-
-    trained: int
-    frozen: int
-    weights: int
-    gradients: int
-    optimizer: int
-    working: int
-    flops: int
-    traffic: int
-    operations: int
-    step_flops: int
-    step_traffic: int
-    step_operations: int
+from eeg2speech.audio.waveform import RATE as AUDIO_RATE
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.types import Batch
+from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.eeg.subject import SubjectLayer
+from eeg2speech.planning.estimate import Footprint
+from eeg2speech.tasks import MaskedTask, Task
+from eeg2speech.tasks.optimizers import decay_groups
 
 
 @dataclass
 class Work:
-    """What some computation did: FLOPs, bytes moved, operations, and the most bytes it held at once."""
+    """Work of a computation: FLOPs, bytes moved, number of operations, and largest number of bytes held at once."""
 
     flops: int = 0
     traffic: int = 0
@@ -60,14 +40,7 @@ class Work:
 
 
 def count_work(compute: Callable[[], Any]) -> Work:
-    """Count what a computation does.
-
-    Args:
-        compute: Does it; what it returns is not kept.
-
-    Returns:
-        FLOPs by torch's formulas; traffic without any fusion of operations, so rather too much.
-    """
+    """Count the work of a computation: FLOPs by torch's formulas, traffic without any fusion of operations."""
     counter = FlopCounterMode(display=False)
     with counter, _Ledger() as ledger:
         compute()
@@ -75,12 +48,12 @@ def count_work(compute: Callable[[], Any]) -> Work:
 
 
 def without_content(module: nn.Module) -> FakeTensorMode:
-    """Take the content out of a module's parameters and floating-point buffers, in place.
+    """Replace a module's parameters and floating-point buffers by tensors without content, in place.
 
-    Masks and indices stay real, since which way the code goes depends on them.
+    Masks and indices keep their content, since branches in the code depend on them.
 
     Returns:
-        What makes further tensors without content, by ``from_tensor``.
+        Mode whose ``from_tensor`` makes further tensors without content.
     """
     empty = FakeTensorMode(allow_non_fake_inputs=True)
     for part in module.modules():
@@ -97,13 +70,13 @@ def measure(
     make_optimizer: Callable[[], Optimizer],
     precision: str,
 ) -> Footprint:
-    """Count what one step costs.
+    """Count the cost of one step.
 
     Args:
-        module: What is trained, after ``without_content``.
+        module: Module to train, after ``without_content``.
         loss: Forward pass on a batch.
-        make_optimizer: Of what is trained.
-        precision: As Lightning names it; mixed ones are emulated.
+        make_optimizer: Makes the optimizer of the trained parameters.
+        precision: As Lightning names it; mixed precision is emulated on a CPU.
     """
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision.endswith("-mixed"))
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -117,7 +90,7 @@ def measure(
     passes = count_work(both_passes)
     optimizer = make_optimizer()
     for group in optimizer.param_groups:
-        if "foreach" in group and group["foreach"] is None:  # left open: a GPU takes many parameters at once
+        if "foreach" in group and group["foreach"] is None:  # the default; a GPU updates many parameters at once
             group["foreach"] = True
     step = count_work(optimizer.step)
     state = size(value for values in optimizer.state.values() for value in values.values())
@@ -127,11 +100,57 @@ def measure(
         weights=size([*module.parameters(), *module.buffers()]),
         gradients=gradients,
         optimizer=state,
-        # gradients of the step before are there in the forward pass, those of this one at the end of the backward pass
+        # gradients of the last step exist in the forward pass, those of this step at the end of the backward pass
         working=max(0, passes.peak - gradients),
         flops=passes.flops, traffic=passes.traffic, operations=passes.operations,
         step_flops=step.flops, step_traffic=step.traffic, step_operations=step.operations,
     )  # fmt: skip
+
+
+def footprint(task: Task, data: Any, precision: str) -> Footprint:
+    """Count the cost of a step of a stage on one device.
+
+    Args:
+        task: As built from its config; it loses its weights.
+        data: Data module, of which sizes are used: ``batch_size``, ``samples``, ``channels``, ``subject_names``,
+            ``window`` in seconds and ``audio``.
+        precision: As Lightning names it.
+
+    Raises:
+        ConfigError: The computation depends on the content of the data.
+    """
+    if precision in ("bf16-true", "16-true"):
+        task.to(torch.bfloat16)
+    batch = synthetic_batch(data)
+    _settle(task, len(data.subject_names))
+    task.train()
+    empty = without_content(task)
+    batch["eeg"], batch["audio"] = empty.from_tensor(batch["eeg"]), empty.from_tensor(batch["audio"])
+    try:
+        return measure(
+            task,
+            lambda: task.step(batch, "train", "train")["loss"],
+            lambda: task.optimizer_factory(decay_groups(task, task.lr_scale)),
+            precision,
+        )
+    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise ConfigError(
+            f"{type(task).__name__}: its computation depends on the data ({error}) and cannot be planned"
+        ) from error
+
+
+def synthetic_batch(data: Any) -> Batch:
+    """A batch of the configured size: silence, no missing electrodes, subjects in turn, different stimuli."""
+    B, C = data.batch_size, data.channels
+    count = torch.arange(B)
+    sound = round(data.window * AUDIO_RATE) if data.audio else 0
+    zero = torch.zeros(B, dtype=torch.long)
+    return {
+        "eeg": torch.zeros(B, C, data.samples), "positions": 0.1 * torch.rand(B, C, 3),
+        "channel_mask": torch.ones(B, C, dtype=torch.bool), "audio": torch.zeros(B, sound),
+        "subject": count % len(data.subject_names), "stimulus": count, "label": zero - 1, "recording": zero,
+        "start": zero.double(), "sound_start": zero.double(), "index": count, "seed": count,
+    }  # fmt: skip
 
 
 def size(values: Iterable[Any]) -> int:
@@ -140,7 +159,7 @@ def size(values: Iterable[Any]) -> int:
 
 
 class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up what operations read and write, and what of their results is alive."""
+    """Sums the bytes that operations read and write, and those of results that are alive."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -172,3 +191,25 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _leave(self, place: int, held: int) -> None:
         self._known.discard(place)
         self._alive -= held
+
+
+def _settle(task: Task, subjects: int) -> None:
+    """Bring a task into its state in the middle of training, without data and without a trainer."""
+    known = len(getattr(task, "subjects", range(subjects)))
+    places = torch.arange(subjects)
+    vars(task).update(places=places.where(places < known, -1), log=_ignore)
+    if isinstance(task, MaskedTask):
+        task.masking = replace(task.masking, start=None)  # the final masking ratio
+    for module in list(task.modules()):
+        module._compiled_call_impl = None  # compiling takes minutes and does not change the counts
+        if isinstance(module, SubjectLayer):
+            module.mark_trained(range(len(module.known)))
+        if getattr(module, "cache", None) is not None:
+            vars(module)["cache"] = None
+        for name, part in list(module.named_children()):
+            if isinstance(part, CachedAudio):  # as if the cache were empty
+                setattr(module, name, part.encoder)
+
+
+def _ignore(*args: Any, **kwargs: Any) -> None:
+    """Replaces logging, which needs a trainer."""

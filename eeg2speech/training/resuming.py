@@ -1,33 +1,78 @@
-"""Where a run that was stopped goes on."""
+"""Checkpoints that a command starts from, and checks that it does not overwrite later results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from eeg2speech.checkpoints.parts import read_checkpoint
+from eeg2speech.core import slurm
 from eeg2speech.core.config_files import named_configs
 from eeg2speech.core.errors import ConfigError, DataError
 
-_NAMES = ("preempted.ckpt", "last.ckpt")
+_NEWEST = ("preempted.ckpt", "last.ckpt")
+
+
+def find_checkpoint(name: str | None, run: Path, command: str, argv: Sequence[str]) -> Path | None:
+    """The checkpoint that a command starts from; None for a new run, or for a model that is not trained.
+
+    Args:
+        name: A file, ``best``, ``last`` or, in fit, ``auto``; None for the default.
+        run: Run folder.
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        argv: Words of the command line.
+
+    Raises:
+        ConfigError: There is no such checkpoint.
+        DataError: A run is to be continued, and none of its checkpoints can be read.
+    """
+    fitting, folder = command == "fit", run / "checkpoints"
+    if name is None and not fitting and (folder / "best.ckpt").is_file():
+        name = "best"
+        rank_zero_info(f"{command}: the model is {folder / 'best.ckpt'}; --ckpt_path names another")
+    if name in ("last", "best", "auto"):
+        check_place(argv, name)
+    if fitting and (name == "auto" or slurm.continues(run)):
+        newest = newest_checkpoint(run)
+        if newest is not None or name == "auto":
+            return newest
+    if name is None:
+        if fitting:
+            return None
+        if (folder / "last.ckpt").is_file():
+            raise ConfigError(f"{folder}: holds no best.ckpt; --ckpt_path last takes last.ckpt")
+        rank_zero_info(f"{command}: {run} holds no best.ckpt and no --ckpt_path is given; the model is untrained")
+        return None
+    if name in ("last", "best"):
+        file = folder / f"{name}.ckpt"
+        if not file.is_file():
+            raise ConfigError(
+                f"{file}: no such checkpoint (ckpt_path={name}, run={run}); "
+                "train first with `eeg2speech fit`, or name another --run"
+            )
+        return file
+    if not Path(name).is_file():
+        raise ConfigError(f"{name}: no such checkpoint (ckpt_path); give a file, `last` or `best`, or to fit `auto`")
+    return Path(name)
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """The newer of the checkpoints of pre-emption and of the last validation that a run folder holds; None for none.
+    """The newer of the checkpoints of pre-emption and of the last validation in a run folder; None if there is none.
 
-    A damaged one is passed over with a warning.
+    A damaged one is skipped with a warning.
 
     Raises:
         DataError: There are some, and none can be read.
     """
-    there = [file for name in _NAMES if (file := run / "checkpoints" / name).is_file()]
-    there.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    files = [file for name in _NEWEST if (file := run / "checkpoints" / name).is_file()]
+    files.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
     damage = []
-    for file in there:
+    for file in files:
         try:
             read_checkpoint(file)
         except DataError as error:
@@ -42,20 +87,36 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def is_of(checkpoint: Path, run: Path) -> bool:
-    """Whether a checkpoint is one of the run in a folder, by its own place or that of what it links to."""
+    """Whether a checkpoint, or the file that it links to, is in a run folder."""
     return (run / "checkpoints").resolve() in (checkpoint.parent.resolve(), checkpoint.resolve().parent)
 
 
-def check_newest(checkpoint: Path, run: Path) -> None:
-    """See that a run which goes on in its own folder does not do so from an older checkpoint than its last.
+def check_stage(file: Path, checkpoint: Mapping[str, Any], class_path: str) -> None:
+    """Check that a checkpoint is of the stage that the config is for.
 
     Raises:
-        ConfigError: It would write over the later one.
+        ConfigError: It is of another stage.
     """
-    if not is_of(checkpoint, run) or checkpoint.name in _NAMES:
+    settings = checkpoint.get("hyper_parameters")
+    theirs = str(settings.get("_class_path", "")) if isinstance(settings, dict) else ""
+    theirs, ours = theirs.rpartition(".")[2], class_path.rpartition(".")[2]
+    if theirs and theirs != ours:
+        raise ConfigError(
+            f"{file}: a checkpoint of {theirs}, while the config is for {ours} (ckpt_path, model.class_path); later "
+            "stages load a run through model.encoder_weights or model.aligner"
+        )
+
+
+def check_newest(checkpoint: Path, run: Path) -> None:
+    """Check that a run which continues in its own folder starts from its last checkpoint.
+
+    Raises:
+        ConfigError: It would overwrite a later one.
+    """
+    if not is_of(checkpoint, run) or checkpoint.name in _NEWEST:
         return
     step = int(read_checkpoint(checkpoint).get("global_step", 0))
-    for name in _NAMES:
+    for name in _NEWEST:
         later = run / "checkpoints" / name
         with suppress(DataError):  # missing or damaged: nothing to lose
             reached = int(read_checkpoint(later).get("global_step", 0))
@@ -67,14 +128,14 @@ def check_newest(checkpoint: Path, run: Path) -> None:
 
 
 def check_results(checkpoint: Path, run: Path) -> None:
-    """See that the test of another run's checkpoint does not write over the results of a run.
+    """Check that the test of a checkpoint does not overwrite the results of another run.
 
     Args:
-        checkpoint: To be tested.
+        checkpoint: Checkpoint to test.
         run: Folder that the results go into.
 
     Raises:
-        ConfigError: It lies in another run's folder, and this one holds results.
+        ConfigError: The checkpoint is in another run's folder, and this folder holds results.
     """
     folder, results = checkpoint.resolve().parent, run / "test.json"
     if results.is_file() and folder.name == "checkpoints" and folder.parent != run.resolve():
@@ -85,16 +146,16 @@ def check_results(checkpoint: Path, run: Path) -> None:
 
 
 def check_place(argv: Sequence[str], name: str) -> None:
-    """See that a checkpoint given by name is looked for in the run that a saved config belongs to.
+    """Check that a checkpoint given by name belongs to the run that a saved config lies in.
 
-    A run's config.yaml says which folder it was written into, which may be another run's since it was set aside.
+    A run's config.yaml names the folder it was written into, which another run may use since this one was renamed.
 
     Args:
         argv: Words of the command line.
         name: Of the checkpoint, e.g. "best".
 
     Raises:
-        ConfigError: A config lies in the folder of a run and names another.
+        ConfigError: A config is in the folder of one run and names another.
     """
     if any(word == "--run" or word.startswith("--run=") for word in argv):
         return

@@ -1,4 +1,4 @@
-"""A run's folder: the config of every start is kept in it, and a new run never writes over an earlier one."""
+"""The folder of a run: it keeps the config of every start, and a new run never overwrites an earlier one."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from eeg2speech.training.resuming import is_of
 
 _EVENTS = "events.out.tfevents.*"
 _RESULTS = ("checkpoints", "test.json", _EVENTS)
-"""What a run leaves in its folder; a config may have been written there to begin with."""
+"""Files by which a run is recognised; a config alone may have been written by the user."""
 _INPUTS = ("data", "model", "ckpt_path")
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Keeps the config of every start: ``config.yaml``, then ``config.1.yaml``, and so on.
+    """Saves the config of every start: ``config.yaml``, then ``config.1.yaml``, and so on.
 
-    A start never writes over another run: unless it goes on from a checkpoint in that folder, the folder is first
-    renamed to ``<run>.1``, and back if the start fails before there is anything to train.
+    A start that does not continue from a checkpoint in its folder first renames an earlier run there to ``<run>.1``,
+    and back if the start fails before training begins.
     """
 
-    _aside: tuple[Path, Path] | None = None  # a run's folder, and where the earlier run in it went
+    _aside: tuple[Path, Path] | None = None  # the run folder, and the new folder of the earlier run
     _trained = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Choose the file name before the parent writes it."""
-        folder = Path(trainer.log_dir or ".")  # a collective: every rank asks
+        """Choose the file name before the parent class writes the config."""
+        folder = Path(trainer.log_dir or ".")  # a collective call, on every rank
         if trainer.is_global_zero and not self.already_saved:
             if stage == "fit":
                 if not goes_on(folder, self.config):
@@ -50,26 +50,26 @@ class SaveRunConfig(SaveConfigCallback):
         super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on the folder is this run's."""
+        """Keep the folder from now on."""
         self._trained = True
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave no trace of a run that did not begin, and put an earlier one back in its place."""
+        """Remove the files of a run that did not begin, and restore an earlier run."""
         if self._trained or trainer.state.fn != "fit":
             return
         for logger in trainer.loggers:
-            _forget_events(logger)  # it would also write on, into the earlier run
+            _forget_events(logger)  # it would also write into the earlier run
         if self._aside is None:
             return
         folder, aside = self._aside
-        if not (folder / "checkpoints").exists():  # else it was pre-empted while starting, and will go on from there
+        if not (folder / "checkpoints").exists():  # else pre-empted while starting: continued later
             shutil.rmtree(folder, ignore_errors=True)
             aside.replace(folder)
             rank_zero_info(f"Nothing was trained: the earlier run is in {folder} again")
 
     def _set_aside(self, folder: Path, loggers: Iterable[Logger]) -> None:
         for logger in loggers:
-            _forget_events(logger)  # begun in the folder on starting; it is not to go along
+            _forget_events(logger)  # opened in the folder on starting; not part of the earlier run
         if holds_run(folder):
             aside = set_aside(folder, self.config)
             self._aside = folder, aside
@@ -79,21 +79,21 @@ class SaveRunConfig(SaveConfigCallback):
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a folder holds anything that a run leaves there."""
+    """Whether a folder holds the results of a run."""
     return any(next(folder.glob(name), None) is not None for name in _RESULTS)
 
 
 def goes_on(folder: Path, config: Mapping[str, Any] | Namespace) -> bool:
-    """Whether a start goes on with the run in a folder, as its config says or as SLURM does."""
+    """Whether a start continues the run in a folder, by its ``ckpt_path`` or as a requeued SLURM job."""
     source = config.get("ckpt_path")
     return slurm.continues(folder) or (source is not None and is_of(Path(source), folder))
 
 
 def check_apart(folder: Path, store: Path | None, argv: Sequence[str]) -> None:
-    """See that a run's folder is one of its own.
+    """Check that a run has a folder of its own.
 
     Raises:
-        ConfigError: No folder is named, as by a variable that is not set, or it lies in the store.
+        ConfigError: The name is empty, e.g. an unset variable, or the folder is inside the store.
     """
     if "--run=" in argv or ("--run", "") in pairwise(argv):
         raise ConfigError("run is empty: name a folder (--run)")
@@ -102,14 +102,14 @@ def check_apart(folder: Path, store: Path | None, argv: Sequence[str]) -> None:
 
 
 def check_movable(folder: Path, config: Mapping[str, Any] | Namespace) -> None:
-    """See that a run's folder can be set aside.
+    """Check that the folder of an earlier run can be renamed.
 
     Args:
-        folder: Of the run.
-        config: Of the start that wants to.
+        folder: Folder of the run.
+        config: Config of the new start.
 
     Raises:
-        ConfigError: Something that is needed there would be moved, too.
+        ConfigError: The current folder or an input of the new run is inside.
     """
     here = folder.resolve()
     if Path.cwd().is_relative_to(here):
@@ -126,17 +126,17 @@ def check_movable(folder: Path, config: Mapping[str, Any] | Namespace) -> None:
 
 
 def set_aside(folder: Path, config: Mapping[str, Any] | Namespace) -> Path:
-    """Rename a run's folder, so that a new run starts in an empty one.
+    """Rename the folder of an earlier run, so that a new run starts in an empty one.
 
     Args:
-        folder: Of the run.
-        config: Of the new run.
+        folder: Folder of the run.
+        config: Config of the new run.
 
     Returns:
         Its new name.
 
     Raises:
-        ConfigError: Something that is needed there would be moved, too, or another process writes there.
+        ConfigError: As ``check_movable``, or another process writes into the folder.
         DiskError: It cannot be renamed.
     """
     check_movable(folder, config)
@@ -156,7 +156,7 @@ def set_aside(folder: Path, config: Mapping[str, Any] | Namespace) -> Path:
 
 
 def _inputs(config: Mapping[str, Any] | Namespace) -> Iterator[tuple[str, Path]]:
-    """Files and folders that a config names and a run reads, by key."""
+    """Existing files and folders that a config names as inputs, by key."""
     pending: list[tuple[str, Any]] = [(key, config.get(key)) for key in _INPUTS]
     while pending:
         key, value = pending.pop()
@@ -173,7 +173,7 @@ def _inputs(config: Mapping[str, Any] | Namespace) -> Iterator[tuple[str, Path]]
 
 
 def _reserved(folder: Path, name: Path) -> str:
-    """The first name of a config that is free, taken at once: a test may start beside a training."""
+    """The first free name of a config; the file is created at once, as a test may start beside a training."""
     folder.mkdir(parents=True, exist_ok=True)
     count, free = 0, name.name
     while True:
@@ -187,7 +187,7 @@ def _reserved(folder: Path, name: Path) -> str:
 
 
 def _forget_events(logger: Logger) -> None:
-    """Remove the file that Lightning opens for a run's events on starting; what is logged next opens another."""
+    """Remove the event file that Lightning opens on starting; the next logged value opens a new one."""
     logger.finalize("aborted")
     if isinstance(logger, TensorBoardLogger) and logger._experiment is not None:
         ours = Path(logger.log_dir).glob(f"events.out.tfevents.*.{os.getpid()}.*")

@@ -145,18 +145,20 @@ def test_damaged_bytes_never_escape_as_another_error(tmp_path, seed):
         read_part(file, "encoder")
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "text", "missing", "only weights", "newer"])
+@pytest.mark.parametrize("how", ["truncated", "empty", "text", "missing", "only weights", "newer", "older"])
 def test_the_good_one_beside_it_is_offered(tmp_path, how):
     for name, step in (("best.ckpt", 30), ("last.ckpt", 20), ("older.ckpt", 10), ("broken.ckpt", 50)):
         torch.save({**torch.load(make_checkpoint(tmp_path / name)), "global_step": step}, tmp_path / name)
     os.truncate(tmp_path / "broken.ckpt", 3000)
-    if how == "newer":
-        torch.save({**torch.load(tmp_path / "last.ckpt"), FORMAT_KEY: FORMAT + 1}, tmp_path / "last.ckpt")
+    if how in ("newer", "older"):
+        version = FORMAT + (1 if how == "newer" else -1)
+        torch.save({**torch.load(tmp_path / "last.ckpt"), FORMAT_KEY: version}, tmp_path / "last.ckpt")
     else:
         spoil(tmp_path / "last.ckpt", how)
     with pytest.raises(DataError, match=r"last\.ckpt: .*; best\.ckpt beside it is good \(step 30\)") as caught:
         read_checkpoint(tmp_path / "last.ckpt")
     assert ("update eeg2speech" in str(caught.value)) == (how == "newer")
+    assert ("train again with `eeg2speech fit`" in str(caught.value)) == (how == "older")
     for name in ("best.ckpt", "older.ckpt"):
         (tmp_path / name).unlink()
     with pytest.raises(DataError, match="no other checkpoint beside it can be read"):

@@ -54,7 +54,7 @@ def test_commands_are_completed(script: Path):
         (["doctor", "stores/mine", "--ht"], {"--html"}),
         (["prepare", "feis", "--preprocessing.not"], {"--preprocessing.notch"}),
         (["plan", "--gpu", ""], {"a100", "h100", "rtx4090", "v100"}),
-        (["generate", "--what", "w"], {"windows"}),
+        (["generate", "--unit", "w"], {"windows"}),
         (["completion", ""], {"bash", "zsh", "tcsh"}),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from eeg2speech.cli import main
-from eeg2speech.cli.sweep_plan import read_plan
+from eeg2speech.cli.sweep_config import read_sweep
 from eeg2speech.core import config_files
 from eeg2speech.core.config_files import config_folder, config_names, find_config, find_configs
 from eeg2speech.core.errors import ConfigError
@@ -92,15 +92,15 @@ def test_names_come_in_a_process_that_is_the_command(
 
 
 def test_plans_of_sweeps_come_by_name_and_name_configs(place: Path):
-    assert read_plan(Path("sweeps/levels")).config == [ROOT / "configs/alignment.yaml"]
+    assert read_sweep(Path("sweeps/levels")).config == [ROOT / "configs/alignment.yaml"]
     (place / "maeeg.yaml").touch()
     Path("mine.yaml").write_text("config: [alignment, alignment/loa.yaml]\nprepare: {maeeg: maeeg.yaml}\n")
-    plan = read_plan(Path("mine.yaml"))
+    plan = read_sweep(Path("mine.yaml"))
     assert plan.config == [ROOT / "configs/alignment.yaml", ROOT / "configs/alignment/loa.yaml"]
     assert plan.prepare == {"maeeg": [place / "maeeg.yaml"]}
     Path("mine.yaml").write_text("config: gone\n")
     with pytest.raises(ConfigError, match=r"here/gone: no such file \(config in mine.yaml"):
-        read_plan(Path("mine.yaml"))
+        read_sweep(Path("mine.yaml"))
 
 
 def test_stage_2_is_planned_from_the_package_beside_a_file_of_ones_own(capsys: pytest.CaptureFixture[str]):

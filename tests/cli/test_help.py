@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from importlib import import_module
+from typing import get_args, get_type_hints
 
 import pytest
 
-from eeg2speech.cli import STAGES, TOOLS, main, plan, prepare, root
+from eeg2speech.cli import STAGES, TOOLS, help, main, plan, prepare
 from eeg2speech.core.errors import INTERRUPTED, PREEMPTED
 from eeg2speech.data.readers import READERS
 from eeg2speech.planning import GPUS, Assumptions
-from eeg2speech.planning.hardware import GIGA
 
 HELPS = [[], *([name] for name in (*STAGES, *TOOLS)), *(["prepare", name] for name in prepare.NAMES)]
 COMMANDS = [words for words in HELPS if words]
@@ -54,10 +55,10 @@ def test_the_bare_help_names_every_command_and_every_exit_status(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     text = help_of([], capsys, monkeypatch)
-    assert sorted(name for group in root.GROUPS.values() for name in group) == sorted([*STAGES, *TOOLS])
+    assert sorted(name for group in help.COMMANDS.values() for name in group) == sorted([*STAGES, *TOOLS])
     assert all(f"  {name} " in text for name in (*STAGES, *TOOLS))
-    assert set(root.STATUS) == {0, 1, 2, PREEMPTED, INTERRUPTED}
-    assert all(f"  {code} " in text for code in root.STATUS)
+    assert set(help.STATUS) == {0, 1, 2, PREEMPTED, INTERRUPTED}
+    assert all(f"  {code} " in text for code in help.STATUS)
 
 
 def test_helps_import_nothing_heavy():
@@ -74,12 +75,8 @@ def test_helps_import_nothing_heavy():
 
 def test_what_is_known_without_importing_it_is_as_it_is_there():
     assert sorted(prepare.NAMES) == sorted([*READERS, "demo"])
-    own = Assumptions()
-    assert {
-        "gpu": next(name for name, gpu in GPUS.items() if gpu == own.gpu), "share": own.share,
-        "launch": own.launch * 1e6, "network": own.network / GIGA, "per_node": own.per_node,
-    } == plan.DEFAULTS  # fmt: skip
-    assert sorted(plan.MODELS) == sorted(GPUS)
+    assert plan.PlanOptions().assumptions() == Assumptions()
+    assert sorted(get_args(get_type_hints(plan.PlanOptions)["gpu"])) == sorted(GPUS)
 
 
 def test_all_options_are_there_if_asked_for(capsys: pytest.CaptureFixture[str]):
@@ -95,7 +92,7 @@ def test_all_options_are_there_if_asked_for(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_options_of_functions_stand_under_titles_that_exist(name: str):
-    module = __import__(TOOLS[name][0], fromlist=["COMMAND"])
-    if hasattr(module, "GROUPS"):
-        known = set(inspect.signature(module.COMMAND).parameters)
+    module = import_module(f"eeg2speech.cli.{name}")
+    if hasattr(module, name):
+        known = set(inspect.signature(getattr(module, name)).parameters)
         assert {option for group in module.GROUPS.values() for option in group} <= known

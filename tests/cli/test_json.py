@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eeg2speech.cli import main
-from eeg2speech.cli.machine import print_json
+from eeg2speech.cli.output import print_json
 from tests.data.readers.feis_files import write_feis
 from tests.reporting.run_folders import make_run, reconstruction_test
 

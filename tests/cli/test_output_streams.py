@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eeg2speech.cli import STAGES, TOOLS, run
-from eeg2speech.cli.words import clean_words
+from eeg2speech.cli import STAGES, TOOLS, clean_words, run
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Description
@@ -93,7 +92,7 @@ def test_bytes_that_are_not_utf8_are_escaped_on_utf8(monkeypatch: pytest.MonkeyP
 def test_libraries_read_files_as_utf8_in_a_locale_that_is_not(tmp_path: Path):
     (tmp_path / "file").write_text("é", encoding="utf-8")
     code = (
-        "from eeg2speech.cli.streams import utf8_files\n"
+        "from eeg2speech.cli.output import utf8_files\n"
         "utf8_files()\n"
         "text = open('file').read(); open('copy', 'w').write(text); print(ascii(text))"
     )

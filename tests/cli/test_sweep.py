@@ -11,7 +11,7 @@ import yaml
 
 from eeg2speech.cli import lightning, main
 from eeg2speech.cli.sweep import DONE, Runs, _finished
-from eeg2speech.cli.sweep_plan import read_plan
+from eeg2speech.cli.sweep_config import read_sweep
 from eeg2speech.core.config_files import content_hash
 from eeg2speech.core.errors import DiskError
 from eeg2speech.core.folder_locks import sole_writer
@@ -117,7 +117,7 @@ def test_a_full_disk_ends_a_sweep(tmp_path: Path, tiny_store: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device", "config.yaml")
 
     monkeypatch.setattr(lightning, "StageCLI", full)
-    runs = Runs(read_plan(write_plan(tmp_path)), tmp_path / "out", [], False)
+    runs = Runs(read_sweep(write_plan(tmp_path)), tmp_path / "out", [], False)
     with pytest.raises(DiskError, match=r"config\.yaml: No space left"):
         runs.run({"encoder": "untrained"}, 0)
 
@@ -134,7 +134,7 @@ def test_what_fails_is_reported_and_the_rest_is_run(
     assert set(found["failed"]) == {"bad/seed0", "worse/seed0"}
     assert "data.window" in found["failed"]["bad/seed0"]
     error = capsys.readouterr().err
-    assert "Did you mean 'data.window'" in error
+    assert "did you mean --data.window?" in error
     assert "error: bad/seed0: " in error
 
 
@@ -143,7 +143,7 @@ def test_prepared_stages_hear_what_the_condition_hears(tmp_path: Path):
         "person": {"a": ["--data.split.test_subjects=[a]"], "b": ["--data.split.test_subjects=[b]"]},
         "pairs": {"few": ["--data.train_fraction=0.1"], "all": []},
     }
-    plan = read_plan(write_plan(tmp_path, factors=factors))
+    plan = read_sweep(write_plan(tmp_path, factors=factors))
     prepared = [plan.prepared_for(levels) for levels in plan.conditions()]
     assert prepared == [{"person": "a"}, {"person": "a"}, {"person": "b"}, {"person": "b"}]
 
@@ -171,7 +171,7 @@ def test_mistakes_in_a_plan_get_one_line(
 
 @pytest.mark.parametrize("plan", sorted((ROOT / "configs/sweeps").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_sweep_holds_options_that_its_stage_accepts(plan: Path, capsys: pytest.CaptureFixture[str]):
-    read = read_plan(plan)
+    read = read_sweep(plan)
     configs = [f"--config={file}" for file in read.config]
     first = {name: next(iter(levels)) for name, levels in read.factors.items()}
     for name, levels in read.factors.items():

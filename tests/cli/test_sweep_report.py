@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import ttest_1samp
 
-from eeg2speech.cli.sweep_plan import Plan
+from eeg2speech.cli.sweep_config import SweepConfig
 from eeg2speech.cli.sweep_report import MEASURES, NOISE, Run, read_run, report
 from eeg2speech.cli.sweep_tables import print_report
 from eeg2speech.core.errors import DataError
@@ -22,7 +22,7 @@ from tests.reporting.run_folders import alignment_test, reconstruction_test
 
 NOISES = {0: 0.03, 1: -0.01, 2: 0.02}
 """What a seed adds to every figure."""
-PLAN = Plan([], factors={"encoder": {"untrained": [], "pretrained": []}, "pairs": {"all": [], "few": []}})
+PLAN = SweepConfig([], factors={"encoder": {"untrained": [], "pretrained": []}, "pairs": {"all": [], "few": []}})
 GAIN = {("pretrained", "all"): 0.0, ("pretrained", "few"): 0.1}
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_is_missing_costs_its_pair_alone(tmp_path: Path):
 
 
 def test_people_can_be_the_repetitions(tmp_path: Path):
-    plan = Plan([], factors={"person": {"a": [], "b": [], "c": []}}, over="person")
+    plan = SweepConfig([], factors={"person": {"a": [], "b": [], "c": []}}, over="person")
     made = []
     for number, person in enumerate(plan.factors["person"]):
         for seed in range(2):
@@ -122,7 +122,7 @@ def test_people_can_be_the_repetitions(tmp_path: Path):
 
 def test_figures_that_do_not_exist_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_test(tmp_path / "test.json", 0.4, cca=math.nan)
-    found = report(Plan([]), [read_run(tmp_path / "test.json", {}, 0)])
+    found = report(SweepConfig([]), [read_run(tmp_path / "test.json", {}, 0)])
     assert found["conditions"][0]["lists"]["unseen_stimulus"]["figures"]["cca"]["mrr"] is None
     json.dumps(found, allow_nan=False)
     print_report(found)

@@ -244,6 +244,9 @@ def test_damaged_stores_are_one_line(store, tmp_path):
         (store / "dataset.json").write_text(damaged)
         with pytest.raises(DataError, match=r"store.*(damaged|version 99)"):
             Store(store)
+    (store / "dataset.json").write_text(json.dumps(content | {"version": 1}))  # of eeg2speech 0.1
+    with pytest.raises(DataError, match=r"store version 1, this eeg2speech reads 2; run `eeg2speech prepare` again"):
+        Store(store)
     (store / "dataset.json").write_text(json.dumps(content))
     (store / "segments.tsv").unlink()
     with pytest.raises(DataError, match=r"segments\.tsv: missing"):

@@ -6,8 +6,8 @@ Lines are run in an empty folder with ``configs`` in it, and with the files that
 =========================================  ============================================================================
 ``eeg2speech fit|validate|test|predict``   parsed by the real command with ``--print_config`` behind it: every file that
                                            it reads and every name of a setting is checked
-``eeg2speech plan``                        its options by its own parser; the rest as of ``fit``
-``eeg2speech sweep``                       parsed by the real command; the plan and what its conditions fit, too
+``eeg2speech plan``                        as of ``fit``
+``eeg2speech sweep``                       parsed by the real command; its config and conditions, too
 ``eeg2speech`` and another tool            parsed by the real command, which is stopped before it does anything
 ``python -m eeg2speech``                   as ``eeg2speech``; ``python -m eeg2speech.X``: the module is there
 ``python FILE.py``                         the page holds the file, and it compiles
@@ -142,15 +142,13 @@ def check(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _check_eeg2speech(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    if words[0] in STAGES:
+    if words[0] in STAGES or words[0] == "plan":
         _check_stage(words)
-    elif words[0] == "plan":
-        _check_plan(words[1:], monkeypatch)
     else:
         assert words[0] in TOOLS or words[0].startswith("-"), words[0]
         _check_parsed(words, monkeypatch)
         if words[0] == "sweep" and Path(words[1]).suffix == ".yaml":
-            _check_plan_of_sweep(Path(words[1]))
+            _check_sweep(Path(words[1]))
     for word in words:
         assert not word.startswith(("configs/", "tests/")) or Path(word).exists(), f"{word} is not there"
 
@@ -163,18 +161,6 @@ def _check_stage(words: list[str]) -> None:
 
 class StoppedError(Exception):
     """A command has read its options, and goes no further."""
-
-
-def _check_plan(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import eeg2speech.cli.planned as planned
-
-    def stop(rest: list[str], alignment: list[str]) -> None:
-        raise StoppedError(rest)
-
-    monkeypatch.setattr(planned, "build_planned", stop)
-    with pytest.raises(StoppedError) as stopped:
-        main(["plan", *words])
-    _check_stage(["fit", *stopped.value.args[0]])
 
 
 def _check_parsed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,10 +182,10 @@ def _check_parsed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert not asks or left.value.code == 0
 
 
-def _check_plan_of_sweep(plan: Path) -> None:
-    from eeg2speech.cli.sweep_plan import read_plan
+def _check_sweep(config: Path) -> None:
+    from eeg2speech.cli.sweep_config import read_sweep
 
-    read = read_plan(plan)
+    read = read_sweep(config)
     assert list(read.conditions())
 
 

@@ -2,7 +2,7 @@
 
 A line is run with the shipped configs and with options that make it quick. The next page finds the files of the
 previous one. ``make TARGET`` stands for the lines that ``make -n`` prints. `make test` runs the first page without the
-lines of ``LONG``; all others are slow tests. Lines of ``NOT_HERE`` are never run; ``test_commands.py`` parses every line.
+lines of ``LONG``; all others are slow. Lines of ``NOT_HERE`` are never run; ``test_commands.py`` parses every line.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ def test_generate_and_speak_agree(kind, store, data, tmp_path, monkeypatch):
         tmp_path / "best.ckpt", stub, training_data_info(data), {k: {"config": {}} | v for k, v in parts.items()}
     )
     words = ["generate", "--ckpt", str(file), "--store", str(store), "--out", str(tmp_path / "out")]
-    assert main([*words, "--what=recordings", "--recordings=[sub-01_task-x]"]) == 0
+    assert main([*words, "--unit=recordings", "--recordings=[sub-01_task-x]"]) == 0
     (written,) = (tmp_path / "out").glob("*.wav")
     generated, _ = soundfile.read(written)
     said = eeg2speech.load_generator(file).generate_raw(signal(kind, 1), "01")

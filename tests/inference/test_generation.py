@@ -115,7 +115,7 @@ def test_clips_do_not_depend_on_their_batch(ckpt, store, data, stub):
 
 
 def test_windows_are_scaled_and_seeded_as_in_training(ckpt, store, data, stub, tmp_path):
-    assert main(["generate", "--ckpt", str(ckpt), "--store", str(store), "--out", str(tmp_path), "--what=windows"]) == 0
+    assert main(["generate", "--ckpt", str(ckpt), "--store", str(store), "--out", str(tmp_path), "--unit=windows"]) == 0
     speaker = load_generator(ckpt)
     for part in data.test_splits:
         (batch,) = data.batches(part)
@@ -159,7 +159,7 @@ def test_parts_are_those_of_the_run(generate, tmp_path, data):
 
 
 def test_a_whole_recording_is_one_file_as_long_as_its_eeg(generate, tmp_path, stub):
-    generate("--what=recordings", "--recordings=[sub-01,sub-03]", "--batch_size=4", "--overlap=0.16")
+    generate("--unit=recordings", "--recordings=[sub-01,sub-03]", "--batch_size=4", "--overlap=0.16")
     (one, other) = rows(tmp_path / "out")
     assert (one.file, other.file) == ("sub-01.wav", "sub-03.wav")
     assert {len(wave) for wave in waves(tmp_path / "out").values()} == {16_000 * 40}
@@ -363,7 +363,7 @@ def test_without_a_store_it_is_the_embedded_one_of_the_training(tmp_path, monkey
     data.prepare_data()
     data.setup()
     file = write_checkpoint(tmp_path / "best.ckpt", data)
-    words = ["generate", "--ckpt", str(file), "--out", str(tmp_path / "out"), "--limit=2", "--what=windows"]
+    words = ["generate", "--ckpt", str(file), "--out", str(tmp_path / "out"), "--limit=2", "--unit=windows"]
     assert main(words) == 0
     table = rows(tmp_path / "out")
     assert {row.dataset for row in table} == {"demo"}

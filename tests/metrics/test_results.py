@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-from eeg2speech.metrics.verdict import SpeechVerdict
 
 from eeg2speech.checkpoints.training_record import UNJUDGED, Seen
 from eeg2speech.core.errors import DataError
@@ -40,6 +39,7 @@ from eeg2speech.metrics.results import (
     read_results,
     write_results,
 )
+from eeg2speech.metrics.verdict import SpeechVerdict
 
 VALUE = Estimate(0.5, 0.4, 0.6, 0.1)
 NULL = NullSummary.of(Null(0.5, np.linspace(0, 0.2, 100), 30, 30))

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from eeg2speech.metrics.verdict import judge_speech, judged_way
 from spaces import comparison, embeddings
 
 from eeg2speech.metrics.identification import identify
+from eeg2speech.metrics.verdict import judge_speech, judged_way
 
 
 def arms(signal, seed=0, **controls):

@@ -15,8 +15,8 @@ from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main, plan
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.models import ViTEncoder
-from eeg2speech.planning import Assumptions, Footprint, Run, count_work, estimate
-from eeg2speech.planning.measure import measure, without_content
+from eeg2speech.planning import Assumptions, Footprint, Run, estimate
+from eeg2speech.planning.measure import count_work, measure, without_content
 
 ROOT = Path(__file__).parents[2]
 B, C, T, D, DEPTH, RATIO = 3, 8, 320, 32, 2, 2
@@ -94,14 +94,14 @@ COST = Footprint(
 
 
 def test_time_and_gpu_hours_follow_from_the_assumptions():
-    assumed = Assumptions(share=0.5, latency=0.0)
+    assumed = Assumptions(mfu=0.5, latency=0.0)
     one, eight, many = (estimate(COST, Run(batch=4, steps=1800), assumed, count) for count in (1, 8, 64))
     assert one.step == pytest.approx(2.0)  # 67 TFLOP at half of 67 TFLOP/s
     assert one.communication == 0
     assert eight.communication == pytest.approx(7 / 8 * 8 / 450)
     assert many.communication == pytest.approx(63 / 64 * 8 / 25)  # between nodes
     assert many.step == pytest.approx(2.0)  # all of it behind the backward pass
-    slow = estimate(COST, Run(batch=4, steps=1800), Assumptions(share=0.5, network=1e9, latency=0.0), 64)
+    slow = estimate(COST, Run(batch=4, steps=1800), Assumptions(mfu=0.5, network=1e9, latency=0.0), 64)
     assert slow.step == pytest.approx(2.0 + 63 / 64 * 8 - 4 / 3)
     assert one.gpu_hours == pytest.approx(1.0)
     assert many.gpu_hours == pytest.approx(64.0)
@@ -136,7 +136,7 @@ def test_every_shipped_stage_has_a_plan(
 
 
 def test_the_table_names_settings_and_assumptions(capsys: pytest.CaptureFixture[str]):
-    given = ["--config", str(ROOT / "configs/maeeg.yaml"), "--gpus", "2", "--gpu", "v100", "--share", "0.25"]
+    given = ["--config", str(ROOT / "configs/maeeg.yaml"), "--gpus", "2", "--gpu", "v100", "--mfu", "0.25"]
     assert plan.run([*given, "--data.batch_size", "32", "--trainer.accumulate_grad_batches", "2"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     for words in (
@@ -166,7 +166,7 @@ def test_flops_grow_with_the_batch_and_the_depth(capsys: pytest.CaptureFixture[s
     [
         ("--gpus=0", "gpus=0"),
         ("--gpus=many", "--gpus 1,8,64"),
-        ("--share=40", "share=40.0"),
+        ("--mfu=40", "mfu=40.0"),
         ("--network=-1", "--network"),
         ("--data.store=nowhere", "nowhere"),
         ("--data.window=0.7", "data.window"),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import yaml
-from eeg2speech.metrics.verdict import SpeechVerdict
 from torch.utils.tensorboard import SummaryWriter
 
 from eeg2speech.metrics import Effect, Estimate, Verdict
@@ -38,6 +37,7 @@ from eeg2speech.metrics.results import (
     judge_reconstruction,
     write_results,
 )
+from eeg2speech.metrics.verdict import SpeechVerdict
 from eeg2speech.plotting import Figure
 
 

@@ -130,7 +130,7 @@ def test_events_that_do_not_fit_are_left_out_and_later_ones_kept(small_disk: Pat
         logger.experiment.flush()
     logger.save()
     (line,) = told
-    assert "run/: not all is logged for TensorBoard (No space left on device)" in line
+    assert "run/: some logs for TensorBoard are lost (No space left on device)" in line
     (small_disk / "other").unlink()
     logger.log_metrics({"loss": 5.0}, step=5)
     logger.finalize("success")

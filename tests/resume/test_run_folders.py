@@ -14,7 +14,7 @@ import pytest
 
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import lightning, main
-from eeg2speech.cli.generating import _sole_writer as generating
+from eeg2speech.cli.generate import _sole_writer as generating
 from eeg2speech.core import folder_locks as at_work
 from eeg2speech.core.errors import ConfigError, DiskError
 from eeg2speech.core.folder_locks import first_rank, guest, sole_writer

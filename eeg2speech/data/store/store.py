@@ -22,7 +22,7 @@ from eeg2speech.core.tables import read_table
 from eeg2speech.core.types import Channel, Recording, Segment
 from eeg2speech.data.timing.stretches import Stretch
 
-VERSION = 1
+VERSION = 2
 """Layout of the store; a reader refuses any other."""
 REPLACING = ".replacing"
 """File that is there while signals, sounds and tables of a store are replaced."""
@@ -282,7 +282,9 @@ def read_description(root: Path) -> Description:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: damaged ({error!r}); prepare the store again") from error
     if version != VERSION:
-        raise DataError(f"{file}: store version {version}, this eeg2speech reads {VERSION}; prepare it again")
+        raise DataError(
+            f"{file}: store version {version}, this eeg2speech reads {VERSION}; run `eeg2speech prepare` again"
+        )
     try:
         return Description(**content)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""What `eeg2speech doctor` prints."""
+"""Tables that `eeg2speech doctor` prints."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eeg2speech.cli.doctor_coupling import print_coupling
+from eeg2speech.quality.coupling import ALPHA, LEAST, Coupling, Couplings
 from eeg2speech.quality.doctor import Facts, Report, Tally
 from eeg2speech.quality.spectrum import sparkline
 from eeg2speech.quality.store_files import Problem, one_problem_per_kind
 
 SHOWN = 30
-"""Rows of a list that are printed before it is cut."""
+"""Rows of a list that are printed."""
+SHOWN_COUPLINGS = 100
+"""Rows of the table of coupling that are printed."""
+STYLES = {"coupling found": "green", "no coupling found": "yellow"}
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print what is in a store and what is wrong with it.
-
-    Args:
-        report: What was found.
-        console: Where to.
-    """
+    """Print the content of a store, its coupling if it was measured, and its problems."""
     facts = report.facts
     title = f"{facts.name}  ({facts.license})" + ("  SIMULATED EEG" if facts.simulated else "")
     console.print(Text(title, style="bold"))
@@ -41,7 +39,7 @@ def print_report(report: Report, console: Console) -> None:
             console.print(Text(f"  {recording}: {', '.join(names)}"))
         _more(len(facts.bad), console)
     if report.coupling is not None:
-        print_coupling(report.coupling, console)
+        _print_coupling(report.coupling, console)
     _problems(report.problems, console)
 
 
@@ -111,3 +109,48 @@ def _problems(problems: list[Problem], console: Console) -> None:
 def _more(count: int, console: Console) -> None:
     if count > SHOWN:
         console.print(Text(f"  ... {count - SHOWN} more; --json lists them all"))
+
+
+def _print_coupling(couplings: Couplings, console: Console) -> None:
+    """Print a row per subject and condition, and a sentence per condition."""
+    if not couplings.subjects:
+        console.print(Text("Coupling of EEG and sound: no segment of listening or overt speech"), soft_wrap=True)
+        return
+    console.print(Text("Coupling of EEG and sound", style="bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("Subject", "Condition", "Minutes", "r", "Chance 95 %", "p", "Lag", "Verdict"):
+        table.add_column(heading, justify="left" if heading in ("Subject", "Condition", "Verdict") else "right")
+    for one in couplings.subjects[:SHOWN_COUPLINGS]:
+        table.add_row(*_cells(one))
+    if len(couplings.subjects) > SHOWN_COUPLINGS:
+        table.add_row("...", f"{len(couplings.subjects) - SHOWN_COUPLINGS} more; --json lists them all")
+    console.print(table)
+    for one in couplings.overall:
+        console.print(Text(_sentence(one, couplings)), soft_wrap=True)
+    if not couplings.overall:
+        text = f"Not enough sound to test the coupling: {LEAST:g} s of a subject are needed."
+        console.print(Text(text), soft_wrap=True)
+
+
+def _cells(one: Coupling) -> tuple[Text, ...]:
+    lag = "-" if one.lag is None else f"{1000 * one.lag:.0f} ms"
+    numbers = [f"{one.minutes:.1f}", _number(one.r), _number(one.null_95), _number(one.p), lag]
+    verdict = Text("could not be measured" if one.problem else one.verdict, style=STYLES.get(one.verdict, "dim"))
+    return Text(one.subject), Text(one.condition), *(Text(cell) for cell in numbers), verdict
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _sentence(one: Coupling, couplings: Couplings) -> str:
+    own = [c for c in couplings.subjects if c.condition == one.condition and c.r is not None]
+    found = sum(c.verdict == "coupling found" for c in own)
+    lag = ""
+    if one.lag is not None:
+        lag = f", strongest {abs(one.lag) * 1000:.0f} ms {'before' if one.lag < 0 else 'after'} the sound"
+    return (
+        f"{one.condition}: {one.verdict}{lag}. Mean r {one.r:.3f} over {len(own)} subjects, p {one.p:.3f} against "
+        f"{len(one.null)} false alignments; {found} of {len(own)} subjects by themselves have p <= {ALPHA:g}. "
+        f"At most {couplings.minutes:g} min of each subject were used."
+    )
