@@ -51,7 +51,7 @@ def write_card(
     title, purpose, loader = KINDS.get(kind, (kind, "", "load"))
     name = str(data.get("name", "unknown data"))
     simulated = bool(data.get("simulated"))
-    verdicts = [] if results is None else split_verdicts(results)
+    verdicts = [] if results is None else split_verdicts(results.compared)
     judged = [_eval_result(kind, name, simulated, one) for one in verdicts if math.isfinite(one.estimate.value)]
     components = parts[kind][0].get("config", {}).get("components")
     card = ModelCardData(
