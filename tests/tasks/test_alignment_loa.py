@@ -132,11 +132,11 @@ def test_what_is_explained_is_counted_over_the_whole_list(run, loaded):
 
 
 def test_the_verdict_controls_and_baselines_are_those_of_any_alignment(run):
-    lists = json.loads((run / "test.json").read_text())["alignment"]["lists"]
-    for found in lists.values():
+    splits = json.loads((run / "test.json").read_text())["alignment"]["splits"]
+    for found in splits.values():
         assert not found["verdict"]["aligned"]
-        assert {"model", "ridge pooled", "cca pooled"} <= set(found["figures"])
-        assert "untrained" in found["controls, mrr"]
+        assert {"model", "ridge_pooled", "cca_pooled"} <= set(found["figures"])
+        assert "untrained" in found["controls_mrr"]
         assert found["geometry"]["effective_rank_sound"] > 0
 
 
