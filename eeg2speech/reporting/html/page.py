@@ -20,7 +20,7 @@ from eeg2speech.reporting.html.embed import LIMIT, Budget
 from eeg2speech.reporting.html.facts import find_origin, run_facts, run_notes, stage_of
 from eeg2speech.reporting.html.pictures import picture_sections
 from eeg2speech.reporting.html.provenance import credits_section, environment_section
-from eeg2speech.reporting.html.run import Run
+from eeg2speech.reporting.html.run import RunFiles
 from eeg2speech.reporting.html.verdicts import show_verdicts
 from eeg2speech.reporting.html.views import RunView, Section, cell_note, cell_text
 from eeg2speech.reporting.tables import ResultTables, result_tables
@@ -44,7 +44,7 @@ class WrittenPage:
     refused: list[str]
 
 
-def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIMIT) -> WrittenPage:
+def write_page(runs: Sequence[RunFiles], file: Path, clips: int = 4, limit: int = LIMIT) -> WrittenPage:
     """Write a page about runs; an existing page is replaced only once the new one is complete.
 
     Args:
@@ -75,7 +75,7 @@ def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIM
     return WrittenPage(file, len(content), notes, budget.refused)
 
 
-def view_run(run: Run, anchor: str, clips: int, budget: Budget) -> RunView:
+def view_run(run: RunFiles, anchor: str, clips: int, budget: Budget) -> RunView:
     """Collect the content of the page about a run.
 
     Args:
