@@ -85,7 +85,6 @@ class EvaluateSpeech(Callback):
         print_speech(result, data.description.simulated)
         for split, clips in generated.items():
             self._show(trainer, data, split, clips, result.splits[split], folder, step_of(trainer, task))
-        rank_zero_info(f"Verdict on {split_title(result.judged)}: {result.verdict.words}")
         rank_zero_info(f"Clips written to {folder / 'clips'}, pictures to {folder / 'pictures'}")
 
     def _show(

@@ -12,7 +12,8 @@ from eeg2speech.checkpoints.parts import read_part
 from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_split, untrained
+from eeg2speech.evaluation.controls import embed_split, untrained
+from eeg2speech.evaluation.models import batch_embedder
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.models.rebuild import rebuild_aligner
 from eeg2speech.tasks import AlignmentTask
@@ -142,7 +143,7 @@ def test_the_verdict_controls_and_baselines_are_those_of_any_alignment(run):
 
 def test_the_untrained_model_hears_as_the_trained_one_does(loaded):
     task, data = loaded
-    fresh = untrained(task)
+    fresh = untrained(batch_embedder(task, data))
     model, other = (embed_split(one, data, "unseen_stimulus") for one in (task, fresh))
     assert (model.sound == other.sound).all()
     assert abs(model.eeg - other.eeg).max() > 0.01
