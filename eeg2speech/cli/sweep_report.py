@@ -23,7 +23,7 @@ Cell = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Run:
+class SweepRun:
     """The test of one condition with one seed.
 
     Attributes:
@@ -41,7 +41,7 @@ class Run:
     aligned: dict[str, bool]
 
 
-def read_run(file: Path, levels: Levels, seed: int) -> Run:
+def read_run(file: Path, levels: Levels, seed: int) -> SweepRun:
     """Read the results of a test.
 
     Args:
@@ -57,15 +57,18 @@ def read_run(file: Path, levels: Levels, seed: int) -> Run:
         raise DataError(f"{file}: without results of an alignment; remove its folder and run again")
     figures: dict[Cell, float] = {}
     chance: dict[tuple[str, str], float] = {}
-    for split, one in found.splits.items():
-        for decoder, row in one.figures.items():
-            figures |= {(split, decoder, name): row[name].value for name in MEASURES}
-        figures[split, NOISE, "mrr"] = one.controls_mrr["noise"].value
-        chance |= {(split, name): one.figures[MODEL][name].chance for name in MEASURES}
-    return Run(levels, seed, figures, chance, {split: one.verdict.aligned for split, one in found.splits.items()})
+    try:
+        for split, one in found.splits.items():
+            for decoder, row in one.figures.items():
+                figures |= {(split, decoder, name): row[name].value for name in MEASURES}
+            figures[split, NOISE, "mrr"] = one.controls_mrr["noise"].value
+            chance |= {(split, name): one.figures[MODEL][name].chance for name in MEASURES}
+    except KeyError as error:
+        raise DataError(f"{file}: damaged results, {error} is missing; remove its folder and run again") from error
+    return SweepRun(levels, seed, figures, chance, {split: one.verdict.aligned for split, one in found.splits.items()})
 
 
-def report(plan: SweepConfig, runs: Sequence[Run]) -> dict[str, Any]:
+def report(plan: SweepConfig, runs: Sequence[SweepRun]) -> dict[str, Any]:
     """Summarise a sweep, ready for JSON.
 
     Returns:
@@ -84,7 +87,7 @@ def report(plan: SweepConfig, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _condition(runs: Sequence[Run], over: str | None) -> dict[str, Any]:
+def _condition(runs: Sequence[SweepRun], over: str | None) -> dict[str, Any]:
     lists: dict[str, Any] = {}
     for split in runs[0].aligned:
         cells = [cell for cell in runs[0].figures if cell[0] == split]
@@ -105,13 +108,13 @@ def _condition(runs: Sequence[Run], over: str | None) -> dict[str, Any]:
     return {"lists": lists}
 
 
-def _lead(run: Run, cell: Cell) -> float | None:
+def _lead(run: SweepRun, cell: Cell) -> float | None:
     split, _, measure = cell
     own, other = run.figures.get((split, MODEL, measure)), run.figures.get(cell)
     return None if own is None or other is None else own - other
 
 
-def _differences(plan: SweepConfig, factor: str, runs: Sequence[Run]) -> Iterable[dict[str, Any]]:
+def _differences(plan: SweepConfig, factor: str, runs: Sequence[SweepRun]) -> Iterable[dict[str, Any]]:
     first, *others = plan.factors[factor]
     rest = [name for name in plan.factors if name not in (factor, plan.over)]
     settings: list[Levels | None] = [None]  # None: over all settings
@@ -133,7 +136,9 @@ def _differences(plan: SweepConfig, factor: str, runs: Sequence[Run]) -> Iterabl
         yield {"factor": factor, "from": first, "to": level, "within": within, "lists": dict(lists)}
 
 
-def _pairs(factor: str, first: str, level: str, within: Levels, runs: Sequence[Run]) -> Iterable[tuple[Run, Run]]:
+def _pairs(
+    factor: str, first: str, level: str, within: Levels, runs: Sequence[SweepRun]
+) -> Iterable[tuple[SweepRun, SweepRun]]:
     """Pairs of runs that differ in one factor only."""
     known = {(*sorted(run.levels.items()), run.seed): run for run in runs}
     for run in runs:
@@ -143,7 +148,7 @@ def _pairs(factor: str, first: str, level: str, within: Levels, runs: Sequence[R
                 yield other, run
 
 
-def _repeated(values: Iterable[tuple[Run, float | None]], over: str | None) -> Repeated | None:
+def _repeated(values: Iterable[tuple[SweepRun, float | None]], over: str | None) -> Repeated | None:
     """Mean over repetitions, each the mean of its runs; missing values and NaN are left out."""
     units: dict[str | int, list[float]] = defaultdict(list)
     for run, found in values:
@@ -152,8 +157,8 @@ def _repeated(values: Iterable[tuple[Run, float | None]], over: str | None) -> R
     return over_repetitions([_mean(unit) for unit in units.values()]) if units else None
 
 
-def _grouped(runs: Sequence[Run], key: Callable[[Run], Levels]) -> list[tuple[Levels, list[Run]]]:
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+def _grouped(runs: Sequence[SweepRun], key: Callable[[SweepRun], Levels]) -> list[tuple[Levels, list[SweepRun]]]:
+    groups: dict[tuple[tuple[str, str], ...], list[SweepRun]] = defaultdict(list)
     for run in runs:
         groups[tuple(key(run).items())].append(run)
     return [(dict(levels), members) for levels, members in groups.items()]

@@ -131,7 +131,7 @@ def evaluate_reconstruction(
     comparison = ReconstructionComparison(training_windows)
     sizes: dict[SplitName, int] = {split: len(data.datasets[split]) for split in data.test_splits}
     splits: dict[str, ReconstructionSplit] = {}
-    with counted("Comparing reconstructions with baselines", sum(sizes.values())) as done:
+    with counted("Baselines on windows", sum(sizes.values())) as done:
         for split, size in sizes.items():
             nmse = comparison.compare(task, data, split, None, kriging, done)
             splits[split] = ReconstructionSplit(size, nmse, judge_reconstruction(nmse, seen.text(split)))

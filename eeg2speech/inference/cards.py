@@ -51,7 +51,7 @@ def write_card(
     title, purpose, loader = KINDS.get(kind, (kind, "", "load"))
     name = str(data.get("name", "unknown data"))
     simulated = bool(data.get("simulated"))
-    verdicts = [] if results is None else split_verdicts(results)
+    verdicts = [] if results is None else split_verdicts(results.compared)
     judged = [_eval_result(kind, name, simulated, one) for one in verdicts if math.isfinite(one.estimate.value)]
     components = parts[kind][0].get("config", {}).get("components")
     card = ModelCardData(
@@ -130,7 +130,7 @@ def _limits(data: Mapping[str, Any], components: str | None) -> str:
     if data.get("simulated"):
         limits.insert(0, SIMULATED)
     if components is not None:
-        limits.append("The quality of its speech proves nothing: it generates natural speech without any EEG.")
+        limits.append("The quality of its speech proves nothing: speech from noise in place of EEG sounds as natural.")
         limits.append(f"It needs the components {components!r} of AudioLDM 2, whose own licence applies.")
     return "\n".join(f"- {limit}" for limit in limits)
 

@@ -6,13 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eeg2speech.checkpoints.training_record import listed
 from eeg2speech.metrics.intervals import Estimate, Interval
 from eeg2speech.metrics.results import (
     MODEL,
+    AlignmentResult,
     AlignmentSplit,
     NullSummary,
+    ReconstructionResult,
     ReconstructionSplit,
     Results,
+    SpeechResult,
     SpeechSplit,
     in_words,
     judged_split,
@@ -38,6 +42,8 @@ VARIANT_TITLES = {
 """Variants of a clip in words, in the order of a report."""
 COMPARED_VARIANTS = ("loa", "eeg", "noise", "another_trial", "unconditional")
 """Variants that a verdict on speech shows: the ceiling, the model, and clips with no information about the sound."""
+
+ComparedResult = ReconstructionResult | AlignmentResult | SpeechResult
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,12 @@ class SplitVerdict:
         return self.compared[self.own]
 
 
-def split_verdicts(results: Results) -> list[SplitVerdict]:
-    """Verdicts of a test, that on the judged split first; empty if the test compared the model with nothing."""
-    found = results.compared
+def split_verdicts(found: ComparedResult | None) -> list[SplitVerdict]:
+    """Verdicts of a test, that on the judged split first; empty if the test compared the model with nothing.
+
+    Args:
+        found: ``Results.compared``.
+    """
     if found is None:
         return []
     return [_split_verdict(split, found.splits[split]) for split in splits_in_order(found.splits, found.judged)]
@@ -170,7 +179,7 @@ def _reconstruction_verdict(split: str, found: ReconstructionSplit) -> SplitVerd
 def _alignment_verdict(split: str, found: AlignmentSplit) -> SplitVerdict:
     verdict = found.verdict
     compared = {MODEL: found.figures[MODEL]["mrr"]} | {in_words(key): one for key, one in found.controls_mrr.items()}
-    reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, {found.windows} windows"]
+    reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} windows"]
     return SplitVerdict(
         split, split_title(split, verdict.seen), verdict.words, verdict.outcome, reasons, "MRR", "MRR", compared, MODEL,
         found.permutations["mrr"],
@@ -182,10 +191,10 @@ def _speech_verdict(split: str, found: SpeechSplit) -> SplitVerdict:
     points = {name: found.variants[name].among(verdict.way) for name in COMPARED_VARIANTS if name in found.variants}
     compared = {variant_title(name): point.estimate for name, point in points.items() if point is not None}
     compared[variant_title("eeg")] = verdict.estimate
-    reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, {found.windows} clips"]
+    reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} clips"]
     if found.pretrained_stimuli:
-        count = len(found.pretrained_stimuli)
-        reasons.append(f"the pretrained components were trained on {count} of the {found.stimuli} stimuli")
+        names = f"{len(found.pretrained_stimuli)} of the {found.stimuli} stimuli ({listed(found.pretrained_stimuli)})"
+        reasons.append(f"the pretrained components were trained on {names}")
     eeg = points.get("eeg")
     return SplitVerdict(
         split, split_title(split, verdict.seen), verdict.words, verdict.outcome, reasons,

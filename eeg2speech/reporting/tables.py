@@ -16,7 +16,13 @@ from eeg2speech.metrics.results import (
     SpeechSplit,
     in_words,
 )
-from eeg2speech.metrics.summary import number, split_title, splits_in_order, variant_title
+from eeg2speech.metrics.summary import (
+    number,
+    split_title,
+    splits_in_order,
+    variant_title,
+    with_interval,
+)
 
 DECODERS = {
     "ridge_pooled": "ridge, pooled over subjects",
@@ -87,8 +93,22 @@ class ResultTables:
     subjects: Sequence[ResultTable] = ()
 
 
+def cell_text(value: Value, intervals: bool = True) -> str:
+    """A cell in plain text.
+
+    Args:
+        value: Its content.
+        intervals: Add the interval of an estimate in brackets.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Interval):
+        return with_interval(value) if intervals else number(value.value)
+    return number(value)
+
+
 def result_tables(results: Results) -> ResultTables:
-    """All tables of a test, those of the judged split first."""
+    """All tables of a test, those of the judged split first, and how to read them."""
     probes = [probe_table(target, found) for target, found in (results.probes or {}).items()]
     found = results.compared
     if found is None:
@@ -145,9 +165,8 @@ def alignment_table(split: str, found: AlignmentSplit) -> ResultTable:
     rows = [_measured(DECODERS.get(name, in_words(name)), found.figures[name], measures) for name in names]
     if found.protocol_windows:
         rows.append(_measured("model, windows as long as the protocol's", found.protocol_windows, measures))
-    rows += [
-        _measured(f"control: {in_words(name)}", {"mrr": one}, measures) for name, one in found.controls_mrr.items()
-    ]
+    for name, control in found.controls_mrr.items():
+        rows.append(_measured(f"control: {in_words(name)}", {"mrr": control}, measures))
     limits = {key: null.percentile_99 for key, null in found.permutations.items()}
     rows.append(_measured("99th percentile of permutations", limits, measures))
     rows.append(_measured("chance", {key: one.chance for key, one in own.items()}, measures))
@@ -184,9 +203,8 @@ def identification_table(split: str, found: SpeechSplit) -> ResultTable:
         p = f"{one[way].null.p:.2g}" if way in one else None
         rows.append(ResultRow(variant_title(name), [*shares, found.verdict.differences.get(name), p], name == "eeg"))
     limits = {gallery: one.null.percentile_99 for gallery, one in points["eeg"].items()}
-    rows.append(
-        ResultRow("99th percentile of permutations of EEG", [*(limits.get(gallery) for gallery in ways), None, None])
-    )
+    threshold = [limits.get(gallery) for gallery in ways]
+    rows.append(ResultRow("99th percentile of permutations of EEG", [*threshold, None, None]))
     rows.append(ResultRow("chance", [*(1 / gallery for gallery in ways), None, None]))
     title = (
         f"own sound identified, {split_title(split, found.verdict.seen)}: {found.windows} clips, {found.gallery} "
@@ -217,9 +235,8 @@ def quality_table(split: str, found: SpeechSplit) -> ResultTable:
         "these figures."
     )
     title = f"sound quality, {split_title(split, found.verdict.seen)}, {INTERVALS}"
-    return ResultTable(
-        title, ("Variant", *(QUALITY.get(name, name) for name in names), "Frechet", "copied, share"), rows, note
-    )
+    columns = ("Variant", *(QUALITY.get(name, name) for name in names), "Frechet", "copied, share")
+    return ResultTable(title, columns, rows, note)
 
 
 def _metrics_table(metrics: Mapping[str, float]) -> ResultTable:

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.reconstruction import ReconstructionComparison, evaluate_reconstruction
 from eeg2speech.metrics.results import MODEL
-from eeg2speech.reporting.console.reconstruction import print_reconstruction
+from eeg2speech.reporting.console import print_reconstruction
 from eeg2speech.tasks import MAEEGTask
 from eeg2speech.training.progress import counted
 

@@ -5,12 +5,10 @@ from functools import partial
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.alignment import LAGS, evaluate_alignment
-from eeg2speech.metrics.results import in_words
-from eeg2speech.reporting.console.alignment import print_alignment
+from eeg2speech.reporting.console import print_alignment
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.training.progress import counted
 
@@ -43,4 +41,3 @@ class EvaluateAlignment(Callback):
         )  # fmt: skip
         pl_module.results["alignment"] = result
         print_alignment(result, data.description.simulated)
-        rank_zero_info(f"Verdict on {in_words(result.judged)}: {result.verdict.words}")

@@ -14,9 +14,10 @@ from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.generation import GeneratedSplit
 from eeg2speech.evaluation.speech import evaluate_speech, generate_splits
-from eeg2speech.metrics.results import SpeechSplit, in_words
+from eeg2speech.metrics.results import SpeechSplit
+from eeg2speech.metrics.summary import split_title
 from eeg2speech.metrics.word_error import whisper
-from eeg2speech.reporting.console.speech import print_speech
+from eeg2speech.reporting.console import print_speech
 from eeg2speech.reporting.tensorboard.speech_examples import (
     clip_names,
     log_clips,
@@ -84,7 +85,6 @@ class EvaluateSpeech(Callback):
         print_speech(result, data.description.simulated)
         for split, clips in generated.items():
             self._show(trainer, data, split, clips, result.splits[split], folder, step_of(trainer, task))
-        rank_zero_info(f"Verdict on {in_words(result.judged)}: {result.verdict.words}")
         rank_zero_info(f"Clips written to {folder / 'clips'}, pictures to {folder / 'pictures'}")
 
     def _show(
@@ -101,7 +101,7 @@ class EvaluateSpeech(Callback):
         simulated = data.description.simulated
         logger = trainer.logger if isinstance(trainer.logger, TensorBoardLogger) else None
         write_clips(folder / "clips" / split, generated)
-        title = ("SIMULATED EEG, " if simulated else "") + in_words(split)
+        title = ("SIMULATED EEG, " if simulated else "") + split_title(split)
         names = clip_names(data, split, generated.rows[generated.kept])
         for name, figure in speech_pictures(generated, result, names, title).items():
             save_picture(figure, folder / "pictures" / f"{split}_{name}.png")

@@ -17,7 +17,8 @@ from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.controls import embed_split, window_labels
 from eeg2speech.metrics import Embeddings
 from eeg2speech.metrics.geometry import modality_gap
-from eeg2speech.metrics.results import AlignmentResult, ElectrodeImportance, in_words
+from eeg2speech.metrics.results import AlignmentResult, ElectrodeImportance
+from eeg2speech.metrics.summary import split_title
 from eeg2speech.plotting import Figure, importance_topomap, response_figure
 from eeg2speech.quality.responses import Response, mean_response
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures, result_figures
@@ -114,7 +115,7 @@ class LogAlignment(Callback):
                 logger.experiment.add_figure(f"test/{name}", figure, step)
 
         for split in tracked(trainer, "Drawing splits")(data.test_splits):
-            title = _title(data, in_words(split))
+            title = _title(data, split_title(split))
             embeddings = embed_split(pl_module, data, split, most=self.tested)
             figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
             if result is not None:

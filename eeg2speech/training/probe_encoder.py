@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import Callback
 
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.probes import evaluate_probes
-from eeg2speech.reporting.console.reconstruction import print_probes
+from eeg2speech.reporting.console import print_probes
 from eeg2speech.tasks import Task
 from eeg2speech.training.progress import counted
 

@@ -34,13 +34,12 @@ OWN = {
 """,
     "alignment": """
   - class_path: eeg2speech.training.EvaluateAlignment
-    init_args: {permutations: 20, lags: [0.0], linear: false}
+    init_args: {permutations: 20, lags: [0.0], linear: false, electrodes: 0}
   - class_path: eeg2speech.training.LogAlignment
-    init_args: {electrodes: 0}
 """,
     "diffusion": """
   - class_path: eeg2speech.training.EvaluateSpeech
-    init_args: {windows: 4, lists: [unseen_stimulus], permutations: 20, training: 8, examples: 2}
+    init_args: {windows: 4, splits: [unseen_stimulus], permutations: 20, training: 8, examples: 2}
   - class_path: eeg2speech.training.LogSpeech
 """,
 }

@@ -72,14 +72,14 @@ def test_fit_then_test_fill_the_run_folder(stage: Run, tmp_path: Path, capsys: p
     assert (run / "checkpoints/last.ckpt").is_file()
     assert (run / "config.yaml").is_file()
     results = json.loads((run / "test.json").read_text())
-    lists = results["reconstruction"]["lists"]
-    assert set(lists) == {"unseen_stimulus", "unseen_subject", "unseen_both"}
-    for rows in lists.values():
-        assert rows["mean"]["nmse"] == pytest.approx(1.0)
-        assert set(rows) == {"MAEEG", "mean", "nearest", "interpolation", "spline", "ridge", "kriging"}
-        assert all(row["nmse"] > 0 for row in rows.values())
-    assert results["simulated"] is True
-    assert set(results["probes"]["subject, stimulus-held-out"]) == {"encoder", "untrained encoder", "band power"}
+    splits = results["reconstruction"]["splits"]
+    assert set(splits) == {"unseen_stimulus", "unseen_subject", "unseen_both"}
+    for split in splits.values():
+        assert split["nmse"]["mean"]["value"] == pytest.approx(1.0)
+        assert set(split["nmse"]) == {"model", "mean", "nearest", "interpolation", "spline", "ridge", "kriging"}
+        assert all(row["value"] > 0 for row in split["nmse"].values())
+    assert results["data"]["simulated"] is True
+    assert set(results["probes"]["subject"]["accuracy"]) == {"encoder", "untrained_encoder", "band_power"}
     printed = capsys.readouterr().out
     assert "SIMULATED" in printed
     assert "kriging" in printed
@@ -211,7 +211,7 @@ def test_ragged_montages_train_and_test(stage: Run, ragged_store: Path, tmp_path
     assert stage("fit", *options) == 0
     assert stage("test", *options, "--ckpt_path", "last") == 0
     probes = json.loads((tmp_path / "runs/maeeg/test.json").read_text())["probes"]
-    assert "label, subject-held-out" in probes
+    assert probes["label"]["groups"] == "subject"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_run_without_a_terminal_writes_lines_and_no_bar(
     printed = capsys.readouterr()
     assert re.search(r"^Test batch \d+ of \d+", printed.err, re.MULTILINE)
     assert re.search(r"^Baselines on windows: \d+ of \d+, about .* left$", printed.err, re.MULTILINE)
-    assert json.loads((tmp_path / "runs/maeeg/test.json").read_text())["simulated"] is True
+    assert json.loads((tmp_path / "runs/maeeg/test.json").read_text())["data"]["simulated"] is True
 
 
 def test_what_is_frozen_is_told_before_training(capsys: pytest.CaptureFixture[str]):

@@ -66,7 +66,7 @@ def test_a_sweep_runs_reports_and_goes_on(
         {"encoder": "pretrained"},
     ]
     figures = [condition["lists"]["unseen_stimulus"]["figures"] for condition in found["conditions"]]
-    single = json.loads((out / "untrained/seed0/test.json").read_text())["alignment"]["lists"]["unseen_stimulus"]
+    single = json.loads((out / "untrained/seed0/test.json").read_text())["alignment"]["splits"]["unseen_stimulus"]
     assert figures[0]["model"]["mrr"]["mean"] == single["figures"]["model"]["mrr"]["value"]
     (difference,) = found["differences"]
     expected = figures[1]["model"]["mrr"]["mean"] - figures[0]["model"]["mrr"]["mean"]

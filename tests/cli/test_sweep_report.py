@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from eeg2speech.cli.sweep_config import SweepConfig
-from eeg2speech.cli.sweep_report import MEASURES, NOISE, Run, read_run, report
+from eeg2speech.cli.sweep_report import MEASURES, NOISE, SweepRun, read_run, report
 from eeg2speech.cli.sweep_tables import print_report
 from eeg2speech.core.errors import DataError
 from eeg2speech.metrics import Estimate
@@ -44,7 +44,7 @@ def write_test(file: Path, model: float, cca: float = 0.2, noise: float = 0.05) 
     write_results(file, replace(results, alignment=replace(results.alignment, splits={"unseen_stimulus": split})))
 
 
-def runs(folder: Path, seeds=NOISES) -> list[Run]:
+def runs(folder: Path, seeds=NOISES) -> list[SweepRun]:
     found = []
     for encoder, pairs, seed in product(*PLAN.factors.values(), seeds):
         file = folder / encoder / pairs / str(seed) / "test.json"

@@ -18,6 +18,7 @@ import soundfile
 from torch.utils.tensorboard import SummaryWriter
 
 from eeg2speech.cli import main
+from eeg2speech.metrics.results import Results, write_results
 from eeg2speech.reporting.html import read_run, write_page
 from eeg2speech.reporting.tensorboard.events import read_events
 from tests.reporting.run_folders import (
@@ -66,7 +67,9 @@ class Page(HTMLParser):
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report") / "runs"
     make_run(root / "maeeg", "MAEEGTask", reconstruction_test())
-    add_pictures(make_run(root / "alignment", "AlignmentTask", alignment_test()), "unseen_stimulus_lags", "response")
+    kinds = ("similarity", "lags", "galleries", "electrodes")
+    run = make_run(root / "alignment", "AlignmentTask", alignment_test())
+    add_pictures(run, *(f"unseen_stimulus_{kind}" for kind in kinds), "response")
     speech = make_run(root / "diffusion", "DiffusionTask", speech_test())
     add_sounds(speech, 6)
     add_pictures(speech, "unseen_stimulus_speech", "unseen_stimulus_identification")
@@ -142,6 +145,9 @@ def test_sounds_play_and_their_number_is_limited(three: Path, page: Page):
 def test_alt_text_says_what_the_picture_is_about(page: Page):
     alts = " ".join(image["alt"] for image in page.all("img"))
     assert "highest at +0.00 s (0.800), at every other lag at most 0.030" in alts
+    assert "In the whole split, 70 % of windows match" in alts
+    assert "top1 among 10 sounds 0.900 (chance 0.100); top1 among 85 sounds 0.700" in alts
+    assert "Largest losses in MRR around: Cz 0.200" in alts
     assert "training: from 0.100 at step 10 to 0.025 at step 40" in alts
     assert "Among 10: recording 1" in alts
     assert "Spectrograms of some held-out windows" not in alts  # each sound has its own
@@ -191,6 +197,28 @@ def test_not_aligned_is_said_as_plainly(tmp_path: Path):
     assert "Not aligned" in Page((run / "report.html").read_text(encoding="utf-8")).text
 
 
+def test_a_split_that_was_trained_on_is_not_judged(tmp_path: Path):
+    results = alignment_test()
+    assert results.alignment is not None
+    split = results.alignment.splits["unseen_stimulus"]
+    split = replace(split, verdict=replace(split.verdict, seen="9 of 9 sounds trained on"))
+    splits = {"unseen_stimulus": split}
+    run = make_run(
+        tmp_path / "run", "AlignmentTask", replace(results, alignment=replace(results.alignment, splits=splits))
+    )
+    assert main(["report", str(run)]) == 0
+    page = Page((run / "report.html").read_text(encoding="utf-8"))
+    assert "Unseen stimuli (NOT UNSEEN) Not judged" in page.text
+    assert [box["class"] for box in page.all("div") if "verdict" in box.get("class", "").split()] == ["verdict open"]
+
+
+def without_model() -> Results:
+    results = alignment_test()
+    assert results.alignment is not None
+    splits = {name: replace(split, figures={}) for name, split in results.alignment.splits.items()}
+    return replace(results, alignment=replace(results.alignment, splits=splits))
+
+
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
@@ -200,6 +228,7 @@ def test_not_aligned_is_said_as_plainly(tmp_path: Path):
         (lambda run: (run / "test.json").write_text('{"alignment": {}}'), "version of the results is none"),
         (lambda run: (run / "test.json").write_text('{"version": 99}'), "version of the results is 99"),
         (lambda run: (run / "test.json").write_text('{"version": 1}'), "is missing"),
+        (lambda run: write_results(run / "test.json", without_model()), "'model' is missing"),
         (lambda run: (run / "test.json").write_text("[]"), "holds no JSON object"),
         (lambda run: (run / "config.yaml").write_text("a: [b"), "damaged YAML"),
         (lambda run: (run / "environment.json").write_text("no"), "damaged JSON"),

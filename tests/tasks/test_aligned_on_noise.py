@@ -102,5 +102,5 @@ def test_noise_is_never_called_aligned(world, combination, tmp_path):
     words = [*options(world, run, combination), "--ckpt_path=last"]
     if main(["test", *words]) != 0:
         return  # refused; tests/tasks/test_training_provenance.py checks the reasons
-    lists = json.loads((run / "test.json").read_text())["alignment"]["lists"]
-    assert not [part for part, found in lists.items() if found["verdict"]["aligned"]]
+    splits = json.loads((run / "test.json").read_text())["alignment"]["splits"]
+    assert not [split for split, found in splits.items() if found["verdict"]["aligned"]]

@@ -147,17 +147,17 @@ def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_
     assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0
     printed = capsys.readouterr()
     found = json.loads((run / "test.json").read_text())
-    seen = found["seen"]["lists"]["unseen_stimulus"]
+    seen = found["seen"]["splits"]["unseen_stimulus"]
     assert seen["sounds"] == known
-    verdict = found["alignment"]["lists"]["unseen_stimulus"]["verdict"]
+    verdict = found["alignment"]["splits"]["unseen_stimulus"]["verdict"]
     assert verdict["aligned"] is False
-    assert verdict["reasons"][0] == f"the split is not unseen: {seen['text']}"
-    assert "unseen stimulus (NOT UNSEEN" in printed.out
-    assert "not judged, as the list is not unseen" in printed.out
+    assert verdict["reasons"][0] == f"the split is not unseen: {verdict['seen']}"
+    assert "unseen stimuli (NOT UNSEEN)" in printed.out
+    assert "NOT JUDGED, AS THE SPLIT IS NOT UNSEEN" in printed.out
     assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text()
-    assert "new sounds, not unseen" in page
-    assert "Not judged, as the list is not unseen" in page
+    assert "Unseen stimuli (NOT UNSEEN)" in page
+    assert "Not judged, as the split is not unseen" in page
 
 
 def test_results_name_checkpoint_store_and_split_and_take_the_best(aligned, tiny_store, capsys):
@@ -167,8 +167,8 @@ def test_results_name_checkpoint_store_and_split_and_take_the_best(aligned, tiny
     assert found["checkpoint"]["path"] == str(best.resolve())
     assert found["checkpoint"]["sha256"] == hashlib.sha256(best.read_bytes()).hexdigest()
     assert found["checkpoint"]["step"] == read_checkpoint(best)["global_step"]
-    assert found["store"]["path"] == str(tiny_store.resolve())
-    assert found["split"]["seed"] == 0
+    assert found["data"]["store"] == str(tiny_store.resolve())
+    assert found["data"]["split"]["seed"] == 0
     assert [record["stage"] for record in found["trained_on"]] == ["AlignmentTask"]
 
 
@@ -240,7 +240,7 @@ def test_a_program_is_refused_as_the_command_line_is(aligned, tiny_store, other_
         trainer.test(task, data, verbose=False)
     data.allow_seen = True
     trainer.test(task, data, verbose=False)
-    assert task.results["seen"]["lists"]["unseen_stimulus"]["sounds"]
+    assert task.results["seen"].splits["unseen_stimulus"].sounds
 
 
 def without_record(checkpoint, out):

@@ -17,7 +17,7 @@ def main(store: str, run: str, devices: str) -> None:
     data.setup()
     trainer = pl.Trainer(
         default_root_dir=run, logger=False, accelerator="cpu", devices=int(devices), enable_progress_bar=False,
-        callbacks=[EvaluateSpeech(windows=7, lists=["unseen_both"], training=50, examples=3, batch=2), WriteResults()],
+        callbacks=[EvaluateSpeech(windows=7, splits=["unseen_both"], training=50, examples=3, batch=2), WriteResults()],
         strategy="ddp" if int(devices) > 1 else "auto", use_distributed_sampler=False,
     )  # fmt: skip
     trainer.test(Parrot(data, skill=0.5), datamodule=data, verbose=False)

@@ -74,6 +74,9 @@ class Parrot(DiffusionTask):
     def setup(self, stage):
         pass
 
+    def locate_subjects(self, names):
+        pass
+
     def train(self, mode=True):
         return nn.Module.train(self, mode)
 

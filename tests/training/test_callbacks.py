@@ -4,11 +4,10 @@ import os
 import signal
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
-from eeg2speech.training import GracefulInterrupt, LogThroughput, StepSeed, probe_encoder
+from eeg2speech.training import GracefulInterrupt, LogThroughput, StepSeed
 
 
 def test_step_seed_depends_on_every_coordinate():
@@ -47,10 +46,3 @@ def test_throughput_leaves_validation_out(monkeypatch: pytest.MonkeyPatch):
         callback.on_train_batch_end(trainer, module, None, {"eeg": torch.zeros(6)}, batch_idx)
     # steps of 1, 0.5 and 1 s and a wait of 0.5 s for the loader; the 100 s before the third were validation
     assert logged == [pytest.approx(2 * 18 / 3.0)]
-
-
-def test_a_probe_of_people_who_share_no_sound_is_left_out():
-    subject = np.arange(40) // 20
-    features = {"encoder": np.random.default_rng(0).standard_normal((40, 3))}
-    with pytest.warns(UserWarning, match="encoder is not probed, a training part has a single class"):
-        assert probe_encoder._probe(features, subject, groups=subject, done=lambda _: None) == {}

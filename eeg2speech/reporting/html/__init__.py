@@ -2,6 +2,6 @@
 
 from eeg2speech.reporting.html.embed import LIMIT
 from eeg2speech.reporting.html.page import WrittenPage, write_page
-from eeg2speech.reporting.html.run import Run, read_run
+from eeg2speech.reporting.html.run import RunFiles, read_run
 
-__all__ = ["LIMIT", "Run", "WrittenPage", "read_run", "write_page"]
+__all__ = ["LIMIT", "RunFiles", "WrittenPage", "read_run", "write_page"]

@@ -20,8 +20,8 @@ from eeg2speech.metrics.results import VARIANTS
 from eeg2speech.metrics.summary import split_title, variant_title
 from eeg2speech.plotting import draw_spectrogram
 from eeg2speech.reporting.html.embed import Budget, embed_figure
-from eeg2speech.reporting.html.run import Run
-from eeg2speech.reporting.html.views import RunView, Section, Sound
+from eeg2speech.reporting.html.run import RunFiles
+from eeg2speech.reporting.html.views import RunView, Section, SoundClip
 from eeg2speech.reporting.tensorboard.events import Media
 
 FOLDERS = ("clips", "predicted")
@@ -33,10 +33,12 @@ _ORDER = {name: place for place, name in enumerate(VARIANTS)}
 
 Wave = NDArray[np.float32]
 Clips = dict[str, tuple[Wave, int]]
-"""Sound and sampling rate in hertz, by variant."""
+"""SoundClip and sampling rate in hertz, by variant."""
 
 
-def clip_sections(view: RunView, run: Run, logged: Mapping[str, Media], most: int, budget: Budget) -> list[Section]:
+def clip_sections(
+    view: RunView, run: RunFiles, logged: Mapping[str, Media], most: int, budget: Budget
+) -> list[Section]:
     """Clips by split; of a run without clips in its folder, those of its last validation.
 
     Args:
@@ -87,7 +89,7 @@ def _logged_by_window(logged: Mapping[str, Media]) -> tuple[dict[str, Clips], in
     return windows, max((media.step for media in logged.values()), default=0)
 
 
-def _sounds(view: RunView, window: str, clips: Clips, budget: Budget) -> list[Sound]:
+def _sounds(view: RunView, window: str, clips: Clips, budget: Budget) -> list[SoundClip]:
     mels = {variant: _spectrogram(wave, rate) for variant, (wave, rate) in clips.items()}
     loudest = max((float(mel.max()) for mel in mels.values() if mel is not None), default=0.0)
     sounds = []
@@ -101,7 +103,7 @@ def _sounds(view: RunView, window: str, clips: Clips, budget: Budget) -> list[So
         picture = embed_figure(draw_spectrogram(mel, loudest), alt, name, budget)
         uri = budget.uri(_encode(wave, rate), "audio/flac", name)
         if picture is not None and uri is not None:
-            sounds.append(Sound(title, uri, picture, len(wave) / rate))
+            sounds.append(SoundClip(title, uri, picture, len(wave) / rate))
     return sounds
 
 

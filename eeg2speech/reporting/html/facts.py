@@ -12,7 +12,7 @@ from eeg2speech.core.files import sha256_of
 from eeg2speech.data.simulation.embedded import DEFAULT, describe
 from eeg2speech.data.store.store import Description, read_description
 from eeg2speech.metrics.summary import split_title
-from eeg2speech.reporting.html.run import Run, section
+from eeg2speech.reporting.html.run import RunFiles, section
 from eeg2speech.reporting.tensorboard.events import Events
 
 
@@ -54,7 +54,7 @@ STAGES = {
 
 
 @dataclass(frozen=True)
-class Origin:
+class DataOrigin:
     """The data of a run.
 
     Attributes:
@@ -74,7 +74,7 @@ class Origin:
     embedded: bool = False
 
 
-def stage_of(run: Run) -> tuple[str, Stage]:
+def stage_of(run: RunFiles) -> tuple[str, Stage]:
     """Class name of the task and its stage, from the config or else from the results of the test."""
     task = run.task or ("" if run.test is None else run.test.stage)
     if task in STAGES:
@@ -82,7 +82,7 @@ def stage_of(run: Run) -> tuple[str, Stage]:
     return task, Stage(task or "Run of an unknown stage", "This report has no description of this stage.")
 
 
-def find_origin(run: Run) -> Origin:
+def find_origin(run: RunFiles) -> DataOrigin:
     """Collect what the files of a run state about its data.
 
     One file that states "simulated" outweighs others: to present a simulation as a recording is the worse mistake.
@@ -109,15 +109,15 @@ def find_origin(run: Run) -> Origin:
     evidence = ", ".join(file for file, value in stated.items() if value == simulated)
     store = "embedded dataset" if embedded else str(run.data.get("store") or root or "unknown")
     name = next((name for name in names if name), "unknown data")
-    return Origin(name, simulated, evidence, description, store, embedded)
+    return DataOrigin(name, simulated, evidence, description, store, embedded)
 
 
-def run_facts(run: Run, origin: Origin, events: Events) -> list[tuple[str, str]]:
+def run_facts(run: RunFiles, origin: DataOrigin, events: Events) -> list[tuple[str, str]]:
     """Terms and descriptions of a run."""
     return [("Folder", str(run.folder)), *_data_facts(run, origin), *_training_facts(run), *_time_facts(run, events)]
 
 
-def run_notes(run: Run, origin: Origin) -> list[str]:
+def run_notes(run: RunFiles, origin: DataOrigin) -> list[str]:
     """What is missing in a run folder and how to get it, and what limits the results of the test."""
     notes = []
     if run.test is None:
@@ -135,7 +135,7 @@ def run_notes(run: Run, origin: Origin) -> list[str]:
     return notes + _test_notes(run)
 
 
-def _test_notes(run: Run) -> list[str]:
+def _test_notes(run: RunFiles) -> list[str]:
     if run.test is None:
         return []
     tested = run.test.checkpoint
@@ -151,7 +151,7 @@ def _test_notes(run: Run) -> list[str]:
     return notes
 
 
-def _data_facts(run: Run, origin: Origin) -> list[tuple[str, str]]:
+def _data_facts(run: RunFiles, origin: DataOrigin) -> list[tuple[str, str]]:
     facts = [("Data", origin.name + (f" ({origin.store})" if origin.store != origin.name else ""))]
     if origin.embedded:
         facts.append(("Simulation", _simulation(section(run.data, "simulation"))))
@@ -168,7 +168,7 @@ def _data_facts(run: Run, origin: Origin) -> list[tuple[str, str]]:
     return facts
 
 
-def _training_facts(run: Run) -> list[tuple[str, str]]:
+def _training_facts(run: RunFiles) -> list[tuple[str, str]]:
     trainer = section(run.config, "trainer")
     facts = []
     steps, epochs = trainer.get("max_steps"), trainer.get("max_epochs")
@@ -187,7 +187,7 @@ def _training_facts(run: Run) -> list[tuple[str, str]]:
     return facts
 
 
-def _time_facts(run: Run, events: Events) -> list[tuple[str, str]]:
+def _time_facts(run: RunFiles, events: Events) -> list[tuple[str, str]]:
     facts = []
     if events.begun is not None:
         facts.append(("Started", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(events.begun))))

@@ -12,15 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from eeg2speech import __version__
-from eeg2speech.core.errors import DiskError
+from eeg2speech.core.errors import DataError, DiskError
 from eeg2speech.core.files import written_beside
+from eeg2speech.metrics.results import RESULTS_FILE
 from eeg2speech.reporting.html.clips import clip_sections
 from eeg2speech.reporting.html.curves import curve_sections
 from eeg2speech.reporting.html.embed import LIMIT, Budget
 from eeg2speech.reporting.html.facts import find_origin, run_facts, run_notes, stage_of
 from eeg2speech.reporting.html.pictures import picture_sections
 from eeg2speech.reporting.html.provenance import credits_section, environment_section
-from eeg2speech.reporting.html.run import Run
+from eeg2speech.reporting.html.run import RunFiles
 from eeg2speech.reporting.html.verdicts import show_verdicts
 from eeg2speech.reporting.html.views import RunView, Section, cell_note, cell_text
 from eeg2speech.reporting.tables import ResultTables, result_tables
@@ -44,7 +45,7 @@ class WrittenPage:
     refused: list[str]
 
 
-def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIMIT) -> WrittenPage:
+def write_page(runs: Sequence[RunFiles], file: Path, clips: int = 4, limit: int = LIMIT) -> WrittenPage:
     """Write a page about runs; an existing page is replaced only once the new one is complete.
 
     Args:
@@ -75,7 +76,7 @@ def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIM
     return WrittenPage(file, len(content), notes, budget.refused)
 
 
-def view_run(run: Run, anchor: str, clips: int, budget: Budget) -> RunView:
+def view_run(run: RunFiles, anchor: str, clips: int, budget: Budget) -> RunView:
     """Collect the content of the page about a run.
 
     Args:
@@ -95,8 +96,12 @@ def view_run(run: Run, anchor: str, clips: int, budget: Budget) -> RunView:
     view.notes = run_notes(run, origin)
     tables = ResultTables("", ())
     if run.test is not None:
-        show_verdicts(view, run.test, budget)
-        tables = result_tables(run.test)
+        try:
+            show_verdicts(view, run.test, budget)
+            tables = result_tables(run.test)
+        except KeyError as error:
+            file = run.folder / RESULTS_FILE
+            raise DataError(f"{file}: damaged results, {error} is missing; test the checkpoint again") from error
     view.sections += view.tables("Figures", tables.text, tables.main)
     view.sections += curve_sections(view, events.scalars, budget)
     probes = "Linear and nearest-neighbour classifiers on the frozen encoder."

@@ -9,7 +9,7 @@ from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.metrics.results import MODEL, AlignmentSplit, Results, SpeechSplit
 from eeg2speech.metrics.summary import split_title, variant_title
 from eeg2speech.reporting.html.embed import Budget, embed_png
-from eeg2speech.reporting.html.run import Run
+from eeg2speech.reporting.html.run import RunFiles
 from eeg2speech.reporting.html.verdicts import estimate_text
 from eeg2speech.reporting.html.views import Picture, RunView, Section, number
 from eeg2speech.reporting.tensorboard.events import Events
@@ -49,7 +49,7 @@ SPECTROGRAMS = "speech"
 """The kind that repeats the spectrograms of the clips on the page."""
 
 
-def picture_sections(view: RunView, run: Run, events: Events, has_clips: bool, budget: Budget) -> list[Section]:
+def picture_sections(view: RunView, run: RunFiles, events: Events, has_clips: bool, budget: Budget) -> list[Section]:
     """Pictures of the data, of each test split, and of validation where no test drew the same kind.
 
     Args:
@@ -164,7 +164,7 @@ def _split_results(results: Results | None, split: str) -> AlignmentSplit | Spee
     return None
 
 
-def _tested(run: Run, events: Events) -> dict[str, dict[str, bytes]]:
+def _tested(run: RunFiles, events: Events) -> dict[str, dict[str, bytes]]:
     """Pictures of each split by kind; those in the folder replace those in TensorBoard."""
     found: dict[str, dict[str, bytes]] = {}
     for split in TEST_SPLITS:
@@ -177,7 +177,7 @@ def _tested(run: Run, events: Events) -> dict[str, dict[str, bytes]]:
     return found
 
 
-def _response(run: Run, events: Events) -> bytes | None:
+def _response(run: RunFiles, events: Events) -> bytes | None:
     file = run.folder / FOLDER / "response.png"
     if "test/response" in events.images:
         return events.images["test/response"].content

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from eeg2speech.reporting.html.facts import Origin
-from eeg2speech.reporting.html.run import Run, section
+from eeg2speech.reporting.html.facts import DataOrigin
+from eeg2speech.reporting.html.run import RunFiles, section
 from eeg2speech.reporting.html.views import Section
 from eeg2speech.reporting.tables import ResultRow, ResultTable
 
@@ -51,7 +51,7 @@ class Credit(NamedTuple):
     cite: str
 
 
-def environment_section(run: Run) -> Section:
+def environment_section(run: RunFiles) -> Section:
     """Tables of every environment that the run was started in."""
     if not run.environments:
         version = "" if run.test is None else f" It was tested with eeg2speech {run.test.eeg2speech}."
@@ -63,7 +63,7 @@ def environment_section(run: Run) -> Section:
     return Section("Environment", tables=[_environment(*item) for item in run.environments.items()], folded=True)
 
 
-def credits_section(run: Run, task: str, origin: Origin) -> Section:
+def credits_section(run: RunFiles, task: str, origin: DataOrigin) -> Section:
     """Citations and licences of the data, the weights, the software and the methods of a run.
 
     Args:
@@ -109,7 +109,7 @@ def _commit(git: Mapping[str, Any] | None) -> str:
     return f"{git.get('revision')}{', with uncommitted changes' if git.get('changed') else ''}"
 
 
-def _data(origin: Origin) -> Iterable[Credit]:
+def _data(origin: DataOrigin) -> Iterable[Credit]:
     about = origin.description
     if about is None:
         yield Credit(f"Data: {origin.name}", UNKNOWN, f"see dataset.json of the store ({origin.store}), not found here")
@@ -120,7 +120,7 @@ def _data(origin: Origin) -> Iterable[Credit]:
         yield Credit("Embedded speech", "Apache-2.0", "synthesised with hibari-tts")
 
 
-def _weights(run: Run) -> Iterable[Credit]:
+def _weights(run: RunFiles) -> Iterable[Credit]:
     settings = run.settings
     named = {f"model.init_args.{key}": settings.get(key) for key in WEIGHTS}
     named["model.init_args.audio.init_args.weights"] = section(section(settings, "audio"), "init_args").get("weights")

@@ -19,7 +19,7 @@ EVENTS = "events.out.tfevents.*"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFiles:
     """The files of a run.
 
     Attributes:
@@ -56,7 +56,7 @@ class Run:
         return section(self.config, "data")
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> RunFiles:
     """Read a run folder.
 
     Raises:
@@ -72,7 +72,7 @@ def read_run(folder: Path) -> Run:
         raise DataError(f"{folder}: not a run folder: {_lacking(folder)}")
     texts = {file.name: _text(file) for file in configs}
     config = _yaml(configs[0], texts[configs[0].name]) if configs else {}
-    return Run(
+    return RunFiles(
         folder,
         texts,
         config,

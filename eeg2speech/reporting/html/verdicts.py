@@ -15,7 +15,7 @@ MAX_DRAWN = 2.0
 
 def show_verdicts(view: RunView, results: Results, budget: Budget) -> None:
     """Add the verdicts of a test and the headline of the overview."""
-    found = split_verdicts(results)
+    found = split_verdicts(results.compared)
     for one in found:
         picture = _picture(view, one, budget)
         view.verdicts.append(VerdictView(one.title, one.words, one.outcome, one.reasons, picture))

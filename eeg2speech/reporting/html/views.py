@@ -29,7 +29,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundClip:
     """A sound and its spectrogram.
 
     Attributes:
@@ -82,7 +82,7 @@ class Section:
     text: str = ""
     tables: Sequence[ResultTable] = ()
     pictures: Sequence[Picture] = ()
-    sounds: Sequence[tuple[str, Sequence[Sound]]] = ()
+    sounds: Sequence[tuple[str, Sequence[SoundClip]]] = ()
     folded: bool = False
     code: Sequence[tuple[str, str]] = ()
 

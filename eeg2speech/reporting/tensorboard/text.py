@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eeg2speech.metrics import Interval
 from eeg2speech.metrics.results import Results
-from eeg2speech.metrics.summary import number, split_verdicts, with_interval
-from eeg2speech.reporting.tables import NOT_COMPARED, ResultTable, Value, result_tables
+from eeg2speech.metrics.summary import split_verdicts
+from eeg2speech.reporting.tables import NOT_COMPARED, ResultTable, cell_text, result_tables
 
 VERDICT, RESULTS, ENVIRONMENT = "1 verdict", "2 results", "3 environment"
 """Tags; TensorBoard shows them in alphabetical order."""
@@ -20,7 +19,7 @@ PACKAGES = ("eeg2speech", "torch", "lightning", "mne", "numpy", "timm", "diffuse
 def result_texts(results: Results) -> dict[str, str]:
     """Verdicts and tables of a test, as markdown by tag."""
     verdicts: list[str] = []
-    for one in split_verdicts(results):
+    for one in split_verdicts(results.compared):
         level = "###" if verdicts else "##"
         reasons = "\n".join(f"- {reason}" for reason in one.reasons)
         verdicts.append(f"{level} {one.title}: {one.words.upper()}\n\n{reasons}")
@@ -59,15 +58,9 @@ def environment_text(described: Mapping[str, Any], command: Sequence[str]) -> st
 
 
 def _result_table(table: ResultTable) -> str:
-    rows = [(f"**{row.name}**" if row.own else row.name, *map(_cell, row.cells)) for row in table.rows]
+    rows = [(f"**{row.name}**" if row.own else row.name, *map(cell_text, row.cells)) for row in table.rows]
     note = f"\n\n{table.note}" if table.note else ""
     return f"### {table.title}\n\n{_table(table.columns, rows)}{note}"
-
-
-def _cell(value: Value) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return with_interval(value) if isinstance(value, Interval) else number(value)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
