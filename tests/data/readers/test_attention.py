@@ -193,8 +193,8 @@ def test_an_opaque_table_in_the_file_does_no_harm(tmp_path):
         ("trigger", "code", "no column trigger"),
         ("aske_story1_trial_1.wav", "../secret.wav", "leads out of"),
         ("aske_story1_trial_1.wav", "gone.wav", r"gone\.wav: missing"),
-        ("1,2,1,2,", "x,2,1,2,", r"trial 1 of expinfo cannot be understood"),
-        ("1,2,1,2,", "1,5,1,2,", r"trial 1 of expinfo cannot be understood \(5\)"),
+        ("1,2,1,2,", "x,2,1,2,", r"trial 1 of expinfo is not readable"),
+        ("1,2,1,2,", "1,5,1,2,", r"trial 1 of expinfo is not readable \(5\)"),
         ("aske_story2_trial_1.wav", "NaN", "trial 2 of expinfo names no sound"),
     ],
 )

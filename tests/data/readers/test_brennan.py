@@ -115,7 +115,7 @@ def test_tables_that_contradict_themselves_or_the_sounds_are_refused(tmp_path):
     table = brennan.read_mat(root / "proc" / "S01.mat", ["proc"])["proc"]["trl"]
     table[6:12, :2] -= 2 * RATE
     brennan_trl(root, table)
-    with pytest.raises(DataError, match=r"part 2 begins at 4\.5 s, while part 1, begun at 2\.0 s, still sounds"):
+    with pytest.raises(DataError, match=r"part 2 begins at 4\.5 s, before part 1, which begins at 2\.0 s, has ended"):
         load(root)
 
 

@@ -57,7 +57,7 @@ def test_listening_is_read_when_asked_for_and_has_no_sound(root):
 
 def test_muscles_are_warned_of(root, caplog):
     assert [s.recording for s in Eav(root).sources()] == ["subject01", "subject02"]
-    assert "what is decoded may be their muscles" in caplog.text
+    assert "a decoder may use muscle activity" in caplog.text
     assert "muscle" in Eav.__doc__
 
 
@@ -96,7 +96,7 @@ def test_folders_that_are_not_eav_say_so(root, tmp_path):
         Eav(tmp_path / "nowhere").sources()
     with pytest.raises(DataError, match="holds no folder subject1"):
         Eav(root / "subject1").sources()
-    with pytest.raises(DataError, match="no participant '7'; it holds 1, 2"):
+    with pytest.raises(DataError, match="no participant '7'; it holds 01, 02"):
         Eav(root, subjects=["subject7"]).sources()
 
 
