@@ -17,8 +17,8 @@ from eeg2speech.data.files.reading import wrap_read_errors
 CHUNK = 2**22
 """Bytes unpacked at once."""
 LARGEST = 32 * 10**9
-"""Largest unpacked file in bytes; a larger one is refused as a zip bomb. It fits five hours of 73 channels at 8192 Hz in
-24 bits."""
+"""Largest unpacked file in bytes; a larger one is refused as a zip bomb. Five hours of 73 channels at 8192 Hz with
+24 bits fit in."""
 
 
 def read_packed(file: Path, read: Callable[[Path], RawRecording]) -> RawRecording:

@@ -47,8 +47,8 @@ def check_gain(gain: float) -> None:
 def gains(raw: BaseRaw, file: Path, listed_units: Mapping[str, str], gain: float) -> dict[str, float]:
     """Factors that convert the values that mne reads to volts, by channel.
 
-    The unit in the file is used; where the file has no known unit, that of ``channels.tsv``; else the values are treated
-    as volts. Formats with a fixed unit (FIF, EEGLAB, ...) keep it.
+    The unit in the file is used; where the file has no known unit, that of ``channels.tsv``. Without either, the values
+    are treated as volts. Formats with a fixed unit (FIF, EEGLAB, ...) keep it.
 
     Args:
         raw: Recording as mne reads it.

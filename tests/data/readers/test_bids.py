@@ -302,7 +302,7 @@ def test_axes_that_point_elsewhere_are_turned(tmp_path):
 @pytest.mark.parametrize(
     ("system", "units", "said"),
     [
-        ("Other", "m", "EEGCoordinateSystem='Other' without landmarks cannot be turned into those of the head"),
+        ("Other", "m", "EEGCoordinateSystem='Other' without landmarks cannot be transformed to the head"),
         (
             "CapTrak",
             "n/a",
@@ -384,7 +384,7 @@ def test_landmarks_in_another_unit_are_not_used(tmp_path, caplog):
     landmarks = {"NAS": (0.0, 0.1, 0.0), "LPA": (-0.08, 0.0, 0.0), "RPA": (0.08, 0.0, 0.0)}
     write_electrodes(root, "Other", "mm", landmarks, {n: tuple(1000 * v for v in p) for n, p in MEASURED.items()})
     load(root)
-    assert "EEGCoordinateSystem='Other' without landmarks cannot be turned" in caplog.text
+    assert "EEGCoordinateSystem='Other' without landmarks cannot be transformed" in caplog.text
 
 
 def test_an_electrode_that_occurs_twice_is_refused(tmp_path):

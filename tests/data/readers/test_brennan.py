@@ -109,7 +109,7 @@ def test_tables_that_contradict_themselves_or_the_sounds_are_refused(tmp_path):
     table[:6, 3] = 2  # words of part 1 in part 2
     table[6:, 3] = 2
     brennan_trl(root, table)
-    with pytest.raises(DataError, match=r"words of part 2 disagree by 9\.00 s about where it begins; leave S01 out"):
+    with pytest.raises(DataError, match=r"words of part 2 disagree by 9\.00 s about its onset; leave S01 out"):
         load(root)
     write_proc(root / "proc" / "S01.mat")
     table = brennan.read_mat(root / "proc" / "S01.mat", ["proc"])["proc"]["trl"]

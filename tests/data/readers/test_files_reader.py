@@ -231,9 +231,7 @@ def test_formats_that_are_not_read_are_named_and_headers_that_name_their_signal_
     for name in ("c.xdf", "d.bdf.gz", "e.txt.gz", "f.mat", ".g.xdf"):
         (tmp_path / name).touch()
     assert [source.recording for source in Files(tmp_path).sources()] == ["a", "b"]
-    assert caplog.messages == [
-        f"{tmp_path}: files in formats that are not supported are skipped: 1 .bdf.gz, 1 .xdf"
-    ]
+    assert caplog.messages == [f"{tmp_path}: files in formats that are not supported are skipped: 1 .bdf.gz, 1 .xdf"]
 
 
 def test_annotations_in_latin_1_are_read(tmp_path, caplog):

@@ -168,7 +168,7 @@ def test_tables_name_interruptions_that_a_format_cannot(tmp_path, root):
     assert store.pieces(store.recordings[0]) == [(0, 1000), (1200, 2000), (2000, 4000)]
     assert any("interrupted 2 times" in text for text in warnings)  # a skip is one, though it has two edges
     (said,) = [text for text in warnings if "are not treated as interruptions" in text]
-    assert "events.tsv: 1 rows 'boundary' are not taken" in said
+    assert "events.tsv: 1 rows 'boundary' are not treated" in said
 
 
 def test_signals_of_several_rates_stay_in_their_place(tmp_path, root, monkeypatch):
