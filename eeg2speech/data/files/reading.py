@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +59,20 @@ def wrap_read_errors(file: Path) -> Iterator[None]:
         raise DataError(f"{file}: {what_is_wrong(file, error)}") from error
     for text in dict.fromkeys(one_line(warning.message) for warning in caught):
         logger.info("%s: %s", file, text)
+
+
+def read_csv(file: Path, columns: Iterable[str], delimiter: str = ",", errors: str = "strict") -> list[dict[str, str]]:
+    """Rows of a table with a header, by column; the first row is line 2 of the file. Empty cells are empty strings.
+
+    Raises:
+        DataError: The file is missing or damaged, or lacks one of the columns.
+    """
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", errors=errors, newline="") as stream:
+        table = csv.DictReader(stream, delimiter=delimiter, restval="")
+        missing = [name for name in columns if name not in (table.fieldnames or ())]
+        if missing:
+            raise DataError(f"{file}: no column {missing[0]}; replace the file")
+        return [{name: cell for name, cell in row.items() if name is not None} for row in table]
 
 
 def what_is_wrong(file: Path, error: Exception) -> str:

@@ -18,8 +18,6 @@ from eeg2speech.data.readers.single_words import SingleWords
 from eeg2speech.data.readers.sparrkulee import SparrKULee
 from eeg2speech.data.readers.vlaai import Vlaai
 
-_READERS: list[type[Reader]] = [
-    *(Bids, Files, Brennan, Broderick, DtuAttention, Eav, Feis, KaraOne, KulAttention, MegMasc, SingleWords),
-    *(SparrKULee, Vlaai, *packaged_readers()),
-]
+_READERS: list[type[Reader]] = [Bids, Files, Brennan, Broderick, DtuAttention, Eav, Feis, KaraOne, KulAttention]
+_READERS += [MegMasc, SingleWords, SparrKULee, Vlaai, *packaged_readers()]
 READERS = {reader.name: reader for reader in _READERS}

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import Channel
+from eeg2speech.core.types import Channel, Envelope, RawRecording, Segment
 from eeg2speech.data.electrodes.montage import electrode_positions
 from eeg2speech.data.electrodes.names import are_inputs, electrode_key
+from eeg2speech.data.files.sounds import sound_at, sound_seconds
 
 Cap = Literal["biosemi64", "biosemi128"]
 Unit = Literal["uV", "V"]
@@ -41,11 +42,6 @@ def _layout(cap: Cap) -> tuple[list[str], list[list[float]]]:
 def find_cap(names: Sequence[str], cap: Cap, source: Path) -> tuple[list[int], list[Channel]]:
     """Find the electrodes of a cap among channels, by name or by input of the amplifier (A1 to A32, B1 to B32, ...).
 
-    Args:
-        names: All channels of a recording.
-        cap: The cap.
-        source: File of the names, for the error message.
-
     Returns:
         Indices of the channels, and the electrodes, both in the order of the amplifier's inputs.
 
@@ -68,13 +64,7 @@ def find_cap(names: Sequence[str], cap: Cap, source: Path) -> tuple[list[int], l
 
 
 def channels_first(array: Any, channels: int, source: Path, variable: str) -> NDArray[np.floating]:
-    """Return a two-dimensional array as (channels, samples).
-
-    Args:
-        array: (channels, samples) or (samples, channels).
-        channels: Number of channels.
-        source: File of the array, for the error message.
-        variable: Name of the array in the file.
+    """Return an array of (channels, samples) or (samples, channels) as (channels, samples).
 
     Raises:
         DataError: Not exactly one axis has as many entries as there are channels, or the entries are no numbers.
@@ -91,11 +81,6 @@ def channels_first(array: Any, channels: int, source: Path, variable: str) -> ND
 def in_volts(signal: NDArray[np.floating], unit: Unit, source: Path) -> NDArray[np.float32]:
     """Convert a signal, (channels, samples), to volts.
 
-    Args:
-        signal: In the given unit.
-        unit: Unit of the signal.
-        source: File of the signal, for the error message.
-
     Raises:
         DataError: The amplitude is that of no EEG, so that the unit is wrong or the file damaged.
     """
@@ -111,13 +96,35 @@ def in_volts(signal: NDArray[np.floating], unit: Unit, source: Path) -> NDArray[
     return volts
 
 
-def envelope_samples(array: Any, source: Path, variable: str = "envelope") -> NDArray[np.float64]:
-    """Return a published envelope as (samples,).
+def with_sound(raw: RawRecording, recording: str, stimulus: str, sound: Path, label: str = "") -> RawRecording:
+    """Add the sound that starts with a recording: one segment, which ends with the shorter of the two."""
+    raw.stimuli = {stimulus: sound_at(sound)}
+    return _with_segment(raw, recording, stimulus, sound_seconds(sound), label)
 
-    Args:
-        array: (samples,), (samples, 1) or (1, samples).
-        source: File of the envelope, for the error message.
-        variable: Name of the array in the file.
+
+def with_envelope(raw: RawRecording, recording: str, stimulus: str, read: Envelope, label: str = "") -> RawRecording:
+    """Add the envelope of the sound that starts with a recording: one segment, which ends with the shorter one."""
+    samples, rate = read()
+    raw.envelopes = {stimulus: read}
+    return _with_segment(raw, recording, stimulus, len(samples) / rate, label)
+
+
+def _with_segment(raw: RawRecording, recording: str, stimulus: str, seconds: float, label: str) -> RawRecording:
+    seconds = min(seconds, raw.eeg.shape[1] / raw.rate)
+    raw.segments = [Segment(recording, 0.0, seconds, stimulus, 0.0, "listening", label)]
+    return raw
+
+
+def array_recording(array: Any, rate: float, cap: Cap, unit: Unit, source: Path, variable: str) -> RawRecording:
+    """Recording of a cap from an array; see ``channels_first`` and ``in_volts``."""
+    channels = cap_channels(cap)
+    return RawRecording(
+        in_volts(channels_first(array, len(channels), source, variable), unit, source), rate, channels, []
+    )
+
+
+def envelope_samples(array: Any, source: Path, variable: str = "envelope") -> NDArray[np.float64]:
+    """Return a published envelope, (samples,), (samples, 1) or (1, samples), as (samples,).
 
     Raises:
         DataError: The array is empty, has several rows, or holds values that are not finite numbers.

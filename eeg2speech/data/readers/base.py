@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from eeg2speech.data.store.store import Description
 class Reader(ABC):
     """A dataset on disk.
 
-    A subclass describes the dataset in its class attributes and yields the recordings in ``sources``. Its fields are
-    the options of ``eeg2speech prepare NAME``.
+    A subclass describes the dataset in its class attributes and yields its recordings in ``find``. Its fields are the
+    options of ``eeg2speech prepare NAME``. Reading a recording (``Source.load``) raises a ``DataError`` if a file is
+    missing or damaged, or if files contradict each other.
 
     Attributes:
         root: Folder of the dataset.
@@ -37,18 +38,32 @@ class Reader(ABC):
     citation: ClassVar[str] = "unknown"
     selections: ClassVar[tuple[str, ...]] = ("root", "subjects", "sessions", "tasks", "runs")
     """Options that choose recordings but do not change the content of a recording."""
+    layout: ClassVar[str]
+    """Content of the dataset's folder, for error messages."""
 
     root: Path
     subjects: list[str | int] | None = None
 
     @abstractmethod
+    def find(self, root: Path) -> Iterator[Source]:
+        """Yield the recordings of all participants, in an order that does not depend on the file system."""
+
     def sources(self) -> list[Source]:
-        """List the recordings without reading them, in an order that does not depend on the file system.
+        """List the recordings that were asked for, without reading them.
 
         Raises:
             ConfigError: An option has a value that cannot work.
             DataError: The folder is not this dataset, or holds none of the recordings that were asked for.
         """
+        root = expanded(self.root)
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; give the folder that holds {self.layout}")
+        found = list(self.find(root))
+        subjects = select(dict.fromkeys(s.subject for s in found), self.subjects, root) if found else []
+        found = [source for source in found if source.subject in subjects]
+        if not any(source.inputs for source in found):
+            raise DataError(f"{root}: holds no {self.layout}; give the folder of {self.title}, or download it again")
+        return found
 
     def description(self) -> Description:
         """Content of ``dataset.json``."""
@@ -61,28 +76,9 @@ class Reader(ABC):
         """Options that change the content of the store."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.selections}
 
-    def folder(self, remedy: str) -> Path:
-        """The root folder.
-
-        Args:
-            remedy: What to do if the folder does not exist.
-
-        Raises:
-            DataError: The folder does not exist.
-        """
-        root = expanded(self.root)
-        if not root.is_dir():
-            raise DataError(f"{root}: no such folder; {remedy}")
-        return root
-
 
 def select(found: Iterable[str], wanted: Sequence[str | int] | None, where: Path) -> list[str]:
-    """Labels that were asked for, each once. ``5``, ``S5``, ``subject5`` and ``sub-05`` select ``05``.
-
-    Args:
-        found: Labels that exist.
-        wanted: Labels that were asked for; None selects all.
-        where: Folder of the labels, for the error message.
+    """Labels that were asked for; all if ``wanted`` is None. ``5``, ``S5``, ``subject5`` and ``sub-05`` select ``05``.
 
     Raises:
         DataError: A label does not exist.
@@ -90,15 +86,19 @@ def select(found: Iterable[str], wanted: Sequence[str | int] | None, where: Path
     found = list(found)
     if wanted is None:
         return found
-    labels = []
+    selected = set()
     for label in wanted:
         name = str(label).removeprefix("sub-")
-        number = re.sub(r"^(subject|s)(?=\d+$)", "", name, flags=re.IGNORECASE)
-        match = [f for f in found if f == name or (f.isdigit() and number.isdigit() and int(f) == int(number))]
-        if not match:
+        same = [name] if name in found else [f for f in found if _number(f) == _number(name) is not None]
+        if not same:
             raise DataError(f"{where}: no participant {str(label)!r}; it holds {', '.join(found) or 'none'}")
-        labels.append(match[0])
-    return list(dict.fromkeys(labels))
+        selected.add(same[0])
+    return [label for label in found if label in selected]
+
+
+def _number(label: str) -> int | None:
+    match = re.fullmatch(r"(?:subject|s)?(\d+)", label, re.IGNORECASE)
+    return int(match[1]) if match else None
 
 
 def by_number(paths: Iterable[Path], pattern: str) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,8 @@ class BidsSelection(Reader):
         onset: Seconds added to every onset: delay from a trigger to its sound.
     """
 
+    layout = "sub-*"
+
     sessions: list[str | int] | None = None
     tasks: list[str] | None = None
     runs: list[str | int] | None = None
@@ -101,16 +103,14 @@ class Bids(BidsSelection):
     gain: float = 1.0
     channel: ChannelChoice = "mean"
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per file, or per run of a split recording."""
         check_gain(self.gain)
         check_rules(self.sounds or [])
-        found = []
-        for recording in self._recordings():
+        for recording in self._recordings(root):
             subject, session, run = (recording.entities.get(key, "") for key in ("subject", "session", "run"))
             inputs = tuple(recording.files() + self._described_by(recording))
-            found.append(Source(recording.name, subject, session, run, inputs, partial(read_bids, self, recording)))
-        return found
+            yield Source(recording.name, subject, session, run, inputs, partial(read_bids, self, recording))
 
     def description(self) -> Description:
         """Content of ``dataset.json``, as far as ``dataset_description.json`` has it."""
@@ -152,8 +152,7 @@ class Bids(BidsSelection):
         names = dict.fromkeys(NAMED, "") | recording.entities | own
         return ruled_cues(self.sounds, root, path.as_posix(), names, events)
 
-    def _recordings(self) -> list[BidsRecording]:
-        root = self.folder("give the folder of the dataset that holds sub-*")
+    def _recordings(self, root: Path) -> list[BidsRecording]:
         kinds: tuple[Datatype, ...] = (self.datatype,) if self.datatype else ("eeg", "ieeg", "meg")
         by_kind = {kind: there for kind in kinds if (there := recordings(root, kind))}
         if not by_kind:
@@ -202,11 +201,7 @@ def _selected(
 
 
 def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
-    """Read a recording. The signal stays in its file.
-
-    Raises:
-        DataError: The recording, one of its tables or one of its sounds is damaged or missing.
-    """
+    """Read a recording with its tables and sounds. The signal stays in its file."""
     root = expanded(reader.root)
     described = sidecar(root, recording, "events.tsv")
     events = read_events(described) if described else []
@@ -328,12 +323,6 @@ def _rows_by_channel(raw: BaseRaw, table: Path) -> dict[str, dict[str, str]]:
 
 def stimulus_cues(root: Path, events: Sequence[Event], condition: Condition, channel: ChannelChoice) -> list[Cue]:
     """Sounds that ``stim_file`` names; images and films are skipped.
-
-    Args:
-        root: Folder of the dataset.
-        events: Events of a recording.
-        condition: What the subject did.
-        channel: Channel of the sounds.
 
     Raises:
         DataError: A file lies outside the dataset, or is a sound in a format that is not read.

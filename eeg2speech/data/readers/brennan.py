@@ -1,15 +1,11 @@
-"""Reader of the Alice EEG: 49 people who listen to the first chapter of Alice in Wonderland, in 12 parts.
-
-Reference: Brennan and Hale 2019, Hierarchical structure guides rapid linguistic predictions during naturalistic
-listening, doi 10.1371/journal.pone.0207741.
-"""
+"""Reader of Alice: EEG of people who listen to Alice in Wonderland (doi 10.1371/journal.pone.0207741)."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -26,10 +22,10 @@ from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import as_list, read_mat
 from eeg2speech.data.files.raw import BaseRaw, from_array, from_file
-from eeg2speech.data.files.reading import one_line, wrap_read_errors
+from eeg2speech.data.files.reading import one_line, read_csv, wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import Reader, by_number, select
+from eeg2speech.data.readers.base import Reader, by_number
 
 RADIUS = 0.095
 """Metres from the middle of the head to the electrodes, as in mne's standard heads."""
@@ -65,7 +61,12 @@ class Brennan(Reader):
     """Alice: 60-channel EEG of people who listen to an audiobook (doi 10.7302/746w-g237, CC BY 4.0).
 
     Both releases are read: BrainVision (v2, S01.vhdr) and FieldTrip (v1, S01.mat). Unzip audio.zip and proc.zip beside
-    them. The authors used 33 of the 49 participants; datasets.mat lists them.
+    them. The authors used 33 of the 49 participants; datasets.mat lists them. The 12 parts of the chapter are stimuli,
+    with their words as text. The onset of a part follows from each of its words: the table in proc.zip has the sample
+    at which a word was cut out and its time in the part. Without that table, the triggers of the parts are used.
+
+    The layout is that of public loaders of both releases; the reader was tested on files written in that layout, not
+    on published ones.
 
     Attributes:
         root: Folder that holds S01.vhdr or S01.mat, audio, proc and AliceChapterOne-EEG.csv.
@@ -80,41 +81,22 @@ class Brennan(Reader):
         "listening, PLoS ONE 14(1), e0207741, 2019"
     )
 
-    def sources(self) -> list[Source]:
+    layout = "S01.vhdr or S01.mat"
+
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
-        root = self.folder("give the folder of Alice that holds S01.vhdr or S01.mat")
         # where there are both, BrainVision, as its signal can stay in the file
         files = by_number([*root.glob("S*.mat"), *root.glob("S*.vhdr")], r"S(\d+)")
-        if not files:
-            raise DataError(f"{root}: holds no S01.vhdr or S01.mat; give the folder that Alice was downloaded to")
-        words = read_words(root / WORDS)
+        words = read_words(root / WORDS) if files else {}
         sounds = {part: _sound_file(root, part) for part in words}
-        sources = []
-        for label in select(files, self.subjects, root):
-            file = files[label]
+        for file in files.values():
             proc = next((p for folder in PROC if is_listed(p := root / folder / f"{file.stem}.mat")), None)
             inputs = (*signal_files(file), *([proc] if proc else []), root / WORDS, *sounds.values())
-            load = partial(read_brennan, file, proc, words, sounds)
-            sources.append(Source(file.stem, file.stem, "", "", inputs, load))
-        return sources
+            yield Source(file.stem, file.stem, "", "", inputs, partial(read_brennan, file, proc, words, sounds))
 
 
 def read_brennan(file: Path, proc: Path | None, words: dict[int, list[Word]], sounds: dict[int, Path]) -> RawRecording:
-    """Read one participant: a segment per part of the audiobook, with its words as text.
-
-    The layout is that of public loaders of both releases; only files written in that layout have been read, not the
-    published ones. The onset of a part follows from each of its words: the table of proc.zip has the sample at which a
-    word was cut out and its time in the part. Without that table, the trigger at the onset of every part is used.
-
-    Args:
-        file: ``S01.vhdr`` or ``S01.mat``; its stem is the id of the recording.
-        proc: Table of word onsets; None to use triggers.
-        words: Words by part.
-        sounds: Sound by part.
-
-    Raises:
-        DataError: A file is damaged, or the onsets of the parts are unknown.
-    """
+    """Read one participant with words and sounds by part; without a table of onsets, by triggers."""
     raw, onsets = _read_vhdr(file) if file.suffix == ".vhdr" else (_read_fieldtrip(file), None)
     if proc is not None:
         onsets, bad = _read_proc(proc, file.stem, raw.rate)
@@ -150,22 +132,13 @@ def read_brennan(file: Path, proc: Path | None, words: dict[int, list[Word]], so
 
 
 def read_words(file: Path) -> dict[int, list[Word]]:
-    """Words of every part, from the table of the whole chapter.
-
-    Raises:
-        DataError: The table is missing, damaged or lacks a column.
-    """
+    """Words of every part, from the table of the whole chapter."""
     words: dict[int, list[Word]] = defaultdict(list)
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        table = csv.DictReader(stream)
-        missing = [name for name in ("Word", "Segment", "onset", "offset") if name not in (table.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}: no column {missing[0]}; download it again")
-        for line, row in enumerate(table, start=2):
-            try:
-                words[int(float(row["Segment"]))].append((float(row["onset"]), float(row["offset"]), row["Word"]))
-            except (TypeError, ValueError, OverflowError) as error:
-                raise DataError(f"{file}: line {line}: {one_line(error)}; download it again") from error
+    for line, row in enumerate(read_csv(file, ("Word", "Segment", "onset", "offset"), errors="replace"), start=2):
+        try:
+            words[int(float(row["Segment"]))].append((float(row["onset"]), float(row["offset"]), row["Word"]))
+        except (ValueError, OverflowError) as error:
+            raise DataError(f"{file}: line {line}: {one_line(error)}; download it again") from error
     if not words or not all(1 <= part <= PARTS for part in words):
         raise DataError(f"{file}: names the parts {sorted(words)}, not 1 to {PARTS}; download it again")
     return dict(words)

@@ -1,28 +1,22 @@
-"""Reader of DTU: EEG of people who attend to one of two talkers, or hear one.
-
-Reference: Fuglsang et al. 2017, Noise-robust cortical tracking of attended speech in real-world acoustic scenes,
-doi 10.1016/j.neuroimage.2017.04.026.
-"""
+"""Reader of DTU: EEG of people who attend to one of two talkers, or hear one (doi 10.1016/j.neuroimage.2017.04.026)."""
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import as_list, get_field, get_rate, read_mat
-from eeg2speech.data.files.reading import inside, wrap_read_errors
+from eeg2speech.data.files.reading import inside, read_csv, wrap_read_errors
 from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
 from eeg2speech.data.readers.arrays import Unit, channels_first, find_cap, in_volts
-from eeg2speech.data.readers.base import Reader, by_number, find_folder, select, sound_folder
+from eeg2speech.data.readers.base import Reader, by_number, find_folder, sound_folder
 
 TRIAL_ENDS = (191, 192)
 """Triggers that end a trial; participant 8 has 192 in place of 191."""
@@ -79,39 +73,30 @@ class DtuAttention(Reader):
     )
     selections = (*Reader.selections, "sounds")
 
+    layout = "EEG/S1.mat or the like"
+
     sounds: Path | None = None
     unit: Unit = "uV"
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
-        root = expanded(self.root)
         folder = find_folder(root, "EEG", "eeg_new") or root
-        files = by_number(folder.glob("S*.mat"), r"S(\d+)")
-        if not files:
-            raise DataError(f"{folder}: holds no S1.mat or the like; give the folder that holds EEG and AUDIO")
+        if not (files := by_number(folder.glob("S*.mat"), r"S(\d+)")):
+            return
         sounds = sound_folder(self.sounds, root, "AUDIO")
-        wavs = tuple(sorted(f for f in sounds.rglob("*") if f.name.lower().endswith(SUFFIXES)))
-        sources = []
-        for subject in select(files, self.subjects, folder):
-            file, table = files[subject], files[subject].with_suffix(".csv")
+        wavs = sorted(f for f in sounds.rglob("*") if f.name.lower().endswith(SUFFIXES))
+        for subject, file in files.items():
+            table = file.with_suffix(".csv")
             inputs = (file, *([table] if is_listed(table) else []), *wavs)
             load = partial(read_dtu, file, table, f"sub-{subject}", sounds, self.unit)
-            sources.append(Source(f"sub-{subject}", subject, "", "", inputs, load))
-        return sources
+            yield Source(f"sub-{subject}", subject, "", "", inputs, load)
 
 
 def read_dtu(file: Path, table: Path, recording: str, sounds: Path, unit: Unit) -> RawRecording:
     """Read one participant.
 
-    Args:
-        file: ``data``, a structure of COCOHA's toolbox.
-        table: ``expinfo`` as MATLAB writes it. If it does not exist, ``expinfo`` has to be a structure in ``file``.
-        recording: Id of the recording.
-        sounds: Folder of the talkers.
-        unit: Unit of the EEG.
-
-    Raises:
-        DataError: A file is damaged, ``expinfo`` cannot be read, or a sound is missing.
+    ``file`` holds ``data``, a structure of COCOHA's toolbox, and ``table`` is ``expinfo`` as MATLAB writes it. If the
+    table does not exist, ``expinfo`` has to be a structure in ``file``.
     """
     data = read_mat(file, ("data",))["data"]
     names = [str(name) for name in as_list(get_field(file, data, "dim", "chan", "eeg"))]
@@ -123,7 +108,7 @@ def read_dtu(file: Path, table: Path, recording: str, sounds: Path, unit: Unit) 
         codes = [int(value) for value in as_list(get_field(file, data, "event", "eeg", "value"))]
     if len(samples) != len(codes):
         raise DataError(f"{file}: {len(samples)} samples of {len(codes)} events; download it again")
-    trials = _read_csv(table) if is_listed(table) else _read_expinfo(file, table)
+    trials = _trials(read_csv(table, COLUMNS), table) if is_listed(table) else _read_expinfo(file, table)
     seconds = eeg.shape[1] / rate
     segments, lost = [], []
     stimuli: dict[str, Sound] = {}
@@ -149,15 +134,6 @@ def read_dtu(file: Path, table: Path, recording: str, sounds: Path, unit: Unit) 
     if not segments:
         raise DataError(f"{file}: none of the {len(trials)} triggers of expinfo occurs; is {table.name} from it?")
     return RawRecording(eeg, rate, channels, segments, stimuli=stimuli, lost=lost)
-
-
-def _read_csv(file: Path) -> list[Trial]:
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}: no column {missing[0]}; write it with writetable(expinfo, {file.name!r})")
-        return _trials(reader, file)
 
 
 def _read_expinfo(file: Path, table: Path) -> list[Trial]:

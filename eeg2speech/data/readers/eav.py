@@ -1,13 +1,10 @@
-"""Reader of EAV: conversations in five emotions, with EEG, the participant's speech and video.
-
-Reference: Lee et al. 2024, EAV: EEG-Audio-Video Dataset for Emotion Recognition in Conversational Contexts, Scientific
-Data 11, 1026, doi 10.1038/s41597-024-03838-4.
-"""
+"""Reader of EAV: EEG and speech of conversations in five emotions (doi 10.1038/s41597-024-03838-4)."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +22,7 @@ from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.files.raw import from_array
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import Reader, by_number, select
+from eeg2speech.data.readers.base import Reader, by_number
 
 ELECTRODES = (
     *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4", "T8"),
@@ -49,6 +46,11 @@ class Eav(Reader):
     The published sound is the participant's own speech, so the EEG contains muscle activity wherever there is sound:
     a decoder may use the muscles.
 
+    Names of files and variables are those of the authors' loaders (nubcico/EAV). Public loaders are the source of the
+    order of the electrodes and of the label table's rows, and of the assignment of trial n to the sound whose name
+    begins with n. Amplitudes are treated as microvolts; the files do not name a unit. The reader was tested on files
+    written in that layout, not on published ones.
+
     Attributes:
         root: Folder that holds subject1, subject2, ...
         tasks: Of listening and speaking; speaking if not given, as listening is published without sound.
@@ -62,28 +64,25 @@ class Eav(Reader):
         "Dataset for Emotion Recognition in Conversational Contexts, Sci. Data 11, 1026, 2024"
     )
 
+    layout = "folders subject1, subject2, ..."
+
     tasks: list[str] | None = None
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
         unknown = [task for task in self.tasks or () if task not in TASKS]
         if unknown:
             raise ConfigError(f"tasks: {unknown[0]!r} is no task of EAV; choose from {', '.join(TASKS)}")
         tasks = tuple(dict.fromkeys(self.tasks or ["speaking"]))
-        root = self.folder("give the folder of EAV that holds subject1")
-        folders = by_number((folder for folder in root.iterdir() if folder.is_dir()), r"subject(\d+)")
-        if not folders:
-            raise DataError(f"{root}: holds no folder subject1, subject2, ...; give the folder of EAV")
         if "speaking" in tasks:
             logger.warning("EAV: participants speak during the EEG; a decoder may use muscle activity")
-        sources = []
-        for label in select(folders, self.subjects, root):
-            folder, recording = folders[label], f"subject{label}"
-            eeg, table = (_file_in(folder / "EEG", int(label), end) for end in ("eeg.mat", "eeg_label.mat"))
+        folders = by_number((folder for folder in root.iterdir() if folder.is_dir()), r"subject(\d+)")
+        for number, folder in folders.items():
+            recording = f"subject{number}"
+            eeg, table = (_file_in(folder / "EEG", int(number), end) for end in ("eeg.mat", "eeg_label.mat"))
             sounds = tuple(sorted((folder / "Audio").glob("*.wav")))
             load = partial(read_eav, eeg, table, sounds, recording, tasks)
-            sources.append(Source(recording, recording, "", "", (eeg, table, *sounds), load))
-        return sources
+            yield Source(recording, recording, "", "", (eeg, table, *sounds), load)
 
     def settings(self) -> dict[str, Any]:
         """The tasks, which choose segments."""
@@ -91,23 +90,7 @@ class Eav(Reader):
 
 
 def read_eav(eeg: Path, table: Path, sounds: tuple[Path, ...], recording: str, tasks: tuple[str, ...]) -> RawRecording:
-    """Read one participant: the trials one after the other, with a break between them.
-
-    Names of files and variables are those of the authors' loaders (nubcico/EAV). Public loaders are the source of the
-    order of the electrodes and of the label table's rows, and of the assignment of trial n to the sound whose name
-    begins with n. Amplitudes are treated as microvolts; the files do not name a unit. Only files written in that
-    layout have been read, not the published ones.
-
-    Args:
-        eeg: Signal, ``seg1`` or ``seg``: (samples, 30, trials).
-        table: ``label``: one-hot, (10, trials).
-        sounds: Speech of the participant, ``002_Trial_02_Speaking_Neutral_Aud.wav``.
-        recording: Id of the recording.
-        tasks: Tasks to make segments of.
-
-    Raises:
-        DataError: A file is missing or damaged, or sounds and labels contradict each other.
-    """
+    """Read one participant: the trials one after the other, with a break between them."""
     signal = _read_signal(eeg)
     samples, _, trials = signal.shape
     labels = _read_labels(table, trials)

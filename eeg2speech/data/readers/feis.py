@@ -1,7 +1,4 @@
-"""Reader of FEIS: 14-channel Emotiv EEG of people who hear, imagine and speak phonemes.
-
-Reference: Wellington and Clayton 2019, Fourteen-channel EEG with Imagined Speech, doi 10.5281/zenodo.3369178.
-"""
+"""Reader of FEIS: Emotiv EEG of people who hear, imagine and speak phonemes (doi 10.5281/zenodo.3369178)."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from eeg2speech.core.types import Channel, Condition, Lost, RawRecording, Segmen
 from eeg2speech.data.electrodes.montage import electrode_positions, read_locs
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.reading import what_is_wrong
-from eeg2speech.data.readers.base import Reader, missing_source, select
+from eeg2speech.data.readers.base import Reader, missing_source
 
 CONDITIONS: dict[str, Condition] = {
     "stimuli": "listening",
@@ -70,56 +67,41 @@ class Feis(Reader):
     )
     selections = (*Reader.selections, "phases")
 
+    layout = "data_eeg with tables of the phases (.zip or .csv)"
+
     phases: list[str] | None = None
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant and phase."""
         unknown = [phase for phase in self.phases or () if phase not in CONDITIONS]
         if unknown:
             raise ConfigError(f"phases: {unknown[0]!r} is no phase of FEIS; choose from {', '.join(CONDITIONS)}")
-        root = _find_root(self.folder("give the folder of FEIS that holds data_eeg"))
-        folders = {folder.name: folder for folder in sorted((root / "data_eeg").iterdir()) if folder.is_dir()}
+        if not (root / "data_eeg").is_dir():
+            below = sorted(folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir())
+            if len(below) != 1:
+                raise DataError(f"{root}: {len(below)} folders in it hold data_eeg; give the one of FEIS")
+            root = below[0]
         locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
-        phases = dict.fromkeys(self.phases or CONDITIONS)
-        sources = []
-        for subject in select(folders, self.subjects, root / "data_eeg"):
+        for folder in sorted(folder for folder in (root / "data_eeg").iterdir() if folder.is_dir()):
+            subject = folder.name
             wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
-            for phase in phases:
+            for phase in dict.fromkeys(self.phases or CONDITIONS):
                 recording = f"sub-{subject}_phase-{phase}"
-                tables = (folders[subject] / f"{phase}{suffix}" for suffix in (".csv", ".zip"))
+                tables = (folder / f"{phase}.csv", folder / f"{phase}.zip")
                 table = next((file for file in tables if is_listed(file)), None)
                 if table is not None:
                     inputs = (table, *([locs] if locs else []), *wavs.values())
                     load = partial(read_feis, table, recording, subject, phase, wavs, locs)
-                    sources.append(Source(recording, subject, "", phase, inputs, load))
+                    yield Source(recording, subject, "", phase, inputs, load)
                 elif self.phases:
-                    message = (
-                        f"{folders[subject]}: no {phase}.zip or {phase}.csv; download it, or leave it out of phases"
-                    )
-                    sources.append(missing_source(recording, subject, "", phase, message))
-        if not any(source.inputs for source in sources):
-            raise DataError(
-                f"{root / 'data_eeg'}: no participant has {', '.join(phases)} as .zip or .csv; download FEIS again"
-            )
-        return sources
+                    message = f"{folder}: no {phase}.zip or {phase}.csv; download it, or leave it out of phases"
+                    yield missing_source(recording, subject, "", phase, message)
 
 
 def read_feis(
     table: Path, recording: str, subject: str, phase: str, wavs: dict[str, Path], locs: Path | None
 ) -> RawRecording:
-    """Read one phase of one participant.
-
-    Args:
-        table: ``PHASE.csv``, or the zip that holds it.
-        recording: Id of the recording.
-        subject: Participant.
-        phase: Phase.
-        wavs: Sound file by phoneme; may be empty.
-        locs: Electrode positions; None for the standard ones.
-
-    Raises:
-        DataError: The table is damaged or not FEIS.
-    """
+    """Read one phase of one participant, with sounds by phoneme; ``locs`` None stands for standard positions."""
     with _open_table(table, phase) as stream:
         epochs, microvolts, labels = _read_rows(stream, table)
     if locs is None:
@@ -149,16 +131,6 @@ def read_feis(
         reason = "its sounds are not in data_wav"
         lost = [Lost("sound" if not stimuli else "segment", reason, ", ".join(without), missing=bool(wavs))]
     return RawRecording(microvolts.T * 1e-6, RATE, channels, segments, breaks, stimuli, lost=lost)
-
-
-def _find_root(root: Path) -> Path:
-    if (root / "data_eeg").is_dir():
-        return root
-    below = sorted(folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir())
-    if len(below) != 1:
-        found = f"{len(below)} subfolders hold one" if below else "neither does a subfolder"
-        raise DataError(f"{root}: holds no data_eeg, and {found}; give the folder of FEIS that holds data_eeg")
-    return below[0]
 
 
 @contextmanager

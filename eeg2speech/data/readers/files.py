@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from eeg2speech.data.files.placing import placed_by_name
 from eeg2speech.data.files.recording_files import FORMATS, decodable, numbered, open_recording
 from eeg2speech.data.files.signal_files import HEADERS, missing_markers, orphans, signal_files, unread_format
 from eeg2speech.data.files.units import check_gain
-from eeg2speech.data.readers.base import Reader, select
+from eeg2speech.data.readers.base import Reader
 from eeg2speech.data.store.store import Description
 
 STEM = r"(?P<subject>[^/]+)$"
@@ -63,6 +64,7 @@ class Files(Reader):
 
     name = "files"
     url = "files of the user's own"
+    layout = "recordings"
 
     pattern: str = STEM
     sounds: list[SoundRule] | None = None
@@ -72,7 +74,7 @@ class Files(Reader):
     onset: float = 0.0
     gain: float = 1.0
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per file."""
         check_gain(self.gain)
         check_rules(self.sounds or [])
@@ -82,7 +84,6 @@ class Files(Reader):
             raise ConfigError(f"pattern={self.pattern!r}: no regular expression ({error})") from error
         if "subject" not in pattern.groupindex:
             raise ConfigError(f"pattern={self.pattern!r}: has no group subject; write such as {STEM}")
-        root = self.folder("give the folder that holds the recordings")
         paths = _paths(root)
         found = {path: match for path in paths if (match := pattern.search(_stem(path)))}
         if len(found) < len(paths):
@@ -90,19 +91,14 @@ class Files(Reader):
         if not found:
             what = f"none of {len(paths)} recordings matches pattern={self.pattern!r}" if paths else "no recording"
             raise DataError(f"{self.root}: {what}; it is searched for {', '.join(FORMATS)}")
-        keep = set(select(sorted({match["subject"] for match in found.values()}), self.subjects, self.root))
         ids = Counter(_plain(_stem(path)) for path in found)
-        sources = []
         for path, match in found.items():
             groups = {"session": "", "run": ""} | match.groupdict(default="")
-            if groups["subject"] not in keep:
-                continue
             name = _plain(_stem(path))
             name = name if ids[name] == 1 else _plain(path)
             load = partial(read_file, self, path, name, groups)
             inputs = tuple(signal_files(root / path))
-            sources.append(Source(name, groups["subject"], groups["session"], groups["run"], inputs, load))
-        return sources
+            yield Source(name, groups["subject"], groups["session"], groups["run"], inputs, load)
 
     def description(self) -> Description:
         """Content of ``dataset.json``; the title is the name of the folder."""
@@ -146,18 +142,7 @@ def _plain(path: str) -> str:
 
 
 def read_file(reader: Files, path: str, name: str, groups: dict[str, str]) -> RawRecording:
-    """Read a recording. The signal stays in its file.
-
-    Args:
-        reader: Options.
-        path: Path relative to the reader's folder.
-        name: Id of the recording.
-        groups: Groups of the pattern in the path.
-
-    Raises:
-        ConfigError: A rule is malformed.
-        DataError: The recording or one of its sounds is damaged or missing.
-    """
+    """Read a recording by its path in the reader's folder, with the groups of the pattern in that path."""
     root = expanded(reader.root)
     file = root / path
     raw = open_recording(file)

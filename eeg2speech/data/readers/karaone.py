@@ -1,13 +1,10 @@
-"""Reader of KARA ONE: people who imagine and then say seven phonemic prompts and four words.
-
-Reference: Zhao and Rudzicz 2015, Classifying phonological categories in imagined and articulated speech, ICASSP,
-doi 10.1109/ICASSP.2015.7178118.
-"""
+"""Reader of KARA ONE: EEG of imagined and spoken phonemes and words (doi 10.1109/ICASSP.2015.7178118)."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +23,7 @@ from eeg2speech.data.files.raw import BaseRaw, from_file
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import Reader, missing_source, select
+from eeg2speech.data.readers.base import Reader, missing_source
 
 CONDITIONS: dict[str, Condition] = {
     "clearing": "rest",
@@ -50,8 +47,12 @@ logger = logging.getLogger(__name__)
 class KaraOne(Reader):
     """KARA ONE: 60-channel EEG of imagined and spoken phonemes and words (University of Toronto).
 
-    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. Muscles move during
-    speaking: a decoder may use their activity in that phase.
+    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. Per trial and phase, the
+    stimulus is what the participant then said. Clearing and prompt have no sound: the sounds of the prompts are not
+    published. Muscles move during speaking: a decoder may use their activity in that phase.
+
+    The layout is that of public loaders; the reader was tested on files written in that layout, not on published ones.
+    The sounds are assumed to begin with the phase of speaking, as in those loaders; nothing in the dataset confirms it.
 
     Attributes:
         root: Folder that holds the participants' folders (MM05, ...), at any depth.
@@ -68,36 +69,30 @@ class KaraOne(Reader):
         "pp. 992-996"
     )
 
+    layout = "folders with epoch_inds.mat and a recording (.cnt, or .set if cleaned)"
+
     phases: list[str] | None = None
     cleaned: bool = False
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
         unknown = [phase for phase in self.phases or () if phase not in CONDITIONS]
         if unknown:
             raise ConfigError(f"phases: {unknown[0]!r} is no phase of KARA ONE; choose from {', '.join(CONDITIONS)}")
         phases = tuple(dict.fromkeys(self.phases or DEFAULT_PHASES))
         suffix = ".set" if self.cleaned else ".cnt"
-        root = self.folder("give the folder that KARA ONE was unpacked to")
-        tables = sorted(file for file in root.rglob("*.mat") if file.name == "epoch_inds.mat")  # also dangling links
-        folders = {file.parent.name: file.parent for file in tables}
-        if not folders:
-            raise DataError(f"{root}: holds no epoch_inds.mat at any depth; unpack the participants' archives there")
-        sources = []
-        for subject in select(sorted(folders), self.subjects, root):
-            folder = folders[subject]
+        tables = [file for file in root.rglob("*.mat") if file.name == "epoch_inds.mat"]  # also dangling links
+        for table in sorted(tables, key=lambda file: file.parent.name):
+            folder, subject = table.parent, table.parent.name
             signal = next(iter(sorted(folder.glob(f"*{suffix}"))), None)
             if signal is None:
                 message = f"{folder}: holds no {suffix}; unpack the archive again"
-                sources.append(missing_source(subject, subject, "", "", message))
+                yield missing_source(subject, subject, "", "", message)
                 continue
             labels = _labels_file(folder)
             wavs = sorted((folder / "kinect_data").glob("*.wav"))
-            inputs = (*signal_files(signal), folder / "epoch_inds.mat", *([labels] if labels else []), *wavs)
-            sources.append(Source(subject, subject, "", "", inputs, partial(read_karaone, signal, subject, phases)))
-        if not any(source.inputs for source in sources):
-            raise DataError(f"{root}: no participant has a {suffix}; set cleaned accordingly")
-        return sources
+            inputs = (*signal_files(signal), table, *([labels] if labels else []), *wavs)
+            yield Source(subject, subject, "", "", inputs, partial(read_karaone, signal, subject, phases))
 
     def settings(self) -> dict[str, Any]:
         """The phases, which choose segments, and the kind of signal."""
@@ -105,20 +100,7 @@ class KaraOne(Reader):
 
 
 def read_karaone(signal: Path, subject: str, phases: tuple[str, ...]) -> RawRecording:
-    """Read one participant: per trial and phase a segment whose stimulus is what the participant then said.
-
-    The layout is that of public loaders; only files written in that layout have been read, not the published ones. The
-    sounds are assumed to begin with the phase of speaking, as in those loaders; nothing in the dataset confirms it.
-    Segments of clearing and of the prompt have no sound: the sounds of the prompts are not published.
-
-    Args:
-        signal: ``.cnt`` or ``.set`` in the folder of the participant.
-        subject: Participant, also the id of the recording.
-        phases: Phases to make segments of.
-
-    Raises:
-        DataError: A file is damaged, or the numbers of labels and trials differ.
-    """
+    """Read the recording of one participant, and the segments of some phases."""
     folder = signal.parent
     raw = _read_signal(signal)
     trials = _read_trials(folder / "epoch_inds.mat")

@@ -1,14 +1,10 @@
-"""Reader of KUL: EEG of people who attend to one of two stories.
-
-Reference: Biesmans et al. 2017, Auditory-Inspired Speech Envelope Extraction Methods for Improved EEG-Based Auditory
-Attention Detection in a Cocktail Party Scenario, doi 10.1109/TNSRE.2016.2571900.
-"""
+"""Reader of KUL: EEG of people who attend to one of two stories (doi 10.1109/TNSRE.2016.2571900)."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,14 +14,13 @@ import numpy as np
 import soundfile
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording, Segment, Sound, Source
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import as_list, get_field, get_rate, read_mat
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.arrays import cap_channels, channels_first, find_cap, in_volts
-from eeg2speech.data.readers.base import Reader, by_number, select, sound_folder
+from eeg2speech.data.readers.base import Reader, by_number, sound_folder
 
 EARS = {"L": "left", "R": "right"}
 NOTICE = (
@@ -66,33 +61,28 @@ class KulAttention(Reader):
         "N. Das, T. Francart, A. Bertrand, Auditory Attention Detection Dataset KULeuven, Zenodo 2020"
     )
 
+    layout = "S1.mat or the like"
+
     sounds: Path | None = None
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant, with a break between trials."""
-        root = expanded(self.root)
-        files = by_number(root.glob("S*.mat"), r"S(\d+)")
-        if not files:
-            raise DataError(f"{root}: holds no S1.mat or the like; give the folder of S1.mat to S16.mat")
+        if not (files := by_number(root.glob("S*.mat"), r"S(\d+)")):
+            return
         sounds = sound_folder(self.sounds, root, "stimuli")
-        wavs = tuple(sorted(sounds.glob("*_dry.wav")))
+        wavs = sorted(sounds.glob("*_dry.wav"))
         logger.warning("%s", NOTICE)
-        return [
-            Source(f"sub-{label}", label, "", "", (files[label], *wavs), partial(read_kul, files[label], label, sounds))
-            for label in select(files, self.subjects, root)
-        ]
+        for subject, file in files.items():
+            load = partial(read_kul, file, f"sub-{subject}", sounds)
+            yield Source(f"sub-{subject}", subject, "", "", (file, *wavs), load)
 
     def settings(self) -> dict[str, Any]:
         """The authors' notice, which stays with the store."""
         return {"notice": NOTICE}
 
 
-def read_kul(file: Path, subject: str, sounds: Path) -> RawRecording:
-    """Read one participant: the trials one after the other.
-
-    Raises:
-        DataError: The file is damaged, or a sound is missing.
-    """
+def read_kul(file: Path, recording: str, sounds: Path) -> RawRecording:
+    """Read one participant: the trials one after the other."""
     trials = as_list(read_mat(file, ("trials",))["trials"])
     pieces, breaks, segments, rates = [], [], [], set()
     stimuli: dict[str, Sound] = {}
@@ -112,7 +102,7 @@ def read_kul(file: Path, subject: str, sounds: Path) -> RawRecording:
         stimulus, sound, seconds = _story(str(stories[ear == "right"]), sounds, file)
         stimuli[stimulus] = sound_at(sound)
         duration = min(eeg.shape[1] / rate, seconds)
-        segments.append(Segment(f"sub-{subject}", samples / rate, duration, stimulus, 0.0, "listening", ear))
+        segments.append(Segment(recording, samples / rate, duration, stimulus, 0.0, "listening", ear))
         breaks.append(samples)
         pieces.append(in_volts(eeg, "uV", file))
         samples += eeg.shape[1]

@@ -1,16 +1,12 @@
-"""Reader of MEG-MASC: MEG of 27 people who listen twice to four stories.
-
-Reference: Gwilliams et al. 2023, Introducing MEG-MASC: a high-quality magneto-encephalography dataset for evaluating
-natural speech processing, Scientific Data 10, 862, doi 10.1038/s41597-023-02752-5.
-"""
+"""Reader of MEG-MASC: MEG of people who listen twice to four stories (doi 10.1038/s41597-023-02752-5)."""
 
 from __future__ import annotations
 
 import ast
-import csv
 import logging
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -20,12 +16,11 @@ from typing import Any
 import mne
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.raw import BaseRaw, from_file
-from eeg2speech.data.files.reading import inside, wrap_read_errors
+from eeg2speech.data.files.reading import inside, read_csv, wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
 from eeg2speech.data.readers.base import Reader, missing_source, select
@@ -57,7 +52,11 @@ class StoryEvent:
 class MegMasc(Reader):
     """MEG-MASC: 208-channel KIT MEG of people who listen to stories (osf.io/ag3kj, doi 10.1038/s41597-023-02752-5).
 
-    Merge the parts on OSF (ag3kj, h2tzn, u5327, dr4wy) into one folder.
+    Merge the parts on OSF (ag3kj, h2tzn, u5327, dr4wy) into one folder. Every sound file of a story is a segment, with
+    its words as text. Sensor positions are those in the machine, equal for all participants, not relative to the head.
+
+    The tables are read as the authors' code and public loaders describe them. The reader was tested on FIF files with
+    tables written in that layout; no KIT file has been read, which is left to mne.
 
     Attributes:
         root: Folder that holds sub-01, ... and stimuli/audio.
@@ -73,54 +72,31 @@ class MegMasc(Reader):
         "high-quality magneto-encephalography dataset for evaluating natural speech processing, Sci. Data 10, 862, 2023"
     )
 
+    layout = "sub-01/ses-0/meg/sub-01_ses-0_task-0_meg.con and its events.tsv, or the like"
+
     sessions: list[str | int] | None = None
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant, session and story."""
-        root = expanded(self.root)
-        tables = {
-            file: match.groups()
-            for file in sorted(root.glob("sub-*/ses-*/meg/sub-*_events.tsv"))
-            if (match := NAME.fullmatch(file.name))
-        }
-        if not tables:
-            raise DataError(f"{root}: holds no sub-01/ses-0/meg/..._events.tsv; give the folder of MEG-MASC")
-        subjects = select(dict.fromkeys(subject for subject, _, _ in tables.values()), self.subjects, root)
-        sessions = select(sorted({session for _, session, _ in tables.values()}), self.sessions, root)
+        tables = sorted(root.glob("sub-*/ses-*/meg/sub-*_events.tsv"))
+        named = {file: match.groups() for file in tables if (match := NAME.fullmatch(file.name))}
+        sessions = select(sorted({session for _, session, _ in named.values()}), self.sessions, root) if named else []
         sounds = sorted((root / "stimuli" / "audio").glob("*.wav"))
-        sources = []
-        for events, (subject, session, task) in tables.items():
-            if subject not in subjects or session not in sessions:
+        for events, (subject, session, task) in named.items():
+            if session not in sessions:
                 continue
             stem = events.name.removesuffix("_events.tsv")
             signal = next((f for s in SUFFIXES if is_listed(f := events.with_name(f"{stem}_meg{s}"))), None)
             if signal is None:
                 message = f"{events}: no {stem}_meg.con beside it; download it"
-                sources.append(missing_source(stem, subject, session, task, message))
+                yield missing_source(stem, subject, session, task, message)
                 continue
-            load = partial(read_meg_masc, root, signal, events, stem)
-            sources.append(Source(stem, subject, session, task, (*signal_files(signal), events, *sounds), load))
-        if not any(source.inputs for source in sources):
-            raise DataError(f"{root}: none of the recordings asked for has a .con file; download them")
-        return sources
+            inputs = (*signal_files(signal), events, *sounds)
+            yield Source(stem, subject, session, task, inputs, partial(read_meg_masc, root, signal, events, stem))
 
 
 def read_meg_masc(root: Path, signal: Path, events: Path, recording: str) -> RawRecording:
-    """Read one story: a segment per sound file, with its words as text.
-
-    The tables are read as the authors' code and public loaders describe them. The reader was tested on FIF files with
-    tables written in that layout; no KIT file has been read, which is left to mne. Sensor positions are those in the
-    machine, equal for all participants, not relative to the head.
-
-    Args:
-        root: Folder that the paths of sounds are relative to.
-        signal: KIT or FIF file.
-        events: Table of sounds, words and phonemes.
-        recording: Id of the recording.
-
-    Raises:
-        DataError: A file is damaged, or a sound is missing.
-    """
+    """Read one story: a segment per sound file, with its words as text."""
     with wrap_read_errors(signal):
         raw: BaseRaw
         if signal.suffix == ".fif":
@@ -163,18 +139,12 @@ def read_events(file: Path) -> list[StoryEvent]:
     Raises:
         DataError: The table is damaged, or a description is no dictionary of plain values.
     """
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        table = csv.DictReader(stream, delimiter="\t")
-        missing = [name for name in ("onset", "trial_type") if name not in (table.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}: no column {missing[0]}; download it again")
-        events = []
-        for line, row in enumerate(table, start=2):
-            text = row["trial_type"] or ""
-            if re.search(r"""['"]kind['"]\s*:\s*['"]phoneme['"]""", text):
-                continue  # nine of ten rows
-            where = f"{file}: line {line}"
-            events.append(StoryEvent(_number(row["onset"], where), line, _description(text, where)))
+    events = []
+    for line, row in enumerate(read_csv(file, ("onset", "trial_type"), "\t"), start=2):
+        if re.search(r"""['"]kind['"]\s*:\s*['"]phoneme['"]""", row["trial_type"]):
+            continue  # nine of ten rows
+        where = f"{file}: line {line}"
+        events.append(StoryEvent(_number(row["onset"], where), line, _description(row["trial_type"], where)))
     return events
 
 

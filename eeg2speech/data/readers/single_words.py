@@ -1,12 +1,7 @@
-"""Reader of SingleWordProductionDutch: intracranial EEG of people who read words aloud.
-
-Reference: Verwoert et al. 2022, Dataset of Speech Production in intracranial Electroencephalography, Scientific Data 9,
-434, doi 10.1038/s41597-022-01542-9.
-"""
+"""Reader of SingleWordProductionDutch: intracranial EEG of words read aloud (doi 10.1038/s41597-022-01542-9)."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 from collections.abc import Iterator
@@ -21,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Channel, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import Position
 from eeg2speech.data.electrodes.names import channel_key, match_names
 from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.raw import UNKNOWN
-from eeg2speech.data.files.reading import wrap_read_errors
-from eeg2speech.data.readers.base import Reader, select
+from eeg2speech.data.files.reading import read_csv, wrap_read_errors
+from eeg2speech.data.readers.base import Reader, find_folder
 
 RATE, SOUND_RATE = 1024.0, 48000.0
 """Nominal samples per second. Some files have the time of every sample on the recorder's clock instead."""
@@ -56,6 +50,9 @@ class SingleWords(Reader):
     therefore cut into parts, each a stimulus, as many as the authors' cross-validation has folds. The sounds are the
     participant's own voice, shifted in pitch by the authors.
 
+    Names in the NWB file, units (microvolts) and rates are those of the authors' loader and of public ones; the reader
+    was tested on files written in that layout, not on published ones.
+
     Attributes:
         root: Folder that holds sub-01, sub-02, ... (SingleWordProductionDutch-iBIDS).
         parts: Stretches of several words that each run is cut into; 0 makes every word a stimulus with a label.
@@ -70,35 +67,26 @@ class SingleWords(Reader):
         "C. Herff, Dataset of Speech Production in intracranial Electroencephalography, Scientific Data 9, 434, 2022"
     )
 
+    layout = "sub-01/ieeg, sub-02/ieeg, ..."
+
     parts: int = 10
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
         if self.parts < 0:
             raise ConfigError(f"parts={self.parts} must be 0 or more")
-        root = expanded(self.root)
-        if (root / "SingleWordProductionDutch-iBIDS").is_dir():
-            root /= "SingleWordProductionDutch-iBIDS"
-        folders = {folder.parent.name.removeprefix("sub-"): folder for folder in sorted(root.glob("sub-*/ieeg"))}
-        if not folders:
-            raise DataError(f"{root}: holds no sub-01/ieeg; give the folder SingleWordProductionDutch-iBIDS")
-        sources = []
-        for label in select(folders, self.subjects, root):
-            prefix = f"sub-{label}_task-wordProduction"
-            file = folders[label] / f"{prefix}_ieeg.nwb"
-            channels = folders[label] / f"{prefix}_channels.tsv"
-            electrodes = next(iter(sorted(folders[label].glob("*_electrodes.tsv"))), None)
-            load = partial(read_single_words, file, channels, electrodes, f"sub-{label}", self.parts)
+        root = find_folder(root, "SingleWordProductionDutch-iBIDS") or root
+        for folder in sorted(root.glob("sub-*/ieeg")):
+            recording = folder.parent.name
+            file, channels = (folder / f"{recording}_task-wordProduction_{end}" for end in ("ieeg.nwb", "channels.tsv"))
+            electrodes = next(iter(sorted(folder.glob("*_electrodes.tsv"))), None)
+            load = partial(read_single_words, file, channels, electrodes, recording, self.parts)
             inputs = (file, channels, *([electrodes] if electrodes else []))
-            sources.append(Source(f"sub-{label}", label, "", "", inputs, load))
-        return sources
+            yield Source(recording, recording.removeprefix("sub-"), "", "", inputs, load)
 
 
 def read_single_words(file: Path, channels: Path, electrodes: Path | None, recording: str, parts: int) -> RawRecording:
     """Read one participant.
-
-    Names in the NWB file, units (microvolts) and rates are those of the authors' loader and of public ones; only files
-    written in that layout have been read, not the published ones.
 
     Args:
         file: NWB file with the series iEEG, Audio and Stimulus.
@@ -109,9 +97,8 @@ def read_single_words(file: Path, channels: Path, electrodes: Path | None, recor
 
     Raises:
         ConfigError: pynwb is not installed.
-        DataError: A file is damaged, or the files contradict each other.
     """
-    names = [row["name"] for row in _read_rows(channels, ("name",))]
+    names = [row["name"] for row in read_csv(channels, ("name",), "\t")]
     with _open_series(file) as series:
         start, rate = _clock(series("iEEG"), RATE, file)
         sound_start, sound_rate = _clock(series("Audio"), SOUND_RATE, file)
@@ -143,18 +130,7 @@ def read_single_words(file: Path, channels: Path, electrodes: Path | None, recor
 
 
 def read_voice(file: Path, first: int, last: int, rate: float, peak: float) -> tuple[NDArray[np.float32], float]:
-    """Read a stretch of the participant's voice.
-
-    Args:
-        file: NWB file.
-        first: First sample.
-        last: Sample after the last one.
-        rate: Samples per second.
-        peak: Largest amplitude of the whole run, which becomes 1.
-
-    Returns:
-        Waveform in [-1, 1], (samples,), and its rate.
-    """
+    """A stretch of the voice, divided by the peak of the run: waveform in [-1, 1], (samples,), and its rate."""
     with _open_series(file) as series:
         wave = np.asarray(series("Audio").data[first:last], np.float64)
     wave = wave.reshape(len(wave), -1).mean(axis=1)
@@ -232,7 +208,7 @@ def _stretches(prompts: list[Prompt], last: float, parts: int) -> Iterator[tuple
 def _located(names: list[str], electrodes: Path | None) -> list[Channel]:
     """Channels in head coordinates, as far as their positions are known."""
     listed: dict[str, Position] = {}
-    for row in _read_rows(electrodes, ("name", "x", "y", "z")) if electrodes else ():
+    for row in read_csv(electrodes, ("name", "x", "y", "z"), "\t") if electrodes else ():
         x, y, z = (_metres(row[axis], origin) for axis, origin in zip("xyz", COMMISSURE, strict=True))
         listed[row["name"]] = (x, y, z)
     matched = match_names(names, listed, channel_key)
@@ -248,13 +224,3 @@ def _metres(cell: str, origin: float) -> float:
         return float(cell) * 1e-3 + origin
     except ValueError:  # n/a
         return math.nan
-
-
-def _read_rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        table = csv.DictReader(stream, delimiter="\t")
-        rows = [{key: value or "" for key, value in row.items() if key is not None} for row in table]
-        missing = [name for name in columns if name not in (table.fieldnames or ())]
-    if missing:
-        raise DataError(f"{file}: no column {missing[0]}; download it again")
-    return rows

@@ -1,12 +1,7 @@
-"""Reader of SparrKULee: 64-channel EEG of people who listen to Dutch stories and podcasts.
-
-Reference: Accou et al. 2024, SparrKULee: A Speech-Evoked Auditory Response Repository from KU Leuven, Containing the
-EEG of 85 Participants, doi 10.3390/data9080094.
-"""
+"""Reader of SparrKULee: EEG of people who listen to Dutch stories and podcasts (doi 10.3390/data9080094)."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import re
@@ -25,10 +20,10 @@ from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.packed import read_packed
 from eeg2speech.data.files.raw import from_mne
-from eeg2speech.data.files.reading import inside, wrap_read_errors
+from eeg2speech.data.files.reading import inside, read_csv, wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.arrays import cap_channels, channels_first, envelope_samples, find_cap, in_volts
-from eeg2speech.data.readers.base import Reader, select
+from eeg2speech.data.readers.arrays import array_recording, envelope_samples, find_cap, with_envelope, with_sound
+from eeg2speech.data.readers.base import Reader
 
 PUBLISHED_RATE = 64.0
 PUBLISHED_NAME = re.compile(r"(?P<run>sub-(?P<subject>[^_]+)_.+)_desc-preproc-audio-(?P<stimulus>.+)_eeg")
@@ -72,24 +67,17 @@ class SparrKULee(Reader):
         "Auditory Response Repository from KU Leuven, Containing the EEG of 85 Participants, Data 9(8), 2024"
     )
 
+    layout = "sub-*/ses-*/eeg/*_eeg.bdf.gz, or derivatives/**/sub-*_desc-preproc-audio-*_eeg.npy for published"
+
     published: bool = False
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per run; with ``published``, one per run and sound."""
-        root = self.folder("give the folder of SparrKULee")
-        found = list(_published(root) if self.published else _raw(root))
-        if not found and self.published:
-            raise DataError(f"{root}: derivatives hold no sub-*_desc-preproc-audio-*_eeg.npy; download them")
-        subjects = select(sorted({source.subject for source in found}), self.subjects, root)
-        return [source for source in found if source.subject in subjects]
+        return _published(root) if self.published else _raw(root)
 
 
 def _raw(root: Path) -> Iterator[Source]:
     files = {f.name.removesuffix(".gz").removesuffix("_eeg.bdf"): f for f in root.glob("sub-*/ses-*/eeg/*_eeg.bdf*")}
-    if not files:
-        raise DataError(
-            f"{root}: no sub-*/ses-*/eeg/*_eeg.bdf.gz; download them, or read the published preprocessing (published)"
-        )
     left_out = sorted(files.keys() & set(UNALIGNED))
     if left_out:
         logger.warning("%s: left out, as their triggers do not suffice: %s", root, ", ".join(left_out))
@@ -113,17 +101,7 @@ def _published(root: Path) -> Iterator[Source]:
 
 
 def read_raw_run(file: Path, root: Path, recording: str) -> RawRecording:
-    """Read one raw recording. The signal stays in an unpacked copy, which is deleted with the signal.
-
-    Args:
-        file: ``.bdf.gz`` or ``.bdf``.
-        root: Folder of the dataset.
-        recording: Id of the recording.
-
-    Raises:
-        DataError: A file is missing or damaged.
-        DiskError: There is no room for the unpacked copy.
-    """
+    """Read one raw recording. The signal stays in an unpacked copy, which is deleted with the signal."""
     events = _events_file(root, recording)
     resting = "rest" in recording.lower() and not is_listed(events)
     segments, stimuli = [], {}
@@ -146,44 +124,22 @@ def read_raw_run(file: Path, root: Path, recording: str) -> RawRecording:
 
 
 def read_published(file: Path, root: Path, recording: str, run: str, stimulus: str) -> RawRecording:
-    """Read the published preprocessing of one sound in one run.
-
-    Args:
-        file: EEG in microvolts at 64 Hz, (64, samples), which starts with the sound.
-        root: Folder of the dataset.
-        recording: Id of the recording.
-        run: Id of the raw recording.
-        stimulus: Id of the sound.
-
-    Raises:
-        DataError: A file is damaged, or neither the sound nor its envelope exists.
-    """
-    channels = cap_channels("biosemi64")
+    """Read the published preprocessing of one sound in one run: microvolts at 64 Hz, (64, samples)."""
     with wrap_read_errors(file):
         array = np.load(file, allow_pickle=False)
-    eeg = in_volts(channels_first(array, len(channels), file, "EEG"), "uV", file)
-    raw = RawRecording(eeg, PUBLISHED_RATE, channels, [])
-    if (sound := _sound_of(root, stimulus)) is not None:
-        raw.stimuli, seconds = {stimulus: sound_at(sound)}, sound_seconds(sound)
-    elif (envelope := _envelope_of(root, stimulus)) is not None:
-        raw.envelopes = {stimulus: partial(read_envelope, envelope)}
-        seconds = len(read_envelope(envelope)[0]) / PUBLISHED_RATE
-    else:
-        raise DataError(f"{root}: neither a sound nor an envelope of {stimulus}; download stimuli or derivatives")
+    raw = array_recording(array, PUBLISHED_RATE, "biosemi64", "uV", file, "EEG")
     events = _events_file(root, run)
     rows = _read_events(events) if is_listed(events) else []
     label = next((_label(row) for row in rows if _stimulus(row) == stimulus), "")
-    duration = min(eeg.shape[1] / PUBLISHED_RATE, seconds)
-    raw.segments = [Segment(recording, 0.0, duration, stimulus, 0.0, "listening", label)]
-    return raw
+    if sound := _sound_of(root, stimulus):
+        return with_sound(raw, recording, stimulus, sound, label)
+    if envelope := _envelope_of(root, stimulus):
+        return with_envelope(raw, recording, stimulus, partial(read_envelope, envelope), label)
+    raise DataError(f"{root}: neither a sound nor an envelope of {stimulus}; download stimuli or derivatives")
 
 
 def read_envelope(file: Path) -> tuple[NDArray[np.float64], float]:
-    """A published envelope, (samples,), and its rate.
-
-    Raises:
-        DataError: The file is damaged, or holds no row of finite numbers.
-    """
+    """A published envelope, (samples,), and its rate."""
     with wrap_read_errors(file):
         values = np.load(file, allow_pickle=False)
     return envelope_samples(values, file), PUBLISHED_RATE
@@ -221,12 +177,8 @@ def _sounds_named(events: Path, root: Path) -> list[Path]:
 
 def _read_events(file: Path) -> list[dict[str, str]]:
     """Rows that belong to a sound."""
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t", restval="")
-        missing = {"onset", "duration", "stim_file"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{file}: no column {sorted(missing)[0]}; download it again")
-        rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+    rows = read_csv(file, ("duration", "onset", "stim_file"), "\t")
+    rows = [{name: cell.strip() for name, cell in row.items()} for row in rows]
     return [row for row in rows if row["stim_file"] not in NONE]
 
 

@@ -1,13 +1,10 @@
-"""Reader of the DTU trials that come with VLAAI: EEG and the envelope of the speech at 64 Hz, without the sound.
-
-Reference: Accou et al. 2023, Decoding of the speech envelope from EEG using the VLAAI deep neural network,
-doi 10.1038/s41598-022-27332-2.
-"""
+"""Reader of the DTU trials that come with VLAAI: EEG and envelopes, no sounds (doi 10.1038/s41598-022-27332-2)."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import RawRecording, Segment, Source
+from eeg2speech.core.types import RawRecording, Source
 from eeg2speech.data.files.reading import wrap_read_errors
-from eeg2speech.data.readers.arrays import Unit, cap_channels, channels_first, envelope_samples, in_volts
-from eeg2speech.data.readers.base import Reader, select
+from eeg2speech.data.readers.arrays import Unit, array_recording, envelope_samples, with_envelope
+from eeg2speech.data.readers.base import Reader
 
 RATE = 64.0
 COMPARED = 30.0
@@ -52,49 +49,33 @@ class Vlaai(Reader):
         "Scientific Reports 13, 2023"
     )
 
+    layout = "DTU_S1_000.npz or the like"
+
     unit: Unit = "uV"
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per trial."""
-        root = self.folder("give evaluation_datasets/DTU of the repository of VLAAI")
         folder = next((f for f in (root / "evaluation_datasets" / "DTU", root / "DTU") if f.is_dir()), root)
-        trials: dict[str, list[tuple[str, Path]]] = {}
-        for file in sorted(folder.glob("*.npz")):
-            if name := re.fullmatch(r"DTU_S(\d+)_(\d+)", file.stem):
-                trials.setdefault(f"{int(name[1]):02d}", []).append((name[2], file))
-        if not trials:
-            raise DataError(f"{folder}: holds no DTU_S1_000.npz or the like; give evaluation_datasets/DTU of VLAAI")
-        sources = []
-        for subject in select(sorted(trials), self.subjects, folder):
-            for run, file in trials[subject]:
-                recording = f"sub-{subject}_run-{run}"
-                load = partial(read_trial, file, recording, self.unit)
-                sources.append(Source(recording, subject, "", run, (file,), load))
-        return sources
+        named = [
+            (name, file) for file in folder.iterdir() if (name := re.fullmatch(r"DTU_S(\d+)_(\d+)\.npz", file.name))
+        ]
+        for (subject, run), file in sorted(((int(name[1]), name[2]), file) for name, file in named):
+            recording = f"sub-{subject:02d}_run-{run}"
+            load = partial(read_trial, file, recording, self.unit)
+            yield Source(recording, f"{subject:02d}", "", run, (file,), load)
 
 
 def read_trial(file: Path, recording: str, unit: Unit) -> RawRecording:
-    """Read one trial: an archive of ``eeg``, (samples, 64), and ``envelope``, (samples,) or (samples, 1).
-
-    Raises:
-        DataError: The file is damaged or not of this dataset.
-    """
-    channels = cap_channels("biosemi64")
-    eeg = in_volts(channels_first(_read_array(file, "eeg"), len(channels), file, "eeg"), unit, file)
+    """Read one trial: an archive of ``eeg``, (samples, 64), and ``envelope``, (samples,) or (samples, 1)."""
+    raw = array_recording(_read_array(file, "eeg"), RATE, "biosemi64", unit, file, "eeg")
     envelope, _ = read_envelope(file)
     start = np.ascontiguousarray(envelope[: int(COMPARED * RATE)], np.float32)
     stimulus = f"dtu_{hashlib.sha256(start.tobytes()).hexdigest()[:12]}"
-    duration = min(eeg.shape[1], len(envelope)) / RATE
-    segment = Segment(recording, 0.0, duration, stimulus, 0.0, "listening")
-    return RawRecording(eeg, RATE, channels, [segment], envelopes={stimulus: partial(read_envelope, file)})
+    return with_envelope(raw, recording, stimulus, partial(read_envelope, file))
 
 
 def read_envelope(file: Path) -> tuple[NDArray[np.float64], float]:
-    """Envelope of a trial, (samples,), and its rate.
-
-    Raises:
-        DataError: The envelope is missing, empty, or no row of finite numbers.
-    """
+    """Envelope of a trial, (samples,), and its rate."""
     return envelope_samples(_read_array(file, "envelope"), file), RATE
 
 

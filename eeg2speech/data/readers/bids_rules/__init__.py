@@ -6,6 +6,7 @@ takes the path of a file elsewhere in place of a name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -37,9 +38,9 @@ class BidsRules(BidsSelection):
 
     sound: bool = True
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per file, or per run of a split recording."""
-        return self.bids().sources()
+        return self.bids().find(root)
 
     def settings(self) -> dict[str, Any]:
         """Options of the user and of the file."""
