@@ -87,12 +87,6 @@ def add_segments(read: RawRecording, cues: Iterable[Cue], recording: str, root: 
     A cue is left out with a warning if a pause of unknown length lies between its event and its onset: the sample of
     its onset is unknown.
 
-    Args:
-        read: The recording.
-        cues: Cues on the recording's clock.
-        recording: Id of the recording.
-        root: Folder of the dataset.
-
     Raises:
         DataError: See ``pair``.
     """

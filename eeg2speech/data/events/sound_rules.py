@@ -242,13 +242,6 @@ def report_losses(
 ) -> list[Lost]:
     """Warn of a recording in which rules find nothing, or events without the numbers that they ask for.
 
-    Args:
-        rules: The rules.
-        ruled: Their result.
-        events: Events of the recording.
-        name: Id of the recording.
-        markers: File that should hold the events, if it is missing.
-
     Returns:
         What the recording lacks.
     """

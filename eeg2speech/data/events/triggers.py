@@ -46,11 +46,6 @@ logger = logging.getLogger(__name__)
 def recorded_events(raw: BaseRaw, file: Path, read: RawRecording) -> list[Event]:
     """Annotations and triggers of a recording on its clock, in the order of their onsets.
 
-    Args:
-        raw: The recording as mne reads it.
-        file: File of the recording.
-        read: The recording.
-
     Raises:
         DataError: A status channel cannot be read.
     """
@@ -175,11 +170,6 @@ def _open_channel(raw: BaseRaw, channel: str) -> tuple[ReadCodes, int, float]:
 def find_runs(read: ReadCodes, samples: int, most: int) -> tuple[Codes, Codes] | None:
     """Find the runs of equal values of a channel; the first run starts at sample 0.
 
-    Args:
-        read: Reads the values.
-        samples: Length of the channel.
-        most: Number of runs above which the search is given up.
-
     Returns:
         First sample and value of every run, (runs,) each; None where there are too many.
     """
@@ -226,12 +216,6 @@ def remove_transitions(starts: Codes, codes: Codes, samples: int, rate: float) -
 
     Of consecutive short runs, none is kept where they lead from one code to another, and the highest one where they
     lead back to the same code: that is a pulse.
-
-    Args:
-        starts: First samples, (runs,).
-        codes: Codes, (runs,).
-        samples: Length of the channel.
-        rate: Samples per second.
     """
     starts, codes = _merge_equal(starts, codes)
     short = (np.diff(starts, append=samples) / rate <= TRANSITION) & (codes != 0)

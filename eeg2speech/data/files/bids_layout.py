@@ -10,7 +10,7 @@ from typing import Literal
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.data.files.downloads import check_downloaded, has_content, is_listed
-from eeg2speech.data.files.signal_files import HEADERS, UNSUPPORTED, signal_files
+from eeg2speech.data.files.signal_files import HEADERS, UNSUPPORTED
 
 Datatype = Literal["eeg", "ieeg", "meg"]
 SUFFIXES = (".fif", ".vhdr", ".edf", ".bdf", ".set", ".ds", ".con", ".sqd")
@@ -34,10 +34,6 @@ class BidsRecording:
     file: Path
     datatype: Datatype
     entities: dict[str, str]
-
-    def files(self) -> list[Path]:
-        """All files of the signal."""
-        return signal_files(self.file)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,6 @@ def read_mat(file: Path, names: Sequence[str] = ()) -> dict[str, Any]:
 
     Structures become dictionaries, cells lists, and numbers NumPy arrays without dimensions of size 1.
 
-    Args:
-        file: The file.
-        names: Variables to read; all if empty.
-
     Raises:
         DataError: The file is missing or damaged, or lacks one of the variables.
     """

@@ -27,10 +27,6 @@ def read_packed(file: Path, read: Callable[[Path], RawRecording]) -> RawRecordin
     It is unpacked into the folder for temporary files (TMPDIR). The copy is deleted with the signal that ``read``
     returned, when reading fails, and when the program ends.
 
-    Args:
-        file: The recording; unpacked only if its name ends in ``.gz``.
-        read: Reads the unpacked file.
-
     Raises:
         DataError: The file is damaged.
         DiskError: There is no room for the copy.

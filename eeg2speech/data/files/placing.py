@@ -34,11 +34,6 @@ def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> l
     and scaled to fit these. Where the data have fewer, all get standard positions, unless the montage has even fewer of
     them. The remaining electrodes stay without a position. Warnings name what was done.
 
-    Args:
-        channels: Channels of a recording, with the positions in the data.
-        montage: One of mne's built-in montages.
-        source: File of the channels, for warnings.
-
     Raises:
         DataError: The montage is unknown.
     """

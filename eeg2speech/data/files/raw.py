@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,11 @@ UNKNOWN = (float("nan"),) * 3
 
 
 def from_mne(
-    raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False, beside: Sequence[str] = ()
+    raw: BaseRaw,
+    kinds: Sequence[str] = ("eeg",),
+    lazily: bool = False,
+    beside: Sequence[str] = (),
+    factors: Mapping[str, float] | None = None,
 ) -> RawRecording:
     """Convert the EEG channels of an ``mne.io.Raw``.
 
@@ -34,6 +38,7 @@ def from_mne(
         kinds: Channel types, of ``types.DECODABLE``.
         lazily: Leave the signal in the file and read it when it is needed.
         beside: Further types that are not decoded from, such as ``eog``; they may be absent.
+        factors: Factors by channel that convert values that are read lazily to volts.
 
     Raises:
         DataError: There is no channel of ``kinds``, or the times of the file's records contradict each other.
@@ -42,9 +47,9 @@ def from_mne(
     channels = [_channel(raw, pick) for pick in picks]
     rate = float(raw.info["sfreq"])
     found = discontinuities(raw)
-    signal = InFile(raw, picks) if lazily else raw.get_data(picks)
+    eeg = InFile(raw, picks, factors or {}) if lazily else raw.get_data(picks)
     return RawRecording(
-        signal, rate, channels, [], found.breaks,
+        eeg, rate, channels, [], found.breaks,
         unrecorded=found.unrecorded, gaps=found.gaps, clocked=found.clocked,
     )  # fmt: skip
 
@@ -109,10 +114,12 @@ class InFile:
     Args:
         raw: Recording, not loaded.
         picks: Indices of the channels.
+        factors: Factors on the values by name of the channel, 1 where there is none.
     """
 
-    def __init__(self, raw: BaseRaw, picks: Sequence[int]) -> None:
+    def __init__(self, raw: BaseRaw, picks: Sequence[int], factors: Mapping[str, float]) -> None:
         self.raw, self.picks = raw, np.asarray(picks, np.intp)
+        self.factors = np.array([factors.get(raw.ch_names[pick], 1.0) for pick in picks])
         self.shape = (len(self.picks), int(raw.n_times))
 
     def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.float64]:
@@ -120,7 +127,8 @@ class InFile:
         first, last, _ = part[1].indices(self.shape[1])
         with wrap_read_errors(Path(self.raw.filenames[0] or "recording")):
             data: NDArray[np.float64] = self.raw.get_data(self.picks[part[0]], start=first, stop=max(first, last))
-        return data
+        factors = self.factors[part[0], None]
+        return data if (factors == 1).all() else data * factors
 
 
 def from_array(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import mne
-import numpy as np
 from mne.io import BaseRaw
 
 from eeg2speech.core.errors import DataError
@@ -19,7 +18,7 @@ from eeg2speech.data.files.downloads import check_downloaded
 from eeg2speech.data.files.raw import from_mne
 from eeg2speech.data.files.reading import one_line, wrap_read_errors
 from eeg2speech.data.files.signal_files import check_format, missing_markers
-from eeg2speech.data.files.units import Scaled, gains, header_units, volts_of
+from eeg2speech.data.files.units import gains, header_units, volts_of
 
 KINDS = {"eeg": ("eeg",), "ieeg": ("seeg", "ecog"), "meg": ("mag", "grad")}
 """Channel types that are decoded from, by datatype."""
@@ -142,20 +141,13 @@ def decodable(
 ) -> RawRecording:
     """Select the channels of a datatype, in volts; the signal stays in the file.
 
-    Args:
-        raw: Recording as mne reads it.
-        datatype: One of ``KINDS``.
-        file: File of the recording.
-        units: Unit by channel, where a table has them.
-        gain: Factor on all values.
-
     Raises:
         DataError: There is no such channel, or two have the same name.
     """
     try:
         with wrap_read_errors(file):  # looks up the types of channels, which a damaged file may lack
-            read = from_mne(raw, KINDS[datatype], lazily=True, beside=("eog",) if datatype == "eeg" else ())
             factors = gains(raw, file, units or {}, gain)
+            read = from_mne(raw, KINDS[datatype], True, ("eog",) if datatype == "eeg" else (), factors)
     except DataError as error:
         if str(file) in str(error):
             raise
@@ -164,7 +156,4 @@ def decodable(
     for name, channels in numbered(raw).items():
         if len(decoded.intersection(channels)) > 1:
             raise DataError(f"{file}: channel name {name!r} occurs more than once; rename one of the channels")
-    by_row = np.array([factors[channel.name] for channel in read.channels])
-    if (by_row != 1).any():
-        read.eeg = Scaled(read.eeg, by_row)
     return read

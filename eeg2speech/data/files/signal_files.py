@@ -22,11 +22,7 @@ LONGEST = 2**20
 
 
 def signal_files(file: Path) -> list[Path]:
-    """A recording's file, and those that it needs or that continue it, whether or not their content was downloaded.
-
-    Args:
-        file: File that is opened; of a split recording the first part.
-    """
+    """A recording's file, and those that it needs or that continue it, whether or not their content was downloaded."""
     if file.is_dir():
         return sorted(path for path in file.rglob("*") if not path.is_dir())
     name = file.name.lower()
@@ -123,10 +119,6 @@ def unread_format(file: Path, formats: tuple[str, ...]) -> str:
 
 def check_format(file: Path, formats: tuple[str, ...]) -> None:
     """Check that a recording has a format that is read.
-
-    Args:
-        file: File that is to be opened.
-        formats: Suffixes that are read.
 
     Raises:
         DataError: The file has another format, or is a part of a recording whose header is missing.

@@ -37,10 +37,6 @@ LARGEST = 4 * 10**9
 def sound_at(file: Path, channel: ChannelChoice = "mean") -> Sound:
     """Check a sound file and return how to read it.
 
-    Args:
-        file: The file.
-        channel: Channel that is read; ``mean`` averages all.
-
     Raises:
         DataError: The file is missing or of an unknown format.
     """
@@ -101,10 +97,6 @@ def read_npz(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, flo
     """Read a NumPy archive with a waveform ``audio`` and its rate ``fs``, the format of SparrKULee.
 
     Integers are scaled by their range. Of two dimensions, the shorter one is that of the channels.
-
-    Args:
-        file: Plain or gzipped archive.
-        channel: Channel that is read; ``mean`` averages all.
 
     Returns:
         Waveform in [-1, 1], (samples,), and its rate.

@@ -8,12 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from mne.io import BaseRaw
-from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import Signal
 
 VOLTAGES = ("eeg", "seeg", "ecog", "eog")
 MICRO = ("\u00c2\u00b5", "\u00ce\u00bc", "\x83\xca", "\u00b5", "\u03bc")
@@ -49,12 +46,6 @@ def gains(raw: BaseRaw, file: Path, listed_units: Mapping[str, str], gain: float
 
     The unit in the file is used; where the file has no known unit, that of ``channels.tsv``. Without either, the values
     are treated as volts. Formats with a fixed unit (FIF, EEGLAB, ...) keep it.
-
-    Args:
-        raw: Recording as mne reads it.
-        file: File of the recording.
-        listed_units: Units by channel in ``channels.tsv``, empty where it has none.
-        gain: Further factor that the user asks for.
     """
     written = header_units(raw, file)
     found, unknown, contradicted = {}, [], Counter[tuple[str, str]]()
@@ -125,20 +116,3 @@ def _brainvision_units(file: Path, channels: int) -> list[str]:
         if 0 < int(number) <= channels:
             units[int(number) - 1] = cells[3].strip() or "µV"
     return units
-
-
-class Scaled:
-    """A signal whose channels are multiplied by factors when they are read.
-
-    Args:
-        signal: (channels, samples).
-        factors: One per channel, (channels,).
-    """
-
-    def __init__(self, signal: Signal, factors: NDArray[np.float64]) -> None:
-        self.signal, self.factors = signal, factors
-        self.shape = signal.shape
-
-    def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.floating]:
-        """Volts, (channels, samples)."""
-        return self.signal[part] * self.factors[part[0], None]

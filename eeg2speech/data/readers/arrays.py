@@ -118,9 +118,8 @@ def _with_segment(raw: RawRecording, recording: str, stimulus: str, seconds: flo
 def array_recording(array: Any, rate: float, cap: Cap, unit: Unit, source: Path, variable: str) -> RawRecording:
     """Recording of a cap from an array; see ``channels_first`` and ``in_volts``."""
     channels = cap_channels(cap)
-    return RawRecording(
-        in_volts(channels_first(array, len(channels), source, variable), unit, source), rate, channels, []
-    )
+    eeg = in_volts(channels_first(array, len(channels), source, variable), unit, source)
+    return RawRecording(eeg, rate, channels, [])
 
 
 def envelope_samples(array: Any, source: Path, variable: str = "envelope") -> NDArray[np.float64]:

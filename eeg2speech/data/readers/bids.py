@@ -37,7 +37,7 @@ from eeg2speech.data.files.downloads import check_downloaded, is_listed
 from eeg2speech.data.files.placing import placed_by_name
 from eeg2speech.data.files.reading import inside
 from eeg2speech.data.files.recording_files import decodable, numbered, open_recording
-from eeg2speech.data.files.signal_files import missing_markers
+from eeg2speech.data.files.signal_files import missing_markers, signal_files
 from eeg2speech.data.files.sounds import SUFFIXES, UNREADABLE
 from eeg2speech.data.files.units import check_gain
 from eeg2speech.data.readers.base import Reader, select
@@ -109,7 +109,7 @@ class Bids(BidsSelection):
         check_rules(self.sounds or [])
         for recording in self._recordings(root):
             subject, session, run = (recording.entities.get(key, "") for key in ("subject", "session", "run"))
-            inputs = tuple(recording.files() + self._described_by(recording))
+            inputs = tuple(signal_files(recording.file) + self._described_by(recording))
             yield Source(recording.name, subject, session, run, inputs, partial(read_bids, self, recording))
 
     def description(self) -> Description:

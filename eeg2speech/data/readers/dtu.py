@@ -24,22 +24,10 @@ COLUMNS = ("trigger", "n_speakers", "attend_mf", "attend_lr", "wavfile_male", "w
 SIDES = {1: "left", 2: "right"}
 MALE = 1
 
+Trial = tuple[int, str, str]
+"""Code at the start of the sound, file name of the attended talker's sound, and ``left``, ``right`` or empty."""
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A row of the experiment's table.
-
-    Attributes:
-        trigger: Code at the start of the sound.
-        wav: File name of the attended talker's sound.
-        side: Side of the attended talker, ``left`` or ``right``; empty where there was one talker.
-    """
-
-    trigger: int
-    wav: str
-    side: str
 
 
 @dataclass
@@ -113,22 +101,22 @@ def read_dtu(file: Path, table: Path, recording: str, sounds: Path, unit: Unit) 
     segments, lost = [], []
     stimuli: dict[str, Sound] = {}
     event = 0
-    for trial in trials:
-        start = next((e for e in range(event, len(codes)) if codes[e] == trial.trigger), None)
+    for code, wav, side in trials:
+        start = next((e for e in range(event, len(codes)) if codes[e] == code), None)
         if start is None:
-            lost.append(Lost("segment", "no trigger of its trial", Path(trial.wav).stem))
+            lost.append(Lost("segment", "no trigger of its trial", Path(wav).stem))
             continue
         event = start + 1
         onset = (samples[start] - 1) / rate  # MATLAB counts from 1
         ends = [(samples[e] - 1) / rate for e in range(event, len(codes)) if codes[e] in TRIAL_ENDS]
-        sound = inside(sounds, trial.wav, table if table.is_file() else file)
-        stimulus = Path(trial.wav).stem
+        sound = inside(sounds, wav, table if table.is_file() else file)
+        stimulus = Path(wav).stem
         stimuli[stimulus] = sound_at(sound)
         duration = min([seconds, *ends[:1]]) - onset
         if not 0 <= onset < onset + duration:
             raise DataError(f"{file}: a trial starts at {onset:.1f} s of {seconds:.1f} s; download it again")
         duration = min(duration, sound_seconds(sound))
-        segments.append(Segment(recording, onset, duration, stimulus, 0.0, "listening", trial.side))
+        segments.append(Segment(recording, onset, duration, stimulus, 0.0, "listening", side))
     if lost:
         logger.warning("%s: %d of %d trials have no trigger; left out", file, len(lost), len(trials))
     if not segments:
@@ -165,7 +153,7 @@ def _trials(rows: Iterable[Mapping[str, Any]], file: Path) -> list[Trial]:
             raise DataError(f"{file}: trial {number} of expinfo is not readable ({error}); write it anew") from error
         if not wav:
             raise DataError(f"{file}: trial {number} of expinfo names no sound of the attended talker; write it anew")
-        trials.append(Trial(trigger, wav, side))
+        trials.append((trigger, wav, side))
     return trials
 
 

@@ -56,10 +56,11 @@ class Vlaai(Reader):
     def find(self, root: Path) -> Iterator[Source]:
         """One recording per trial."""
         folder = next((f for f in (root / "evaluation_datasets" / "DTU", root / "DTU") if f.is_dir()), root)
-        named = [
-            (name, file) for file in folder.iterdir() if (name := re.fullmatch(r"DTU_S(\d+)_(\d+)\.npz", file.name))
-        ]
-        for (subject, run), file in sorted(((int(name[1]), name[2]), file) for name, file in named):
+        trials = {}
+        for file in folder.glob("*.npz"):
+            if name := re.fullmatch(r"DTU_S(\d+)_(\d+)", file.stem):
+                trials[int(name[1]), name[2]] = file
+        for (subject, run), file in sorted(trials.items()):
             recording = f"sub-{subject:02d}_run-{run}"
             load = partial(read_trial, file, recording, self.unit)
             yield Source(recording, f"{subject:02d}", "", run, (file,), load)
