@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from eeg2speech.core.errors import DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording, Source
 from eeg2speech.data.store.store import Description
@@ -61,8 +61,8 @@ class Reader(ABC):
         found = list(self.find(root))
         subjects = select(dict.fromkeys(s.subject for s in found), self.subjects, root) if found else []
         found = [source for source in found if source.subject in subjects]
-        if not any(source.inputs for source in found):
-            raise DataError(f"{root}: holds no {self.layout}; give the folder of {self.title}, or download it again")
+        if all(isinstance(source.load, partial) and source.load.func is _refuse for source in found):
+            raise DataError(f"{root}: holds no {self.layout}; give the folder that holds it, or download it again")
         return found
 
     def description(self) -> Description:
@@ -99,6 +99,17 @@ def select(found: Iterable[str], wanted: Sequence[str | int] | None, where: Path
 def _number(label: str) -> int | None:
     match = re.fullmatch(r"(?:subject|s)?(\d+)", label, re.IGNORECASE)
     return int(match[1]) if match else None
+
+
+def check_choice(option: str, given: Iterable[str] | None, known: Iterable[str]) -> None:
+    """Check the values of an option.
+
+    Raises:
+        ConfigError: A value is unknown.
+    """
+    unknown = [value for value in given or () if value not in known]
+    if unknown:
+        raise ConfigError(f"{option}: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
 
 
 def by_number(paths: Iterable[Path], pattern: str) -> dict[str, Path]:

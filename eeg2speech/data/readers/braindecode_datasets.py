@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.paths import expanded
-from eeg2speech.core.types import RawRecording, Segment, Source
+from eeg2speech.core.types import RawRecording, Source
+from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.bids_layout import Datatype
 from eeg2speech.data.files.notices import Notice
 from eeg2speech.data.files.raw import UNKNOWN, BaseEpochs, BaseRaw, from_mne
@@ -133,7 +135,7 @@ def _sources(dataset: Any, kinds: Sequence[str]) -> Iterator[Source]:
         subject = subject_of(description, "sub-unknown")
         run = seen[subject] = seen.get(subject, 0) + 1
         name = f"{subject}_run-{run:02d}"
-        yield Source(name, subject, "", f"{run:02d}", _files_of(raw), _Reading(raw, name, kinds))
+        yield Source(name, subject, "", f"{run:02d}", _files_of(raw), partial(_read, raw, name, kinds))
 
 
 def _files_of(raw: BaseRaw) -> tuple[Path, ...]:
@@ -142,13 +144,7 @@ def _files_of(raw: BaseRaw) -> tuple[Path, ...]:
     return tuple(file for file in files if file.is_file())
 
 
-class _Reading:
-    """Reads a recording when it is prepared; a class, as a closure cannot be pickled."""
-
-    def __init__(self, raw: BaseRaw, name: str, kinds: Sequence[str]) -> None:
-        self.raw, self.name, self.kinds = raw, name, kinds
-
-    def __call__(self) -> RawRecording:
-        recording = from_mne(self.raw, self.kinds)
-        recording.segments = [Segment(self.name, 0.0, Clock.of(recording).seconds, "", 0.0, "rest")]
-        return recording
+def _read(raw: BaseRaw, name: str, kinds: Sequence[str]) -> RawRecording:
+    recording = from_mne(raw, kinds)
+    recording.segments = [silent(name, Clock.of(recording).seconds)]
+    return recording

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import electrode_positions
 from eeg2speech.data.events.cues import silent
@@ -22,7 +22,7 @@ from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.files.raw import from_array
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import Reader, by_number
+from eeg2speech.data.readers.base import Reader, by_number, check_choice
 
 ELECTRODES = (
     *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4", "T8"),
@@ -70,9 +70,7 @@ class Eav(Reader):
 
     def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
-        unknown = [task for task in self.tasks or () if task not in TASKS]
-        if unknown:
-            raise ConfigError(f"tasks: {unknown[0]!r} is no task of EAV; choose from {', '.join(TASKS)}")
+        check_choice("tasks", self.tasks, TASKS)
         tasks = tuple(dict.fromkeys(self.tasks or ["speaking"]))
         if "speaking" in tasks:
             logger.warning("EAV: participants speak during the EEG; a decoder may use muscle activity")

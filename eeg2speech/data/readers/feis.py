@@ -19,12 +19,12 @@ from typing import TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel, Condition, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import electrode_positions, read_locs
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.reading import what_is_wrong
-from eeg2speech.data.readers.base import Reader, missing_source
+from eeg2speech.data.readers.base import Reader, check_choice, missing_source
 
 CONDITIONS: dict[str, Condition] = {
     "stimuli": "listening",
@@ -73,13 +73,13 @@ class Feis(Reader):
 
     def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant and phase."""
-        unknown = [phase for phase in self.phases or () if phase not in CONDITIONS]
-        if unknown:
-            raise ConfigError(f"phases: {unknown[0]!r} is no phase of FEIS; choose from {', '.join(CONDITIONS)}")
+        check_choice("phases", self.phases, CONDITIONS)
         if not (root / "data_eeg").is_dir():
-            below = sorted(folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir())
-            if len(below) != 1:
-                raise DataError(f"{root}: {len(below)} folders in it hold data_eeg; give the one of FEIS")
+            below = [folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir()]
+            if not below:
+                return
+            if len(below) > 1:
+                raise DataError(f"{root}: {len(below)} subfolders hold data_eeg; give the one of FEIS")
             root = below[0]
         locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
         for folder in sorted(folder for folder in (root / "data_eeg").iterdir() if folder.is_dir()):

@@ -13,7 +13,7 @@ from typing import Any
 import mne
 import numpy as np
 
-from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import electrode_positions
 from eeg2speech.data.events.cues import silent
@@ -23,7 +23,7 @@ from eeg2speech.data.files.raw import BaseRaw, from_file
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import Reader, missing_source
+from eeg2speech.data.readers.base import Reader, check_choice, missing_source
 
 CONDITIONS: dict[str, Condition] = {
     "clearing": "rest",
@@ -76,9 +76,7 @@ class KaraOne(Reader):
 
     def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
-        unknown = [phase for phase in self.phases or () if phase not in CONDITIONS]
-        if unknown:
-            raise ConfigError(f"phases: {unknown[0]!r} is no phase of KARA ONE; choose from {', '.join(CONDITIONS)}")
+        check_choice("phases", self.phases, CONDITIONS)
         phases = tuple(dict.fromkeys(self.phases or DEFAULT_PHASES))
         suffix = ".set" if self.cleaned else ".cnt"
         tables = [file for file in root.rglob("*.mat") if file.name == "epoch_inds.mat"]  # also dangling links

@@ -258,7 +258,7 @@ def test_selections_and_folders(tmp_path, reader, write):
         assert [s.subject for s in reader(root, subjects=wanted).sources()] == ["10"]
     with pytest.raises(DataError, match="no participant '3'; it holds 02, 10"):
         reader(root, subjects=[3]).sources()
-    with pytest.raises(DataError, match=r"holds no S1\.mat or the like"):
+    with pytest.raises(DataError, match=r"holds no (EEG/)?S1\.mat or the like"):
         reader(tmp_path).sources()
     sounds = next(folder for folder in root.iterdir() if folder.name in ("stimuli", "AUDIO"))
     sounds.rename(tmp_path / "mine")

@@ -54,7 +54,7 @@ def test_electrodes_are_where_the_cap_of_the_dataset_has_them(number, centimetre
 def test_participants_are_found_by_number_or_name_and_all_files_are_inputs(tmp_path):
     root = write_brennan(tmp_path / "alice", subjects=("S01", "S10", "S02"))
     assert [s.recording for s in Brennan(root).sources()] == ["S01", "S02", "S10"]
-    assert [s.subject for s in Brennan(root, subjects=[10, "S01", "sub-02"]).sources()] == ["S10", "S01", "S02"]
+    assert [s.subject for s in Brennan(root, subjects=[10, "S01", "sub-02"]).sources()] == ["S01", "S02", "S10"]
     names = [file.name for file in Brennan(root, subjects=[2]).sources()[0].inputs]
     assert names[:5] == ["S02.vhdr", "S02.eeg", "S02.vmrk", "S02.mat", "AliceChapterOne-EEG.csv"]
     with pytest.raises(DataError, match="no participant '7'; it holds 01, 02, 10"):

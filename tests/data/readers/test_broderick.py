@@ -124,7 +124,7 @@ def test_a_unit_that_cannot_be_right_is_refused(tmp_path):
 
 
 def test_other_folders_are_refused(tmp_path):
-    with pytest.raises(DataError, match="holds neither EEG nor Natural Speech/EEG"):
+    with pytest.raises(DataError, match="holds no EEG/Subject1"):
         Broderick(tmp_path).sources()
     (tmp_path / "EEG").mkdir()
     with pytest.raises(DataError, match=r"holds no Subject1/Subject1_Run1\.mat"):

@@ -51,7 +51,7 @@ def test_speech_has_the_sound_whose_name_begins_with_its_trial(root):
 def test_listening_is_read_when_asked_for_and_has_no_sound(root):
     raw = load(root, tasks=["listening", "speaking"])
     assert [(s.condition, s.stimulus) for s in raw.segments[:2]] == [("listening", ""), ("overt", "subject01_002")]
-    with pytest.raises(ConfigError, match="'talking' is no task of EAV; choose from listening, speaking"):
+    with pytest.raises(ConfigError, match="'talking' is unknown; choose from listening, speaking"):
         Eav(root, tasks=["talking"]).sources()
 
 
@@ -94,7 +94,7 @@ def test_tables_of_another_shape_are_refused(root):
 def test_folders_that_are_not_eav_say_so(root, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         Eav(tmp_path / "nowhere").sources()
-    with pytest.raises(DataError, match="holds no folder subject1"):
+    with pytest.raises(DataError, match="holds no folders subject1"):
         Eav(root / "subject1").sources()
     with pytest.raises(DataError, match="no participant 'subject7'; it holds 01, 02"):
         Eav(root, subjects=["subject7"]).sources()

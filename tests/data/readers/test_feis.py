@@ -133,11 +133,11 @@ def test_labels_without_sounds_are_named_unless_they_are_rest(root, caplog):
 
 
 def test_selections_that_find_nothing_say_so(root, tmp_path):
-    with pytest.raises(ConfigError, match="'thinkin' is no phase of FEIS; choose from stimuli"):
+    with pytest.raises(ConfigError, match="'thinkin' is unknown; choose from stimuli"):
         Feis(root, phases=["thinkin"]).sources()
     with pytest.raises(DataError, match="no participant '07'; it holds 01, 02"):
         Feis(root, subjects=["07"]).sources()
-    with pytest.raises(DataError, match="no participant has speaking"):
+    with pytest.raises(DataError, match="holds no data_eeg with tables of the phases"):
         Feis(root, phases=["speaking"]).sources()
     with pytest.raises(DataError, match="no such folder"):
         Feis(tmp_path / "nowhere").sources()

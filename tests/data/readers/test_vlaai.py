@@ -31,7 +31,7 @@ def rewrite(root, **arrays):
 def test_one_source_per_trial_people_in_order(root):
     sources = Vlaai(root).sources()
     assert [s.recording for s in sources][2:5] == ["sub-02_run-000", "sub-02_run-001", "sub-10_run-000"]
-    assert [s.subject for s in Vlaai(root, subjects=["S10", 2]).sources()] == ["10", "10", "02", "02"]
+    assert [s.subject for s in Vlaai(root, subjects=["S10", 2]).sources()] == ["02", "02", "10", "10"]
     with pytest.raises(DataError, match="no participant 'S7'"):
         Vlaai(root, subjects=["S7"]).sources()
 
