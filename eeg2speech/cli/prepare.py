@@ -49,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         Exit status: 1 if a recording failed; the others are in the store.
     """
-    if argv and argv[0] in NAMES:
+    if argv and (argv[0] in NAMES or argv[0].endswith((".yaml", ".yml"))):
         from eeg2speech.cli.prepare_dataset import run_dataset  # brings scipy
 
         return run_dataset(argv[0], argv[1:])
@@ -57,7 +57,8 @@ def run(argv: Sequence[str]) -> int:
         from eeg2speech.cli.help import examples_text, page
 
         text = "Convert raw or simulated recordings into a prepared store. Recordings that were prepared before are "
-        text += "skipped unless their files have changed. `eeg2speech prepare DATASET --help` lists the options."
+        text += "skipped unless their files have changed. `eeg2speech prepare DATASET --help` lists the options. "
+        text += "DATASET may also be a YAML file with the rules of a BIDS dataset."
         print(page(USAGE, text, DATASETS, examples_text(EXAMPLES)), end="")
         sys.exit(0)
     from eeg2speech.cli.parser import closest

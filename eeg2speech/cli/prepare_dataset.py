@@ -28,6 +28,7 @@ from eeg2speech.data.files.notices import collected_notices, one_line_per_kind
 from eeg2speech.data.preparation.prepare import Summary, prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers import READERS
+from eeg2speech.data.readers.bids_rules import rules_reader
 from eeg2speech.data.simulation.embedded import describe
 from eeg2speech.data.simulation.simulator import Simulation, demo_sources
 from eeg2speech.data.simulation.speech import read_speech, sound_files
@@ -114,7 +115,7 @@ def run_dataset(name: str, argv: Sequence[str]) -> int:
     """Prepare a dataset.
 
     Args:
-        name: Name of the dataset.
+        name: Name of the dataset, or a YAML file with the rules of a BIDS dataset.
         argv: Words after it.
 
     Returns:
@@ -123,25 +124,30 @@ def run_dataset(name: str, argv: Sequence[str]) -> int:
     parser = dataset_parser(name)
     options = parser.instantiate(parser.parse_args(list(argv))).as_dict()
     options.pop("config", None)
-    reader = DATASETS[name]
+    reader = _dataset(name)
     return _prepare(reader(**{field.name: options.pop(field.name) for field in fields(reader)}), **options)
 
 
 def dataset_parser(name: str) -> CommandParser:
     """The parser of a dataset: the options of its reader, and those of all datasets."""
-    place = EMBEDDED if name == "demo" else f"~/{name}"
+    stem, dataset = Path(name).stem, _dataset(name)
+    place = EMBEDDED if name == "demo" else f"~/{stem}"
     parser = CommandParser(
         prog=f"eeg2speech prepare {name}",
-        description=docstring_text(DATASETS[name]),
-        epilog=examples_text(f"eeg2speech prepare {name} {place} stores/{name} --jobs 4"),
+        description=docstring_text(dataset),
+        epilog=examples_text(f"eeg2speech prepare {name} {place} stores/{stem} --jobs 4"),
         parser_mode=YAML_MODE,
     )
     parser.add_config_option()
-    parser.add_class_arguments(DATASETS[name], as_positional=True)
+    parser.add_class_arguments(dataset, as_positional=True)
     parser.add_function_arguments(_prepare, skip={"reader"}, as_positional=True)
     titles = {"root": "dataset", "out": "store", "preprocessing.rate": "processing of every recording"}
     parser.entitle(titles)
     return parser
+
+
+def _dataset(name: str) -> type[Any]:
+    return DATASETS[name] if name in DATASETS else rules_reader(expanded(name))
 
 
 def _prepare(
