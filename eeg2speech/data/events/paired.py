@@ -10,7 +10,7 @@ from pathlib import Path
 from eeg2speech.core.types import Lost, RawRecording
 from eeg2speech.data.events.cues import Cue, pair, silent
 from eeg2speech.data.events.events import Event
-from eeg2speech.data.timing.clock import Clock
+from eeg2speech.data.timing import Clock
 
 UNPLACED = "the onset is counted from before a pause of unknown length"
 

@@ -19,7 +19,7 @@ from eeg2speech.data.events.events import Event, annotated_events
 from eeg2speech.data.events.paired import on_clock
 from eeg2speech.data.events.trigger_codes import MOST, port_codes, runs, transitions_removed
 from eeg2speech.data.files.reading import wrap_read_errors
-from eeg2speech.data.timing.clock import Clock
+from eeg2speech.data.timing import Clock
 
 NAME = re.compile(r"status|trig(ger)?s?|sti ?\d{3}|stim|stimulus|markers?|events?|din ?\d+|uppt ?\d+", re.IGNORECASE)
 """Names of channels that hold triggers, also in formats without types of channels."""

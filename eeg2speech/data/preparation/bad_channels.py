@@ -1,4 +1,4 @@
-"""Channels that cannot be trusted: which they are, and what is put in their place."""
+"""Bad channels: missing samples, flat and deviating channels, and their interpolation."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.data.electrodes.montage import MIN_VISIBLE, spherical_spline
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Stretch
 
 SPREAD_FLOOR = 0.1
-"""Least spread of log standard deviations: among near-equal channels 10 % louder is no outlier."""
+"""Smallest spread of log standard deviations: among almost equal channels, one that is 10 % louder is no outlier."""
 
 
 def fill_gaps(eeg: NDArray[np.float64], starts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Replace NaN and infinity by interpolation in time inside each contiguous piece, in place.
+    """Replace NaN and infinity by interpolation in time inside each contiguous block, in place.
 
     Args:
         eeg: Signal, (channels, samples).
-        starts: First sample of each piece, then the number of samples, (pieces + 1,).
+        starts: First sample of each block, then the number of samples, (blocks + 1,).
 
     Returns:
         Fraction of the samples that was replaced, (channels,).
@@ -28,44 +28,44 @@ def fill_gaps(eeg: NDArray[np.float64], starts: NDArray[np.integer]) -> NDArray[
     missing = ~np.isfinite(eeg)
     for channel in np.flatnonzero(missing.any(axis=1)):
         for first, last in pairwise(starts):
-            piece, gaps = eeg[channel, first:last], missing[channel, first:last]
+            block, gaps = eeg[channel, first:last], missing[channel, first:last]
             known = np.flatnonzero(~gaps)
             if known.size == 0:
-                piece[:] = 0.0
-            elif known.size < piece.size:
-                piece[gaps] = np.interp(np.flatnonzero(gaps), known, piece[known])
+                block[:] = 0.0
+            elif known.size < block.size:
+                block[gaps] = np.interp(np.flatnonzero(gaps), known, block[known])
     return np.asarray(missing.mean(axis=1))
 
 
-def flat_channels(eeg: NDArray[np.float64], pieces: Sequence[Stretch], rate: float, limit: float) -> NDArray[np.bool_]:
-    """Channels that stand still for more than half of the time; all of them where nothing was recorded.
+def flat_channels(eeg: NDArray[np.float64], blocks: Sequence[Stretch], rate: float, limit: float) -> NDArray[np.bool_]:
+    """Find channels that are flat for more than half of the time; all of them if nothing was recorded.
 
     Args:
         eeg: Signal in microvolts, (channels, samples).
-        pieces: Contiguous stretches that were recorded.
+        blocks: Contiguous blocks that were recorded.
         rate: Samples per second.
-        limit: Least peak-to-peak amplitude of a living channel within one second, in microvolts.
+        limit: Peak-to-peak amplitude within one second, in microvolts, below which the second is flat.
 
     Returns:
         True where a channel is flat, (channels,).
     """
     second = max(round(rate), 1)
     still = np.zeros(len(eeg))
-    for first, stop in pieces:
+    for first, stop in blocks:
         windows = np.arange(first, stop, second)
         part, at = eeg[:, first:stop], windows - first
         peaks = np.maximum.reduceat(part, at, axis=1) - np.minimum.reduceat(part, at, axis=1)
         still += (peaks < limit) @ np.diff(np.append(windows, stop))
-    total = sum(stop - first for first, stop in pieces)
+    total = sum(stop - first for first, stop in blocks)
     return np.asarray(still > 0.5 * total) | (total == 0)
 
 
 def deviating_channels(eeg: NDArray[np.floating], bad: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:
-    """Channels much louder or quieter than the others.
+    """Find channels that are much louder or quieter than the others.
 
     Args:
         eeg: Filtered signal, (channels, samples).
-        bad: Channels to leave out of the comparison, (channels,).
+        bad: Channels to ignore, (channels,).
         limit: Largest robust z-score of a channel's log standard deviation.
 
     Returns:
@@ -80,19 +80,18 @@ def deviating_channels(eeg: NDArray[np.floating], bad: NDArray[np.bool_], limit:
 def replace_bad(
     eeg: NDArray[np.floating], positions: NDArray[np.float64], bad: NDArray[np.bool_], interpolate: bool
 ) -> NDArray[np.bool_]:
-    """Put a spherical-spline interpolation of the good channels in place of the bad ones, in place.
+    """Replace bad channels by a spherical-spline interpolation of the good ones, in place.
 
-    Bad channels without a position become zero, and so do all of them where fewer than three good channels
-    have one.
+    Bad channels without a position become zero, and so do all of them if fewer than three good channels have one.
 
     Args:
         eeg: Signal, (channels, samples).
         positions: Metres, head coordinates, NaN where unknown, (channels, 3).
         bad: Channels to replace, (channels,).
-        interpolate: False leaves them all at zero.
+        interpolate: False sets all of them to zero.
 
     Returns:
-        True where a channel carries a signal now, (channels,).
+        True where a channel carries a signal afterwards, (channels,).
     """
     eeg[bad] = 0.0
     located = np.isfinite(positions).all(axis=1)
