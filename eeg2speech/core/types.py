@@ -136,7 +136,7 @@ class RawRecording:
         channels: One per row of ``eeg``.
         segments: In seconds of this recording; those that lie across a break are cut there. Where time passed
             unrecorded (``unrecorded``), it counts.
-        breaks: First sample of each later contiguous piece: filters and resampling never cross one.
+        breaks: First sample of each later contiguous block: filters and resampling never cross one.
         stimuli: Sound by stimulus.
         envelopes: Envelope by stimulus, for datasets that publish it in place of the sound.
         lost: What could not be made of the raw data.

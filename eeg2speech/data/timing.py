@@ -37,7 +37,7 @@ def runs(mask: NDArray[np.bool_]) -> list[Stretch]:
     return [(int(first), int(stop)) for first, stop in borders.reshape(-1, 2)]
 
 
-def apart(starts: Sequence[float], stretches: Iterable[tuple[float, float]]) -> list[bool]:
+def are_outside(starts: Sequence[float], stretches: Iterable[tuple[float, float]]) -> list[bool]:
     """Whether each position lies outside of all stretches, which do not overlap."""
     ordered = sorted(stretches)
     firsts = [first for first, _ in ordered]
@@ -71,7 +71,7 @@ class Clock:
         edges = {edge for gap in raw.gaps for edge in gap}
         known = (True, *(at in raw.unrecorded or at in edges for at in raw.breaks))
         lost = tuple(accumulate((0.0, *(raw.unrecorded.get(at, 0.0) for at in raw.breaks))))
-        return cls(starts, lost, known, tuple(apart([0, *raw.breaks], raw.gaps)), 0.5 / raw.rate)
+        return cls(starts, lost, known, tuple(are_outside([0, *raw.breaks], raw.gaps)), 0.5 / raw.rate)
 
     @property
     def seconds(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -107,17 +107,18 @@ def _split_of(
 
 
 def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set[str]]:
-    order = list(np.random.default_rng(mix(split.seed, 1)).permutation(subjects))
+    """Subjects held out for the test and for validation."""
+    order = [str(s) for s in np.random.default_rng(mix(split.seed, 1)).permutation(subjects)]
+    lists = [wanted for wanted in (split.test_subjects, split.val_subjects) if not isinstance(wanted, int)]
+    named = {_label(str(name), subjects) for names in lists for name in names}
+    test = [] if split.by == "stimulus" else split.test_subjects
     held: list[set[str]] = []
-    for key, wanted in (("test_subjects", split.test_subjects), ("val_subjects", split.val_subjects)):
-        if key == "test_subjects" and split.by == "stimulus":
-            held.append(set())
-            continue
+    for key, wanted in (("test_subjects", test), ("val_subjects", split.val_subjects)):
         if isinstance(wanted, int):
-            free = [s for s in order if not any(s in h for h in held) and s not in _named(split, subjects)]
+            free = [s for s in order if s not in set().union(named, *held)]
             if not 0 <= wanted <= len(free):
                 raise ConfigError(f"{key}={wanted}, but the data has {len(subjects)} subjects (data.split.{key})")
-            held.append({str(s) for s in free[:wanted]})
+            held.append(set(free[:wanted]))
         else:
             names = {_label(str(name), subjects) for name in wanted}
             unknown = sorted(names - set(subjects))
@@ -126,15 +127,9 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
                     f"subject {unknown[0]!r} is not in the data, which has {', '.join(subjects)} (data.split.{key})"
                 )
             held.append(names)
-    both = held[0] & held[1]
-    if both:
+    if both := held[0] & held[1]:
         raise ConfigError(f"subject {min(both)!r} is in both (data.split.test_subjects, data.split.val_subjects)")
     return held[0], held[1]
-
-
-def _named(split: Split, subjects: Sequence[str]) -> Iterable[str]:
-    lists = (split.test_subjects, split.val_subjects)
-    return {_label(str(name), subjects) for names in lists if not isinstance(names, int) for name in names}
 
 
 def _label(name: str, subjects: Sequence[str]) -> str:

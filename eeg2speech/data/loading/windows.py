@@ -95,7 +95,15 @@ def cut_windows(
 
 @dataclass
 class Montage:
-    """Channels of a recording, ordered so that neighbours are adjacent, with their positions and scaling."""
+    """Channels of a recording, ordered so that neighbours are adjacent, with their positions and scaling.
+
+    Attributes:
+        order: Row of each channel in the recording, (C,).
+        positions: Metres, zero where unknown or unusable, (C, 3).
+        usable: False for flat channels, (C,).
+        gain: Inverse spread per microvolt, zero for unusable channels, (C, 1).
+        centre: Median in microvolts, zero for unusable channels, (C, 1).
+    """
 
     order: NDArray[np.intp]
     positions: NDArray[np.float32]

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel
 from eeg2speech.data.timing import Stretch
 
@@ -87,7 +86,7 @@ def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
     )
 
 
-def some_of(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
+def recorded_samples(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
     """Evenly spaced samples of the recorded stretches, (channels, at most twice ``SAMPLES``).
 
     Args:
@@ -114,29 +113,9 @@ def warn_of_amplitude(
         low_edge: Lower edge of the band that was kept in hertz, or None.
         source: The recording.
     """
-    some = some_of(eeg, held)
+    some = recorded_samples(eeg, held)
     for kind in dict.fromkeys(channel.type for channel in channels):
         rows = [row for row, c in enumerate(channels) if c.type == kind and c.status == "good"]
         fault = unlikely_amplitude(typical_amplitude(some[rows]), kind, low_edge)
         if fault:
             logger.warning("%s: median amplitude of %s", source, fault)
-
-
-def check_not_flat(
-    eeg: NDArray[np.floating],
-    channels: Sequence[Channel],
-    flat: Sequence[int],
-    held: Sequence[Stretch],
-    low_edge: float | None,
-    source: str,
-) -> None:
-    """Refuse a recording if most of its channels are flat. ``flat`` holds their rows; see ``warn_of_amplitude``.
-
-    Raises:
-        DataError: More than half of the channels are flat; the message says whether their unit may be wrong.
-    """
-    if len(flat) > len(channels) / 2:
-        fault = unlikely_amplitude(typical_amplitude(some_of(eeg, held)[flat]), channels[flat[0]].type, low_edge)
-        why = f"median amplitude of {fault}" if fault else "they hold no signal; leave the recording out"
-        names = ", ".join(channels[row].name for row in flat)
-        raise DataError(f"{source}: {len(flat)} of {len(channels)} channels are flat ({names}): {why}")

@@ -1,18 +1,96 @@
-"""Bad channels: missing samples, flat and deviating channels, and their interpolation."""
+"""Bad channels: which are bad (marked, missing samples, flat or deviating), and their interpolation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.types import Channel
 from eeg2speech.data.electrodes.montage import MIN_VISIBLE, spherical_spline
+from eeg2speech.data.electrodes.names import find_channels
+from eeg2speech.data.preparation.amplitude import recorded_samples, typical_amplitude, unlikely_amplitude
 from eeg2speech.data.timing import Stretch
+
+if TYPE_CHECKING:
+    from eeg2speech.data.preparation.preprocess import Preprocessing
+
+MAX_MISSING = 0.01
+"""Largest fraction of a channel's samples that may be missing and are interpolated in time; more makes it bad."""
 
 SPREAD_FLOOR = 0.1
 """Smallest spread of log standard deviations: among almost equal channels, one that is 10 % louder is no outlier."""
+
+
+def judge_channels(
+    eeg: NDArray[np.float32],
+    channels: Sequence[Channel],
+    held: Sequence[Stretch],
+    missing: NDArray[np.float64],
+    flat: NDArray[np.bool_],
+    settings: Preprocessing,
+    source: str,
+) -> list[Channel]:
+    """Decide which channels are bad.
+
+    Args:
+        eeg: Filtered signal in microvolts, (channels, samples).
+        channels: One per row of it.
+        held: Stretches that were recorded.
+        missing: Fraction of missing samples, (channels,).
+        flat: Channels that are flat, (channels,).
+        settings: Settings ``bad`` and ``deviation``.
+        source: The recording, for error messages.
+
+    Returns:
+        The channels with their status, and the reason of each bad one.
+
+    Raises:
+        DataError: More than half of the channels are bad.
+    """
+    reasons = ["marked bad in the data" if channel.status == "bad" else "" for channel in channels]
+    named = {name for names in find_channels(settings.bad, channels).values() for name in names}
+    for row, channel in enumerate(channels):
+        if channel.name in named:
+            reasons[row] = "named in preprocessing.bad"
+        elif missing[row] > MAX_MISSING:
+            reasons[row] = f"{missing[row]:.1%} of samples missing"
+        elif flat[row]:
+            reasons[row] = "flat"
+    if settings.deviation is not None:
+        for rows in rows_by_kind(channels):
+            bad = np.array([bool(reasons[row]) for row in rows])
+            if not bad.all():
+                for row in rows[deviating_channels(eeg[rows], bad, settings.deviation)]:
+                    reasons[row] = "much louder or quieter than the others"
+    dead = [row for row, reason in enumerate(reasons) if reason == "flat"]
+    if len(dead) > len(channels) / 2:
+        level, kind = typical_amplitude(recorded_samples(eeg, held)[dead]), channels[dead[0]].type
+        fault = unlikely_amplitude(level, kind, settings.band[0])
+        why = f"median amplitude of {fault}" if fault else "they hold no signal; leave the recording out"
+        names = ", ".join(channels[row].name for row in dead)
+        raise DataError(f"{source}: {len(dead)} of {len(channels)} channels are flat ({names}): {why}")
+    bad_names = [channel.name for channel, reason in zip(channels, reasons, strict=True) if reason]
+    if len(bad_names) > len(channels) / 2:
+        raise DataError(
+            f"{source}: {len(bad_names)} of {len(channels)} channels are bad ({', '.join(bad_names)}); leave the "
+            "recording out, or loosen preprocessing.flat and preprocessing.deviation"
+        )
+    return [
+        replace(channel, status="bad" if reason else "good", status_description=reason)
+        for channel, reason in zip(channels, reasons, strict=True)
+    ]
+
+
+def rows_by_kind(channels: Sequence[Channel]) -> list[NDArray[np.intp]]:
+    """Rows of each channel type, as magnetometers are not comparable with gradiometers."""
+    kinds = np.array([channel.type for channel in channels])
+    return [np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist())]
 
 
 def fill_gaps(eeg: NDArray[np.float64], starts: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Segment
-from eeg2speech.data.timing import Stretch, apart
+from eeg2speech.data.timing import Stretch, are_outside
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Blocks:
     def outside(self, gaps: Sequence[Stretch]) -> list[tuple[Stretch, Stretch]]:
         """Non-empty blocks outside of gaps, in raw samples and in resampled ones."""
         every = zip(pairwise(self.starts), pairwise(self.new_starts), strict=True)
-        held = apart(self.starts[:-1], gaps)
+        held = are_outside(self.starts[:-1], gaps)
         return [both for both, is_held in zip(every, held, strict=True) if is_held and both[1][0] < both[1][1]]
 
     def within(self, stretch: Stretch) -> list[tuple[Stretch, Stretch]]:

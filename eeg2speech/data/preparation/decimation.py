@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from eeg2speech.core.types import Signal
 from eeg2speech.data.preparation.bad_channels import fill_gaps
 from eeg2speech.data.preparation.blocks import Blocks
 from eeg2speech.data.preparation.dropouts import FILLED, bridge, find_dropouts
-from eeg2speech.data.timing import Stretch, apart, merged
+from eeg2speech.data.timing import Stretch, are_outside, merged
 
 SLOWEST = 512.0
 """Lowest rate in hertz after decimation: sufficient for a band up to 100 Hz, a notch and an ICA."""
@@ -87,16 +87,15 @@ def chunked_decimate(
     Raises:
         DiskError: The disk is full.
     """
-    source = _Source(signal, rows, gain, blocks, factor)
+    reader = _Reader(signal, rows, gain, blocks, factor, gaps)
     shape = (len(rows), blocks.new_starts[-1])
     file = scratch if shape[0] * shape[1] > IN_MEMORY else None
     try:
-        notes = _Notes(blocks, gaps, np.zeros(len(rows)), np.zeros(len(rows)))
-        held = _held(source.parts(notes=notes), shape, file)
-        dropouts = notes.dropouts()
+        held = _held(reader.parts(), shape, file)
+        dropouts = reader.dropouts()
         if factor > 1 and dropouts:
-            held = _held(source.parts(dropouts), shape, file)
-        yield Decimated(held, notes.missing - notes.gone if dropouts else notes.missing, dropouts)
+            held = _held(reader.parts(dropouts), shape, file)
+        yield Decimated(held, reader.missing - reader.gone if dropouts else reader.missing, dropouts)
     finally:
         if file is not None:
             file.unlink(missing_ok=True)
@@ -130,47 +129,36 @@ def _write(descriptor: int, content: bytes, offset: int) -> None:
         content, offset = content[written:], offset + written
 
 
-@dataclass
-class _Notes:
-    """Missing samples of a signal, collected while it is read."""
+class _Reader:
+    """Reads and decimates a signal in parts; the first pass collects its missing samples and dropouts."""
 
-    blocks: Blocks
-    gaps: Sequence[Stretch]
-    missing: NDArray[np.float64]
-    gone: NDArray[np.float64]  # those of ``missing`` that lie in dropouts
-    found: list[Stretch] = field(default_factory=list)
-
-    def take(self, raw: NDArray[np.float64], low: int, own: Stretch, begins: bool) -> None:
-        """Inspect the samples ``own`` of a signal that was read from sample ``low`` on."""
-        if not all(apart([own[0]], self.gaps)):
-            return
-        missing = ~np.isfinite(raw)
-        self.missing += np.count_nonzero(missing[:, own[0] - low : own[1] - low], axis=1)
-        for first, stop in find_dropouts(raw, self.blocks.rate, begins):
-            first, stop = max(first + low, own[0]), min(stop + low, own[1])
-            if first < stop:
-                self.gone += np.count_nonzero(missing[:, first - low : stop - low], axis=1)
-                self.found.append((first, stop))
+    def __init__(
+        self,
+        signal: Signal,
+        rows: NDArray[np.intp],
+        gain: NDArray[np.float64],
+        blocks: Blocks,
+        factor: int,
+        gaps: Sequence[Stretch],
+    ) -> None:
+        self.signal, self.rows, self.gain, self.blocks = signal, rows, gain, blocks
+        self.factor, self.gaps = factor, gaps
+        self.missing = np.zeros(len(rows))
+        self.gone = np.zeros(len(rows))  # missing samples inside dropouts
+        self._found: list[Stretch] = []
 
     def dropouts(self) -> list[Stretch]:
         """Dropouts; none if the signal is constant for most of the time, as flat channels are."""
         recorded = self.blocks.starts[-1] - sum(stop - first for first, stop in self.gaps)
-        most = 2 * sum(stop - first for first, stop in self.found) > recorded
-        return [] if most else merged(self.found)
+        most = 2 * sum(stop - first for first, stop in self._found) > recorded
+        return [] if most else merged(self._found)
 
+    def parts(self, dropouts: Sequence[Stretch] | None = None) -> Iterator[tuple[int, NDArray[np.floating]]]:
+        """Parts of the decimated signal, each with its first sample.
 
-@dataclass(frozen=True)
-class _Source:
-    signal: Signal
-    rows: NDArray[np.intp]
-    gain: NDArray[np.float64]
-    blocks: Blocks
-    factor: int
-
-    def parts(
-        self, dropouts: Sequence[Stretch] = (), notes: _Notes | None = None
-    ) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """Parts of the decimated signal, with dropouts bridged, each with its first sample."""
+        Args:
+            dropouts: Dropouts to bridge; None for the first pass, in which they are not known.
+        """
         factor, blocks = self.factor, self.blocks
         half = TAPS * factor // 2
         filter_ = firwin(2 * half + 1, 0.7 / factor, window=("kaiser", 10.0)) if factor > 1 else np.ones(1)
@@ -185,10 +173,10 @@ class _Source:
                 own = start + (first - new_start) * factor, min(start + (last - new_start) * factor, stop)
                 low, high = max(own[0] - beside, start), min(own[1] + beside, stop)
                 raw = np.asarray(self.signal[self.rows, low:high], np.float64) * self.gain[:, None]
-                if notes is not None:
-                    notes.take(raw, low, own, begins=low == start)
+                if dropouts is None:
+                    self._inspect(raw, low, own, begins=low == start)
                 if factor > 1:
-                    bridge(raw, [(gone - low, back - low) for gone, back in dropouts], blocks.rate)
+                    bridge(raw, [(gone - low, back - low) for gone, back in dropouts or ()], blocks.rate)
                     fill_gaps(raw, np.array([0, raw.shape[1]]))
                 if origin is None:
                     origin = np.where(np.isfinite(raw[:, :1]), raw[:, :1], 0.0)
@@ -201,3 +189,15 @@ class _Source:
                     raw = np.pad(raw, ((0, 0), padding), mode="edge")
                     raw = upfirdn(filter_, raw, up=1, down=factor, axis=1)[:, 2 * half // factor :][:, : last - first]
                 yield first, raw
+
+    def _inspect(self, raw: NDArray[np.float64], low: int, own: Stretch, begins: bool) -> None:
+        """Note what is missing in the samples ``own`` of a signal that was read from sample ``low`` on."""
+        if not all(are_outside([own[0]], self.gaps)):
+            return
+        missing = ~np.isfinite(raw)
+        self.missing += np.count_nonzero(missing[:, own[0] - low : own[1] - low], axis=1)
+        for first, stop in find_dropouts(raw, self.blocks.rate, begins):
+            first, stop = max(first + low, own[0]), min(stop + low, own[1])
+            if first < stop:
+                self.gone += np.count_nonzero(missing[:, first - low : stop - low], axis=1)
+                self._found.append((first, stop))

@@ -6,7 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,8 +17,8 @@ from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import DECODABLE, Channel, RawRecording, Segment
 from eeg2speech.data.electrodes.montage import check_positions, places_of
 from eeg2speech.data.electrodes.names import find_channels
-from eeg2speech.data.preparation.amplitude import check_not_flat, warn_of_amplitude
-from eeg2speech.data.preparation.bad_channels import deviating_channels, replace_bad
+from eeg2speech.data.preparation.amplitude import warn_of_amplitude
+from eeg2speech.data.preparation.bad_channels import judge_channels, replace_bad, rows_by_kind
 from eeg2speech.data.preparation.blocks import Blocks
 from eeg2speech.data.preparation.decimation import chunked_decimate, whole_factor
 from eeg2speech.data.preparation.dropouts import is_long
@@ -31,8 +31,6 @@ DROPOUT = "dropouts of all channels"
 FILLED_IN = "short dropouts of all channels, filled with a line"
 AMPLITUDE = "amplitude"
 """Reasons for which parts of a recording are lost, as ``dropped.tsv`` names them."""
-MAX_MISSING = 0.01
-"""Largest fraction of a channel's samples that may be missing and are interpolated in time; more makes it bad."""
 GAIN = {"eeg": 1e6, "seeg": 1e6, "ecog": 1e6, "mag": 1e15, "grad": 1e13}
 """From volts to microvolts, from teslas to femtoteslas, from teslas per metre to femtoteslas per centimetre."""
 ELECTRIC = ("eeg", "seeg", "ecog")
@@ -111,14 +109,9 @@ class Preprocessing:
         """
         low, high = self.band
         _require(self.rate > 0, f"rate={self.rate:g} must be above 0 Hz")
-        reject = None if self.reject == "auto" else self.reject
-        for name, value in {
-            "notch": self.notch,
-            "flat": self.flat,
-            "deviation": self.deviation,
-            "reject": reject,
-        }.items():
-            _require(value is None or value > 0, f"{name}={value} must be above 0; null turns it off")
+        for name in ("notch", "flat", "deviation", "reject"):
+            value = getattr(self, name)
+            _require(value in (None, "auto") or value > 0, f"{name}={value} must be above 0; null turns it off")
         _require(0 <= self.reject_share < 1, f"reject_share={self.reject_share:g} must lie between 0 and below 1")
         _require(self.shortest > 0, f"shortest={self.shortest:g} must be above 0 seconds")
         if self.ica is not None:
@@ -192,7 +185,7 @@ def preprocess(
     segments = [blocks.to_resampled(segment) for segment in segments]
 
     held = [new for _, new in blocks.outside(gaps)]
-    channels = _judged(eeg, channels, held, missing, flat, settings, source_name)
+    channels = judge_channels(eeg, channels, held, missing, flat, settings, source_name)
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings, source_name)
@@ -210,46 +203,6 @@ def _without(
     """Segments without some stretches, and the seconds that this removes."""
     left = without(segments, stretches, rate, settings.shortest)
     return left, sum(s.duration for s in segments) - sum(s.duration for s in left)
-
-
-def _judged(
-    eeg: NDArray[np.float32],
-    channels: list[Channel],
-    held: Sequence[Stretch],
-    missing: NDArray[np.float64],
-    flat: NDArray[np.bool_],
-    settings: Preprocessing,
-    source_name: str,
-) -> list[Channel]:
-    """Channels with their status, and the reason of each bad one."""
-    reasons = ["marked bad in the data" if channel.status == "bad" else "" for channel in channels]
-    named = {name for names in find_channels(settings.bad, channels).values() for name in names}
-    for row, channel in enumerate(channels):
-        if channel.name in named:
-            reasons[row] = "named in preprocessing.bad"
-        elif missing[row] > MAX_MISSING:
-            reasons[row] = f"{missing[row]:.1%} of samples missing"
-        elif flat[row]:
-            reasons[row] = "flat"
-    if settings.deviation is not None:
-        for rows in _by_kind(channels):
-            bad = np.array([bool(reasons[row]) for row in rows])
-            if not bad.all():
-                for row in rows[deviating_channels(eeg[rows], bad, settings.deviation)]:
-                    reasons[row] = "much louder or quieter than the others"
-    judged = [
-        replace(channel, status="bad" if reason else "good", status_description=reason)
-        for channel, reason in zip(channels, reasons, strict=True)
-    ]
-    dead = [row for row, reason in enumerate(reasons) if reason == "flat"]
-    check_not_flat(eeg, channels, dead, held, settings.band[0], source_name)
-    bad_names = [channel.name for channel in judged if channel.status == "bad"]
-    if len(bad_names) > len(judged) / 2:
-        raise DataError(
-            f"{source_name}: {len(bad_names)} of {len(judged)} channels are bad ({', '.join(bad_names)}); leave the "
-            "recording out, or loosen preprocessing.flat and preprocessing.deviation"
-        )
-    return judged
 
 
 def _clean(
@@ -276,7 +229,7 @@ def _replace_and_reference(
     """Interpolate bad electrodes on the scalp, set other bad channels to zero, and subtract the mean; in place."""
     positions = places_of(channels)
     bad = np.array([channel.status == "bad" for channel in channels])
-    for rows in _by_kind(channels):
+    for rows in rows_by_kind(channels):
         kind = channels[rows[0]].type
         part = eeg[rows]
         live = replace_bad(part, positions[rows], bad[rows], settings.interpolate and kind == "eeg")
@@ -294,12 +247,6 @@ def _replace_and_reference(
                 )  # fmt: skip
             part[live] -= part[live].mean(axis=0)
         eeg[rows] = part
-
-
-def _by_kind(channels: list[Channel]) -> list[NDArray[np.intp]]:
-    """Rows of each channel type, as magnetometers are not comparable with gradiometers."""
-    kinds = np.array([channel.type for channel in channels])
-    return [np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist())]
 
 
 def _decodable_rows(raw: RawRecording, settings: Preprocessing, source_name: str) -> list[int]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
@@ -39,7 +38,13 @@ def embedded_store(simulation: Simulation = DEFAULT) -> Path:
     folder = cache_folder() / f"demo-{_digest(simulation, preprocessing)}"
     if _is_complete(folder, simulation):
         return folder
-    with _alone(folder):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder.with_name(f"{folder.name}.lock"), "simulate", patience=inf))
+        except OSError as error:
+            raise ConfigError(
+                f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
+            ) from error
         if not _is_complete(folder, simulation):  # another process may have made it
             sources = demo_sources(read_speech(first=simulation.passages), simulation)
             done = prepare_sources(sources, folder, describe(simulation), preprocessing, label="Simulating listeners")
@@ -74,16 +79,3 @@ def _digest(simulation: Simulation, preprocessing: Preprocessing) -> str:
 def _is_complete(folder: Path, simulation: Simulation) -> bool:
     table = folder / "recordings.tsv"
     return table.is_file() and len(read_table(table, Recording)) == simulation.subjects
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a store, after waiting for another process that holds it."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder.with_name(f"{folder.name}.lock"), "simulate", patience=inf))
-        except OSError as error:
-            raise ConfigError(
-                f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
-            ) from error
-        yield

@@ -14,7 +14,7 @@ from eeg2speech.core.files import disk_errors, printable, write_json
 from eeg2speech.core.tables import read_table, write_table
 from eeg2speech.core.types import Recording, Segment
 from eeg2speech.data.store.inputs import Input
-from eeg2speech.data.store.store import Dropped, Piece, StoredChannel
+from eeg2speech.data.store.store import Dropped, StoredBlock, StoredChannel
 
 Note = Mapping[str, Any]
 """A finished recording: ``recording``, ``channels``, ``segments``, ``inputs``, ``dropped``, ``sounds``, ``pieces``."""
@@ -99,7 +99,7 @@ class Content:
     segments: list[Segment] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
-    blocks: list[Piece] = field(default_factory=list)
+    blocks: list[StoredBlock] = field(default_factory=list)
 
     @classmethod
     def read(cls, root: Path) -> Content:
@@ -118,7 +118,7 @@ class Content:
                 if (row.what == "recording") != (row.recording in recordings)
             ],
             read_inputs(root),
-            read_table(root / "pieces.tsv", Piece, optional=True),
+            read_table(root / "pieces.tsv", StoredBlock, optional=True),
         )
 
     @property
@@ -148,7 +148,7 @@ class Content:
             self.segments.append(replace(segment, stimulus=name))
         self.dropped += [Dropped(**part) for part in note["dropped"]]
         self.inputs += inputs_in(note)
-        self.blocks += [Piece(row.recording, *block) for block in note["pieces"]]
+        self.blocks += [StoredBlock(row.recording, *block) for block in note["pieces"]]
 
     def set_inputs(self, rows: Collection[Input]) -> None:
         """Replace the inputs of a recording."""
@@ -169,7 +169,7 @@ class Content:
         write_table(root / "dropped.tsv", Dropped, self.dropped)
         write_table(root / "inputs.tsv", Input, self.inputs)
         if self.blocks:
-            write_table(root / "pieces.tsv", Piece, self.blocks)
+            write_table(root / "pieces.tsv", StoredBlock, self.blocks)
         else:
             (root / "pieces.tsv").unlink(missing_ok=True)
         write_table(root / "recordings.tsv", Recording, (self.recordings[name] for name in sorted(self.recordings)))
@@ -190,7 +190,7 @@ def sound_key(note: Note, stimulus: str) -> SoundKey:
     return stimulus, note["sounds"].get(stimulus, "")
 
 
-def _position(row: StoredChannel | Segment | Dropped | Input | Piece) -> str:
+def _position(row: StoredChannel | Segment | Dropped | Input | StoredBlock) -> str:
     return f"{row.recording}.json"  # the order of the notes
 
 

@@ -63,7 +63,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Piece:
+class StoredBlock:
     """Row of ``pieces.tsv``: a contiguous block of a recording. Uninterrupted recordings are not in the table.
 
     Attributes:
@@ -154,7 +154,7 @@ class Store:
         self._maps: dict[str, NDArray[np.float32]] = {}
         self._blocks: dict[str, list[Stretch]] = {}
         if (self.root / "pieces.tsv").is_file():
-            for block in read_table(self.root / "pieces.tsv", Piece):
+            for block in read_table(self.root / "pieces.tsv", StoredBlock):
                 self._blocks.setdefault(block.recording, []).append((block.first, block.stop))
         self._channels: dict[str, list[StoredChannel]] = {name: [] for name in known}
         for channel in read_table(self.root / "channels.tsv", StoredChannel):
