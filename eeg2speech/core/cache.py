@@ -1,4 +1,4 @@
-"""Where things are kept that can be made again."""
+"""Folders for files that can be made or downloaded again."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from eeg2speech.core.paths import expanded
 
 
 def cache_folder() -> Path:
-    """The folder ``$EEG2SPEECH_CACHE``, or else the project's in the system's cache; made if it is not there.
+    """The folder ``$EEG2SPEECH_CACHE``, by default ``eeg2speech`` in the system's cache; created if needed.
 
     Raises:
-        ConfigError: It cannot be made, or is to be in a home folder that is not known.
+        ConfigError: The folder cannot be created, or the home folder is unknown.
     """
     chosen = os.environ.get("EEG2SPEECH_CACHE")
     try:
-        # for an unknown user without HOME, platformdirs fails, or gives a path that begins with ~ (older versions)
+        # for an unknown user without HOME, platformdirs fails, or returns a path that begins with ~ (older versions)
         cache = expanded(chosen or user_cache_path("eeg2speech"))
     except (RuntimeError, ConfigError):
         named = f"EEG2SPEECH_CACHE={chosen}: the" if chosen else "no folder for the cache, as the"
@@ -35,10 +35,10 @@ def cache_folder() -> Path:
 
 
 def check_hub_cache() -> None:
-    """See that downloads from the Hugging Face hub have a place: without a home folder, it makes one named ``~`` here.
+    """Check that downloads from the Hugging Face hub have a folder: without a home folder, they would go to ``./~``.
 
     Raises:
-        ConfigError: They have none.
+        ConfigError: There is no folder for them.
     """
     from huggingface_hub import constants
 

@@ -1,7 +1,8 @@
-"""Writing files so that none is ever half there."""
+"""Write files completely or not at all, and report a full disk."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
+
+from eeg2speech.core.errors import DataError, DiskError
 
 
 @contextmanager
@@ -29,6 +32,34 @@ def written_beside(file: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into one line that says what is kept.
+
+    Args:
+        path: What is written, for the error message.
+
+    Raises:
+        DiskError: The disk is full or cannot be written.
+        DataError: The name of the file is too long.
+    """
+    try:
+        yield
+    except Exception as error:
+        # numpy reports a short write without a number, libsndfile a full disk as an error of its own
+        full = isinstance(error, OSError) and error.errno in (None, errno.ENOSPC, errno.EDQUOT)
+        if full or type(error).__name__ == "LibsndfileError":
+            raise DiskError(
+                f"{path}: the disk is full ({error}); free some space and run the same command again: finished "
+                "recordings are kept"
+            ) from error
+        if not isinstance(error, OSError):
+            raise
+        if error.errno == errno.ENAMETOOLONG:
+            raise DataError(f"{path.name}: the name is too long for the disk; shorten it") from error
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another OUT") from error
 
 
 def sha256_of(file: Path) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,7 @@ class RawRecording:
         channels: One per row of ``eeg``.
         segments: In seconds of this recording; those that lie across a break are cut there. Where time passed
             unrecorded (``unrecorded``), it counts.
-        breaks: First sample of each later contiguous piece: filters and resampling never cross one.
+        breaks: First sample of each later contiguous block: filters and resampling never cross one.
         stimuli: Sound by stimulus.
         envelopes: Envelope by stimulus, for datasets that publish it in place of the sound.
         lost: What could not be made of the raw data.
@@ -180,6 +180,52 @@ class Source:
     run: str
     inputs: tuple[Path, ...]
     load: Callable[[], RawRecording]
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """Facts about the data of a run that a task needs.
+
+    Attributes:
+        name: Name of the dataset.
+        source: Where the raw data can be obtained.
+        license: Licence of the raw data.
+        citation: What to cite.
+        simulated: Whether the EEG was simulated.
+        subjects: Subject labels, in the order of a batch's ``subject``.
+        montages: Every list of channels that occurs, by names and types, with the positions of its first recording.
+        rate: EEG samples per second.
+        window: Length of a window in seconds.
+        lag: Delay of the EEG after its sound, in seconds.
+        clamp: Limit of scaled EEG, in robust standard deviations.
+        batch_size: Windows per step and device.
+        preprocessing: Settings of the preprocessing, by name.
+        test_splits: Names of the test splits, in the order of the test data loaders.
+        training_data: What determines the segments that are trained on, in plain values.
+        allow_seen: Whether a test on training material is allowed, and reported, instead of refused.
+    """
+
+    name: str
+    source: str
+    license: str
+    citation: str
+    simulated: bool
+    subjects: tuple[str, ...]
+    montages: tuple[tuple[Channel, ...], ...]
+    rate: float
+    window: float
+    lag: float
+    clamp: float
+    batch_size: int
+    preprocessing: Mapping[str, Any]
+    test_splits: tuple[SplitName, ...]
+    training_data: Mapping[str, Any]
+    allow_seen: bool
+
+    @property
+    def channels(self) -> int:
+        """Number of electrodes of the largest montage."""
+        return max(len(montage) for montage in self.montages)
 
 
 class Batch(TypedDict):

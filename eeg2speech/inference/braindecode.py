@@ -13,8 +13,12 @@ from torch import Tensor, nn
 from eeg2speech.checkpoints.parts import load_into, read_data, read_part
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import DECODABLE
-from eeg2speech.data.electrodes.montage import electrode_positions, order_by_position
-from eeg2speech.data.electrodes.position_checks import fault_of_positions, warn_of_mixture
+from eeg2speech.data.electrodes.montage import (
+    electrode_positions,
+    fault_of_positions,
+    order_by_position,
+    warn_of_mixture,
+)
 from eeg2speech.data.files.raw import BaseEpochs
 from eeg2speech.data.readers.braindecode_datasets import members, place_of, prepare_braindecode, subject_of, type_of
 from eeg2speech.inference.alignment import AlignmentModel

@@ -70,7 +70,7 @@ def cut_clips(
     clips, short = [], 0
     names: Counter[str] = Counter()
     for clip in stretches:
-        pieces = store.pieces(store.recordings[clip.recording])
+        pieces = store.blocks(store.recordings[clip.recording])
         inside = [(max(first, clip.first), min(stop, clip.stop)) for first, stop in pieces]
         starts = tuple(first + start for first, stop in inside for start in cover(stop - first, samples, overlap))
         short += not starts

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.types import Channel, Recording, Segment
 from eeg2speech.data.store.store import Description, Store, StoredChannel
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Stretch
 
 
 class MemoryStore(Store):
@@ -39,5 +39,5 @@ class MemoryStore(Store):
         self.recordings = [Recording(name, "", "", "", C, T, name)]
         self.segments = list(segments)
         self._maps = {name: eeg}
-        self._pieces = {name: list(pieces)}
+        self._blocks = {name: list(pieces)}
         self._channels = {name: [StoredChannel(**asdict(channel), recording=name) for channel in channels]}

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import DECODABLE, Channel, RawRecording, Segment
-from eeg2speech.data.electrodes.montage import electrode_positions, order_by_position, places_of
+from eeg2speech.data.electrodes.montage import (
+    check_positions,
+    electrode_positions,
+    order_by_position,
+    places_of,
+    warn_of_mixture,
+)
 from eeg2speech.data.electrodes.names import contradict, find_channels, key_of
-from eeg2speech.data.electrodes.position_checks import check_positions, warn_of_mixture
 from eeg2speech.data.loading.scaling import Scaling, fit_scalings
 from eeg2speech.data.loading.windows import Window, WindowDataset, cut_windows
 from eeg2speech.data.preparation.ica import Ica
@@ -188,7 +193,7 @@ class TrainingDataInfo:
         settings = replace(self.preprocessing, bad=sorted(bad))
         # nothing goes on in a pause: times are those of the recording's samples
         made = preprocess(replace(raw, segments=pieces, unrecorded={}), settings, name)
-        return MemoryStore(name, made.eeg, rate, made.channels, made.segments, made.pieces)
+        return MemoryStore(name, made.eeg, rate, made.channels, made.segments, made.blocks)
 
     def typed(self, channels: list[Channel], types: str | Sequence[str] | None) -> list[Channel]:
         """Channels of an array with their types: those given, else that of the same name in training.

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from eeg2speech.audio import RATE
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Condition, Recording, Segment
-from eeg2speech.data.electrodes.montage import places_of
-from eeg2speech.data.electrodes.position_checks import fault_of_positions
+from eeg2speech.data.electrodes.montage import fault_of_positions, places_of
 from eeg2speech.data.preparation.amplitude import PLAUSIBLE
 from eeg2speech.data.store.store import Store
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Stretch
 from eeg2speech.quality import coupling as couplings
 from eeg2speech.quality.coupling import Couplings
 from eeg2speech.quality.signal_checks import check_dropped, check_duplicates, check_order, check_units
@@ -166,7 +165,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         except DataError as error:
             problems.append(Problem("error", str(error)))
         else:
-            levels, outside, found = _amplitude(recording, eeg, store.pieces(recording))
+            levels, outside, found = _amplitude(recording, eeg, store.blocks(recording))
             amplitudes[recording.subject].append(_median(levels.values()))
             kinds = [channel.type for channel in store.channels(recording.recording)]
             for kind in PLAUSIBLE.keys() & set(kinds):
@@ -174,7 +173,7 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
                 by_kind[recording.subject, kind].append(_median(own_levels))
             beyond += outside
             problems += found
-            power = power_spectrum(eeg, store.rate, length, own, store.pieces(recording))
+            power = power_spectrum(eeg, store.rate, length, own, store.blocks(recording))
             if power is not None:
                 spectra[recording.subject].append(power)
         step()

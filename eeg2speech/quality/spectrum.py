@@ -11,7 +11,7 @@ from scipy.signal import welch
 from scipy.stats import theilslopes
 
 from eeg2speech.core.types import Segment
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Stretch
 
 ALPHA = (7.0, 13.0)
 """Hertz left out of the 1/f fit and searched for the alpha peak."""

@@ -198,7 +198,7 @@ def _cut(
     if loud is None:
         return None
     first, start = round(piece.onset * store.rate), round(piece.offset * store.rate)
-    begin, end = store.piece_at(recording, first)
+    begin, end = store.block_at(recording, first)
     length = min(round(piece.duration * store.rate), len(loud) - start, end - first)
     if first < begin or start < 0 or length < store.rate / 5:
         return None

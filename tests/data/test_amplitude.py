@@ -7,7 +7,7 @@ import pytest
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel, RawRecording
-from eeg2speech.data.preparation.amplitude import some_of, typical_amplitude, unlikely_amplitude
+from eeg2speech.data.preparation.amplitude import recorded_samples, typical_amplitude, unlikely_amplitude
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 
 TO_VOLTS = {"eeg": 1e-6, "seeg": 1e-6, "ecog": 1e-6, "mag": 1e-15, "grad": 1e-13}
@@ -85,9 +85,9 @@ def test_gaps_do_not_hide_an_amplitude_that_no_brain_has(caplog):
 
 def test_samples_that_tell_an_amplitude_are_evenly_taken_from_what_was_recorded():
     eeg = np.arange(100_000.0)[None]
-    assert some_of(eeg, [(0, 5), (90, 95)]).tolist() == [[0, 1, 2, 3, 4, 90, 91, 92, 93, 94]]
-    np.testing.assert_array_equal(some_of(eeg, [(0, 100_000)]), eeg[:, ::10])
-    assert some_of(eeg, []).shape == (1, 0)
+    assert recorded_samples(eeg, [(0, 5), (90, 95)]).tolist() == [[0, 1, 2, 3, 4, 90, 91, 92, 93, 94]]
+    np.testing.assert_array_equal(recorded_samples(eeg, [(0, 100_000)]), eeg[:, ::10])
+    assert recorded_samples(eeg, []).shape == (1, 0)
 
 
 def test_one_channel_in_another_unit_is_bad_and_the_others_are_kept(caplog):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from functools import partial
@@ -16,12 +15,11 @@ from eeg2speech.core.errors import ConfigError, DataError, DiskError
 from eeg2speech.core.tables import read_table
 from eeg2speech.core.types import Channel, RawRecording, Segment, Source
 from eeg2speech.data.preparation.prepare import prepare_sources
-from eeg2speech.data.preparation.preprocess import Preprocessing
+from eeg2speech.data.preparation.preprocess import Prepared, Preprocessing
 from eeg2speech.data.store import inputs, writer
 from eeg2speech.data.store.inputs import Input
 from eeg2speech.data.store.shards import Shard
 from eeg2speech.data.store.store import Dropped, Store
-from eeg2speech.data.timing.prepared import Prepared
 
 
 def tone(file, hertz=300.0):
@@ -159,7 +157,7 @@ def test_a_store_of_which_nothing_can_be_prepared_again_stays(root, tmp_path):
     before = content(tmp_path / "store")
     for number in (1, 2, 3):
         edited(root / f"S{number}.eeg", "damaged")
-    with pytest.raises(DataError, match=r"no recording could be prepared and what is there is out of date; S1: Value"):
+    with pytest.raises(DataError, match=r"could be prepared and the recordings in it are out of date; S1: Value"):
         prepare(root, tmp_path / "store")
     assert {name: there for name, there in content(tmp_path / "store").items() if name in before} == before
 
@@ -173,9 +171,9 @@ def test_what_is_no_longer_there_or_not_downloaded_stays_and_is_said(root, tmp_p
     (root / "sounds" / "c.wav").unlink()
     assert prepare(root, tmp_path / "store").errors == []
     first, second = (record.getMessage() for record in caplog.records)
-    assert first == "no longer in the raw folder; the store keeps what was prepared of them: S1 (S1.eeg)"
-    assert second.startswith("kept as they were prepared")
-    assert second.endswith("is not there now: S2 (S2.eeg), S3 (sounds/c.wav)")
+    assert first == "no longer in the raw folder, but kept in the store: S1 (S1.eeg)"
+    assert second.startswith("kept as they are, although input files are missing now")
+    assert second.endswith(": S2 (S2.eeg), S3 (sounds/c.wav)")
     assert content(tmp_path / "store") == before
 
 
@@ -313,50 +311,12 @@ def test_a_store_that_was_being_replaced_is_refused_until_prepare_has_finished(r
     assert content(tmp_path / "store") == content(tmp_path / "fresh")
 
 
-def as_an_earlier_version(store):
-    (store / "inputs.tsv").unlink()
-    about = json.loads((store / "dataset.json").read_text())
-    (store / "dataset.json").write_text(json.dumps({k: v for k, v in about.items() if k not in ("sounds", "root")}))
-
-
-def test_stores_of_earlier_versions_are_compared_by_their_hashes(root, tmp_path):
+def test_a_store_without_a_table_of_inputs_is_read_but_not_added_to(root, tmp_path):
     prepare(root, tmp_path / "store")
-    before = (tmp_path / "store" / "eeg" / "S1.npy").stat().st_mtime_ns
-    as_an_earlier_version(tmp_path / "store")
+    (tmp_path / "store" / "inputs.tsv").unlink()
     assert Store(tmp_path / "store").stimuli == ["a", "b", "c"]
-    edited(root / "S3.tsv", "1.5 c\n")
-    with pytest.raises(ConfigError, match=r"holds S1, which was not asked for .*S3\.tsv has changed, and it may"):
-        prepare(root, tmp_path / "store", "S3")
-    assert list(prepare(root, tmp_path / "store").again) == ["S3"]
-    assert (tmp_path / "store" / "eeg" / "S1.npy").stat().st_mtime_ns == before
-    prepare(root, tmp_path / "fresh")
-    fresh = content(tmp_path / "fresh")
-    about = {name for name, there in content(tmp_path / "store").items() if there != fresh[name]}
-    assert about == {"dataset.json"}  # what the sounds of S1 and S2 were read from is not known
-    assert Store(tmp_path / "store").description.inputs == Store(tmp_path / "fresh").description.inputs
-
-
-def test_what_an_earlier_version_has_prepared_is_said(root, tmp_path, caplog):
-    """Sounds of rules are known once they were read only; an earlier version has not written down which they are."""
-    listed = [Source(s.recording, s.subject, "", "", s.inputs[:2], s.load) for s in sources(root)]
-    about = description()
-    about.settings["reader.sounds"] = [{"sound": "sounds/a.wav"}]
-
-    def again():
-        caplog.clear()
-        assert prepare_sources(listed, tmp_path / "store", about, root=root).again == {}
-        return [text.partition(",")[0] + text[text.rindex(":") :] for text in caplog.messages]
-
-    prepare_sources(listed, tmp_path / "store", about, root=root)
-    assert again() == []
-    as_an_earlier_version(tmp_path / "store")
-    file = tmp_path / "store" / "dataset.json"
-    stored = json.loads(file.read_text())
-    stored["inputs"] = {name: sha256 for name, sha256 in stored["inputs"].items() if not name.endswith(".wav")}
-    file.write_text(json.dumps(stored))
-    unseen = "changes of the files of their sounds are not seen: S1, S2, S3"
-    assert again() == ["kept as an earlier version has prepared them: S1, S2, S3", unseen]
-    assert again() == [unseen]
+    with pytest.raises(ConfigError, match=r"store: has no inputs\.tsv, so changes .* choose another OUT"):
+        prepare(root, tmp_path / "store")
 
 
 def test_components_fitted_on_another_recording_follow_its_files(root, tmp_path, monkeypatch):

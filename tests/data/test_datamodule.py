@@ -10,9 +10,9 @@ from stores import make_store, noise, segment
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import TEST_SPLITS
-from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
+from eeg2speech.data.loading.windows import Augment
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 PARTS = ("train", "val", *TEST_SPLITS)
@@ -113,6 +113,20 @@ def test_ranks_train_on_different_windows(tiny_store):
     first, second = (indices(read(on_rank(made, rank, 2).train_dataloader())) for rank in range(2))
     assert not set(first) & set(second)
     assert len(first) == len(second)
+
+
+def test_info_holds_what_tasks_need(tiny_store):
+    made = data(tiny_store, lag=0.1, batch_size=8)
+    info = made.info
+    assert info.subjects == tuple(made.subject_names)
+    assert info.channels == made.channels
+    assert (info.rate, info.window, info.lag, info.batch_size) == (100.0, made.window, 0.1, 8)
+    assert info.test_splits == tuple(made.test_splits)
+    assert info.training_data == made.training_data()
+    assert info.simulated == made.description.simulated
+    keys = [[(channel.name, channel.type) for channel in montage] for montage in info.montages]
+    assert all(keys.count(key) == 1 for key in keys)
+    assert [(c.name, c.type) for c in made.store.channels(made.store.recordings[0].recording)] in keys
 
 
 def test_only_training_windows_are_augmented(tiny_store):

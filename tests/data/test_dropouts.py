@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from eeg2speech.core.types import Channel, RawRecording, Segment
 from eeg2speech.data.preparation import decimation
 from eeg2speech.data.preparation.dropouts import between_dropouts, find_dropouts
-from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
-from eeg2speech.data.timing.prepared import DROPOUT, FILLED_IN
+from eeg2speech.data.preparation.preprocess import DROPOUT, FILLED_IN, Preprocessing, preprocess
 
 SETTINGS = Preprocessing(reference="none", deviation=None)
 
@@ -90,7 +89,7 @@ def test_short_dropouts_become_a_line(drop, rate):
     made, expected = prepared(eeg, rate), prepared(line, rate)
     np.testing.assert_allclose(made.eeg, expected.eeg, atol=1e-3)
     assert made.segments == expected.segments
-    assert made.pieces == [(0, 2000)]
+    assert made.blocks == [(0, 2000)]
     assert made.lost == pytest.approx({FILLED_IN: (stop - first) / rate})
     assert {channel.status for channel in made.channels} == {"good"}
 
@@ -103,7 +102,7 @@ def test_long_dropouts_are_cut_out_and_the_sound_goes_on(drop, rate):
     first, stop = round(8 * rate), round(8.5 * rate)
     drop(eeg, first, stop)
     made = prepared(eeg, rate)
-    assert made.pieces == [(0, 800), (850, 2000)]
+    assert made.blocks == [(0, 800), (850, 2000)]
     spans = [(s.onset, s.duration, s.offset) for s in made.segments]
     assert spans == [pytest.approx((0, 8, 1)), pytest.approx((8.5, 11.5, 9.5))]
     assert made.lost == pytest.approx({DROPOUT: 0.5})
@@ -141,7 +140,7 @@ def test_a_recording_that_mostly_stands_still_has_no_dropouts():
     eeg[:, 2000:2010] = 1e-4
     made = prepared(eeg, flat=None)
     assert made.lost == {}
-    assert made.pieces == [(0, 2000)]
+    assert made.blocks == [(0, 2000)]
     assert np.abs(made.eeg[:, 790:820]).max() > 10
 
 
@@ -149,7 +148,7 @@ def test_gaps_that_are_known_are_no_dropouts():
     eeg = noise()
     zero(eeg, 2000, 4800)
     made = prepared(eeg, breaks=[2000, 4800], gaps=[(2000, 4800)], flat=1.0)
-    assert made.pieces == [(0, 800), (1920, 2000)]
+    assert made.blocks == [(0, 800), (1920, 2000)]
     assert DROPOUT not in made.lost
     assert [s.offset for s in made.segments] == [1.0]  # the rest is shorter than preprocessing.shortest
     assert {channel.status for channel in made.channels} == {"good"}  # though most of the time is zero
@@ -172,9 +171,9 @@ def test_the_size_of_what_is_read_at_once_does_not_matter(first, lengths, drop, 
         patch.setattr(decimation, "READ", 6000)
         parts = prepared(eeg, rate)
     assert whole.lost == parts.lost
-    assert whole.pieces == parts.pieces
+    assert whole.blocks == parts.blocks
     assert whole.segments == parts.segments
-    for piece in whole.pieces:
+    for piece in whole.blocks:
         np.testing.assert_allclose(whole.eeg[:, slice(*piece)], parts.eeg[:, slice(*piece)], atol=2e-3)
 
 

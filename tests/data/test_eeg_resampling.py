@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mne.filter import resample
 
 from eeg2speech.core.types import Channel, RawRecording, Segment
-from eeg2speech.data.preparation.causal import filter_causally, group_delay
+from eeg2speech.data.preparation.filtering import filter_causally, group_delay
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 from eeg2speech.data.preparation.resampling import DRIFT, resampled, simple_ratio
 

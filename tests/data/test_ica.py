@@ -11,7 +11,7 @@ import pytest
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Channel, RawRecording
 from eeg2speech.data.electrodes.montage import electrode_positions
-from eeg2speech.data.preparation.blocks import filter_pieces
+from eeg2speech.data.preparation.filtering import filter_blocks
 from eeg2speech.data.preparation.ica import Ica, apply_ica, fit_ica
 
 pytest.importorskip("picard")
@@ -42,7 +42,7 @@ def simulated(seconds=60, seed=0, rate=RATE):
     centres = np.random.default_rng(7).normal(size=(6, 3))  # the same head whatever the seed
     centres = 0.06 * centres / np.linalg.norm(centres, axis=1, keepdims=True) + [0, 0.0, 0.05]
     spread = np.exp(-(np.linalg.norm(places[:, None] - centres, axis=-1) ** 2) / 0.05**2)
-    sources = filter_pieces(rng.laplace(size=(6, samples)), rate, rate, (1.0, 20.0), None)
+    sources = filter_blocks(rng.laplace(size=(6, samples)), rate, rate, (1.0, 20.0), None)
     brain = 15 * spread @ (sources / sources.std()) + rng.normal(size=(len(NAMES), samples))
     course = np.zeros(samples)
     lid = np.hanning(int(0.35 * rate)) ** 1.5
@@ -107,7 +107,7 @@ def test_it_equals_mne(case, monkeypatch):
 def raw_of_fit(recording):
     """What was fitted on, built anew: high-passed, at 200 Hz, against the average."""
     half = recording.eeg.shape[1] // 2
-    parts = [filter_pieces(part, RATE, 200.0, (1.0, None), None) for part in np.split(recording.eeg, [half], axis=1)]
+    parts = [filter_blocks(part, RATE, 200.0, (1.0, None), None) for part in np.split(recording.eeg, [half], axis=1)]
     eeg = np.concatenate(parts, axis=1)
     return mne.io.RawArray(eeg - eeg.mean(axis=0), mne.create_info(NAMES, 200.0, "eeg"), verbose="ERROR")
 
@@ -116,7 +116,7 @@ def test_cleaning_goes_with_filters_blocks_units_and_references(case):
     eeg, fitted = case.recording.eeg, case.fitted
 
     def filtered(signal):
-        return filter_pieces(signal, RATE, 100.0, (0.5, 40.0), 50.0)
+        return filter_blocks(signal, RATE, 100.0, (0.5, 40.0), 50.0)
 
     np.testing.assert_allclose(
         filtered(apply_ica(eeg, NAMES, fitted)), apply_ica(filtered(eeg), NAMES, fitted), atol=1e-12

@@ -7,8 +7,7 @@ import pytest
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.tables import read_table, write_table
 from eeg2speech.core.types import Channel
-from eeg2speech.data.electrodes.montage import electrode_positions
-from eeg2speech.data.electrodes.position_checks import check_positions, fault_of_positions, warn_of_mixture
+from eeg2speech.data.electrodes.montage import check_positions, electrode_positions, fault_of_positions, warn_of_mixture
 from eeg2speech.data.files.raw import from_array, from_mne
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 from eeg2speech.data.store.store import StoredChannel

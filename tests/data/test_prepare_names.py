@@ -22,9 +22,9 @@ from tests.data.readers.bids_files import write_bids
 
 ODD = os.fsdecode(b"S\xf6ren")
 NAMES = {
-    ODD: "its name is no UTF-8; rename it",
-    "x" * 201: "its name has 201 bytes, at most 200 can be used; shorten it",
-    "ä" * 101: "its name has 202 bytes, at most 200 can be used; shorten it",
+    ODD: "its name is not UTF-8; rename it",
+    "x" * 201: "its name has 201 bytes, the limit is 200; shorten it",
+    "ä" * 101: "its name has 202 bytes, the limit is 200; shorten it",
     ".hidden": "cannot be a file name",
     "a:b": "cannot be a file name",
 }
@@ -65,7 +65,7 @@ def test_a_sidecar_whose_name_is_no_text_fails_its_recording_only(root, tmp_path
     listed = sources(root)
     listed[0] = Source("S1", "S1", "", "", (*listed[0].inputs, odd), listed[0].load)
     (error,) = prepare_sources(listed, tmp_path / "store", description(), root=root).errors
-    assert error == r"S1: S\udcf6ren.json: its name is no UTF-8; rename it"
+    assert error == r"S1: S\udcf6ren.json: its name is not UTF-8; rename it"
     assert Store(tmp_path / "store").subjects == ["S2", "S3"]
 
 
@@ -90,7 +90,7 @@ def test_sounds_of_the_demo_whose_names_are_no_text(tmp_path, capsys):
     soundfile.write(folder / "a.wav", np.sin(np.arange(16_000)), 8000)
     (folder / "a.wav").rename(folder / f"{ODD}.wav")
     assert main(["prepare", "demo", str(folder), str(tmp_path / "store")]) == 1
-    assert "its name is no UTF-8; rename it" in capsys.readouterr().err
+    assert "its name is not UTF-8; rename it" in capsys.readouterr().err
     folder.rename(tmp_path / ODD)
     (tmp_path / ODD / f"{ODD}.wav").rename(tmp_path / ODD / "a.wav")
     assert main(["prepare", "demo", str(tmp_path / ODD), str(tmp_path / "store")]) == 1
@@ -125,7 +125,7 @@ def test_shards_count_a_recording_that_cannot_be_named(tmp_path):
 
 @pytest.mark.parametrize("name", [ODD, "x" * 201], ids=["bytes", "long"])
 def test_such_ids_are_refused_by_name(name):
-    with pytest.raises(DataError, match=r"no UTF-8|has 201 bytes"):
+    with pytest.raises(DataError, match=r"not UTF-8|has 201 bytes"):
         check_id(name, "recording")
 
 

@@ -10,7 +10,7 @@ from scipy.signal import detrend
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Channel, RawRecording, Segment
 from eeg2speech.data.electrodes.montage import electrode_positions
-from eeg2speech.data.preparation.blocks import filter_pieces
+from eeg2speech.data.preparation.filtering import filter_blocks
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 
 NAMES = ["Fz", "F3", "F4", "Cz", "C3", "C4", "Pz", "P3", "P4", "Oz"]
@@ -65,8 +65,8 @@ def test_the_band_is_kept_without_delay_and_the_rest_removed():
 @pytest.mark.parametrize("samples", [2, 3, 50, 1001])
 def test_trends_are_taken_out_as_by_least_squares(samples):
     eeg = 4000 + np.random.default_rng(0).normal(size=(3, 2, samples)) + np.arange(samples)
-    np.testing.assert_allclose(filter_pieces(eeg, 100.0, 100.0, (None, None), None), detrend(eeg), atol=1e-8)
-    assert not filter_pieces(eeg[..., :1], 100.0, 100.0, (None, None), None).any()
+    np.testing.assert_allclose(filter_blocks(eeg, 100.0, 100.0, (None, None), None), detrend(eeg), atol=1e-8)
+    assert not filter_blocks(eeg[..., :1], 100.0, 100.0, (None, None), None).any()
 
 
 def test_each_piece_is_prepared_by_itself():

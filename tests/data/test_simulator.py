@@ -10,7 +10,7 @@ from eeg2speech.data.simulation.evoked import evoke, make_listener
 from eeg2speech.data.simulation.features import FEATURES, mel_power, speech_features
 from eeg2speech.data.simulation.head import make_head, montage_names
 from eeg2speech.data.simulation.simulator import Simulation, demo_sources
-from eeg2speech.data.simulation.speech import Sound, read_speech
+from eeg2speech.data.simulation.speech import Speech, read_speech
 
 NULL = float("-inf")
 QUIET = {"blinks": 0.0, "line": 0.0, "sensor": 0.0}
@@ -23,7 +23,7 @@ def babble(seed, count=3, seconds=3.0):
     sounds = {}
     for number in range(count):
         beat = np.repeat(rng.uniform(0, 0.2, samples // 3200 + 1), 3200)[:samples]
-        sounds[f"s{number}"] = Sound((beat * rng.standard_normal(samples)).astype(np.float32), f"text {number}")
+        sounds[f"s{number}"] = Speech((beat * rng.standard_normal(samples)).astype(np.float32), f"text {number}")
     return sounds
 
 
@@ -215,7 +215,7 @@ def test_more_passages_than_there_are_is_refused():
 
 
 def test_silent_sounds_cannot_have_an_snr():
-    silence = {"a": Sound(np.zeros(32_000, np.float32), "")}
+    silence = {"a": Speech(np.zeros(32_000, np.float32), "")}
     with pytest.raises(DataError, match="silent"):
         record(silence)
     assert np.isfinite(record(silence, snr=NULL).eeg).all()

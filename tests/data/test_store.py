@@ -180,7 +180,7 @@ def test_the_hash_in_a_flac_header_tells_sounds_apart(tmp_path):
     assert len(a) == 16
     assert any(a)
     (tmp_path / "d.flac").write_bytes(b"RIFF" + bytes(60))
-    with pytest.raises(DataError, match=r"d\.flac: no FLAC file"):
+    with pytest.raises(DataError, match=r"d\.flac: not a FLAC file"):
         audio_hash(tmp_path / "d.flac")
 
 

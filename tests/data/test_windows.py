@@ -13,9 +13,8 @@ from eeg2speech.audio import RATE as SOUND
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel, Recording
 from eeg2speech.data.electrodes.montage import order_by_position
-from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.scaling import Scaling
-from eeg2speech.data.loading.windows import WindowDataset, cut_windows
+from eeg2speech.data.loading.windows import Augment, WindowDataset, cut_windows
 from tests.conftest import head_channels
 
 CLAMP = 20.0

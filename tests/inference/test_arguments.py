@@ -13,9 +13,9 @@ import torch
 
 import eeg2speech
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.data.loading.augment import Augment
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
+from eeg2speech.data.loading.windows import Augment
 from eeg2speech.data.store.store import Store
 from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.braindecode import PretrainedEncoder, embed_dataset

@@ -20,7 +20,7 @@ from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound
 from eeg2speech.data.events.events import Event
 from eeg2speech.data.files.downloads import check_downloaded
 from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
-from eeg2speech.data.timing.clock import Clock
+from eeg2speech.data.timing import Clock
 
 UNPLACED = "the onset is counted from before a pause of unknown length"
 

@@ -20,7 +20,7 @@ from eeg2speech.data.events.cues import on_clock
 from eeg2speech.data.events.events import Event, annotated_events
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.recording_files import TRIGGER_CHANNEL
-from eeg2speech.data.timing.clock import Clock
+from eeg2speech.data.timing import Clock
 
 COMPOSITE = ("STI101", "STI 014")
 """Channels that combine the single lines (STI001, STI 001, ...), that of the later system first."""

@@ -13,7 +13,7 @@ from mne.io import BaseRaw
 
 from eeg2speech.data.files.edf_records import Interruptions, annotations_of, interruptions_of
 from eeg2speech.data.files.reading import wrap_read_errors
-from eeg2speech.data.timing.stretches import merged
+from eeg2speech.data.timing import merged
 
 SKIP = re.compile(r"(Comment/)?BAD_(ACQ_SKIP|disconnection)", re.IGNORECASE)
 """Annotations of samples that were not recorded: mne (FIF, EGI, Neuralynx, MEF) and ANT."""

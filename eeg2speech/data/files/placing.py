@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from eeg2speech.core.types import Channel
-from eeg2speech.data.electrodes.montage import Position, places_of, positions_by_name
+from eeg2speech.data.electrodes.montage import Position, fault_of_positions, places_of, positions_by_name
 from eeg2speech.data.electrodes.names import are_inputs, is_input
-from eeg2speech.data.electrodes.position_checks import fault_of_positions
 from eeg2speech.data.files.raw import UNKNOWN
 
 FEWEST_TO_FIT = 3

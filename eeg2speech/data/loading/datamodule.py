@@ -13,60 +13,79 @@ from torch.utils.data import DataLoader
 
 from eeg2speech.checkpoints.training_record import Material
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import TEST_SPLITS, Batch, Condition, Segment, SplitName
-from eeg2speech.data.loading.augment import Augment
-from eeg2speech.data.loading.leaks import refuse_known_sounds
-from eeg2speech.data.loading.learnable import check_content, keep_sounds, stimuli_with_sound
-from eeg2speech.data.loading.material import material_of
-from eeg2speech.data.loading.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
-from eeg2speech.data.loading.scaling import Scaling, fit_scalings
-from eeg2speech.data.loading.settings import (
+from eeg2speech.core.types import TEST_SPLITS, Batch, Channel, Condition, DataInfo, Segment, SplitName
+from eeg2speech.data.loading.checks import (
     check_choice,
     check_conditions,
+    check_content,
     check_kind,
     check_number,
     check_store,
     check_whole,
+    keep_sounds,
+    stimuli_with_sound,
 )
+from eeg2speech.data.loading.material import material_of, refuse_known_sounds
+from eeg2speech.data.loading.sampler import KeyedBatchSampler, PlainLoader, ResumableLoader
+from eeg2speech.data.loading.scaling import Scaling, fit_scalings
 from eeg2speech.data.loading.splits import Split, assign_splits, some_stimuli
-from eeg2speech.data.loading.windows import WindowDataset, cut_windows, read_montage
+from eeg2speech.data.loading.windows import Augment, WindowDataset, cut_windows, read_montage
 from eeg2speech.data.simulation.embedded import embedded_store
 from eeg2speech.data.simulation.simulator import Simulation
 from eeg2speech.data.store.store import Description, Store
 
-PEEKED = 32
-"""Training windows, evenly spread, whose content is looked at before training."""
+CHECKED = 32
+"""Number of training windows, evenly spaced, whose content is checked before training."""
 RATE = 100
-"""EEG samples per second that every stage works at: one sample is one hop of both mel front ends."""
+"""EEG samples per second of every stage: one sample is one hop of both mel front ends."""
 
 
 class EEGAudioDataModule(pl.LightningDataModule):
-    """Windows of EEG and the speech that goes with them, for all three stages.
+    """Windows of EEG with the speech that was heard, spoken or imagined, for all three stages.
+
+    Segments of a prepared store are split by stimulus and subject (``Split``), scaled per channel and cut into windows.
+    Every loader yields a ``Batch``: scaled EEG, (B, C, T), electrode positions in metres, the sound at 16 kHz where a
+    stage needs it, and indices of subject, stimulus, label and recording. Windows are read from a memory map. Their
+    order and augmentation depend on ``seed``, epoch and index alone, so that a resumed run repeats them exactly.
+
+    The data module has the loaders ``train``, ``val`` and one per test split (``unseen_stimulus``, ``unseen_subject``,
+    ``unseen_both``); ``setup`` must be called before them, which Lightning does.
+
+    Example:
+        >>> data = EEGAudioDataModule(audio=True, batch_size=8)  # the embedded dataset
+        >>> data.prepare_data(); data.setup()
+        >>> next(iter(data.train_dataloader()))["eeg"].shape
+        torch.Size([8, 32, 320])
 
     Args:
         store: Folder of a prepared store; unset: the embedded dataset of simulated EEG.
         window: Length of a window in seconds.
-        hop: From one training window to the next, in seconds; unset: half a window. Evaluation windows never overlap.
+        hop: Distance of the starts of two training windows in seconds; unset: half a window. Windows of validation and
+            test do not overlap.
         batch_size: Windows per step and device.
-        split: What is held out for validation and test.
-        train_fraction: Share of the training stimuli that are trained on, at least one; validation and test stay as
-            they are, and a smaller share is part of a larger one.
-        hard_negatives: How many windows of one stimulus stand together in a training batch, as hard negatives.
+        split: Stimuli and subjects that are held out for validation and test.
+        train_fraction: Share of the training stimuli that are trained on, at least one. Validation and test do not
+            depend on it, and the stimuli of a smaller share are part of those of a larger one.
+        hard_negatives: Number of windows of one stimulus that follow each other in a training batch as hard negatives;
+            ``batch_size`` must be a multiple of it.
         conditions: Use only segments of these conditions (``listening``, ``overt``, ``imagined``, ``rest``).
-        scaling: ``train`` fits the scale of every channel on training stretches; subjects without any get the median
-            over the others. ``recording`` fits on each whole recording, test stretches included.
+        scaling: ``train`` fits the scale of every channel on training segments; subjects without any get the median
+            over the others. ``recording`` fits on each whole recording, test segments included.
         clamp: Scaled EEG is limited to +- this many robust standard deviations.
         audio: Also load the sound of each window.
-        lag: How much later than its sound the EEG of a window is read, in seconds; may be negative.
-        augment: Changes to training windows, all off by default.
+        lag: Delay in seconds of the EEG of a window after its sound; may be negative.
+        augment: Random changes to training windows, all off by default.
         simulation: Settings of the embedded dataset.
         workers: Processes that read windows; 0 reads in the main process, which is fast from a memory map.
         pin_memory: Page-locked batches, for transfer to a GPU.
-        seed: Of the order of training windows and of augmentation.
+        seed: Seed of the order of training windows and of augmentation.
 
     Attributes:
-        allow_seen: Let a model be tested on lists of unseen sounds or subjects although it was trained on some of them;
-            the results then say so. A program sets it, or ``--allow_seen true``.
+        allow_seen: Allow a test on sounds or subjects that the model was trained on; the results then report them.
+            ``--allow_seen true`` sets it.
+        datasets: Windows by split, after ``setup``.
+        store: The prepared store, after ``setup``.
+        scalings: Scaling by recording, after ``setup``.
 
     Raises:
         ConfigError: A setting is out of its range or does not fit the data.
@@ -96,22 +115,22 @@ class EEGAudioDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         store = check_store(store)
-        for key, number in (("window", window), ("hop", window if hop is None else hop)):
-            check_number(key, number, 0)
+        check_number("window", window, 0)
+        hop = window / 2 if hop is None else hop
+        check_number("hop", hop, 0)
         check_number("clamp", clamp, 0, infinite=True)
         check_number("lag", lag, -math.inf)
+        check_number("train_fraction", train_fraction, 0)
         for key, whole, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("seed", seed, None)):
             check_whole(key, whole, least)
-        for key, group, kind in (("split", split, Split), ("augment", augment, Augment)):
-            check_kind(key, group, kind)
+        check_kind("split", split, Split)
+        check_kind("augment", augment, Augment)
         check_kind("simulation", simulation, Simulation)
-        for key, flag in (("audio", audio), ("pin_memory", pin_memory)):
-            check_kind(key, flag, bool)
-        check_number("train_fraction", train_fraction, 0)
+        check_kind("audio", audio, bool)
+        check_kind("pin_memory", pin_memory, bool)
         check_choice("split.by", split.by, ("stimulus", "subject", "both"))
         check_choice("scaling", scaling, ("train", "recording"))
         check_conditions(conditions)
-        hop = window / 2 if hop is None else hop
         check_whole("hard_negatives", hard_negatives)
         if hard_negatives < 1 or batch_size % hard_negatives:
             raise ConfigError(
@@ -130,25 +149,30 @@ class EEGAudioDataModule(pl.LightningDataModule):
 
     @property
     def subject_names(self) -> list[str]:
-        """Who is in the data, in the order of a batch's ``subject``; known before anything is simulated."""
+        """Subject labels, in the order of a batch's ``subject``; available before ``prepare_data``."""
         if self.store_path is None:
             return self.simulation.subject_names
         return Store(self.store_path).subjects
 
     @property
     def channels(self) -> int:
-        """Electrodes of the largest montage; known before anything is simulated."""
+        """Number of electrodes of the largest montage; available before ``prepare_data``."""
         if self.store_path is None:
             return len(self.simulation.electrodes)
         return max(recording.channels for recording in Store(self.store_path).recordings)
 
     def prepare_data(self) -> None:
-        """Simulate the embedded dataset if it is asked for and not there yet."""
+        """Simulate the embedded dataset if it is used and not in the cache."""
         if self.store_path is None:
             embedded_store(self.simulation)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the store, split it, fit the scaling and cut windows."""
+        """Open the store, split its segments, fit the scaling and cut windows.
+
+        Raises:
+            ConfigError: A setting does not fit the data.
+            DataError: The store is damaged, or nothing can be learned from it.
+        """
         if self.datasets:
             return
         self.store = Store(self.store_path or embedded_store(self.simulation))
@@ -157,33 +181,49 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 f"{self.store.root}: EEG at {self.store.rate:g} Hz, the models work at {RATE} Hz; "
                 f"prepare it with --preprocessing.rate {RATE}"
             )
-        segments = self._segments()
-        sounds = stimuli_with_sound(self.store, segments) if self.audio else None
-        subject_of = {recording.recording: recording.subject for recording in self.store.recordings}
-        splits = assign_splits(self.split, segments, subject_of)
-        by_split: dict[SplitName, list[Segment]] = defaultdict(list)
-        for segment, split in zip(segments, splits, strict=True):
-            if split is not None:
-                by_split[split].append(segment)
-        if sounds is not None:
-            by_split = keep_sounds(by_split, sounds)
-        refuse_known_sounds(self.store, by_split)
-        by_split["train"] = some_stimuli(by_split["train"], self.train_fraction, self.split.seed)
+        by_split = self._split_segments()
         self.scalings = self._fit_scalings(by_split["train"])
         for split in ("train", "val", *TEST_SPLITS):
             if by_split.get(split):
                 self.datasets[split] = self._dataset(split, by_split[split])
         if stage == "fit":
-            check_content(self.batches("train", PEEKED), self.audio)
+            check_content(self.batches("train", CHECKED), self.audio)
+
+    @property
+    def info(self) -> DataInfo:
+        """Facts about the data that a task needs; after ``setup``."""
+        montages: dict[tuple[tuple[str, str], ...], tuple[Channel, ...]] = {}
+        for recording in self.store.recordings:
+            channels = self.store.channels(recording.recording)
+            montages.setdefault(tuple((channel.name, channel.type) for channel in channels), tuple(channels))
+        about, prefix = self.description, "preprocessing."
+        return DataInfo(
+            name=about.name,
+            source=about.source,
+            license=about.license,
+            citation=about.citation,
+            simulated=about.simulated,
+            subjects=tuple(self.store.subjects),
+            montages=tuple(montages.values()),
+            rate=self.store.rate,
+            window=self.window,
+            lag=self.lag,
+            clamp=self.clamp,
+            batch_size=self.batch_size,
+            preprocessing={k.removeprefix(prefix): v for k, v in about.settings.items() if k.startswith(prefix)},
+            test_splits=tuple(self.test_splits),
+            training_data=self.training_data(),
+            allow_seen=self.allow_seen,
+        )
 
     @property
     def description(self) -> Description:
-        """Where the data came from."""
+        """Description of the store; after ``setup``."""
         return self.store.description
 
     @property
     def test_splits(self) -> list[SplitName]:
-        """Names of the test lists, in the order of ``test_dataloader``."""
+        """Names of the test splits, in the order of ``test_dataloader``."""
         return [split for split in TEST_SPLITS if split in self.datasets]
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -195,20 +235,20 @@ class EEGAudioDataModule(pl.LightningDataModule):
         return self._loader("val")
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """One loader per test list; see ``test_splits``."""
+        """One loader per test split; see ``test_splits``."""
         return [self._loader(split) for split in self.test_splits]
 
     def predict_dataloader(self) -> list[PlainLoader]:
-        """The test lists."""
+        """The loaders of the test splits."""
         return [PlainLoader(loader) for loader in self.test_dataloader()]
 
     def batches(self, split: SplitName, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
         """Read windows of a split outside of training, without augmentation.
 
         Args:
-            split: Which.
-            most: All, or this many of them evenly spread.
-            lag: In place of the ``lag`` of the data module.
+            split: Name of the split.
+            most: Read this many windows, evenly spaced; None reads all.
+            lag: Replaces the ``lag`` of the data module.
         """
         later = round((self.lag if lag is None else lag) * RATE)
         plain = WindowDataset(
@@ -231,7 +271,7 @@ class EEGAudioDataModule(pl.LightningDataModule):
         return material_of(self.store, segments)
 
     def training_data(self) -> dict[str, Any]:
-        """What decides which segments are trained on, in plain values."""
+        """What determines the segments that are trained on, in plain values."""
         return {
             "name": str(self.description.name),
             "store": str(self.store.root),
@@ -245,10 +285,26 @@ class EEGAudioDataModule(pl.LightningDataModule):
         }
 
     def sounds_in(self, split: SplitName) -> int:
-        """How many different sounds the windows of a split have; those of a stimulus that start together are one."""
+        """Number of different sounds in a split."""
         return self.datasets[split].sounds
 
-    def _segments(self) -> list[Segment]:
+    def channel_names(self, recording: int) -> list[str]:
+        """Names of a recording's channels in the order of the batch, by its index."""
+        row = self.store.recordings[recording]
+        montage = read_montage(self.store, row, self.scalings[row.recording])
+        channels = self.store.channels(row.recording)
+        return [channels[index].name for index in montage.order]
+
+    def summary(self) -> dict[str, object]:
+        """Name of the dataset and number of windows in each split, for the log."""
+        return {
+            "data": self.description.name,
+            "simulated": self.description.simulated,
+            "windows": {split: len(dataset) for split, dataset in self.datasets.items()},
+        }
+
+    def _split_segments(self) -> dict[SplitName, list[Segment]]:
+        """Segments of each split, of the chosen conditions and, if sound is used, with a sound."""
         segments = [s for s in self.store.segments if not self.conditions or s.condition in self.conditions]
         if not segments:
             there = sorted({segment.condition for segment in self.store.segments})
@@ -261,7 +317,17 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 f"window={self.window} s is longer than the longest segment of {self.store.root}, {longest:g} s "
                 "(data.window)"
             )
-        return segments
+        sounds = stimuli_with_sound(self.store, segments) if self.audio else None
+        subject_of = {recording.recording: recording.subject for recording in self.store.recordings}
+        by_split: dict[SplitName, list[Segment]] = defaultdict(list)
+        for segment, split in zip(segments, assign_splits(self.split, segments, subject_of), strict=True):
+            if split is not None:
+                by_split[split].append(segment)
+        if sounds is not None:
+            by_split = keep_sounds(by_split, sounds)
+        refuse_known_sounds(self.store, by_split)
+        by_split["train"] = some_stimuli(by_split["train"], self.train_fraction, self.split.seed)
+        return by_split
 
     def _fit_scalings(self, train: list[Segment]) -> dict[str, Scaling]:
         fit_on: dict[str, list[Segment]] = defaultdict(list)
@@ -270,9 +336,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 fit_on[segment.recording].append(segment)
         else:
             for recording in self.store.recordings:
-                for first, stop in self.store.pieces(recording):
-                    piece = Segment(recording.recording, first / RATE, (stop - first) / RATE, "", 0, "rest")
-                    fit_on[recording.recording].append(piece)
+                for first, stop in self.store.blocks(recording):
+                    block = Segment(recording.recording, first / RATE, (stop - first) / RATE, "", 0, "rest")
+                    fit_on[recording.recording].append(block)
         return fit_scalings(self.store, fit_on)
 
     def _dataset(self, split: SplitName, segments: list[Segment]) -> WindowDataset:
@@ -290,9 +356,9 @@ class EEGAudioDataModule(pl.LightningDataModule):
     def _loader(self, split: SplitName, shuffle: bool = False) -> ResumableLoader:
         dataset = self.datasets[split]
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        stories = dataset.stories(self.hard_negatives) if shuffle and self.hard_negatives > 1 else None
-        sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world, stories)
-        if not shuffle and len(dataset) < world:  # on every rank: one without work would leave the others waiting
+        blocks = dataset.stimulus_blocks(self.hard_negatives) if shuffle and self.hard_negatives > 1 else None
+        sampler = KeyedBatchSampler(len(dataset), self.batch_size, self.seed, shuffle, rank, world, blocks)
+        if not shuffle and len(dataset) < world:  # on every rank, as the others would wait for one without windows
             raise ConfigError(
                 f"{split} has {len(dataset)} windows for {world} devices; use fewer devices (trainer.devices) or "
                 "another data.split"
@@ -310,21 +376,6 @@ class EEGAudioDataModule(pl.LightningDataModule):
             pin_memory=self.pin_memory and torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
         )
-
-    def channel_names(self, recording: int) -> list[str]:
-        """Names of a recording's channels in the order of the batch, by its index."""
-        row = self.store.recordings[recording]
-        montage = read_montage(self.store, row, self.scalings[row.recording])
-        channels = self.store.channels(row.recording)
-        return [channels[index].name for index in montage.order]
-
-    def summary(self) -> dict[str, object]:
-        """What is in each split, for the log."""
-        return {
-            "data": asdict(self.description)["name"],
-            "simulated": self.description.simulated,
-            "windows": {split: len(dataset) for split, dataset in self.datasets.items()},
-        }
 
 
 def _as_is(batch: Any) -> Any:

@@ -1,32 +1,60 @@
-"""Which sounds, subjects and recordings are in a list of windows, recognised by content rather than by name."""
+"""Sounds, subjects and recordings of a split, identified by content, so that training data is found in test splits."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from eeg2speech.checkpoints.training_record import Material
-from eeg2speech.core.types import Recording, Segment
+from eeg2speech.core.errors import DataError
+from eeg2speech.core.files import sha256_of
+from eeg2speech.core.types import Recording, Segment, SplitName
 from eeg2speech.data.store.content import read_inputs
 from eeg2speech.data.store.store import Store
 from eeg2speech.data.store.writer import audio_hash
 
+NEW_SOUNDS: tuple[SplitName, ...] = ("val", "unseen_stimulus", "unseen_both")
+"""Splits whose sounds must not be trained on; those of ``unseen_subject`` are, by design."""
 STRETCHES, SAMPLES = 16, 256
-"""Stretches of a recording, evenly spread, and samples of each, by which it is recognised."""
+"""Number of stretches, evenly spaced, and samples of each that identify a recording."""
+
+
+def refuse_known_sounds(store: Store, by_split: Mapping[SplitName, Sequence[Segment]]) -> None:
+    """Refuse a store in which a training sound is also validated or tested on, under another name.
+
+    Sounds are compared by all of their samples: an excerpt, or the same sound at another loudness, is not found.
+
+    Args:
+        store: Prepared store; missing sounds are ignored.
+        by_split: Segments of each split, before ``train_fraction`` is applied.
+
+    Raises:
+        DataError: A training sound has a second name in another split.
+    """
+    trained = {segment.stimulus for segment in by_split.get("train", ())}
+    owner = {digest: name for name in sorted(trained) if (digest := _samples_digest(store, name))}
+    for split in NEW_SOUNDS:
+        for name in sorted({segment.stimulus for segment in by_split.get(split, ())} - trained):
+            other = owner.get(_samples_digest(store, name))
+            if other is not None:
+                raise DataError(
+                    f"{store.root}: stimulus {name!r} of {split} is the same sound as {other!r} of train; give both "
+                    "one name in segments.tsv, or prepare the store again"
+                )
 
 
 def material_of(store: Store, segments: Iterable[Segment]) -> Material:
     """Sounds, subjects and recordings of segments.
 
-    A sound is known by its samples and by the file that it was read from, a recording by its samples and by its raw
-    file, so that other names and another preparation do not hide them.
+    A sound is identified by its samples and by its source file, a recording by its samples and by its raw file, so
+    that they are also found under other names and after another preparation.
 
     Args:
-        store: Holds them.
-        segments: Of a list.
+        store: Prepared store.
+        segments: Segments of a split.
     """
     segments = list(segments)
     rows = {row.recording: row for row in store.recordings}
@@ -41,37 +69,41 @@ def material_of(store: Store, segments: Iterable[Segment]) -> Material:
             sounds[source] = name
     recordings = {digest: row.subject for row in used if (digest := _recording_digest(store, row))}
     recordings |= {raw[row.recording]: row.subject for row in used if row.recording in raw}
-    return Material(sounds, {_subject_key(store, row): row.subject for row in used}, recordings)
+    people = _people_of(store)
+    return Material(sounds, {f"{people}/{row.subject}": row.subject for row in used}, recordings)
 
 
 def sound_digest(store: Store, stimulus: str) -> str:
-    """Hash of a sound's samples at 16 kHz, or of the envelope that stands in for it.
+    """Hash of a sound's samples at 16 kHz, or of the envelope that replaces it.
 
-    Segments without any sound are the same to a model only within one dataset.
+    Segments without any sound are considered equal within one dataset only.
     """
-    file = store.audio_file(stimulus)
-    if stimulus and file.is_file():
-        samples = audio_hash(file)
-        return samples.hex() if any(samples) else hashlib.sha256(file.read_bytes()).hexdigest()  # some leave it out
+    if stimulus and (digest := _samples_digest(store, stimulus)):
+        return digest
     envelope = store.envelope(stimulus) if stimulus else None
     if envelope is not None:
         return hashlib.sha256(envelope.tobytes()).hexdigest()
     return f"{_people_of(store)}/{stimulus}"
 
 
+def _samples_digest(store: Store, stimulus: str) -> str:
+    """Hash of a sound's samples, empty if there is no such sound."""
+    file = store.audio_file(stimulus)
+    if not file.is_file():
+        return ""
+    samples = audio_hash(file)
+    return samples.hex() if any(samples) else sha256_of(file)  # some encoders do not write the hash
+
+
 def _people_of(store: Store) -> str:
-    """Name of the dataset; of a simulation with its seed, which decides who is simulated."""
+    """Name of the dataset; of a simulation with its seed, on which the simulated subjects depend."""
     described = store.description
     seed = described.settings.get("simulation.seed") if described.simulated else None
     return described.name if seed is None else f"{described.name}, seed {seed}"
 
 
-def _subject_key(store: Store, row: Recording) -> str:
-    return f"{_people_of(store)}/{row.subject}"
-
-
 def _recording_digest(store: Store, row: Recording) -> str:
-    """Hash of stretches of a recording: the same in a copy of the store under another name. Empty of a flat one."""
+    """Hash of stretches of a recording, which is the same in a copy of the store; empty for a constant recording."""
     eeg = store.eeg(row)
     starts = np.linspace(0, max(row.samples - SAMPLES, 0), STRETCHES).round().astype(int)
     stretches = np.concatenate([eeg[:, start : start + SAMPLES] for start in starts], axis=1)
@@ -81,7 +113,7 @@ def _recording_digest(store: Store, row: Recording) -> str:
 
 
 def _raw_files(store: Store) -> dict[str, str]:
-    """Hash of the largest file that a recording was read from and that no other subject shares: its signal."""
+    """Hash of each recording's signal: the largest of its input files that no other subject shares."""
     subject_of = {row.recording: row.subject for row in store.recordings}
     rows = [row for row in read_inputs(store.root) if row.recording in subject_of]
     shared: dict[str, set[str]] = {}

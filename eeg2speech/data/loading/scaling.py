@@ -1,4 +1,4 @@
-"""Robust scaling of each channel, fitted where it may be: on training stretches."""
+"""Robust scaling of each channel, fitted on training segments only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Store
 
 FLAT = 1e-3
-"""A channel that varies less than this many microvolts carries no signal."""
+"""Spread in microvolts up to which a channel is flat."""
 MOST = 60_000
-"""Samples per channel that a fit looks at: ten minutes at 100 Hz, evenly spread."""
+"""Largest number of samples per channel that are used: ten minutes at 100 Hz, evenly spaced."""
 
 
 @dataclass
@@ -38,19 +38,19 @@ class Scaling:
 
 
 def fit_scalings(store: Store, fit_on: Mapping[str, Sequence[Segment]]) -> dict[str, Scaling]:
-    """Fit every recording on its own stretches; one that has none takes the medians of the others.
+    """Fit the scaling of every recording on its own segments; a recording without any gets medians over the others.
 
     Args:
         store: The prepared data.
-        fit_on: Stretches that may be looked at, by recording; at least one recording has some.
+        fit_on: Segments that may be used, by recording; at least one recording has some.
 
     Returns:
-        A scaling for every recording of the store. A recording without stretches (a held-out subject) gets, for each
-        channel name, the median over the fitted recordings in which it is not flat, so that none of its samples is
-        looked at; for a name that none of them has, the median over all channels.
+        A scaling for every recording of the store. A recording without segments (a held-out subject) gets, for each
+        channel name, the median over the fitted recordings in which the channel is not flat, so that none of its own
+        samples is used; for a name that none of them has, the median over all channels.
 
     Raises:
-        DataError: No channel varies anywhere.
+        DataError: Every channel is flat.
     """
     fitted: dict[str, Scaling] = {}
     by_name: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -66,7 +66,7 @@ def fit_scalings(store: Store, fit_on: Mapping[str, Sequence[Segment]]) -> dict[
         spread = 1.4826 * np.median(np.abs(samples - centre[:, None]), axis=1)
         fitted[recording.recording] = Scaling(centre.astype(np.float32), spread.astype(np.float32))
         for channel, c, s in zip(store.channels(recording.recording), centre, spread, strict=True):
-            pairs = by_name[channel.name.lower()]  # stays empty for a channel that is flat in all of them
+            pairs = by_name[channel.name.lower()]  # stays empty if the channel is flat in all of them
             if s > FLAT:
                 pairs.append((float(c), float(s)))
     medians = {name: np.median(pairs, axis=0) if pairs else np.zeros(2) for name, pairs in by_name.items()}

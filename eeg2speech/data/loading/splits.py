@@ -1,8 +1,8 @@
-"""Who and what is trained on, chosen before windows exist."""
+"""Split of segments into training, validation and test, before windows are cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -16,17 +16,17 @@ from eeg2speech.core.types import TEST_SPLITS, Segment, SplitName
 
 @dataclass
 class Split:
-    """How recordings are divided. Never by window: windows of one stimulus are too alike.
+    """How segments are split. Windows are never split individually, as windows of one stimulus are similar.
 
-    Validation takes stimuli that are not trained on, of subjects that are, unless ``val_subjects`` names some.
+    Validation uses stimuli that are not trained on, of subjects that are, unless ``val_subjects`` is given.
 
     Attributes:
-        by: ``stimulus`` holds out sounds, ``subject`` people, ``both`` each alone and the two together.
+        by: ``stimulus`` holds out stimuli, ``subject`` subjects, ``both`` each alone and the two together.
         test: Share of the stimuli held out for the test (by stimulus or both).
         val: Share of the stimuli held out for validation.
-        test_subjects: Subjects held out for the test (by subject or both): their labels, or how many.
-        val_subjects: Subjects held out for validation: their labels, or how many; none by default.
-        seed: Decides what is held out.
+        test_subjects: Subjects held out for the test (by subject or both): their labels, or their number.
+        val_subjects: Subjects held out for validation: their labels, or their number; none by default.
+        seed: Seed of the random choice.
     """
 
     by: Literal["stimulus", "subject", "both"] = "both"
@@ -38,18 +38,18 @@ class Split:
 
 
 def assign_splits(split: Split, segments: Sequence[Segment], subject_of: dict[str, str]) -> list[SplitName | None]:
-    """Give every segment its part.
+    """Assign every segment to a split.
 
     Args:
         split: What is held out.
-        segments: To divide.
+        segments: Segments to split.
         subject_of: Subject of each recording.
 
     Returns:
-        A part per segment; None for one that no part may use (a validation stimulus of a test subject).
+        A split per segment; None for segments that are not used (validation stimuli of test subjects).
 
     Raises:
-        ConfigError: A part that is needed would be empty, or a subject is unknown.
+        ConfigError: A required split would be empty, a subject is unknown, or segments of different splits overlap.
     """
     subjects = sorted({subject_of[segment.recording] for segment in segments})
     test_subjects, val_subjects = _hold_out_subjects(split, subjects)
@@ -58,7 +58,7 @@ def assign_splits(split: Split, segments: Sequence[Segment], subject_of: dict[st
     val_share = split.val if not val_subjects else 0.0
     test_stimuli, val_stimuli = _hold_out_stimuli(stimuli, test_share, val_share, split.seed)
     assigned = [
-        _part(
+        _split_of(
             subject_of[segment.recording] in test_subjects,
             subject_of[segment.recording] in val_subjects,
             segment.stimulus in test_stimuli,
@@ -76,9 +76,9 @@ def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[S
     """Keep the segments of a share of the stimuli, at least of one; a smaller share is part of a larger one.
 
     Args:
-        segments: Of training.
-        share: Of the stimuli that occur in them.
-        seed: Decides which.
+        segments: Training segments.
+        share: Share of the stimuli that occur in them.
+        seed: Seed of the random choice.
 
     Raises:
         ConfigError: The share is not in (0, 1].
@@ -91,13 +91,13 @@ def some_stimuli(segments: Sequence[Segment], share: float, seed: int) -> list[S
     return [segment for segment in segments if segment.stimulus in kept]
 
 
-def _part(
+def _split_of(
     test_subject: bool, val_subject: bool, test_stimulus: bool, val_stimulus: bool, by_subject: bool
 ) -> SplitName | None:
     if test_subject:
         if test_stimulus:
             return "unseen_both"
-        # by subject alone, every stimulus of a new person counts: stimuli are not what is tested
+        # by subject alone, every stimulus of a test subject is used, as stimuli are not held out
         return None if val_stimulus and not by_subject else "unseen_subject"
     if val_subject:
         return None if test_stimulus else "val"
@@ -107,17 +107,18 @@ def _part(
 
 
 def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set[str]]:
-    order = list(np.random.default_rng(mix(split.seed, 1)).permutation(subjects))
+    """Subjects held out for the test and for validation."""
+    order = [str(s) for s in np.random.default_rng(mix(split.seed, 1)).permutation(subjects)]
+    lists = [wanted for wanted in (split.test_subjects, split.val_subjects) if not isinstance(wanted, int)]
+    named = {_label(str(name), subjects) for names in lists for name in names}
+    test = [] if split.by == "stimulus" else split.test_subjects
     held: list[set[str]] = []
-    for key, wanted in (("test_subjects", split.test_subjects), ("val_subjects", split.val_subjects)):
-        if key == "test_subjects" and split.by == "stimulus":
-            held.append(set())
-            continue
+    for key, wanted in (("test_subjects", test), ("val_subjects", split.val_subjects)):
         if isinstance(wanted, int):
-            free = [s for s in order if not any(s in h for h in held) and s not in _named(split, subjects)]
+            free = [s for s in order if s not in set().union(named, *held)]
             if not 0 <= wanted <= len(free):
                 raise ConfigError(f"{key}={wanted}, but the data has {len(subjects)} subjects (data.split.{key})")
-            held.append({str(s) for s in free[:wanted]})
+            held.append(set(free[:wanted]))
         else:
             names = {_label(str(name), subjects) for name in wanted}
             unknown = sorted(names - set(subjects))
@@ -126,19 +127,13 @@ def _hold_out_subjects(split: Split, subjects: list[str]) -> tuple[set[str], set
                     f"subject {unknown[0]!r} is not in the data, which has {', '.join(subjects)} (data.split.{key})"
                 )
             held.append(names)
-    both = held[0] & held[1]
-    if both:
+    if both := held[0] & held[1]:
         raise ConfigError(f"subject {min(both)!r} is in both (data.split.test_subjects, data.split.val_subjects)")
     return held[0], held[1]
 
 
-def _named(split: Split, subjects: Sequence[str]) -> Iterable[str]:
-    lists = (split.test_subjects, split.val_subjects)
-    return {_label(str(name), subjects) for names in lists if not isinstance(names, int) for name in names}
-
-
 def _label(name: str, subjects: Sequence[str]) -> str:
-    """The subject that is meant: YAML reads 01 as the number 1, and 08 as text."""
+    """Label of a subject: YAML reads 01 as the number 1, and 08 as text."""
     meant = [label for label in subjects if label.isdecimal() and name.isdecimal() and int(label) == int(name)]
     return meant[0] if name not in subjects and len(meant) == 1 else name
 
@@ -154,17 +149,12 @@ def _hold_out_stimuli(stimuli: list[str], test: float, val: float, seed: int) ->
 
 
 def _check(assigned: Sequence[SplitName | None], split: Split, subjects: int, stimuli: int) -> None:
-    needed: list[SplitName] = ["train", "val"]
-    needed += {
-        "stimulus": ["unseen_stimulus"],
-        "subject": ["unseen_subject"],
-        "both": list(TEST_SPLITS),
-    }[split.by]  # type: ignore[arg-type]
-    for name in needed:
+    tests: dict[str, tuple[SplitName, ...]] = {"stimulus": ("unseen_stimulus",), "subject": ("unseen_subject",)}
+    for name in ("train", "val", *tests.get(split.by, TEST_SPLITS)):
         if name not in assigned:
             remedy = "change data.split"
             if stimuli == 1 and split.by != "subject":
-                remedy = "one stimulus cannot be divided: hold out people, data.split.by=subject and val_subjects=1"
+                remedy = "one stimulus cannot be divided: hold out subjects, data.split.by=subject and val_subjects=1"
             elif subjects == 1 and split.by != "stimulus":
                 remedy = "one subject cannot be divided: hold out stimuli, data.split.by=stimulus"
             raise ConfigError(
@@ -175,7 +165,7 @@ def _check(assigned: Sequence[SplitName | None], split: Split, subjects: int, st
 
 
 def _check_apart(segments: Sequence[Segment], assigned: Sequence[SplitName | None]) -> None:
-    """Refuse segments of different parts that overlap: the same EEG would be trained and tested on."""
+    """Refuse overlapping segments of different splits: the same EEG would be trained and tested on."""
     order = sorted(range(len(segments)), key=lambda i: (segments[i].recording, segments[i].onset))
     for one, other in pairwise(order):
         first, second = segments[one], segments[other]

@@ -1,4 +1,4 @@
-"""Windows of EEG and audio, read from the memory map batch by batch."""
+"""Windows of EEG and audio: cut from segments, augmented, and read from the memory map batch by batch."""
 
 from __future__ import annotations
 
@@ -11,22 +11,57 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from eeg2speech.audio import RATE, Waveform
-from eeg2speech.core.errors import DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Batch, Recording, Segment
 from eeg2speech.data.electrodes.montage import order_by_position
-from eeg2speech.data.loading.augment import Augment
-from eeg2speech.data.loading.sampler import Key
+from eeg2speech.data.loading.sampler import Key, StimulusBlocks
 from eeg2speech.data.loading.scaling import Scaling
-from eeg2speech.data.loading.stories import Stories
 from eeg2speech.data.store.store import Store
 
 SAME = 0.05
-"""Windows of a stimulus that start within the same stretch of this many seconds hold one sound."""
+"""Windows whose sounds start within the same interval of this many seconds of a stimulus have one sound."""
+
+
+@dataclass
+class Augment:
+    """Random changes to training windows; all off by default.
+
+    Attributes:
+        channel_dropout: Probability that a channel of a window is set to zero and removed from ``channel_mask``.
+        amplitude: Windows are multiplied by exp(u), u uniform in +- this.
+        time_shift: Windows start up to this many seconds earlier or later, inside their segment.
+        flip: Probability that the polarity of a window is reversed.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    channel_dropout: float = 0.0
+    amplitude: float = 0.0
+    time_shift: float = 0.0
+    flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, most in (("channel_dropout", 1.0), ("flip", 1.0), ("amplitude", np.inf), ("time_shift", np.inf)):
+            value = getattr(self, name)
+            if not 0 <= value <= most or value == np.inf:
+                limit = "a probability" if most == 1 else "finite and 0 or more"
+                raise ConfigError(f"{name}={value} must be {limit} (data.augment.{name})")
+
+    def gains(self, generator: np.random.Generator, channels: int) -> NDArray[np.float32] | None:
+        """Draw the factor of each channel of a window, (channels, 1); None if nothing changes."""
+        if not (self.channel_dropout or self.amplitude or self.flip):
+            return None
+        gains = np.full((channels, 1), np.exp(generator.uniform(-self.amplitude, self.amplitude)), np.float32)
+        if generator.random() < self.flip:
+            gains = -gains
+        gains[generator.random(channels) < self.channel_dropout] = 0
+        return gains
 
 
 @dataclass(frozen=True)
 class Window:
-    """Where a window is cut: ``start`` in samples of its recording, which may move between ``first`` and ``last``."""
+    """Position of a window: ``start`` in samples of its recording, which may move between ``first`` and ``last``."""
 
     recording: int
     segment: Segment
@@ -38,14 +73,14 @@ class Window:
 def cut_windows(
     segments: Sequence[Segment], recordings: Sequence[Recording], rate: float, samples: int, hop: int
 ) -> list[Window]:
-    """Cut segments into windows that never leave them.
+    """Cut segments into windows that lie inside of them.
 
     Args:
-        segments: To cut.
-        recordings: Of the store, in order.
+        segments: Segments to cut.
+        recordings: Recordings of the store, in order.
         rate: EEG samples per second.
         samples: Length of a window.
-        hop: From one window's start to the next, in samples.
+        hop: Distance of the starts of two windows, in samples.
     """
     number = {recording.recording: index for index, recording in enumerate(recordings)}
     windows = []
@@ -60,7 +95,15 @@ def cut_windows(
 
 @dataclass
 class Montage:
-    """What is constant over the windows of a recording, with channels ordered so that neighbours are adjacent."""
+    """Channels of a recording, ordered so that neighbours are adjacent, with their positions and scaling.
+
+    Attributes:
+        order: Row of each channel in the recording, (C,).
+        positions: Metres, zero where unknown or unusable, (C, 3).
+        usable: False for flat channels, (C,).
+        gain: Inverse spread per microvolt, zero for unusable channels, (C, 1).
+        centre: Median in microvolts, zero for unusable channels, (C, 1).
+    """
 
     order: NDArray[np.intp]
     positions: NDArray[np.float32]
@@ -73,7 +116,7 @@ class Montage:
 
 
 def read_montage(store: Store, recording: Recording, scaling: Scaling) -> Montage:
-    """Order a recording's channels by position, with their scaling; channels that cannot be used become zeros."""
+    """Order a recording's channels by position, with their scaling; unusable channels become zero."""
     channels = store.channels(recording.recording)
     positions = np.array([[c.x, c.y, c.z] for c in channels], np.float32).reshape(-1, 3)
     order = np.asarray(order_by_position(positions))
@@ -89,14 +132,14 @@ class WindowDataset(Dataset[Batch]):
 
     Args:
         store: The prepared data.
-        windows: From ``cut_windows``.
-        scalings: By recording.
+        windows: Windows of ``cut_windows``.
+        scalings: Scaling of each recording.
         samples: EEG samples of a window.
         clamp: Scaled EEG is limited to +- this.
         audio: Also read the sound.
-        augment: Changes to the windows; None for evaluation.
-        lag: How many samples later than the sound the EEG is read: what is heard takes time to reach the cortex.
-            Where a recording ends or is interrupted before that, its last samples are read again.
+        augment: Random changes to the windows; None for evaluation.
+        lag: Delay in samples of the EEG after its sound, as the cortex responds later than the sound begins. If the
+            recording ends or is interrupted before, its last sample is repeated.
     """
 
     def __init__(
@@ -142,7 +185,7 @@ class WindowDataset(Dataset[Batch]):
             starts.append(start)
             C = len(montage.order)
             out = eeg[i, :C]
-            # scaled in place, window by window, while it is in the processor's cache
+            # scaled in place, window by window, while it is in the CPU cache
             raw = self._read(window, start + self.lag)
             raw.take(montage.order, axis=0, out=out, mode="clip")  # the default mode would copy twice
             if montage.unusable.size:
@@ -152,7 +195,7 @@ class WindowDataset(Dataset[Batch]):
             exists = montage.usable
             if self.augment and generator and (gains := self.augment.gains(generator, C)) is not None:
                 out *= gains
-                exists = exists & (gains[:, 0] != 0)  # a dropped channel is neither seen nor to be filled in
+                exists = exists & (gains[:, 0] != 0)  # a dropped channel is neither an input nor a target
             out.clip(-self.clamp, self.clamp, out=out)
             positions[i, :C], mask[i, :C] = montage.positions * exists[:, None], exists
         return {
@@ -172,18 +215,18 @@ class WindowDataset(Dataset[Batch]):
             "seed": torch.tensor([seed for _, seed in keys]),
         }
 
-    def stories(self, length: int) -> Stories:
-        """Orders that keep this many windows of one stimulus together."""
+    def stimulus_blocks(self, length: int) -> StimulusBlocks:
+        """Orders of the windows in blocks of this many of one stimulus."""
         stimuli, starts = zip(*self._sounds(), strict=True)
-        return Stories(stimuli, starts, length)
+        return StimulusBlocks(stimuli, starts, length)
 
     @property
     def sounds(self) -> int:
-        """How many different sounds the windows have."""
+        """Number of different sounds; windows of a stimulus that start together have one sound."""
         return len(set(self._sounds()))
 
     def _sounds(self) -> list[tuple[str, int]]:
-        """Stimulus of each window, and the stretch of it that its sound starts in."""
+        """Stimulus of each window, and the interval of it in which its sound starts."""
         return [(w.segment.stimulus, round(self._sound_start(w, w.start) / SAME)) for w in self.windows]
 
     def _shift(self, window: Window, generator: np.random.Generator | None) -> int:
@@ -194,17 +237,17 @@ class WindowDataset(Dataset[Batch]):
         return int(generator.integers(first, last + 1))
 
     def _read(self, window: Window, start: int) -> NDArray[np.float32]:
-        """Samples of a piece of a recording from ``start`` on, (channels, samples); those at its ends repeat."""
+        """Samples from ``start`` on, (channels, samples), of the window's block; its ends are repeated."""
         recording = self.store.recordings[window.recording]
         eeg = self.store.eeg(recording)
-        first, stop = self.store.piece_at(recording, window.start)
+        first, stop = self.store.block_at(recording, window.start)
         if start >= first and start + self.samples <= stop:
             return eeg[:, start : start + self.samples]
         inside = np.clip(np.arange(start, start + self.samples), first, stop - 1)
         return eeg[:, inside]
 
     def _sound_start(self, window: Window, start: int) -> float:
-        """Seconds into the stimulus at which the sound of a window begins that starts at a sample."""
+        """Start in the stimulus, in seconds, of the sound of a window that starts at a sample."""
         return start / self.store.rate - window.segment.onset + window.segment.offset
 
     def _audio(self, windows: Sequence[Window], starts: Sequence[int]) -> torch.Tensor:
@@ -215,8 +258,8 @@ class WindowDataset(Dataset[Batch]):
                 segment = window.segment
                 first = round(self._sound_start(window, start) * RATE)
                 silence = max(0, -first)  # a window starts up to half a sample before its segment
-                piece = self._sound(segment.stimulus, first + silence, length - silence)
-                out[silence : silence + len(piece)] = piece
+                sound = self._sound(segment.stimulus, first + silence, length - silence)
+                out[silence : silence + len(sound)] = sound
         return torch.from_numpy(audio)
 
     def _sound(self, stimulus: str, first: int, length: int) -> Waveform:

@@ -1,4 +1,4 @@
-"""Amplitudes that no brain has, because a unit was missing or misread, and the factor that would be right."""
+"""Implausible amplitudes, as of a missing or misread unit, and the factor that would correct them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Stretch
 
 PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     "eeg": (0.5, 500.0),
@@ -20,16 +19,16 @@ PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     "mag": (5.0, 50_000.0),
     "grad": (0.5, 5000.0),
 }
-"""Median absolute deviation between which a filtered signal lies, in microvolts, femtoteslas, femtoteslas per
+"""Limits of the median absolute deviation of a filtered signal, in microvolts, femtoteslas, femtoteslas per
 centimetre."""
 FAST, SMALLER = 8.0, 10.0
-"""Hertz above which activity is up to that many times smaller: its power falls with frequency."""
+"""Hertz above which activity may be smaller by this factor, as its power falls with frequency."""
 UNITS = {
     "volt": {"µV": 1.0, "mV": 1e3, "V": 1e6},
     "mag": {"fT": 1.0, "pT": 1e3, "nT": 1e6, "T": 1e15},
     "grad": {"fT/cm": 1.0, "pT/cm": 1e3, "T/m": 1e13, "T/cm": 1e15},
 }
-"""In units of the store, of which the first is one."""
+"""Units as multiples of the store's unit, which is the first."""
 NAMES = {
     "eeg": "EEG channels",
     "seeg": "sEEG channels",
@@ -38,7 +37,7 @@ NAMES = {
     "grad": "gradiometers",
 }
 WITHIN = 3.0
-"""A factor is named only if it brings the amplitude that far inside its limits."""
+"""A factor is named only if it brings the amplitude at least this far inside its limits."""
 SAMPLES = 10_000
 """Samples of a channel from which its amplitude is measured."""
 
@@ -58,14 +57,15 @@ def typical_amplitude(eeg: NDArray[np.floating]) -> float:
 
 
 def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
-    """What is unlikely about an amplitude, and the factor that would be right: words after "median amplitude of".
-
-    Empty where nothing is.
+    """Describe an implausible amplitude and the factor that would correct it.
 
     Args:
-        level: Of ``typical_amplitude``, in microvolts (femtoteslas, femtoteslas per centimetre).
+        level: Result of ``typical_amplitude``, in microvolts (femtoteslas, femtoteslas per centimetre).
         kind: Type of the channels.
-        low_edge: Lower edge of the band that was kept in hertz, None for none.
+        low_edge: Lower edge of the band that was kept in hertz, or None.
+
+    Returns:
+        Words that follow "median amplitude of"; empty if the amplitude is plausible.
     """
     low, high = PLAUSIBLE[kind]
     if low_edge is not None and low_edge >= FAST:
@@ -86,8 +86,8 @@ def unlikely_amplitude(level: float, kind: str, low_edge: float | None) -> str:
     )
 
 
-def some_of(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
-    """Samples to measure an amplitude from, evenly taken from what was recorded, (channels, up to twice ``SAMPLES``).
+def recorded_samples(eeg: NDArray[np.floating], held: Sequence[Stretch]) -> NDArray[np.floating]:
+    """Evenly spaced samples of the recorded stretches, (channels, at most twice ``SAMPLES``).
 
     Args:
         eeg: Signal, (channels, samples).
@@ -104,46 +104,18 @@ def warn_of_amplitude(
     low_edge: float | None,
     source: str,
 ) -> None:
-    """Warn where good channels have an amplitude that no brain has.
+    """Warn if the good channels of a type have an implausible amplitude.
 
     Args:
-        eeg: Prepared signal, (channels, samples).
+        eeg: Filtered signal, (channels, samples).
         channels: One per row of it.
-        held: See ``some_of``.
-        low_edge: See ``unlikely_amplitude``.
+        held: Stretches that were recorded.
+        low_edge: Lower edge of the band that was kept in hertz, or None.
         source: The recording.
     """
-    some = some_of(eeg, held)
+    some = recorded_samples(eeg, held)
     for kind in dict.fromkeys(channel.type for channel in channels):
         rows = [row for row, c in enumerate(channels) if c.type == kind and c.status == "good"]
         fault = unlikely_amplitude(typical_amplitude(some[rows]), kind, low_edge)
         if fault:
             logger.warning("%s: median amplitude of %s", source, fault)
-
-
-def check_not_flat(
-    eeg: NDArray[np.floating],
-    channels: Sequence[Channel],
-    flat: Sequence[int],
-    held: Sequence[Stretch],
-    low_edge: float | None,
-    source: str,
-) -> None:
-    """Refuse a recording most of whose channels are flat, and say so if its unit may be why.
-
-    Args:
-        eeg: Filtered signal, (channels, samples).
-        channels: One per row of it.
-        flat: Rows that are flat.
-        held: See ``some_of``.
-        low_edge: See ``unlikely_amplitude``.
-        source: The recording.
-
-    Raises:
-        DataError: More than half of the channels are flat.
-    """
-    if len(flat) > len(channels) / 2:
-        fault = unlikely_amplitude(typical_amplitude(some_of(eeg, held)[flat]), channels[flat[0]].type, low_edge)
-        why = f"median amplitude of {fault}" if fault else "they hold no signal; leave the recording out"
-        names = ", ".join(channels[row].name for row in flat)
-        raise DataError(f"{source}: {len(flat)} of {len(channels)} channels are flat ({names}): {why}")

@@ -1,4 +1,4 @@
-"""Recordings of any length, read piece by piece and thinned out to a rate at which filtering is cheap."""
+"""Reading of recordings in chunks, decimated to a rate at which filtering is cheap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,43 +14,42 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, upfirdn
 
+from eeg2speech.core.files import disk_errors
 from eeg2speech.core.types import Signal
 from eeg2speech.data.preparation.bad_channels import fill_gaps
 from eeg2speech.data.preparation.blocks import Blocks
 from eeg2speech.data.preparation.dropouts import FILLED, bridge, find_dropouts
-from eeg2speech.data.store.writer import disk_of
-from eeg2speech.data.timing.stretches import Stretch, apart, merged
+from eeg2speech.data.timing import Stretch, are_outside, merged
 
 SLOWEST = 512.0
-"""Samples per second that are kept at least: all that a band up to 100 Hz, a notch and an ICA need."""
+"""Lowest rate in hertz after decimation: sufficient for a band up to 100 Hz, a notch and an ICA."""
 READ = 2**22
 """Values read at once, over all channels."""
 IN_MEMORY = 2**26
-"""Values that are held in memory; more go into a scratch file."""
+"""Largest number of values that are held in memory; a longer signal is held in a scratch file."""
 TAPS = 24
-"""Length of the anti-alias filter in samples of the thinned-out signal: flat up to a fifth of the new rate, and 100 dB
-down from its half on."""
+"""Length of the anti-alias filter in decimated samples: flat up to a fifth of the new rate, and 100 dB down from its
+half on."""
 
 
 def whole_factor(rate: float, highest: float) -> int:
-    """By how much a signal may be thinned out.
+    """Decimation factor.
 
     Args:
         rate: Samples per second.
-        highest: Hertz that must stay as they are.
+        highest: Highest frequency in hertz that must not change.
     """
     return max(int(rate / max(SLOWEST, 5 * highest)), 1)
 
 
 @dataclass
-class Spooled:
-    """A signal that was read.
+class Decimated:
+    """A decimated signal.
 
     Attributes:
-        signal: Less the first value of each channel, (rows, samples); NaN where it is missing.
-        missing: Raw samples that are missing in each channel outside of dropouts, (rows,).
-        dropouts: Raw samples that are missing in all channels, ascending; ``signal`` is as it was recorded there, or
-            bridged if it was thinned out.
+        signal: Signal less the first value of each channel, (rows, samples); NaN where it is missing.
+        missing: Number of raw samples that are missing in each channel outside of dropouts, (rows,).
+        dropouts: Raw samples of dropouts, ascending; ``signal`` is bridged there if it was decimated, else unchanged.
     """
 
     signal: NDArray[np.floating]
@@ -63,24 +62,23 @@ def chunked_decimate(
     signal: Signal,
     rows: NDArray[np.intp],
     gain: NDArray[np.float64],
-    pieces: Blocks,
+    blocks: Blocks,
     factor: int,
     scratch: Path | None,
     gaps: Sequence[Stretch] = (),
-) -> Iterator[Spooled]:
-    """Read a signal in stretches of some seconds and thin it out, so that neither its length nor its rate matters.
+) -> Iterator[Decimated]:
+    """Read a signal in chunks of some seconds and decimate it, so that memory depends on neither length nor rate.
 
-    The filter is symmetric, so nothing is delayed. Each piece is filtered by itself, held constant beyond its ends.
-    A signal that fits is held in memory, else in a scratch file that is removed at the end. A signal with dropouts is
-    read once more before it is thinned out, and they are bridged.
+    The filter is symmetric, so it adds no delay. Each block is filtered by itself, extended by its first and last
+    value. A signal with dropouts is read twice if it is decimated, so that they can be bridged before.
 
     Args:
         signal: Volts or teslas, (channels, samples).
         rows: Channels to read.
-        gain: What each of them is multiplied by.
-        pieces: Where the contiguous pieces lie before and after.
-        factor: Every how many samples one is kept.
-        scratch: Where a long signal is kept; None to hold it in memory whatever its length.
+        gain: Factor of each of them.
+        blocks: Contiguous blocks before and after decimation.
+        factor: Decimation factor.
+        scratch: File for a long signal, removed at the end; None to hold it in memory whatever its length.
         gaps: Raw samples at which nothing was recorded.
 
     Yields:
@@ -89,16 +87,15 @@ def chunked_decimate(
     Raises:
         DiskError: The disk is full.
     """
-    source = _Source(signal, rows, gain, pieces, factor)
-    shape = (len(rows), pieces.new_starts[-1])
+    reader = _Reader(signal, rows, gain, blocks, factor, gaps)
+    shape = (len(rows), blocks.new_starts[-1])
     file = scratch if shape[0] * shape[1] > IN_MEMORY else None
     try:
-        notes = _Notes(pieces, gaps, np.zeros(len(rows)), np.zeros(len(rows)))
-        held = _held(source.parts(notes=notes), shape, file)
-        dropouts = notes.dropouts()
+        held = _held(reader.parts(), shape, file)
+        dropouts = reader.dropouts()
         if factor > 1 and dropouts:
-            held = _held(source.parts(dropouts), shape, file)
-        yield Spooled(held, notes.missing - notes.gone if dropouts else notes.missing, dropouts)
+            held = _held(reader.parts(dropouts), shape, file)
+        yield Decimated(held, reader.missing - reader.gone if dropouts else reader.missing, dropouts)
     finally:
         if file is not None:
             file.unlink(missing_ok=True)
@@ -114,11 +111,11 @@ def _held(
             held[:, first : first + part.shape[1]] = part
         return held
     # written, not mapped: a full disk is then an error instead of a signal that kills the process
-    with disk_of(file):
+    with disk_errors(file):
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         for first, part in parts:
-            with disk_of(file):
+            with disk_errors(file):
                 for row, values in enumerate(part.astype(np.float32)):
                     _write(descriptor, values.tobytes(), 4 * (row * shape[1] + first))
     finally:
@@ -132,65 +129,54 @@ def _write(descriptor: int, content: bytes, offset: int) -> None:
         content, offset = content[written:], offset + written
 
 
-@dataclass
-class _Notes:
-    """What is missing in a signal, noted as it is read."""
+class _Reader:
+    """Reads and decimates a signal in parts; the first pass collects its missing samples and dropouts."""
 
-    pieces: Blocks
-    gaps: Sequence[Stretch]
-    missing: NDArray[np.float64]
-    gone: NDArray[np.float64]  # what of it is missing in all channels
-    found: list[Stretch] = field(default_factory=list)
-
-    def take(self, raw: NDArray[np.float64], low: int, own: Stretch, begins: bool) -> None:
-        """Look at the samples ``own`` of a signal that was read from sample ``low`` on."""
-        if not all(apart([own[0]], self.gaps)):
-            return
-        missing = ~np.isfinite(raw)
-        self.missing += np.count_nonzero(missing[:, own[0] - low : own[1] - low], axis=1)
-        for first, stop in find_dropouts(raw, self.pieces.rate, begins):
-            first, stop = max(first + low, own[0]), min(stop + low, own[1])
-            if first < stop:
-                self.gone += np.count_nonzero(missing[:, first - low : stop - low], axis=1)
-                self.found.append((first, stop))
+    def __init__(
+        self,
+        signal: Signal,
+        rows: NDArray[np.intp],
+        gain: NDArray[np.float64],
+        blocks: Blocks,
+        factor: int,
+        gaps: Sequence[Stretch],
+    ) -> None:
+        self.signal, self.rows, self.gain, self.blocks = signal, rows, gain, blocks
+        self.factor, self.gaps = factor, gaps
+        self.missing = np.zeros(len(rows))
+        self.gone = np.zeros(len(rows))  # missing samples inside dropouts
+        self._found: list[Stretch] = []
 
     def dropouts(self) -> list[Stretch]:
-        """Dropouts; none where the signal stands still for most of the time, as flat channels do."""
-        recorded = self.pieces.starts[-1] - sum(stop - first for first, stop in self.gaps)
-        most = 2 * sum(stop - first for first, stop in self.found) > recorded
-        return [] if most else merged(self.found)
+        """Dropouts; none if the signal is constant for most of the time, as flat channels are."""
+        recorded = self.blocks.starts[-1] - sum(stop - first for first, stop in self.gaps)
+        most = 2 * sum(stop - first for first, stop in self._found) > recorded
+        return [] if most else merged(self._found)
 
+    def parts(self, dropouts: Sequence[Stretch] | None = None) -> Iterator[tuple[int, NDArray[np.floating]]]:
+        """Parts of the decimated signal, each with its first sample.
 
-@dataclass(frozen=True)
-class _Source:
-    signal: Signal
-    rows: NDArray[np.intp]
-    gain: NDArray[np.float64]
-    pieces: Blocks
-    factor: int
-
-    def parts(
-        self, dropouts: Sequence[Stretch] = (), notes: _Notes | None = None
-    ) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """First sample of a part of the thinned-out signal, and the part, with dropouts bridged."""
-        factor, pieces = self.factor, self.pieces
+        Args:
+            dropouts: Dropouts to bridge; None for the first pass, in which they are not known.
+        """
+        factor, blocks = self.factor, self.blocks
         half = TAPS * factor // 2
         filter_ = firwin(2 * half + 1, 0.7 / factor, window=("kaiser", 10.0)) if factor > 1 else np.ones(1)
         half = len(filter_) // 2
-        beside = half + math.ceil(FILLED * pieces.rate) + 1  # a short dropout that the filter reaches is whole
+        beside = half + math.ceil(FILLED * blocks.rate) + 1  # includes any short dropout that the filter reaches
         step = max(READ // max(len(self.rows), 1) // factor, 1)
         origin: NDArray[np.float64] | None = None
-        borders = zip(pairwise(pieces.starts), pairwise(pieces.new_starts), strict=True)
+        borders = zip(pairwise(blocks.starts), pairwise(blocks.new_starts), strict=True)
         for (start, stop), (new_start, new_stop) in borders:
             for first in range(new_start, new_stop, step):
                 last = min(first + step, new_stop)
                 own = start + (first - new_start) * factor, min(start + (last - new_start) * factor, stop)
                 low, high = max(own[0] - beside, start), min(own[1] + beside, stop)
                 raw = np.asarray(self.signal[self.rows, low:high], np.float64) * self.gain[:, None]
-                if notes is not None:
-                    notes.take(raw, low, own, begins=low == start)
+                if dropouts is None:
+                    self._inspect(raw, low, own, begins=low == start)
                 if factor > 1:
-                    bridge(raw, [(gone - low, back - low) for gone, back in dropouts], pieces.rate)
+                    bridge(raw, [(gone - low, back - low) for gone, back in dropouts or ()], blocks.rate)
                     fill_gaps(raw, np.array([0, raw.shape[1]]))
                 if origin is None:
                     origin = np.where(np.isfinite(raw[:, :1]), raw[:, :1], 0.0)
@@ -203,3 +189,15 @@ class _Source:
                     raw = np.pad(raw, ((0, 0), padding), mode="edge")
                     raw = upfirdn(filter_, raw, up=1, down=factor, axis=1)[:, 2 * half // factor :][:, : last - first]
                 yield first, raw
+
+    def _inspect(self, raw: NDArray[np.float64], low: int, own: Stretch, begins: bool) -> None:
+        """Note what is missing in the samples ``own`` of a signal that was read from sample ``low`` on."""
+        if not all(are_outside([own[0]], self.gaps)):
+            return
+        missing = ~np.isfinite(raw)
+        self.missing += np.count_nonzero(missing[:, own[0] - low : own[1] - low], axis=1)
+        for first, stop in find_dropouts(raw, self.blocks.rate, begins):
+            first, stop = max(first + low, own[0]), min(stop + low, own[1])
+            if first < stop:
+                self.gone += np.count_nonzero(missing[:, first - low : stop - low], axis=1)
+                self._found.append((first, stop))

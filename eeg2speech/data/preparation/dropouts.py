@@ -1,10 +1,10 @@
-"""Dropouts: stretches in which all channels of a recording stand still or are missing at once, as caps lose packets.
+"""Dropouts: stretches in which all channels of a recording are constant or missing at once, as after lost packets.
 
-The rule: a dropout is where every channel is NaN or infinite; where every one of two channels or more keeps one value
-for 10 ms or more (three samples at least); or where all of eight channels or more hold the same value. A single channel
-that is stored in coarse steps keeps one value by chance, so that only missing values are dropouts of it. Dropouts of up
-to 50 ms are filled with a straight line. Longer ones are cut out: the recording is interrupted there, and segments go
-on behind it. A recording that stands still for more than half of the time has no dropouts but flat channels.
+A sample belongs to a dropout if every channel is NaN or infinite; if each of two or more channels keeps its value for
+10 ms or more (at least three samples); or if all of eight or more channels have the same value. A single channel with
+coarse quantisation keeps its value by chance, so only missing values count there. Dropouts of up to 50 ms are
+interpolated. Longer ones are cut out: the recording is interrupted there, and segments continue after it. A recording
+that is constant for more than half of the time has flat channels instead of dropouts.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.data.timing.stretches import Stretch, runs
+from eeg2speech.data.timing import Stretch, runs
 
 HELD = 0.01
-"""Seconds for which no channel may change."""
+"""Shortest dropout of constant channels, in seconds."""
 FILLED = 0.05
-"""Seconds of the longest dropout that a line bridges: half a period of alpha."""
+"""Longest dropout that is interpolated, in seconds: half a period of alpha."""
 SEVERAL = 2
-"""Channels from which on standing still together is no chance: one that is stored in steps of 1 µV does for 50 ms."""
+"""Number of channels that are not constant together by chance: one in steps of 1 µV is for 50 ms."""
 SAME = 8
-"""Channels from which on one and the same value in all of them is no chance."""
+"""Number of channels that do not have the same value by chance."""
 
 Row = NDArray[np.floating]
 Places = NDArray[np.intp]
 
 
 def find_dropouts(eeg: NDArray[np.floating], rate: float, begins: bool = True) -> list[Stretch]:
-    """Find the dropouts of a contiguous stretch of a recording.
+    """Find the dropouts in a contiguous part of a recording.
 
     Args:
         eeg: As recorded, (channels, samples).
         rate: Samples per second.
-        begins: Nothing was recorded before, so that a value held from the first sample on was never measured; else
-            that sample counts as measured.
+        begins: True if the recording begins here: a value that is constant from the first sample on was never
+            measured. False if the first sample counts as measured.
 
     Returns:
-        Stretches, ascending and apart from each other.
+        Stretches, ascending, which do not touch.
     """
     every = np.arange(eeg.shape[1])
     dead = np.zeros(eeg.shape[1], bool)
     dead[_in_all(eeg, _missing, every)] = True
     if len(eeg) >= SAME:
-        # the first or last sample alone may be zero by definition, as where the trend was taken out of epochs
+        # the first or last sample alone may be zero by construction, as in detrended epochs
         dead[_in_all(eeg, lambda row, at: row[at] == eeg[0, at], every[1:-1])] = True
     if len(eeg) >= SEVERAL:
         held = np.zeros(eeg.shape[1], bool)
@@ -58,13 +58,13 @@ def find_dropouts(eeg: NDArray[np.floating], rate: float, begins: bool = True) -
 
 
 def bridge(eeg: NDArray[np.floating], dropouts: Iterable[Stretch], rate: float) -> None:
-    """Take the values out of dropouts, in place: short ones are NaN, long ones hold the value before and the one after.
+    """Overwrite dropouts in place: short ones with NaN, long ones with the value before and the value after.
 
-    Each is held for half of the time, so that no filter that is shorter sees the other side.
+    Each value fills half of a long dropout, so that a shorter filter never mixes the two sides.
 
     Args:
         eeg: Signal, (channels, samples).
-        dropouts: May begin before it and end behind it.
+        dropouts: Stretches, which may begin before the signal and end after it.
         rate: Samples per second.
     """
     for first, stop in dropouts:
@@ -91,12 +91,12 @@ def between_dropouts(eeg: NDArray[np.floating], rate: float) -> list[Stretch]:
 
 
 def is_long(dropout: Stretch, rate: float) -> bool:
-    """Whether a dropout is cut out instead of being filled."""
+    """Whether a dropout is cut out instead of interpolated."""
     return dropout[1] - dropout[0] > FILLED * rate
 
 
 def _in_all(eeg: NDArray[np.floating], holds: Callable[[Row, Places], NDArray[np.bool_]], at: Places) -> Places:
-    """Those samples at which something holds in every channel: few are left after the first ones."""
+    """Samples at which a condition holds in every channel; the first channels already exclude most of them."""
     for row in eeg:
         at = at[holds(row, at)]
         if not at.size:

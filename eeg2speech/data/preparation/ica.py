@@ -1,4 +1,4 @@
-"""Independent component analysis: artefacts as a linear map over channels, fitted once and applied anywhere."""
+"""Independent component analysis: artefacts are removed by a linear map over channels, fitted once per subject."""
 
 from __future__ import annotations
 
@@ -6,48 +6,58 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import mne
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import RawRecording
-from eeg2speech.data.electrodes.names import key_of, match_names
+from eeg2speech.data.electrodes.names import electrode_key, key_of, match_names
 from eeg2speech.data.preparation.bad_channels import fill_gaps
-from eeg2speech.data.preparation.blocks import Blocks, filter_pieces
+from eeg2speech.data.preparation.blocks import Blocks
 from eeg2speech.data.preparation.dropouts import between_dropouts
-from eeg2speech.data.preparation.ica_labels import CLASSES, eye_correlations, foremost, iclabel
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.preparation.filtering import filter_blocks
+
+if TYPE_CHECKING:
+    from mne.io import BaseRaw
+    from mne.preprocessing import ICA
 
 FIT_RATE = 200.0
-"""Hertz: the least that ICLabel's spectra of 1 to 100 Hz need."""
+"""Rate of the fit in hertz: ICLabel needs spectra of 1 to 100 Hz."""
 FIT_LOW = 1.0
-"""Hertz: slower drifts would take up components."""
-BLOCK = 30.0
-"""Seconds read at once for the fit; blocks are spread over the recordings where they hold more than is needed."""
+"""Lower edge of the fit's band in hertz: slower drifts would occupy components."""
+CHUNK = 30.0
+"""Seconds read at once for the fit; chunks are spread over the recordings if these are longer than needed."""
 FEWEST_CHANNELS = 4
+CLASSES = ("brain", "muscle", "eye", "heart", "line", "channel", "other")
+"""Classes of ICLabel, in the order of its output."""
+FRONTAL = (("fp1", "fp2"), ("af7", "af8"), ("af3", "af4"))
+"""Electrodes that replace missing EOG channels, those nearest to the eyes first."""
+BLINK_BAND = (1.0, 10.0)
+"""Band in hertz in which components are compared with EOG channels."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ica:
-    """How artefacts are separated from brain activity and told from it.
+    """Settings of the independent component analysis.
 
     Attributes:
-        method: `iclabel` recognises components by their map, spectrum and autocorrelation (pip install
-            eeg2speech[ica]; every electrode's position must be known); `eog` takes those for eyes that correlate
-            with EOG channels, or with the foremost electrodes where there are none.
-        remove: What `iclabel` removes, of muscle, eye, heart, line, channel and other.
-        probability: A component is removed if `iclabel` holds it for one of these at least so surely.
-        correlation: A component is removed if it correlates, from 1 to 10 Hz and by absolute value, at least
-            so strongly with an EOG channel (`eog`).
+        method: `iclabel` classifies components by their map, spectrum and autocorrelation (pip install
+            eeg2speech[ica]; every electrode's position must be known); `eog` finds those that correlate with EOG
+            channels, or with the foremost electrodes if there are none.
+        remove: Classes that `iclabel` removes, of muscle, eye, heart, line, channel and other.
+        probability: Smallest probability of its class for a component to be removed (`iclabel`).
+        correlation: Smallest absolute correlation with an EOG channel, from 1 to 10 Hz, for a component to be removed
+            (`eog`).
         variance: As many components as explain this share of the variance...
         components: ... but no more than this, and one less than channels.
         minutes: Length of signal to fit on, spread over the recordings.
-        seed: Of the fit.
+        seed: Seed of the fit.
     """
 
     method: Literal["iclabel", "eog"] = "iclabel"
@@ -60,12 +70,12 @@ class Ica:
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse settings that no recording could satisfy.
+        """Check the range of every setting.
 
         Raises:
             ConfigError: A value is out of range.
         """
-        unknown = [name for name in self.remove if name not in CLASSES or name == "brain"]
+        unknown = [name for name in self.remove if name not in CLASSES[1:]]
         if unknown:
             raise ConfigError(
                 f"preprocessing.ica.remove={unknown[0]!r} is no kind of artefact; choose from {', '.join(CLASSES[1:])}"
@@ -81,15 +91,15 @@ class Ica:
 
 @dataclass(frozen=True, eq=False)
 class FittedIca:
-    """Components of somebody's EEG, and which of them are artefacts.
+    """Components of one subject's EEG, and which of them are artefacts.
 
     Attributes:
         channels: Names of the channels it was fitted on.
-        unmixing: Turns microvolts into components; its rows sum to zero, as do the columns of ``mixing``, so that
-            the reference does not matter, (components, channels).
-        mixing: Turns components into microvolts, (channels, components).
-        labels: What each component is most likely, (components,).
-        scores: How sure that is: a probability (`iclabel`) or an absolute correlation (`eog`), (components,).
+        unmixing: Map from microvolts to components, (components, channels). Its rows sum to zero, as do the columns of
+            ``mixing``, so the reference does not matter.
+        mixing: Map from components to microvolts, (channels, components).
+        labels: Most likely class of each component, (components,).
+        scores: Probability of the class (`iclabel`) or absolute correlation (`eog`), (components,).
         excluded: Components that are artefacts, ascending.
         variance: Share of the variance of the signal it was fitted on, high-passed at 1 Hz, (components,).
         seconds: Length of that signal.
@@ -106,10 +116,9 @@ class FittedIca:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """Map that takes the excluded components out of a signal with any reference, (channels, channels).
+        """Map that removes the excluded components from a signal with any reference, (channels, channels).
 
-        What an artefact adds to all channels alike is no part of the components, so it goes only with an average
-        reference, before or after.
+        The mean of an artefact over channels is not part of the components; an average reference removes it.
         """
         rows = list(self.excluded)
         return np.asarray(np.eye(len(self.channels)) - self.mixing[:, rows] @ self.unmixing[rows])
@@ -122,23 +131,22 @@ def fit_ica(
     bad: Collection[str] = (),
     notch: float | None = None,
 ) -> FittedIca:
-    """Find components of one subject's recordings, and those that are artefacts.
+    """Fit components to one subject's recordings, and find those that are artefacts.
 
-    Extended infomax, solved by picard (over ten times faster than by its own natural gradient), is fitted on raw
-    signals, of which only some minutes are read: against the average of the good channels, high-passed at 1 Hz, at
-    200 Hz or the least rate of the recordings. As filters treat all channels alike, the map it yields may be applied
-    before or after any of them.
+    Extended infomax, solved by picard (over ten times faster than by its own natural gradient), is fitted on a few
+    minutes of the raw signals: average reference over the good channels, high-passed at 1 Hz, at 200 Hz or the lowest
+    rate of the recordings. As filters treat all channels alike, the map can be applied before or after any filter.
 
     Args:
-        recordings: To fit on; never those that are tested on.
-        settings: What to do.
+        recordings: Recordings to fit on, which must not include tested ones.
+        settings: Settings of the analysis.
         source_name: The recording or subject, for error messages.
-        bad: Names of channels to leave out, besides those marked bad.
-        notch: Line frequency in hertz that is taken out beforehand, None for none.
+        bad: Names of channels to ignore, besides those marked bad.
+        notch: Line frequency in hertz that is removed beforehand, or None.
 
     Raises:
         ConfigError: A setting is out of range, or an optional package is missing.
-        DataError: Too few channels are good in all of the recordings, or positions are missing that ``iclabel`` needs.
+        DataError: Too few channels are good in all recordings, or positions are missing that ``iclabel`` needs.
 
     Reference: Ablin et al. 2018, Faster independent component analysis by preconditioning with Hessian approximations.
     """
@@ -167,7 +175,7 @@ def fit_ica(
         random_state=settings.seed,
         verbose="ERROR",
     )
-    ica.fit(raw, verbose="ERROR")  # silent: mne cannot know that the array was high-passed
+    ica.fit(raw, verbose="ERROR")  # no warning: mne does not know that the array is high-passed
     whitener = ica.pre_whitener_.ravel() * 1e6
     directions = ica.pca_components_[: ica.n_components_]
     unmixing = ica.unmixing_matrix_ @ directions / whitener
@@ -176,44 +184,33 @@ def fit_ica(
     signal = raw.get_data() * 1e6
     sources = unmixing @ signal
     if settings.method == "iclabel":
-        labels, scores = iclabel(raw, ica, source_name)
-        excluded = [
-            label in settings.remove and p >= settings.probability for label, p in zip(labels, scores, strict=True)
-        ]
+        labels, scores = _iclabel(raw, ica, source_name)
+        excluded = np.isin(labels, settings.remove) & (scores >= settings.probability)
     else:
-        near = eog if eyes else signal[foremost(channels, source_name)]
-        scores = eye_correlations(sources, near, rate)
-        excluded = (scores >= settings.correlation).tolist()
+        scores = _eye_correlations(sources, eog if eyes else signal[_foremost(channels, source_name)], rate)
+        excluded = scores >= settings.correlation
         labels = ["eye" if is_eye else "other" for is_eye in excluded]
+    artefacts = tuple(np.flatnonzero(excluded).tolist())
     variance = np.square(mixing).sum(axis=0) * sources.var(axis=1) / signal.var(axis=1).sum()
-    fitted = FittedIca(
-        tuple(channels),
-        unmixing,
-        mixing,
-        tuple(labels),
-        scores,
-        tuple(np.flatnonzero(excluded).tolist()),
-        variance,
-        eeg.shape[1] / rate,
-    )
-    found = ", ".join(f"{labels[k]} {scores[k]:.2f} ({variance[k]:.0%} of variance)" for k in fitted.excluded)
-    logger.info("%s: ICA removes %d of %d components: %s", source_name, sum(excluded), len(labels), found or "none")
-    return fitted
+    found = ", ".join(f"{labels[k]} {scores[k]:.2f} ({variance[k]:.0%} of variance)" for k in artefacts)
+    logger.info("%s: ICA removes %d of %d components: %s", source_name, len(artefacts), len(labels), found or "none")
+    seconds = eeg.shape[1] / rate
+    return FittedIca(tuple(channels), unmixing, mixing, tuple(labels), scores, artefacts, variance, seconds)
 
 
 def apply_ica(eeg: NDArray[np.floating], channels: Sequence[str], fitted: FittedIca) -> NDArray[np.floating]:
-    """Take artefacts out of a recording of the same subject, in any unit, at any rate, filtered or not.
+    """Remove artefacts from a recording of the same subject, in any unit, at any rate, filtered or not.
 
     Args:
-        eeg: Signal or a block of it, bad channels left out, (channels, samples).
+        eeg: Signal or a part of it, without bad channels, (channels, samples).
         channels: Names of its channels, in any order, (channels,).
-        fitted: What was found.
+        fitted: Components and artefacts.
 
     Returns:
         The signal without the excluded components, with its own reference, (channels, samples).
 
     Raises:
-        DataError: The channels are not those it was fitted on.
+        DataError: The channels are not those of the fit.
     """
     named = match_names(channels, fitted.channels)
     lacking, extra = set(fitted.channels) - set(named.values()), set(channels) - named.keys()
@@ -232,7 +229,7 @@ def apply_ica(eeg: NDArray[np.floating], channels: Sequence[str], fitted: Fitted
 
 
 def _common(recordings: Sequence[RawRecording], kind: str, bad: Collection[str]) -> list[str]:
-    """Channels of a kind that are good in every recording, in the order and with the names of the first one."""
+    """Channels of a type that are good in every recording, in the order and with the names of the first one."""
     key = key_of(kind)
     left_out = {key(name) for name in bad}
     good = [
@@ -252,45 +249,100 @@ def _signal(
     notch: float | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Read and filter some minutes of the recordings: EEG and EOG in volts, each (channels, samples)."""
-    blocks = [
-        (recording, first, min(first + round(BLOCK * recording.rate), end))
-        for recording in recordings
-        for start, end in _pieces(recording)
-        for first in range(start, end, round(BLOCK * recording.rate))
-    ]
-    total = sum((end - first) / recording.rate for recording, first, end in blocks)
-    count = max(round(len(blocks) * min(60 * minutes / total, 1)), 1) if blocks else 0
+    chunks = []
+    for recording in recordings:
+        length = round(CHUNK * recording.rate)
+        blocks = Blocks.of(recording.eeg.shape[1], recording.breaks, recording.rate, recording.rate)
+        for (start, end), _ in blocks.outside(recording.gaps):
+            chunks += [(recording, first, min(first + length, end)) for first in range(start, end, length)]
+    total = sum((end - first) / recording.rate for recording, first, end in chunks)
+    count = max(round(len(chunks) * min(60 * minutes / total, 1)), 1) if chunks else 0
     parts = []
-    for number in np.linspace(0, len(blocks) - 1, count).round().astype(int):
-        recording, first, end = blocks[number]
+    for number in np.linspace(0, len(chunks) - 1, count).round().astype(int):
+        recording, first, end = chunks[number]
         rows = {(c.type, key_of(c.type)(c.name)): row for row, c in enumerate(recording.channels)}
         wanted = [*(("eeg", name) for name in channels), *(("eog", name) for name in eyes)]
         every = np.asarray(recording.eeg[:, first:end], np.float64)
         part = every[[rows[kind, key_of(kind)(name)] for kind, name in wanted]]
         for start, stop in between_dropouts(part, recording.rate):
             fill_gaps(part, np.array([start, stop]))
-            parts.append(filter_pieces(part[:, start:stop], recording.rate, rate, (FIT_LOW, None), notch))
+            parts.append(filter_blocks(part[:, start:stop], recording.rate, rate, (FIT_LOW, None), notch))
     joined = np.concatenate(parts, axis=1)
     return joined[: len(channels)], joined[len(channels) :]
 
 
-def _pieces(recording: RawRecording) -> list[Stretch]:
-    pieces = Blocks.of(recording.eeg.shape[1], recording.breaks, recording.rate, recording.rate)
-    return [piece for piece, _ in pieces.outside(recording.gaps)]
-
-
 def _as_raw(eeg: NDArray[np.float64], recording: RawRecording, channels: list[str], rate: float) -> mne.io.RawArray:
-    """EEG in volts against its average, with those positions that are known."""
+    """EEG in volts with an average reference, and with those positions that are known."""
     raw = mne.io.RawArray(eeg, mne.create_info(channels, rate, "eeg"), verbose="ERROR")
     places = {c.name: np.array([c.x, c.y, c.z]) for c in recording.channels if c.name in channels}
-    montage = mne.channels.make_dig_montage(places, coord_frame="head")
-    raw.set_montage(montage, verbose="ERROR")
+    raw.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"), verbose="ERROR")
     raw.set_eeg_reference("average", verbose="ERROR")
     return raw
 
 
 def _components(eeg: NDArray[np.float64], settings: Ica) -> int:
-    """How many components to look for; an average reference leaves one direction fewer than channels."""
+    """Number of components; an average reference leaves one direction fewer than channels."""
     shares = np.linalg.eigvalsh(np.cov(eeg))[::-1]
     enough = int(np.searchsorted(np.cumsum(shares) / shares.sum(), settings.variance)) + 1
     return max(min(enough, settings.components, len(eeg) - 1), 2)
+
+
+def _iclabel(raw: BaseRaw, ica: ICA, source_name: str) -> tuple[list[str], NDArray[np.float64]]:
+    """Most likely class of each component and its probability by ICLabel.
+
+    ICLabel was trained on components of extended infomax, with average reference, from 1 to 100 Hz.
+
+    Reference: Pion-Tonachini et al. 2019, ICLabel: an automated electroencephalographic independent component
+    classifier, dataset, and website.
+    """
+    try:
+        import onnxruntime  # noqa: F401  # mne_icalabel would import it only after minutes of work
+        from mne_icalabel.iclabel import iclabel_label_components
+    except ImportError as error:
+        raise ConfigError(
+            "preprocessing.ica.method=iclabel needs packages that are not installed: pip install eeg2speech[ica], or "
+            "choose eog"
+        ) from error
+    unknown = [
+        ch["ch_name"] for ch in raw.info["chs"] if not np.isfinite(ch["loc"][:3]).all() or not ch["loc"][:3].any()
+    ]
+    if unknown:
+        raise DataError(
+            f"{source_name}: ICLabel needs the position of every electrode, that of {', '.join(unknown)} is unknown; "
+            "give positions, name them in preprocessing.bad, or choose preprocessing.ica.method=eog"
+        )
+    if raw.info["sfreq"] < 200:
+        logger.warning(
+            "%s: ICLabel needs spectra up to 100 Hz, here they end at half of %g Hz", source_name, raw.info["sfreq"]
+        )
+    with mne.use_log_level("ERROR"):  # no warning: mne does not know the filters of the array
+        # the default backend, torch, takes seconds to import for a network of 3 million weights
+        probabilities = np.asarray(iclabel_label_components(raw, ica, inplace=False, backend="onnx"), np.float64)
+    return [CLASSES[k] for k in probabilities.argmax(axis=1)], probabilities.max(axis=1)
+
+
+def _foremost(names: Sequence[str], source_name: str) -> list[int]:
+    """Indices of the electrodes nearest to the eyes, which replace missing EOG channels."""
+    rows = {electrode_key(name): row for row, name in enumerate(names)}
+    for pair in FRONTAL:
+        if found := [rows[name] for name in pair if name in rows]:
+            return found
+    raise DataError(
+        f"{source_name}: it has neither EOG channels nor one of {', '.join(n for pair in FRONTAL for n in pair)}, "
+        "so preprocessing.ica.method=eog cannot find the eyes; choose iclabel or null"
+    )
+
+
+def _eye_correlations(sources: NDArray[np.float64], eyes: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """Largest absolute correlation of each component with a channel at the eyes from 1 to 10 Hz, (components,).
+
+    Args:
+        sources: Components, (components, samples).
+        eyes: Channels at or near the eyes, (channels, samples).
+        rate: Samples per second.
+    """
+    band = butter(2, BLINK_BAND, "bandpass", fs=rate, output="sos")
+    slow = sosfiltfilt(band, np.concatenate([sources, eyes]), axis=1)
+    slow -= slow.mean(axis=1, keepdims=True)
+    slow /= np.maximum(np.linalg.norm(slow, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return np.asarray(np.abs(slow[: len(sources)] @ slow[len(sources) :].T).max(axis=1))

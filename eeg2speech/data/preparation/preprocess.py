@@ -1,4 +1,4 @@
-"""From a raw recording to the signal in the store: bad channels, filters, resampling, reference."""
+"""Preprocessing of a raw recording: filters, resampling, bad channels, components, reference, rejection."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import DECODABLE, Channel, RawRecording, Segment
+from eeg2speech.data.electrodes.montage import check_positions, places_of
 from eeg2speech.data.electrodes.names import find_channels
-from eeg2speech.data.electrodes.position_checks import check_positions
-from eeg2speech.data.preparation.amplitude import check_not_flat, warn_of_amplitude
-from eeg2speech.data.preparation.bad_channels import deviating_channels, replace_bad
+from eeg2speech.data.preparation.amplitude import warn_of_amplitude
+from eeg2speech.data.preparation.bad_channels import judge_channels, replace_bad, rows_by_kind
 from eeg2speech.data.preparation.blocks import Blocks
 from eeg2speech.data.preparation.decimation import chunked_decimate, whole_factor
 from eeg2speech.data.preparation.dropouts import is_long
-from eeg2speech.data.preparation.filtering import filtered
+from eeg2speech.data.preparation.filtering import filter_recording
 from eeg2speech.data.preparation.ica import Ica, apply_ica, fit_ica
 from eeg2speech.data.preparation.rejection import bad_stretches, without
-from eeg2speech.data.timing.clock import Clock
-from eeg2speech.data.timing.prepared import AMPLITUDE, DROPOUT, FILLED_IN, Prepared
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Clock, Stretch
 
-MAX_MISSING = 0.01
-"""Fraction of a channel's samples that may be NaN or infinite (interpolated in time); more makes it bad."""
+DROPOUT = "dropouts of all channels"
+FILLED_IN = "short dropouts of all channels, filled with a line"
+AMPLITUDE = "amplitude"
+"""Reasons for which parts of a recording are lost, as ``dropped.tsv`` names them."""
 GAIN = {"eeg": 1e6, "seeg": 1e6, "ecog": 1e6, "mag": 1e15, "grad": 1e13}
 """From volts to microvolts, from teslas to femtoteslas, from teslas per metre to femtoteslas per centimetre."""
 ELECTRIC = ("eeg", "seeg", "ecog")
@@ -38,33 +38,51 @@ ELECTRIC = ("eeg", "seeg", "ecog")
 logger = logging.getLogger(__name__)
 
 
+class Prepared(NamedTuple):
+    """A preprocessed recording.
+
+    Attributes:
+        eeg: Microvolts (femtoteslas, femtoteslas per centimetre), (channels, samples); zero where nothing was recorded.
+        channels: One per row, ``bad`` if interpolated or zero.
+        segments: In seconds of the signal; none crosses a break.
+        blocks: Contiguous blocks of samples that were recorded.
+        lost: Seconds that are not in ``segments`` or not as they were measured, by reason.
+    """
+
+    eeg: NDArray[np.float32]
+    channels: list[Channel]
+    segments: list[Segment]
+    blocks: list[Stretch]
+    lost: dict[str, float]
+
+
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to every recording before it is stored.
+    """Settings of the preprocessing, the same for every recording of a store.
 
     Attributes:
         rate: Samples per second in the store (hertz).
-        upsample: Interpolate slower recordings up to the rate, instead of refusing them.
-        band: Edges of the band-pass in hertz; either may be null. Pieces shorter than two periods of the
+        upsample: Interpolate recordings of a lower rate instead of refusing them.
+        band: Edges of the band-pass in hertz; either may be null. Contiguous blocks shorter than two periods of the
             lower edge are detrended instead of high-passed.
-        notch: Line frequency in hertz, null for none; passed over where the band ends well below it.
+        notch: Line frequency in hertz, null for none; ignored if the band ends well below it.
         reference: `average` of all channels, or `none` to keep the recording's own.
-        bad: Names of channels to treat as bad in every recording.
-        flat: A channel is bad if its peak-to-peak amplitude within a second stays below this for more than
-            half of the time (microvolts); null for no check.
-        deviation: A channel is bad if its log standard deviation lies further than this from the other
-            channels' (robust z-score); null for no check.
+        bad: Names of channels that are bad in every recording.
+        flat: A channel is bad if its peak-to-peak amplitude within a second is below this for more than half of the
+            time (microvolts); null for no check.
+        deviation: A channel is bad if its log standard deviation is further than this from that of the other channels
+            (robust z-score); null for no check.
         interpolate: Replace bad channels by a spherical-spline interpolation; otherwise they are zero.
-        causal: Filter forwards only, so that no sample depends on later ones; the signal is delayed by that. Gaps, bad
+        causal: Filter forwards only, so that no sample depends on later ones; this delays the signal. Gaps, bad
             channels and components are still found from the whole recording.
         reject: Cut seconds out of segments in which channels exceed this peak-to-peak amplitude (microvolts);
             `auto` learns a limit for each channel from the recording; null for no check.
-        reject_share: A second is cut out if more than this share of the channels exceed theirs. With `auto`, 0.1 loses
-            a third of clean seconds, 0.5 a tenth of the bad ones.
-        shortest: Parts of a cut segment that are shorter than this are left out (seconds).
-        ica: Take out independent components of eyes and muscles; null for none.
-        ica_fit: Regular expression over recording ids: a subject's components are fitted on those of his or her
-            recordings that it finds (keep the tested ones out); null for each recording by itself.
+        reject_share: A second is cut out if more than this share of the channels exceed their limit. With `auto`, 0.1
+            removes a third of the clean seconds, 0.5 misses a tenth of the bad ones.
+        shortest: Parts of a cut segment that are shorter than this are dropped (seconds).
+        ica: Remove independent components of eyes and muscles; null for none.
+        ica_fit: Regular expression over recording ids: a subject's components are fitted on those of their recordings
+            that match (exclude the tested ones); null for each recording by itself.
     """
 
     rate: float = 100.0
@@ -84,35 +102,35 @@ class Preprocessing:
     ica_fit: str | None = None
 
     def check(self) -> None:
-        """Refuse settings that no recording could satisfy.
+        """Check the range of every setting, and that settings agree.
 
         Raises:
             ConfigError: A value is out of range or contradicts another.
         """
         low, high = self.band
-        if not self.rate > 0:
-            raise ConfigError(f"preprocessing.rate={self.rate:g} must be above 0 Hz")
-        limits = {"notch": self.notch, "flat": self.flat, "deviation": self.deviation}
-        for name, value in {**limits, "reject": None if self.reject == "auto" else self.reject}.items():
-            if value is not None and not value > 0:
-                raise ConfigError(f"preprocessing.{name}={value:g} must be above 0; null turns it off")
-        if not 0 <= self.reject_share < 1:
-            raise ConfigError(f"preprocessing.reject_share={self.reject_share:g} must lie between 0 and below 1")
-        if not self.shortest > 0:
-            raise ConfigError(f"preprocessing.shortest={self.shortest:g} must be above 0 seconds")
+        _require(self.rate > 0, f"rate={self.rate:g} must be above 0 Hz")
+        for name in ("notch", "flat", "deviation", "reject"):
+            value = getattr(self, name)
+            _require(value in (None, "auto") or value > 0, f"{name}={value} must be above 0; null turns it off")
+        _require(0 <= self.reject_share < 1, f"reject_share={self.reject_share:g} must lie between 0 and below 1")
+        _require(self.shortest > 0, f"shortest={self.shortest:g} must be above 0 seconds")
         if self.ica is not None:
             self.ica.check()
         if self.ica_fit is not None:
-            if self.ica is None:
-                raise ConfigError(f"preprocessing.ica_fit={self.ica_fit!r} needs preprocessing.ica")
+            _require(self.ica is not None, f"ica_fit={self.ica_fit!r} needs preprocessing.ica")
             try:
                 re.compile(self.ica_fit)
             except re.error as error:
                 raise ConfigError(f"preprocessing.ica_fit={self.ica_fit!r}: no regular expression ({error})") from error
-        if (low is not None and not low > 0) or (low is not None and high is not None and not low < high):
-            raise ConfigError(f"preprocessing.band={list(self.band)} must ascend from above 0 Hz; null leaves one open")
-        if high is not None and not 0 < high < self.rate / 2:
-            raise ConfigError(f"preprocessing.band={list(self.band)} must end below half of rate={self.rate:g}")
+        ascends = low is None or (low > 0 and (high is None or low < high))
+        _require(ascends, f"band={list(self.band)} must ascend from above 0 Hz; null leaves one open")
+        within = high is None or 0 < high < self.rate / 2
+        _require(within, f"band={list(self.band)} must end below half of rate={self.rate:g}")
+
+
+def _require(valid: bool, text: str) -> None:
+    if not valid:
+        raise ConfigError(f"preprocessing.{text}")
 
 
 def preprocess(
@@ -122,52 +140,52 @@ def preprocess(
     scratch: Path | None = None,
     fit_on: Sequence[RawRecording] = (),
 ) -> Prepared:
-    """Prepare one recording, in memory that does not grow with its rate and little with its length.
+    """Preprocess one recording. Memory does not depend on its rate, and little on its length.
 
     Args:
-        raw: What a reader has read.
-        settings: What to do.
+        raw: Recording as read by a reader.
+        settings: Settings of the preprocessing.
         source_name: The recording, for error messages.
-        scratch: File that a long recording may be held in meanwhile; None to hold it in memory.
+        scratch: File for the signal of a long recording; None to hold it in memory.
         fit_on: Recordings of the same subject that independent components are fitted on; the recording itself if empty.
 
     Raises:
         ConfigError: The settings contradict each other or the recording.
-        DataError: The recording contradicts itself, or too little of it is usable.
+        DataError: The recording is inconsistent, or too little of it is usable.
     """
     settings.check()
     rows = _decodable_rows(raw, settings, source_name)
     channels = [raw.channels[row] for row in rows]
-    # the filter that goes before thinning out looks ahead
+    # the anti-alias filter of the decimation is not causal
     factor = 1 if settings.causal else whole_factor(raw.rate, max(settings.rate / 2, settings.notch or 0.0))
     try:
-        spooling = Blocks.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
+        decimation = Blocks.of(raw.eeg.shape[1], raw.breaks, raw.rate, raw.rate / factor)
         segments, lost = Clock.of(raw).recorded(raw.segments, settings.shortest)
-        segments = [spooling.to_resampled(segment) for segment in segments]
+        segments = [decimation.to_resampled(segment) for segment in segments]
     except DataError as error:
         raise DataError(f"{source_name}: {error}") from error
 
     gain = np.array([GAIN[channel.type] for channel in channels])
-    with chunked_decimate(raw.eeg, np.array(rows, np.intp), gain, spooling, factor, scratch, raw.gaps) as spool:
-        dropouts = [both for gone in spool.dropouts for both in spooling.within(gone)]
-        cut = [thinned for gone, thinned in dropouts if is_long(gone, raw.rate)]
-        short = [(gone, thinned) for gone, thinned in dropouts if not is_long(gone, raw.rate)]
-        gaps = [thinned for gap in raw.gaps for _, thinned in spooling.within(gap)] + cut
-        breaks = {*spooling.new_starts, *(edge for gap in gaps for edge in gap)} - {0, spooling.new_starts[-1]}
-        pieces = Blocks.of(spooling.new_starts[-1], sorted(breaks), spooling.new_rate, settings.rate)
-        if pieces.new_starts[-1] == 0:
+    with chunked_decimate(raw.eeg, np.array(rows, np.intp), gain, decimation, factor, scratch, raw.gaps) as read:
+        dropouts = [both for gone in read.dropouts for both in decimation.within(gone)]
+        cut = [decimated for gone, decimated in dropouts if is_long(gone, raw.rate)]
+        short = [(gone, decimated) for gone, decimated in dropouts if not is_long(gone, raw.rate)]
+        gaps = [decimated for gap in raw.gaps for _, decimated in decimation.within(gap)] + cut
+        breaks = {*decimation.new_starts, *(edge for gap in gaps for edge in gap)} - {0, decimation.new_starts[-1]}
+        blocks = Blocks.of(decimation.new_starts[-1], sorted(breaks), decimation.new_rate, settings.rate)
+        if blocks.new_starts[-1] == 0:
             raise DataError(f"{source_name}: {raw.eeg.shape[1]} samples at {raw.rate:g} Hz, too short; leave it out")
-        unfilled = [thinned for _, thinned in short if factor == 1]  # else filled before thinning out
-        eeg, flat = filtered(spool.signal, pieces, gaps, unfilled, settings)
-    missing = spool.missing / raw.eeg.shape[1]
+        unfilled = [decimated for _, decimated in short if factor == 1]  # else filled before decimation
+        eeg, flat = filter_recording(read.signal, blocks, gaps, unfilled, settings)
+    missing = read.missing / raw.eeg.shape[1]
     if missing.any():
-        logger.info("%s: %d missing samples interpolated", source_name, round(spool.missing.sum()))
+        logger.info("%s: %d missing samples interpolated", source_name, round(read.missing.sum()))
     lost[FILLED_IN] = sum(stop - first for (first, stop), _ in short) / raw.rate
-    segments, lost[DROPOUT] = _without(segments, sorted(cut), pieces.rate, settings)
-    segments = [pieces.to_resampled(segment) for segment in segments]
+    segments, lost[DROPOUT] = _without(segments, sorted(cut), blocks.rate, settings)
+    segments = [blocks.to_resampled(segment) for segment in segments]
 
-    held = [new for _, new in pieces.outside(gaps)]
-    channels = _judged(eeg, channels, held, missing, flat, settings, source_name)
+    held = [new for _, new in blocks.outside(gaps)]
+    channels = judge_channels(eeg, channels, held, missing, flat, settings, source_name)
     if settings.ica is not None:
         _clean(eeg, channels, fit_on or [raw], settings, source_name)
     _replace_and_reference(eeg, channels, settings, source_name)
@@ -182,49 +200,9 @@ def preprocess(
 def _without(
     segments: list[Segment], stretches: Sequence[Stretch], rate: float, settings: Preprocessing
 ) -> tuple[list[Segment], float]:
-    """Segments without some stretches, and how many seconds they lose."""
+    """Segments without some stretches, and the seconds that this removes."""
     left = without(segments, stretches, rate, settings.shortest)
     return left, sum(s.duration for s in segments) - sum(s.duration for s in left)
-
-
-def _judged(
-    eeg: NDArray[np.float32],
-    channels: list[Channel],
-    held: Sequence[Stretch],
-    missing: NDArray[np.float64],
-    flat: NDArray[np.bool_],
-    settings: Preprocessing,
-    source_name: str,
-) -> list[Channel]:
-    """The channels, good or bad, and why."""
-    reasons = ["marked bad in the data" if channel.status == "bad" else "" for channel in channels]
-    named = {name for names in find_channels(settings.bad, channels).values() for name in names}
-    for row, channel in enumerate(channels):
-        if channel.name in named:
-            reasons[row] = "named in preprocessing.bad"
-        elif missing[row] > MAX_MISSING:
-            reasons[row] = f"{missing[row]:.1%} of samples missing"
-        elif flat[row]:
-            reasons[row] = "flat"
-    if settings.deviation is not None:
-        for rows in _by_kind(channels):
-            bad = np.array([bool(reasons[row]) for row in rows])
-            if not bad.all():
-                for row in rows[deviating_channels(eeg[rows], bad, settings.deviation)]:
-                    reasons[row] = "much louder or quieter than the others"
-    judged = [
-        replace(channel, status="bad" if reason else "good", status_description=reason)
-        for channel, reason in zip(channels, reasons, strict=True)
-    ]
-    dead = [row for row, reason in enumerate(reasons) if reason == "flat"]
-    check_not_flat(eeg, channels, dead, held, settings.band[0], source_name)
-    bad_names = [channel.name for channel in judged if channel.status == "bad"]
-    if len(bad_names) > len(judged) / 2:
-        raise DataError(
-            f"{source_name}: {len(bad_names)} of {len(judged)} channels are bad ({', '.join(bad_names)}); leave the "
-            "recording out, or loosen preprocessing.flat and preprocessing.deviation"
-        )
-    return judged
 
 
 def _clean(
@@ -234,7 +212,7 @@ def _clean(
     settings: Preprocessing,
     source_name: str,
 ) -> None:
-    """Take independent components of eyes and muscles out of the good electrodes on the scalp, in place."""
+    """Remove independent components of artefacts from the good electrodes on the scalp, in place."""
     assert settings.ica is not None
     rows = [row for row, c in enumerate(channels) if c.type == "eeg" and c.status == "good"]
     bad = [c.name for c in channels if c.status == "bad"]
@@ -248,10 +226,10 @@ def _clean(
 def _replace_and_reference(
     eeg: NDArray[np.float32], channels: list[Channel], settings: Preprocessing, source_name: str
 ) -> None:
-    """Interpolate what is bad on the scalp, silence what is bad elsewhere, and take out the mean; in place."""
-    positions = np.array([(channel.x, channel.y, channel.z) for channel in channels])
+    """Interpolate bad electrodes on the scalp, set other bad channels to zero, and subtract the mean; in place."""
+    positions = places_of(channels)
     bad = np.array([channel.status == "bad" for channel in channels])
-    for rows in _by_kind(channels):
+    for rows in rows_by_kind(channels):
         kind = channels[rows[0]].type
         part = eeg[rows]
         live = replace_bad(part, positions[rows], bad[rows], settings.interpolate and kind == "eeg")
@@ -260,25 +238,19 @@ def _replace_and_reference(
                 name = channels[rows[int(live.argmax())]].name
                 if len(rows) == len(channels):
                     raise DataError(
-                        f"{source_name}: {name} is its only good channel, of which an average reference leaves "
-                        "nothing; record more, or set preprocessing.reference=none"
+                        f"{source_name}: {name} is its only good channel, from which an average reference "
+                        "leaves nothing; record more, or set preprocessing.reference=none"
                     )
                 logger.warning(
-                    "%s: %s is its only good channel of type %s, of which an average reference leaves nothing",
+                    "%s: %s is its only good channel of type %s, from which an average reference leaves nothing",
                     source_name, name, kind,
                 )  # fmt: skip
             part[live] -= part[live].mean(axis=0)
         eeg[rows] = part
 
 
-def _by_kind(channels: list[Channel]) -> list[NDArray[np.intp]]:
-    """Rows of each type of channel: a magnetometer is not compared with a gradiometer."""
-    kinds = np.array([channel.type for channel in channels])
-    return [np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist())]
-
-
 def _decodable_rows(raw: RawRecording, settings: Preprocessing, source_name: str) -> list[int]:
-    """Rows that hold activity of the brain, after checking that the recording fits itself and the settings."""
+    """Rows of channels with brain activity, after checking the recording and the settings against each other."""
     if len(raw.eeg.shape) != 2 or len(raw.channels) != raw.eeg.shape[0]:
         raise DataError(
             f"{source_name}: signal of shape {raw.eeg.shape}, {len(raw.channels)} channels; check the reader"

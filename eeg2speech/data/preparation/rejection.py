@@ -1,4 +1,4 @@
-"""Stretches of a recording whose amplitude gives them away as artefacts, and segments without them."""
+"""Rejection of seconds by their amplitude, and segments without the rejected stretches."""
 
 from __future__ import annotations
 
@@ -12,56 +12,58 @@ from numpy.typing import NDArray
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Segment
-from eeg2speech.data.timing.stretches import Stretch, merged
+from eeg2speech.data.timing import Stretch, merged
 
 WINDOW = 1.0
-"""Seconds that are judged at once."""
+"""Length in seconds of the windows that are kept or rejected."""
 FOLDS = 5
-"""Parts of the windows that thresholds are checked on in turn."""
+"""Folds of the cross-validation of thresholds."""
 FEWEST = 10 * FOLDS
-"""Windows that a threshold can be learned from: the median of fewer than ten to a fold says little."""
+"""Smallest number of windows for learning a threshold: the median over fewer than ten per fold is unreliable."""
 
 logger = logging.getLogger(__name__)
 
 
 def bad_stretches(
-    eeg: NDArray[np.floating], pieces: Sequence[Stretch], rate: float, limit: float | Literal["auto"], share: float
+    eeg: NDArray[np.floating], blocks: Sequence[Stretch], rate: float, limit: float | Literal["auto"], share: float
 ) -> list[Stretch]:
-    """Stretches in which too many channels are too loud at once.
+    """Find stretches in which too many channels exceed their threshold at once.
 
     Args:
         eeg: Filtered signal in microvolts, (channels, samples).
-        pieces: Contiguous stretches that were recorded.
+        blocks: Contiguous blocks that were recorded.
         rate: Samples per second.
-        limit: Largest peak-to-peak amplitude within a second in microvolts, or ``auto`` to learn one of each channel.
-        share: Largest share of channels that may exceed theirs, from 0 to below 1.
+        limit: Largest peak-to-peak amplitude within a second in microvolts, or ``auto`` for one learned per channel.
+        share: Largest share of channels that may exceed their threshold, in [0, 1).
 
     Returns:
-        First sample of each stretch and the one after its last, ascending and apart from each other.
+        Stretches, ascending, which do not touch.
 
     Raises:
-        DataError: There is too little to learn thresholds from.
+        DataError: The recording is too short for learning thresholds.
     """
-    windows = _windows(pieces, max(round(WINDOW * rate), 1))
+    windows = _windows(blocks, max(round(WINDOW * rate), 1))
     if not windows:
         return []
-    amplitudes = _amplitudes(eeg, windows)
-    limits = learned_limits(eeg, pieces, rate) if limit == "auto" else np.full(len(eeg), limit)
+    amplitudes = np.empty((len(eeg), len(windows)), eeg.dtype)
+    for number, (first, end) in enumerate(windows):
+        amplitudes[:, number] = np.ptp(eeg[:, first:end], axis=1)
+    limits = learned_limits(eeg, blocks, rate) if limit == "auto" else np.full(len(eeg), limit)
     too_many = (amplitudes > limits[:, None]).mean(axis=0) > share
     return merged([window for window, is_bad in zip(windows, too_many, strict=True) if is_bad])
 
 
-def learned_limits(eeg: NDArray[np.floating], pieces: Sequence[Stretch], rate: float) -> NDArray[np.float64]:
-    """The amplitude of each channel beyond which a window does the average of the others more harm than good.
+def learned_limits(eeg: NDArray[np.floating], blocks: Sequence[Stretch], rate: float) -> NDArray[np.float64]:
+    """Learn the amplitude of each channel above which windows make the average of all windows worse.
 
-    For every candidate threshold the windows of four folds that keep below it are averaged and compared with the
-    median of the fifth, which outliers hardly move; the threshold with the least error over the folds wins. Every
-    amplitude that occurs is tried. Unlike in the paper the windows follow no event, interpolated copies are not added
-    to them, and the share of channels that makes a window bad is not learned.
+    For every candidate threshold, the windows of four folds below it are averaged and compared with the median of the
+    fifth fold, which is robust to outliers; the threshold with the smallest error over the folds is chosen. Every
+    amplitude that occurs is a candidate. Unlike in the paper, windows are not locked to events, interpolated copies
+    are not added to them, and the share of channels that makes a window bad is not learned.
 
     Args:
         eeg: Filtered signal in microvolts, (channels, samples).
-        pieces: Contiguous stretches that were recorded.
+        blocks: Contiguous blocks that were recorded.
         rate: Samples per second.
 
     Returns:
@@ -73,7 +75,7 @@ def learned_limits(eeg: NDArray[np.floating], pieces: Sequence[Stretch], rate: f
     Reference: Jas et al. 2017, Autoreject: automated artifact rejection for MEG and EEG data.
     """
     length = max(round(WINDOW * rate), 1)
-    firsts = np.array([at for first, end in pieces for at in range(first, end - length + 1, length)], np.intp)
+    firsts = np.array([at for first, end in blocks for at in range(first, end - length + 1, length)], np.intp)
     if firsts.size < FEWEST:
         raise DataError(
             f"{firsts.size} uninterrupted seconds are too few to learn thresholds from (reject: auto); at least "
@@ -88,7 +90,7 @@ def learned_limits(eeg: NDArray[np.floating], pieces: Sequence[Stretch], rate: f
 def _learned_limit(windows: NDArray[np.float64]) -> float:
     """Best threshold of one channel, whose windows are (windows, samples)."""
     amplitudes = np.ptp(windows, axis=1)
-    folds = np.arange(len(windows)) % FOLDS  # in turn, so that every fold has its share of early and late windows
+    folds = np.arange(len(windows)) % FOLDS  # interleaved, so that each fold has early and late windows
     ascending = np.argsort(amplitudes, kind="stable")
     windows, candidates, folds = windows[ascending], amplitudes[ascending], folds[ascending]
     error = np.zeros(len(windows))
@@ -98,7 +100,7 @@ def _learned_limit(windows: NDArray[np.float64]) -> float:
         kept = windows[~held_out]
         averages = np.cumsum(kept, axis=0) / np.arange(1, len(kept) + 1)[:, None]
         errors = np.sqrt(np.square(averages - centre).mean(axis=1))
-        # how many of the kept windows lie below each candidate; the quietest one always stays
+        # number of kept windows below each candidate; the quietest one is always kept
         error += errors[np.maximum(np.cumsum(~held_out), 1) - 1]
     return float(candidates[np.argmin(error)])
 
@@ -106,15 +108,15 @@ def _learned_limit(windows: NDArray[np.float64]) -> float:
 def without(
     segments: Iterable[Segment], stretches: Sequence[Stretch], rate: float, shortest: float = 0.0
 ) -> list[Segment]:
-    """Cut bad stretches out of segments; EEG and sound stay aligned in the parts that are left.
+    """Cut stretches out of segments; in each remaining part, EEG and sound stay aligned.
 
-    A part that is no longer the whole segment loses the text, as what was said in it is not known.
+    A part of a segment has no text, as it is unknown which words it contains.
 
     Args:
         segments: In seconds.
-        stretches: First sample of each bad stretch and the one after its last, ascending and apart from each other.
+        stretches: Stretches to cut out, ascending, which do not touch.
         rate: Samples per second.
-        shortest: Parts below this many seconds are dropped; whole segments stay however short they are.
+        shortest: Shorter parts are dropped (seconds); an uncut segment is kept whatever its length.
 
     Returns:
         The parts, in the order of the segments.
@@ -135,19 +137,11 @@ def without(
     return parts
 
 
-def _windows(pieces: Sequence[Stretch], length: int) -> list[Stretch]:
-    """Windows that cover every piece: the last one of a piece ends with it, and short pieces are one window."""
+def _windows(blocks: Sequence[Stretch], length: int) -> list[Stretch]:
+    """Windows that cover every block: the last one ends with the block, and a shorter block is one window."""
     windows = []
-    for first, end in pieces:
+    for first, end in blocks:
         windows += [(at, at + length) for at in range(first, end - length + 1, length)]
         if first < end and (end - first) % length:
             windows.append((max(end - length, first), end))
     return windows
-
-
-def _amplitudes(eeg: NDArray[np.floating], windows: Sequence[Stretch]) -> NDArray[np.floating]:
-    """Peak-to-peak amplitude of every channel in every window, (channels, windows)."""
-    found = np.empty((len(eeg), len(windows)), eeg.dtype)
-    for number, (first, end) in enumerate(windows):
-        found[:, number] = np.ptp(eeg[:, first:end], axis=1)
-    return found

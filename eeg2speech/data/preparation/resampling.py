@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 DRIFT = 5e-5
-"""Seconds by which the end of a signal may come too early or too late, so that transforms have a bounded length."""
+"""Largest error in seconds at the end of a signal; it allows ratios whose transforms have a limited length."""
 PADDING = 100
-"""Samples by which a signal is continued at least at either end."""
+"""Smallest number of samples by which a signal is extended at either end."""
 
 
 def resampled(signal: NDArray[np.float64], rate: float, new_rate: float) -> NDArray[np.float64]:
     """Resample the last axis in the frequency domain.
 
-    Sample k of the result lies at k / ``new_rate`` seconds, whatever the length: before the signal and altogether, it
-    is continued so far that a whole number of new samples comes out. A remainder would shift all of it.
+    Sample k of the result lies at k / ``new_rate`` seconds for every length: the signal is extended, before its start
+    and in total, to a whole number of new samples, as a remainder would shift all of it.
 
     Args:
         signal: (..., samples).
         rate: Samples per second.
-        new_rate: Samples per second wanted.
+        new_rate: Samples per second of the result.
 
     Returns:
         (..., round(samples * new_rate / rate)).
@@ -36,15 +36,15 @@ def resampled(signal: NDArray[np.float64], rate: float, new_rate: float) -> NDAr
     ratio = simple_ratio(rate, new_rate, samples)
     up, down = ratio.numerator, ratio.denominator
     padding = -(-PADDING // down) * down
-    if samples % down or padding > PADDING:  # else it fits as it is, as at 200 or 500 Hz
+    if samples % down or padding > PADDING:  # else it already fits, as at 200 or 500 Hz
         units = next_fast_len(-(-samples // down) + 2 * padding // down)
-        signal = _continued(signal, units * down - 2 * padding - samples)
+        signal = _extended(signal, units * down - 2 * padding - samples)
     found = resample(signal, up=up, down=down, npad=padding, verbose="ERROR")
     return np.asarray(found[..., :length])
 
 
-def _continued(signal: NDArray[np.float64], more: int) -> NDArray[np.float64]:
-    """A signal with ``more`` samples behind it: mirrored at its last one, then constant."""
+def _extended(signal: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+    """A signal with ``more`` samples appended: its point reflection at the last sample, then a constant."""
     samples = signal.shape[-1]
     reach = min(more, samples - 1)
     longer = np.empty((*signal.shape[:-1], samples + more))
@@ -55,9 +55,9 @@ def _continued(signal: NDArray[np.float64], more: int) -> NDArray[np.float64]:
 
 
 def simple_ratio(rate: float, new_rate: float, samples: int) -> Fraction:
-    """The simplest ratio of two rates that keeps a signal of so many samples from drifting by more than ``DRIFT``.
+    """The simplest ratio of two rates by which a signal of so many samples drifts by less than ``DRIFT``.
 
-    Rates such as 499.907 Hz make ratios whose terms are in the millions.
+    The exact ratio of a rate such as 499.907 Hz has terms in the millions.
     """
     exact = Fraction(new_rate) / Fraction(rate)
     terms = 1

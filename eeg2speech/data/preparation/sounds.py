@@ -1,4 +1,4 @@
-"""Adding the sounds of a recording to a store."""
+"""The sounds of a recording, on their way into a store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eeg2speech.data.store.writer import StoreWriter
 
 
 def sound_files(raw: RawRecording, stimuli: Collection[str]) -> list[Path]:
-    """Files that sounds of a recording are read from.
+    """Files of a recording's sounds.
 
     Raises:
         DataError: One is missing or was not downloaded.
@@ -35,20 +35,20 @@ def sound_files(raw: RawRecording, stimuli: Collection[str]) -> list[Path]:
 def add_sounds(
     raw: RawRecording, stimuli: Collection[str], rate: float, writer: StoreWriter, inputs: Sequence[Input]
 ) -> dict[str, str]:
-    """Add sounds, and envelopes that stand in for them, unless the store has them from the same source.
+    """Add sounds, and envelopes that replace them, unless the store has them from the same source.
 
     Args:
         raw: The recording.
-        stimuli: Which sounds.
+        stimuli: Stimuli to add.
         rate: Samples per second of envelopes in the store.
-        writer: Of the store.
-        inputs: Files that the recording was read from, and any sound with it that lies in no file of its own.
+        writer: Writer of the store.
+        inputs: Input files of the recording, which are the source of sounds without a file of their own.
 
     Returns:
-        Hash of what each sound was read from.
+        Hash of each sound's source.
 
     Raises:
-        DataError: A sound is damaged, cut short, empty or holds NaN.
+        DataError: A sound is damaged, truncated, empty or holds NaN.
     """
     together = hashlib.sha256("\n".join(sorted(f"{row.file} {row.sha256}" for row in inputs)).encode()).hexdigest()
     sources = {}
@@ -60,9 +60,9 @@ def add_sounds(
         if stimulus in raw.stimuli:
             with collected_notices() as notices:
                 wave = _waveform(stimulus, raw.stimuli[stimulus])
-            # kept with the sound, without the path that they begin with
-            said = dict.fromkeys(notice.text.partition(": ")[2] for notice in notices)
-            writer.add_audio(stimulus, wave, source, "; ".join(said))
+            # stored with the sound, without the path that they begin with
+            warnings = dict.fromkeys(notice.text.partition(": ")[2] for notice in notices)
+            writer.add_audio(stimulus, wave, source, "; ".join(warnings))
         else:
             envelope, old_rate = raw.envelopes[stimulus]()
             writer.add_envelope(stimulus, resample(np.asarray(envelope, np.float32), old_rate, rate), source)

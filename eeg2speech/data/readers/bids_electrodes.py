@@ -14,9 +14,8 @@ import numpy as np
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import DECODABLE, Channel
-from eeg2speech.data.electrodes.montage import Position
+from eeg2speech.data.electrodes.montage import Position, fault_of_positions
 from eeg2speech.data.electrodes.names import key_of, match_names
-from eeg2speech.data.electrodes.position_checks import fault_of_positions
 from eeg2speech.data.files.bids_layout import BidsRecording, read_rows, sidecar, sidecars
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.placing import placed_at

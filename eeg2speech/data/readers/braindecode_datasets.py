@@ -25,7 +25,7 @@ from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.store.changes import SHOWN
 from eeg2speech.data.store.content import Content
 from eeg2speech.data.store.store import Description
-from eeg2speech.data.timing.clock import Clock
+from eeg2speech.data.timing import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What an EEG holds besides the response: 1/f activity, alpha rhythm, blinks, line noise and sensor noise."""
+"""Activity and artefacts besides the response: 1/f activity, alpha rhythm, blinks, line noise and sensor noise."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Signal = NDArray[np.float32]
 
 
 def ongoing(head: Head, rng: np.random.Generator, samples: int, rate: float) -> Signal:
-    """1/f activity of dipoles all over the cortex with root mean square one, (C, samples)."""
+    """1/f activity of dipoles in the whole cortex, with root mean square one, (C, samples)."""
     outwards = unit(rng.normal(size=(4 * DIPOLES, 3)))
-    outwards = outwards[outwards[:, 2] > -0.35][:DIPOLES]  # none where the neck is
+    outwards = outwards[outwards[:, 2] > -0.35][:DIPOLES]  # none in the neck
     depth = rng.uniform(0.62, 0.82, (DIPOLES, 1))
     tilt = rng.normal(0, 0.6, outwards.shape)
     gains = head.leadfield(
@@ -79,14 +79,14 @@ def blinks(head: Head, rng: np.random.Generator, samples: int, rate: float) -> S
 
 
 def line_noise(channels: int, rng: np.random.Generator, samples: int, rate: float, frequency: float) -> Signal:
-    """Mains hum of ``frequency`` hertz, of other strength in every channel, (channels, samples)."""
+    """Sine of ``frequency`` hertz, of random strength in every channel, (channels, samples)."""
     gains = np.abs(rng.normal(0, 1, channels)).astype(np.float32)
     phase = 2 * np.pi * (frequency * np.arange(samples) / rate + rng.uniform())
     return np.outer(gains, np.sin(phase).astype(np.float32))
 
 
 def sensor_noise(channels: int, rng: np.random.Generator, samples: int) -> Signal:
-    """White noise of amplifiers and skin, of other strength in every channel, near one, (channels, samples)."""
+    """White noise of amplifiers and skin, of random strength near one in every channel, (channels, samples)."""
     gains = np.exp(rng.normal(0, 0.3, channels)).astype(np.float32)
     return gains[:, None] * rng.standard_normal((channels, samples), np.float32)
 

@@ -1,11 +1,10 @@
-"""The embedded dataset: simulated on first use, then found in the user's cache."""
+"""The embedded dataset, which is simulated on first use and stored in the user's cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
@@ -26,10 +25,10 @@ DEFAULT = Simulation()
 
 
 def embedded_store(simulation: Simulation = DEFAULT) -> Path:
-    """Folder of the prepared store of a simulation over the packaged speech, made now if it is not there yet.
+    """Folder of the prepared store of a simulation over the packaged speech; the store is made if it does not exist.
 
-    Stores lie side by side in ``$EEG2SPEECH_CACHE``, or else in the system's cache folder; each is named by what it
-    was made from. A second process waits for the first, and a killed simulation is taken up by the next call.
+    Each store in ``$EEG2SPEECH_CACHE``, or else in the system's cache folder, is named by a hash of its settings. A
+    second process waits for the first, and the next call continues a killed simulation.
 
     Raises:
         ConfigError: The cache cannot be written, or the settings do not fit the speech.
@@ -39,8 +38,14 @@ def embedded_store(simulation: Simulation = DEFAULT) -> Path:
     folder = cache_folder() / f"demo-{_digest(simulation, preprocessing)}"
     if _is_complete(folder, simulation):
         return folder
-    with _alone(folder):
-        if not _is_complete(folder, simulation):  # the process that was waited for may have made it
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder.with_name(f"{folder.name}.lock"), "simulate", patience=inf))
+        except OSError as error:
+            raise ConfigError(
+                f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
+            ) from error
+        if not _is_complete(folder, simulation):  # another process may have made it
             sources = demo_sources(read_speech(first=simulation.passages), simulation)
             done = prepare_sources(sources, folder, describe(simulation), preprocessing, label="Simulating listeners")
             if done.errors:
@@ -49,7 +54,7 @@ def embedded_store(simulation: Simulation = DEFAULT) -> Path:
 
 
 def describe(simulation: Simulation) -> Description:
-    """Description of a store that is prepared from simulated recordings."""
+    """Description of a store of simulated recordings."""
     return Description(
         name="demo",
         source="simulated by eeg2speech over its own rendered speech",
@@ -62,7 +67,7 @@ def describe(simulation: Simulation) -> Description:
 
 
 def _made_from(simulation: Simulation) -> dict[str, Any]:
-    """What the recordings are a function of."""
+    """Everything that the recordings depend on."""
     return simulation.settings() | {"version": SIMULATOR_VERSION, "speech": packaged_speech_hash()}
 
 
@@ -74,16 +79,3 @@ def _digest(simulation: Simulation, preprocessing: Preprocessing) -> str:
 def _is_complete(folder: Path, simulation: Simulation) -> bool:
     table = folder / "recordings.tsv"
     return table.is_file() and len(read_table(table, Recording)) == simulation.subjects
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a store, after waiting as long as another process does."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder.with_name(f"{folder.name}.lock"), "simulate", patience=inf))
-        except OSError as error:
-            raise ConfigError(
-                f"{folder.parent}: cannot be written ({error.strerror}); set EEG2SPEECH_CACHE to a folder you can write"
-            ) from error
-        yield

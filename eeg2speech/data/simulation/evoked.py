@@ -1,4 +1,4 @@
-"""What speech evokes: temporal response functions in both auditory cortices, seen from the scalp."""
+"""Response to speech: temporal response functions in both auditory cortices, projected to the scalp."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Listener:
 
 
 def make_listener(head: Head, rng: np.random.Generator, population: np.random.Generator) -> Listener:
-    """Draw a listener: what all people share, and how this one departs from it.
+    """Draw one subject's auditory cortex from the population.
 
     Args:
-        head: Whose electrodes see the response.
-        rng: Of the subject: latencies, amplitudes, positions and directions.
-        population: Of everybody: where phonetic classes are represented. Pass it freshly seeded.
+        head: Head with its electrodes.
+        rng: Generator of the subject, for latencies, amplitudes, positions and directions.
+        population: Generator of all subjects, for positions of phonetic classes. It must be newly seeded.
     """
     late = rng.normal(0, 0.010)
     place = {side: rng.normal(0, 0.005, 3) for side in (-1, 1)}
@@ -73,18 +73,18 @@ def evoke(listener: Listener, features: Features, rate: float) -> NDArray[np.flo
     """Response on the scalp in arbitrary units, (C, samples).
 
     Args:
-        listener: Who listens.
-        features: What is heard at 100 Hz, (len(FEATURES), frames), a whole number of seconds.
-        rate: Samples per second that are wanted, a whole number.
+        listener: The subject.
+        features: Features of the sounds at 100 Hz, (len(FEATURES), frames), a whole number of seconds.
+        rate: Samples per second of the result, a whole number.
     """
     frames = features.shape[1]
     # a whole number of seconds makes both rates fit; the extra one keeps responses from wrapping around
     seconds = next_fast_len(frames // FRAME_RATE + 1, real=True)
     length, wanted = seconds * FRAME_RATE, seconds * int(rate)
-    heard = rfft(features, length, axis=1)
+    spectra = rfft(features, length, axis=1)
     sources = rfft(listener.kernels, length, axis=1)
     for source, row in zip(sources, listener.features, strict=True):
-        source *= heard[row]
+        source *= spectra[row]
     scalp = _mix(listener.leadfield, sources)
     samples = frames * int(rate) // FRAME_RATE
     # zeros above the features' 50 Hz: band-limited interpolation to the rate of the recording
@@ -103,7 +103,7 @@ def _representation(kind: str, number: int, side: int, shared: NDArray[np.floati
         step = number - 3.5
         position = np.array([side * (0.052 - 0.0022 * number), 0.004 - 0.002 * number, 0.052 + 0.001 * number])
         return position, np.array([side * (0.25 + 0.10 * step), 0.45 - 0.1 * step, 1.0])
-    if kind == "class":  # scattered over the superior temporal gyrus, alike in everybody
+    if kind == "class":  # spread over the superior temporal gyrus, equally in all subjects
         position = np.array([side * 0.055, -0.012, 0.050]) + 0.006 * shared
         return position, np.array([side * 0.3, 0.2, 1.0]) + 0.45 * shared
     return np.array([side * 0.048, 0.0, 0.054]), np.array([side * 0.2, 0.4, 1.0])

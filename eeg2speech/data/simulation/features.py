@@ -1,4 +1,4 @@
-"""What the simulated auditory cortex responds to: envelope, onsets, tonotopic bands and phonetic classes of speech."""
+"""Features of speech to which the simulated cortex responds: envelope, onsets, tonotopic bands, phonetic classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOP = RATE // FRAME_RATE
 BANDS = 8
 """Tonotopic bands, from low to high."""
 CLASSES = 8
-"""Phonetic classes, told apart by the signs of three cepstral coefficients."""
+"""Phonetic classes, defined by the signs of three cepstral coefficients."""
 FEATURES: tuple[tuple[str, int], ...] = (
     ("envelope", 0),
     ("onset", 0),
@@ -29,7 +29,7 @@ FEATURES: tuple[tuple[str, int], ...] = (
 
 _FFT = 512
 _MELS = 64
-_ADAPTATION = 0.3  # seconds over which a loud stretch quietens what follows
+_ADAPTATION = 0.3  # time constant of the adaptation to loud sounds, in seconds
 _ACTIVE = 0.35  # of the mean envelope: quieter frames are pauses and have no phonetic class
 
 Features = NDArray[np.float32]
@@ -66,8 +66,8 @@ def mel_power(wave: Waveform) -> Features:
     """Power in 64 mel bands from 50 Hz to 8 kHz at 100 Hz, (64, frames), of a waveform at 16 kHz, (samples,)."""
     frames = -(-len(wave) // HOP)
     padded = np.pad(wave, (_FFT // 2, frames * HOP - len(wave) + _FFT // 2))
-    pieces = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP][:frames]
-    spectrum = rfft(pieces * np.hanning(_FFT).astype(np.float32), axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP][:frames]
+    spectrum = rfft(windows * np.hanning(_FFT).astype(np.float32), axis=1)
     power: Features = (_mel_filters() @ np.square(np.abs(spectrum)).T).astype(np.float32)
     return power
 
@@ -77,7 +77,7 @@ def _adapted(loudness: Features, level: float) -> NDArray[np.floating]:
 
     Args:
         loudness: Compressed mel power, (64, frames).
-        level: Mean loudness of all sounds, which sets how strong the adaptation is.
+        level: Mean loudness of all sounds, which determines the strength of the adaptation.
     """
     envelope = loudness.mean(axis=0)
     keep = np.exp(-1 / (_ADAPTATION * FRAME_RATE))

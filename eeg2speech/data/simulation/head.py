@@ -1,4 +1,4 @@
-"""The simulated head: electrodes of the standard montage on a layered sphere, and what sources in it look like."""
+"""The simulated head: electrodes of the standard montage on a layered sphere, and potentials of dipoles in it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError
+from eeg2speech.data.electrodes.montage import standard_montage
 
 # fmt: off
 SPREAD_ORDER = (
@@ -22,9 +23,10 @@ SPREAD_ORDER = (
     "TP7", "TP8", "CP3", "CP4", "P1", "P2", "P5", "P6", "PO3", "PO4", "PO7", "PO8", "FCz", "CPz", "POz", "AFz",
 )
 # fmt: on
-"""Electrodes such that the first few of them always cover the head."""
+"""Electrodes in an order in which the first ones always cover the head."""
+MONTAGE = "standard_1020"
 FEWEST = 8
-"""Below this an average reference is no longer near zero."""
+"""Smallest number of electrodes for which an average reference is near zero."""
 
 _DEEPEST = 0.84  # of the head's radius: dipoles further out lie within 5 mm of the skull, which mne refuses
 
@@ -36,8 +38,8 @@ class Head:
     """A head with its electrodes.
 
     Attributes:
-        names: Electrodes.
-        positions: Where they are in metres, head coordinates, (C, 3).
+        names: Electrode names.
+        positions: Electrode positions in metres, head coordinates, (C, 3).
         centre: Centre of the sphere in metres, (3,).
         radius: Radius of the scalp in metres.
     """
@@ -63,7 +65,7 @@ class Head:
         depth = np.linalg.norm(offset, axis=1, keepdims=True)
         inside = self.centre + offset * np.minimum(1, _DEEPEST * self.radius / depth)
         count = len(inside)
-        # the times only number the dipoles; mne wants evenly spaced ones
+        # the times only number the dipoles; mne requires evenly spaced ones
         dipole = mne.Dipole(
             np.arange(count) / 1000,
             inside,
@@ -79,7 +81,7 @@ class Head:
 
 @cache
 def make_head(names: tuple[str, ...]) -> Head:
-    """Head with the named electrodes; its sphere is the same whichever they are."""
+    """Head with the named electrodes; the sphere does not depend on them."""
     sphere = mne.make_sphere_model("auto", "auto", _info(SPREAD_ORDER), verbose=False)
     info = _info(names)
     positions = np.array([channel["loc"][:3] for channel in info["chs"]])
@@ -87,13 +89,13 @@ def make_head(names: tuple[str, ...]) -> Head:
 
 
 def choose_electrodes(channels: int | Sequence[str]) -> tuple[str, ...]:
-    """Names of electrodes.
+    """Choose electrodes.
 
     Args:
-        channels: How many, spread over the head and ordered from front to back; or their names, kept in order.
+        channels: Their number, to be spread over the head and ordered from front to back; or their names, in order.
 
     Raises:
-        ConfigError: Too few or too many, a name twice, or one that the montage does not know.
+        ConfigError: There are too few or too many, or a name is repeated or not in the montage.
     """
     known = montage_names()
     if isinstance(channels, int):
@@ -121,7 +123,7 @@ def choose_electrodes(channels: int | Sequence[str]) -> tuple[str, ...]:
 @cache
 def montage_names() -> tuple[str, ...]:
     """Every electrode that can be simulated, from front to back."""
-    return tuple(_montage().ch_names)
+    return tuple(standard_montage(MONTAGE).ch_names)
 
 
 def unit(vectors: Points) -> Points:
@@ -129,14 +131,7 @@ def unit(vectors: Points) -> Points:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
-@cache
-def _montage() -> Any:
-    # mne 1.13 gave the standard montage another name
-    new, old = "colin27_1020", "standard_1020"
-    return mne.channels.make_standard_montage(new if new in mne.channels.get_builtin_montages() else old)
-
-
 def _info(names: Sequence[str]) -> Any:
     info = mne.create_info(list(names), 100.0, "eeg", verbose=False)
-    info.set_montage(_montage(), verbose=False)
+    info.set_montage(standard_montage(MONTAGE), verbose=False)
     return info

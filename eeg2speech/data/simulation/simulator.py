@@ -1,4 +1,4 @@
-"""Simulated listeners: EEG as a function of speech, a signal-to-noise ratio and a seed."""
+"""Simulated EEG of people who listen to speech, determined by the speech, a signal-to-noise ratio and a seed."""
 
 from __future__ import annotations
 
@@ -17,43 +17,36 @@ from eeg2speech.audio import RATE, Waveform
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import Channel, RawRecording, Segment, Source
-from eeg2speech.data.simulation.background import (
-    alpha,
-    band_power,
-    blinks,
-    line_noise,
-    ongoing,
-    sensor_noise,
-)
+from eeg2speech.data.simulation import background
 from eeg2speech.data.simulation.evoked import evoke, make_listener
 from eeg2speech.data.simulation.features import FEATURES, FRAME_RATE, HOP, Features, speech_features
 from eeg2speech.data.simulation.head import choose_electrodes, make_head
-from eeg2speech.data.simulation.speech import Sound
+from eeg2speech.data.simulation.speech import Speech
 
 SIMULATOR_VERSION = 1
-"""Raised with every change that alters simulated data, so that no cache outlives it."""
+"""Increased with every change of the simulated data, so that cached data are simulated again."""
 
 _MARGIN = 2 * FRAME_RATE  # frames of rest before the first and after the last sound
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """Who is simulated and how well their brains can be read.
+    """Settings of the simulation.
 
     Attributes:
-        subjects: How many people listen. More of them leave the earlier ones as they were.
+        subjects: Number of subjects. The data of a subject do not depend on it.
         channels: Number of electrodes, 8 to 64, or their names in the 10-20 system.
-        snr: Power of the response over that of 1/f activity and alpha rhythm in decibels, both from 0.5 to 30 Hz
-            and averaged over electrodes. -20 is an easy listener, -25 to -28 is like real recordings, and -inf
-            leaves the response out, so that nothing can be decoded.
-        seed: Of every random number.
-        passages: How many of the sounds are heard, from the first on; 0 for all.
+        snr: Power of the response relative to that of 1/f activity and alpha rhythm in decibels, both from 0.5 to
+            30 Hz and averaged over electrodes. -20 is easy to decode, -25 to -28 is like real recordings, and -inf
+            omits the response, so that nothing can be decoded.
+        seed: Seed of every random number.
+        passages: Number of sounds that are played, from the first on; 0 for all.
         rate: Samples per second of the recording, a whole number.
         background: Root mean square of the 1/f activity in microvolts.
         alpha: Strength of the alpha rhythm relative to the 1/f activity.
         blinks: Mean peak of a blink in microvolts where it is largest.
-        line: Typical mains hum in microvolts.
-        line_frequency: Of the mains in hertz.
+        line: Typical line noise in microvolts.
+        line_frequency: Line frequency in hertz.
         sensor: Typical noise of amplifier and skin in microvolts, root mean square.
 
     Raises:
@@ -93,21 +86,21 @@ class Simulation:
 
     @property
     def subject_names(self) -> list[str]:
-        """Labels of the people."""
+        """Labels of the subjects."""
         return [f"sub-{subject:02d}" for subject in range(1, self.subjects + 1)]
 
     @property
     def is_null(self) -> bool:
-        """Whether there is no response at all."""
+        """Whether the response is omitted."""
         return self.snr == -math.inf
 
     def settings(self) -> dict[str, Any]:
-        """Every setting in types that JSON has; an SNR of minus infinity becomes the text ``-inf``."""
+        """Every setting as JSON allows; an SNR of minus infinity becomes the text ``-inf``."""
         return asdict(self) | {"snr": "-inf" if self.is_null else float(self.snr)}
 
 
 class _Stream(IntEnum):
-    """What a random number is for: one more use never shifts the numbers of another."""
+    """Uses of random numbers: each has numbers of its own, which no other use shifts."""
 
     POPULATION = 1
     ORDER = 2
@@ -120,8 +113,8 @@ class _Stream(IntEnum):
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """A sound as the simulation needs it; no features where nothing responds to them."""
+class _Stimulus:
+    """A sound with its features, which the null does not need."""
 
     wave: Waveform
     text: str
@@ -132,13 +125,13 @@ class _Heard:
         return -(-len(self.wave) // HOP)
 
 
-def demo_sources(speech: Mapping[str, Sound], simulation: Simulation, inputs: tuple[Path, ...] = ()) -> list[Source]:
-    """Simulated recordings of people who listen to sounds, one of every subject, as a reader yields them.
+def demo_sources(speech: Mapping[str, Speech], simulation: Simulation, inputs: tuple[Path, ...] = ()) -> list[Source]:
+    """Simulated recordings, one per subject, in the form that readers yield.
 
     Args:
         speech: Sounds by stimulus id.
-        simulation: Settings.
-        inputs: Files the sounds were read from, where they are the user's own.
+        simulation: Settings of the simulation.
+        inputs: Files of the sounds, if they are the user's own.
 
     Raises:
         ConfigError: More passages are asked for than there are sounds.
@@ -149,28 +142,28 @@ def demo_sources(speech: Mapping[str, Sound], simulation: Simulation, inputs: tu
             f"passages={simulation.passages} (simulation.passages): there are {available}; choose {available} or fewer"
         )
     names = sorted(speech)[: simulation.passages or available]
-    # the null never looks at the sounds, so that nothing of them can leak into it
+    # without features, the null cannot depend on the sounds
     features = {} if simulation.is_null else speech_features({name: speech[name].wave for name in names})
-    heard = {name: _Heard(speech[name].wave, speech[name].text, features.get(name)) for name in names}
+    stimuli = {name: _Stimulus(speech[name].wave, speech[name].text, features.get(name)) for name in names}
     labels = simulation.subject_names
     return [
-        Source(label, label, "", "", inputs, partial(_record, heard, simulation, subject, label))
+        Source(label, label, "", "", inputs, partial(_record, stimuli, simulation, subject, label))
         for subject, label in enumerate(labels, start=1)
     ]
 
 
-def _record(heard: Mapping[str, _Heard], simulation: Simulation, subject: int, label: str) -> RawRecording:
-    """Simulate what one subject's recording holds."""
-    order = _schedule(heard, _rng(simulation, _Stream.ORDER, subject))
+def _record(stimuli: Mapping[str, _Stimulus], simulation: Simulation, subject: int, label: str) -> RawRecording:
+    """Simulate one subject's recording."""
+    order = _schedule(stimuli, _rng(simulation, _Stream.ORDER, subject))
     last = order[-1]
-    seconds = math.ceil((last[1] + heard[last[0]].frames + _MARGIN) / FRAME_RATE)
+    seconds = math.ceil((last[1] + stimuli[last[0]].frames + _MARGIN) / FRAME_RATE)
     microvolts = _ongoing_and_alpha(simulation, subject, seconds)
     if not simulation.is_null:
-        evoked = _evoked(heard, order, simulation, subject, seconds)
-        power = band_power(evoked, simulation.rate)
+        evoked = _evoked(stimuli, order, simulation, subject, seconds)
+        power = background.band_power(evoked, simulation.rate)
         if not power > 0:
             raise DataError(f"{label}: the sounds are silent, so that no SNR can be set; use other sounds")
-        wanted = band_power(microvolts, simulation.rate) * 10 ** (simulation.snr / 10)
+        wanted = background.band_power(microvolts, simulation.rate) * 10 ** (simulation.snr / 10)
         microvolts += np.float32(math.sqrt(wanted / power)) * evoked
     _add_artefacts(microvolts, simulation, subject)
     head = make_head(simulation.electrodes)
@@ -183,35 +176,35 @@ def _record(heard: Mapping[str, _Heard], simulation: Simulation, subject: int, l
             Segment(
                 recording=label,
                 onset=start / FRAME_RATE,
-                duration=len(heard[name].wave) / RATE,
+                duration=len(stimuli[name].wave) / RATE,
                 stimulus=name,
                 offset=0.0,
                 condition="listening",
-                text=heard[name].text,
+                text=stimuli[name].text,
             )
             for name, start in order
         ],
-        stimuli={name: partial(_stimulus, sound.wave) for name, sound in heard.items()},
+        stimuli={name: partial(_waveform, sound.wave) for name, sound in stimuli.items()},
     )
 
 
-def _schedule(heard: Mapping[str, _Heard], rng: np.random.Generator) -> list[tuple[str, int]]:
-    """Shuffle the sounds and leave 1 to 2 s between them: each with its first frame of 10 ms."""
-    names, start, order = sorted(heard), _MARGIN, []
+def _schedule(stimuli: Mapping[str, _Stimulus], rng: np.random.Generator) -> list[tuple[str, int]]:
+    """Sounds in random order, 1 to 2 s apart, each with its first frame of 10 ms."""
+    names, start, order = sorted(stimuli), _MARGIN, []
     for number in rng.permutation(len(names)):
         order.append((names[number], start))
-        start += heard[names[number]].frames + int(rng.integers(FRAME_RATE, 2 * FRAME_RATE + 1))
+        start += stimuli[names[number]].frames + int(rng.integers(FRAME_RATE, 2 * FRAME_RATE + 1))
     return order
 
 
 def _evoked(
-    heard: Mapping[str, _Heard], order: list[tuple[str, int]], simulation: Simulation, subject: int, seconds: int
+    stimuli: Mapping[str, _Stimulus], order: list[tuple[str, int]], simulation: Simulation, subject: int, seconds: int
 ) -> NDArray[np.float32]:
-    """Response to all sounds in their order, in arbitrary units, (C, samples)."""
+    """Response to all sounds, in arbitrary units, (C, samples)."""
     features = np.zeros((len(FEATURES), seconds * FRAME_RATE), np.float32)
     for name, start in order:
-        rows = heard[name].features
-        assert rows is not None, "features are left out only in the null"
+        rows = stimuli[name].features
+        assert rows is not None, "only the null has no features"
         features[:, start : start + rows.shape[1]] = rows
     listener = make_listener(
         make_head(simulation.electrodes),
@@ -222,23 +215,24 @@ def _evoked(
 
 
 def _ongoing_and_alpha(simulation: Simulation, subject: int, seconds: int) -> NDArray[np.float32]:
-    """The brain's own activity in microvolts, (C, samples), which the SNR is measured against."""
+    """Activity in microvolts, (C, samples), relative to which the SNR is defined."""
     head, samples = make_head(simulation.electrodes), seconds * int(simulation.rate)
-    signal = ongoing(head, _rng(simulation, _Stream.ONGOING, subject), samples, simulation.rate)
-    rhythm = alpha(head, _rng(simulation, _Stream.ALPHA, subject), samples, simulation.rate)
+    signal = background.ongoing(head, _rng(simulation, _Stream.ONGOING, subject), samples, simulation.rate)
+    rhythm = background.alpha(head, _rng(simulation, _Stream.ALPHA, subject), samples, simulation.rate)
     signal += np.float32(simulation.alpha) * rhythm
     signal *= np.float32(simulation.background)
     return signal
 
 
 def _add_artefacts(microvolts: NDArray[np.float32], simulation: Simulation, subject: int) -> None:
-    """Add to a signal in microvolts, (C, samples), what does not come from the brain."""
+    """Add blinks, line noise and sensor noise to a signal in microvolts, (C, samples)."""
     head, (channels, samples), rate = make_head(simulation.electrodes), microvolts.shape, simulation.rate
-    lids = blinks(head, _rng(simulation, _Stream.BLINKS, subject), samples, rate)
+    lids = background.blinks(head, _rng(simulation, _Stream.BLINKS, subject), samples, rate)
     microvolts += np.float32(simulation.blinks) * lids
-    hum = _rng(simulation, _Stream.LINE, subject)
-    microvolts += np.float32(simulation.line) * line_noise(channels, hum, samples, rate, simulation.line_frequency)
-    noise = sensor_noise(channels, _rng(simulation, _Stream.SENSOR, subject), samples)
+    mains = _rng(simulation, _Stream.LINE, subject)
+    hum = background.line_noise(channels, mains, samples, rate, simulation.line_frequency)
+    microvolts += np.float32(simulation.line) * hum
+    noise = background.sensor_noise(channels, _rng(simulation, _Stream.SENSOR, subject), samples)
     microvolts += np.float32(simulation.sensor) * noise
 
 
@@ -246,7 +240,7 @@ def _rng(simulation: Simulation, stream: _Stream, subject: int) -> np.random.Gen
     return np.random.default_rng(mix(simulation.seed, stream, subject))
 
 
-def _stimulus(wave: Waveform) -> tuple[Waveform, float]:
+def _waveform(wave: Waveform) -> tuple[Waveform, float]:
     return wave, float(RATE)
 
 

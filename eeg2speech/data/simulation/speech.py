@@ -1,4 +1,4 @@
-"""The speech that subjects of the simulation listen to: the packaged passages, or a folder of the user's sounds."""
+"""Speech for the simulation: the packaged passages, or a folder of the user's sounds."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from eeg2speech.core.tables import read_table
 from eeg2speech.data.store.store import check_id
 
 ASSETS = Path(__file__).parents[2] / "assets"
-"""Where the packaged speech lies."""
+"""Folder of the packaged speech."""
 FORMATS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-"""Endings of the files that are taken for sounds."""
+"""Suffixes of sound files."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One row of ``passages.tsv``, the text that was rendered.
+    """Row of ``passages.tsv``: a sentence to be rendered.
 
     Attributes:
         passage: Passage it belongs to, e.g. ``p01``; also the id of the stimulus.
         sentence: Its number in the passage, from 1.
-        text: What is said.
+        text: Its words.
     """
 
     passage: str
@@ -37,14 +37,14 @@ class Sentence:
 
 @dataclass(frozen=True)
 class TimedSentence:
-    """One row of ``speech.tsv``: a sentence and where it lies in the sound of its passage.
+    """Row of ``speech.tsv``: a sentence and its position in the sound of its passage.
 
     Attributes:
         passage: Passage it belongs to, also the stem of the sound file.
         sentence: Its number in the passage, from 1.
         onset: Start in seconds of the passage.
         duration: Length in seconds.
-        text: What is said.
+        text: Its words.
     """
 
     passage: str
@@ -54,26 +54,26 @@ class TimedSentence:
     text: str
 
 
-class Sound(NamedTuple):
-    """A sound and what is said in it.
+class Speech(NamedTuple):
+    """A sound and its words.
 
     Attributes:
         wave: Waveform at 16 kHz in [-1, 1], (samples,).
-        text: What is said, empty where unknown.
+        text: Its words, empty if unknown.
     """
 
     wave: Waveform
     text: str
 
 
-def read_speech(root: Path | None = None, first: int = 0, channel: ChannelChoice = "mean") -> dict[str, Sound]:
+def read_speech(root: Path | None = None, first: int = 0, channel: ChannelChoice = "mean") -> dict[str, Speech]:
     """Read sounds by stimulus id.
 
     Args:
-        root: Folder whose sound files are read, each with the text of the same-named ``.txt`` where there is one;
-            none for the passages that come with the package.
-        first: How many are read, in the order of their ids; 0 for all.
-        channel: Which of a sound's channels; ``mean`` averages all.
+        root: Folder of sound files, each with its words in a ``.txt`` file of the same name, if there is one; None for
+            the packaged passages.
+        first: Number of sounds, in the order of their ids; 0 for all.
+        channel: Channel of the sound files; ``mean`` averages all.
 
     Returns:
         Sounds by the file's stem, sorted.
@@ -89,11 +89,11 @@ def read_speech(root: Path | None = None, first: int = 0, channel: ChannelChoice
     else:
         files = sound_files(root)
     names = sorted(files)[: first or None]
-    return {name: Sound(read_sound(files[name], channel), texts.get(name) or _text(files[name])) for name in names}
+    return {name: Speech(read_sound(files[name], channel), texts.get(name) or _text(files[name])) for name in names}
 
 
 def timed_sentences() -> list[TimedSentence]:
-    """Sentences of the packaged speech with their times, by passage and in the order they are spoken."""
+    """Sentences of the packaged speech with their times, by passage and in order."""
     return read_table(ASSETS / "speech.tsv", TimedSentence)
 
 
@@ -127,11 +127,11 @@ def read_sound(file: Path, channel: ChannelChoice = "mean") -> Waveform:
     """Read a sound file as 16 kHz mono, (samples,).
 
     Args:
-        file: To read.
-        channel: Which of its channels; ``mean`` averages all.
+        file: The sound file.
+        channel: Channel of it; ``mean`` averages all.
 
     Raises:
-        DataError: It cannot be read, was cut short, is empty, or its channels cancel each other.
+        DataError: It cannot be read, is truncated or empty, or its channels cancel each other.
     """
     wave = resample(*read_mono(file, channel))
     if not len(wave):
@@ -140,7 +140,7 @@ def read_sound(file: Path, channel: ChannelChoice = "mean") -> Waveform:
 
 
 def packaged_speech_hash() -> str:
-    """sha256 over the packaged sounds and their text, so that a new rendering is a new dataset."""
+    """sha256 of the packaged sounds and their text, so that a new rendering is a new dataset."""
     digest = hashlib.sha256()
     for file in [ASSETS / "speech.tsv", *sorted((ASSETS / "speech").glob("*.opus"))]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())

@@ -1,8 +1,7 @@
-"""Which files a recording was read from, and whether they are still what they were."""
+"""Input files of a recording, and whether they have changed since it was prepared."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,25 +11,22 @@ from functools import lru_cache
 from pathlib import Path
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.files import printable
+from eeg2speech.core.files import printable, sha256_of
 from eeg2speech.core.paths import expanded
 from eeg2speech.data.files.downloads import check_downloaded, has_content
 from eeg2speech.data.files.sounds import SUFFIXES
 
-UNKNOWN = -1
-"""Size and time of an input of which only the hash is known: stores of earlier versions have no more."""
-
 
 @dataclass(frozen=True)
 class Input:
-    """One row of ``inputs.tsv``: a file that a recording was read from.
+    """Row of ``inputs.tsv``: a file that a recording was read from.
 
     Attributes:
         recording: Recording that was read from it.
-        file: Its path relative to the raw folder, with slashes; its name where it lies elsewhere.
+        file: Path relative to the raw folder, with slashes; the name only if it lies elsewhere.
         size: Bytes.
-        modified: When it was modified, in nanoseconds since 1970.
-        sha256: Hash of its content.
+        modified: Time of the last modification, in nanoseconds since 1970.
+        sha256: Hash of the content.
     """
 
     recording: str
@@ -42,11 +38,11 @@ class Input:
 
 @dataclass
 class Difference:
-    """What is no longer as it was when a recording was prepared.
+    """Differences between a recording's input files and those that it was prepared from.
 
     Attributes:
-        changed: Files with another content, new ones, and tables that are gone; each with what happened to it.
-        absent: Signals and sounds that are gone or whose content is no longer there.
+        changed: Files with different content, new files and missing tables; each with what happened to it.
+        absent: Signals and sounds that are missing or have not been downloaded.
         suspects: Files of another size or time, by name; their hash decides.
     """
 
@@ -59,7 +55,7 @@ class Difference:
 
 
 def named(files: Iterable[Path], root: Path | None) -> dict[str, Path]:
-    """Files by the name that they are recorded under."""
+    """Files by their name in ``inputs.tsv``."""
     found: dict[str, Path] = {}
     for file in dict.fromkeys(files):
         name = _name(file, root)
@@ -68,34 +64,31 @@ def named(files: Iterable[Path], root: Path | None) -> dict[str, Path]:
 
 
 def _name(file: Path, root: Path | None) -> str:
-    if root is not None:
-        # by name before by content: datalad's files are links into .git/annex
-        for form in (
-            os.path.abspath,
-            os.path.realpath,
-        ):  # as text: a dataset may list its files a hundred thousand times
-            path, folder = form(expanded(file)), form(expanded(root)).rstrip(os.sep) + os.sep
-            if path.startswith(folder):
-                return path.removeprefix(folder).replace(os.sep, "/")
+    # as text, which is faster than `Path` for the hundred thousand files of some datasets; the path itself before its
+    # target, as datalad's files are links into .git/annex
+    for form in (os.path.abspath, os.path.realpath) if root is not None else ():
+        path, folder = form(expanded(file)), form(expanded(root)).rstrip(os.sep) + os.sep  # type: ignore[arg-type]
+        if path.startswith(folder):
+            return path.removeprefix(folder).replace(os.sep, "/")
     return file.name
 
 
 def is_sound(name: str) -> bool:
-    """Whether a file is a sound by its name."""
+    """Whether a file name is that of a sound."""
     return name.lower().endswith(SUFFIXES)
 
 
 def check_inputs(files: Mapping[str, Path]) -> None:
-    """Refuse to read a recording whose files are not all there.
+    """Refuse to read a recording whose files are incomplete.
 
-    Sounds are left to the reader, which finds those that the recording needs.
+    Sounds are checked later, as the reader decides which of them the recording needs.
 
     Raises:
-        DataError: A file is missing or was not downloaded, or its name cannot be written down.
+        DataError: A file is missing or was not downloaded, or its name cannot be stored in a table.
     """
     for name, file in files.items():
         if printable(name) != name:
-            raise DataError(f"{printable(name)}: its name is no UTF-8; rename it")
+            raise DataError(f"{printable(name)}: its name is not UTF-8; rename it")
         if re.search(r"[\t\r\n]", name):
             raise DataError(f"{name!r}: its name has a line break or a tab in it; rename it")
         if not is_sound(name):
@@ -105,34 +98,33 @@ def check_inputs(files: Mapping[str, Path]) -> None:
 
 
 def record(recording: str, files: Mapping[str, Path]) -> list[Input]:
-    """Note size, time and hash of the files that are there."""
+    """Size, time and hash of those files that have content."""
     there = {name: file for name, file in files.items() if has_content(file)}
     return [Input(recording, name, *stamp(file), digest(file)) for name, file in there.items()]
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Size of a file in bytes, and when it was modified in nanoseconds since 1970."""
+    """Size of a file in bytes, and the time of its last modification in nanoseconds since 1970."""
     status = file.stat()
     return status.st_size, status.st_mtime_ns
 
 
 def digest(file: Path) -> str:
-    """sha256 of a file, computed once while it is unchanged: the same sound belongs to many recordings."""
+    """sha256 of a file, cached while size and time are the same: a sound belongs to many recordings."""
     return _digest(file, *stamp(file))
 
 
 @lru_cache(maxsize=4096)
 def _digest(file: Path, _size: int, _modified: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file)
 
 
 def compare(files: Mapping[str, Path], known: Sequence[Input], root: Path | None) -> Difference:
     """Compare a recording's files with those that it was prepared from, without reading any.
 
     Args:
-        files: That the reader lists now, by name.
-        known: What was recorded.
+        files: Files that the reader lists now, by name.
+        known: Files that the recording was prepared from.
         root: Raw folder.
     """
     then = {row.file: row for row in known}
@@ -143,7 +135,7 @@ def compare(files: Mapping[str, Path], known: Sequence[Input], root: Path | None
         elif name not in then and not is_sound(name):
             found.absent.append(name)
     for name, row in then.items():
-        file = files.get(name, expanded(root) / name if root is not None else Path())  # a folder is no file
+        file = files.get(name, expanded(root) / name if root is not None else Path())  # a folder is not a file
         if file.is_file() and stamp(file) == (row.size, row.modified):
             continue
         if has_content(file):
@@ -156,11 +148,11 @@ def compare(files: Mapping[str, Path], known: Sequence[Input], root: Path | None
 
 
 def settle(differences: Mapping[str, Difference], known: Mapping[str, Sequence[Input]], jobs: int) -> None:
-    """Hash the suspects of several recordings, each file once, and turn those that differ into changes.
+    """Hash the suspects of several recordings, each file once, and add those that differ to the changes.
 
     Args:
-        differences: By recording.
-        known: What was recorded, by recording.
+        differences: Differences by recording.
+        known: Files that each recording was prepared from.
         jobs: Files hashed at once; -1 for one per core.
     """
     files = sorted({file for difference in differences.values() for file in difference.suspects.values()})
@@ -176,7 +168,7 @@ def settle(differences: Mapping[str, Difference], known: Mapping[str, Sequence[I
 
 
 def stamped(known: Sequence[Input], suspects: Mapping[str, Path]) -> list[Input]:
-    """What was recorded of a recording, with size and time of suspects that turned out to be the same."""
+    """Rows with the current size and time of the suspects, whose content is the same."""
     rows = []
     for row in known:
         size, modified = stamp(suspects[row.file]) if row.file in suspects else (row.size, row.modified)

@@ -1,4 +1,4 @@
-"""Several runs on one store: each does its share of the recordings, and one of them finishes it."""
+"""Several runs on one store: each prepares its share of the recordings, and the last one finishes the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Shard:
 
     Attributes:
         number: From 1 to ``count``.
-        count: How many runs there are.
+        count: Number of runs.
     """
 
     number: int = 1
@@ -50,30 +50,29 @@ WHOLE = Shard()
 
 @contextmanager
 def sole_writer(out: Path, shard: Shard) -> Iterator[None]:
-    """Keep a second run off the same share of the same store: both would do the same work.
+    """Exclude other runs of the same shard, and runs of the whole dataset, from a store.
 
     Raises:
-        ConfigError: Another run is at it.
+        ConfigError: Such a run is in progress.
         DiskError: The folder cannot be written.
     """
     out = expanded(out).absolute()
     base = f".{out.name}.preparing"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=out.parent):  # a lock would take a folder that cannot be written for one that is held
+        with TemporaryFile(dir=out.parent):  # a lock in a read-only folder would look like one that is held
             pass
     except OSError as error:
         raise DiskError(f"{out}: cannot be written ({error.strerror}); choose another OUT") from error
     with ExitStack() as stack:
         if shard != WHOLE:
             stack.enter_context(_held(out, f"{base}-{shard.number}of{shard.count}"))
-        # shards hold the store together, a whole run has it for itself
         stack.enter_context(_held(out, base, shared=shard != WHOLE))
         yield
 
 
 def finishing(out: Path) -> AbstractContextManager[None]:
-    """Lock of the run that writes the tables of a store; others wait for it and then find them written."""
+    """Lock of the run that writes the tables of a store; other runs wait for it."""
     out = expanded(out).absolute()
     return locked(out.parent / f".{out.name}.finishing", "prepare", patience=inf)
 
@@ -81,7 +80,7 @@ def finishing(out: Path) -> AbstractContextManager[None]:
 @contextmanager
 def _held(out: Path, name: str, shared: bool = False) -> Iterator[None]:
     try:
-        # the last shard that ends has the lock for itself while it removes the file
+        # the last shard locks the file exclusively for a moment, in order to remove it
         with locked(out.parent / name, "prepare", shared, patience=1.0 if shared else 0.0):
             yield
     except HeldError as held:

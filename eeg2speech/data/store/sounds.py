@@ -1,4 +1,4 @@
-"""The sounds of a store: which of them it has, and under which name."""
+"""The sounds of a store, and how they are named: equal sounds share a name, different sounds do not."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio import Waveform, write_audio
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.files import written_beside
-from eeg2speech.data.store.content import AudioGallery
-from eeg2speech.data.store.disk import disk_of, save_array
-from eeg2speech.data.store.store import check_id
+from eeg2speech.core.files import disk_errors, written_beside
+from eeg2speech.data.store.content import SoundKey
+from eeg2speech.data.store.store import check_id, save_array
 
 FOLDERS = {"audio": ".flac", "envelopes": ".npy"}
 
 
 @dataclass
 class Arrangement:
-    """How the sounds of a store are to lie.
+    """Names and places of the sounds of a store.
 
     Attributes:
-        names: Name of each sound that was asked for.
-        made_from: Hash of what each was read from, by name.
-        files: That belong to the store, relative to it.
-        moves: New ones among them, and where they belong.
-        renamed: Names of sounds that got another one, as there is a different sound under theirs.
+        names: Name of each sound that was requested.
+        made_from: Hash of each sound's source, by name.
+        files: Files that belong to the store, relative to it.
+        moves: New files among them, and where they belong.
+        renamed: Sounds that got another name because a different sound has theirs.
     """
 
-    names: dict[AudioGallery, str] = field(default_factory=dict)
+    names: dict[SoundKey, str] = field(default_factory=dict)
     made_from: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     moves: dict[Path, str] = field(default_factory=dict)
@@ -39,41 +38,53 @@ class Arrangement:
 
 
 class StoreSounds:
-    """Sounds, and envelopes that stand in for them. New ones wait in a folder of their own until they are arranged.
+    """Sounds of a store, and envelopes that replace them. New ones wait in a folder of their own.
 
     Args:
         root: The store.
-        new: Where new ones wait.
-        made_from: Hash of what each sound of the store was read from, by name.
+        new: Folder of new sounds.
+        made_from: Hash of the source of each sound in the store, by name.
     """
 
     def __init__(self, root: Path, new: Path, made_from: dict[str, str]) -> None:
         self.root, self.new, self.made_from = root, new, made_from
 
     def has(self, stimulus: str, source: str = "") -> bool:
-        """Whether a sound is there that was read from the same source."""
+        """Whether there is a sound, or an envelope in its place, of the same name and source.
+
+        Args:
+            stimulus: Its id.
+            source: Hash of its source.
+        """
         return self._found(stimulus, source) is not None
 
-    def add_audio(self, stimulus: str, wave: Waveform, source: str, comment: str = "") -> None:
-        """Add a waveform at 16 kHz in [-1, 1], (samples,), with a comment for ``doctor``."""
+    def add_audio(self, stimulus: str, wave: Waveform, source: str = "", comment: str = "") -> None:
+        """Add a sound. When the store is finished, sounds with the same 16-bit samples get one name.
+
+        Args:
+            stimulus: Its id.
+            wave: Waveform at 16 kHz in [-1, 1], (samples,).
+            source: Hash of its source.
+            comment: Warnings about it, which ``doctor`` repeats.
+        """
         file = self._waiting("audio", stimulus, source)
-        with disk_of(file):
+        with disk_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with written_beside(file) as partial:
                 write_audio(partial, wave, comment)
 
-    def add_envelope(self, stimulus: str, envelope: NDArray[np.float32], source: str) -> None:
-        """Add an envelope at the store's rate, (samples,)."""
+    def add_envelope(self, stimulus: str, envelope: NDArray[np.float32], source: str = "") -> None:
+        """Add an envelope at the store's rate, (samples,), of a sound that is not published."""
         save_array(self._waiting("envelopes", stimulus, source), envelope)
 
-    def arrange(self, kept: Collection[str], heard: Iterable[AudioGallery]) -> Arrangement:
-        """Give every sound a name: the same sound has one, different sounds have different ones.
+    def arrange(self, kept: Collection[str], requested: Iterable[SoundKey]) -> Arrangement:
+        """Name all sounds.
 
-        Of several envelopes of one name, that of the store is kept, else that of the first recording.
+        Of several envelopes of one name, the one in the store is kept, else that of the first recording.
 
         Args:
-            kept: Names of sounds that recordings of the store belong to; they stay as they are.
-            heard: Sounds of recordings that are new.
+            kept: Names of sounds that recordings of the store belong to; they do not change.
+            requested: Sounds of new recordings.
         """
         arranged = Arrangement()
         by_content: dict[tuple[str, str], str] = {}
@@ -83,12 +94,11 @@ class StoreSounds:
                 by_content.setdefault(_content(file, name), name)
                 arranged.files.add(_place(file, name))
         taken = set(kept)
-        ordered = sorted(
-            dict.fromkeys(heard), key=lambda one: one[0]
-        )  # stable: of one name, the first recording's first
-        found = [(one, place) for one in ordered if (place := self._found(*one)) is not None]
-        for one, file in sorted(found, key=lambda pair: self.new in pair[1].parents):  # what is there keeps its name
-            (stimulus, source), content = one, _content(file, one[0])
+        # a stable sort: of one name, the sound of the first recording comes first
+        ordered = sorted(dict.fromkeys(requested), key=lambda key: key[0])
+        found = [(key, place) for key in ordered if (place := self._found(*key)) is not None]
+        for key, file in sorted(found, key=lambda pair: self.new in pair[1].parents):  # stored sounds keep their name
+            (stimulus, source), content = key, _content(file, key[0])
             if content not in by_content:
                 name = stimulus if self.new in file.parents else file.stem
                 if name in taken:
@@ -99,11 +109,11 @@ class StoreSounds:
                 arranged.files.add(_place(file, name))
                 arranged.moves |= {file: _place(file, name)} if self.new in file.parents else {}
                 taken.add(name)
-            arranged.names[one] = by_content[content]
+            arranged.names[key] = by_content[content]
         return arranged
 
     def place(self, arranged: Arrangement) -> None:
-        """Move new sounds to where they belong, and remove those that no recording belongs to."""
+        """Move new sounds to their place, and remove those that no recording belongs to."""
         for file, place in arranged.moves.items():
             (self.root / place).parent.mkdir(exist_ok=True)
             file.replace(self.root / place)
@@ -120,13 +130,13 @@ class StoreSounds:
         return [file for file in files if file.is_file()]
 
     def _found(self, stimulus: str, source: str) -> Path | None:
-        """File of a sound, waiting or in the store."""
+        """File of a sound, new or in the store."""
         waiting = next((f for kind in FOLDERS if (f := self._waiting(kind, stimulus, source)).is_file()), None)
         if waiting is not None:
             return waiting
         if self.made_from.get(stimulus, "") == source and (stored := self._stored(stimulus)):
             return stored[0]
-        # of one source there may be several sounds, as the channels of a file: only the content tells which was renamed
+        # one source may hold several sounds, such as the channels of a file: only the content shows which was renamed
         names = [name for name, made in self.made_from.items() if made == source and name.startswith(f"{stimulus}_")]
         stored = [file for name in names for file in self._stored(name)]
         return next((file for file in stored if file.stem == _other_name(stimulus, _content(file, stimulus))), None)
@@ -141,23 +151,23 @@ def _kind(file: Path) -> str:
 
 
 def _other_name(stimulus: str, content: tuple[str, str]) -> str:
-    """Name of a sound where there is a different one under its own."""
+    """Name of a sound whose own name belongs to a different sound."""
     return f"{stimulus}_{content[1][:6]}"
 
 
 def _content(file: Path, stimulus: str) -> tuple[str, str]:
-    """What tells sounds apart; envelopes have their names only, as trials may end a few samples apart."""
+    """Key that differs between sounds. Envelopes are compared by name: their lengths vary by a few samples."""
     return ("", audio_hash(file).hex()) if _kind(file) == "audio" else (stimulus, "")
 
 
 def audio_hash(file: Path) -> bytes:
-    """Hash of a FLAC file's samples: the MD5 that its header holds, so that nothing need be decoded.
+    """Hash of a FLAC file's samples: the MD5 in its header, so that nothing is decoded.
 
     Raises:
-        DataError: It is no FLAC file.
+        DataError: It is not a FLAC file.
     """
     with file.open("rb") as stream:
         header = stream.read(42)  # "fLaC", block header (4), STREAMINFO (34) ending in the MD5 (16)
     if len(header) < 42 or header[:4] != b"fLaC":
-        raise DataError(f"{file}: no FLAC file; remove it and prepare the store again")
+        raise DataError(f"{file}: not a FLAC file; remove it and prepare the store again")
     return header[26:42]

@@ -1,4 +1,4 @@
-"""The prepared store: a folder that training maps into memory."""
+"""The prepared store, a folder that training maps into memory: its tables, its description and its reader."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio import RATE, Waveform, read_audio
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.files import printable, write_json
+from eeg2speech.core.files import disk_errors, printable, write_json, written_beside
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.tables import read_table
 from eeg2speech.core.types import Channel, Recording, Segment
-from eeg2speech.data.timing.stretches import Stretch
+from eeg2speech.data.timing import Stretch
 
 VERSION = 2
-"""Layout of the store; a reader refuses any other."""
+"""Version of the layout; stores of another version are refused."""
 REPLACING = ".replacing"
-"""File that is there while signals, sounds and tables of a store are replaced."""
+"""File that exists while signals, sounds and tables of a store are replaced."""
 LONGEST = 200
-"""Bytes of the longest id: file systems take names of 255, and files are written beside under longer ones."""
+"""Bytes of the longest id: file systems allow names of 255 bytes, and temporary files have longer names."""
 MAPS = 256
-"""Recordings that are mapped at once: each holds a file open, and systems allow a thousand or so."""
+"""Largest number of recordings that are mapped at once: each keeps a file open, and systems allow about a thousand."""
 
 
 @dataclass(frozen=True)
 class StoredChannel(Channel):
-    """One row of ``channels.tsv``: a channel and the recording it belongs to."""
+    """Row of ``channels.tsv``: a channel and the recording it belongs to."""
 
     recording: str = ""
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """One row of ``dropped.tsv``: what of the raw data is not in the store, and why.
+    """Row of ``dropped.tsv``: a part of the raw data that is not in the store, and why.
 
     Attributes:
         recording: Recording it belongs to.
-        what: ``recording``; ``sound`` that is missing, or none that belongs to the recording; ``segment`` that could
-            not be made; ``channel`` that was interpolated or silenced; ``time`` cut out of segments; or ``filled``,
-            time in which all channels were missing and a line stands for them.
-        name: Of the channel, the stimulus or the segment, else empty.
-        seconds: How much time; NaN where that is not what counts.
+        what: ``recording``; ``sound`` that is missing, or that the recording has none; ``segment`` that could not be
+            made; ``channel`` that was interpolated or set to zero; ``time`` cut out of segments; or ``filled``, time
+            in which all channels were missing and were interpolated.
+        name: Name of the channel, stimulus or segment, else empty.
+        seconds: Amount of time; NaN where it does not apply.
         reason: In words.
-        missing: A file of the raw data is missing, so that the dataset is to be completed.
+        missing: True if a file of the raw data is missing, so that the dataset should be completed.
     """
 
     recording: str
@@ -63,10 +63,8 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One row of ``pieces.tsv``: a stretch of a recording without an interruption.
-
-    Recordings that are a single piece are not in the table.
+class StoredBlock:
+    """Row of ``pieces.tsv``: a contiguous block of a recording. Uninterrupted recordings are not in the table.
 
     Attributes:
         recording: Recording it belongs to.
@@ -81,21 +79,21 @@ class Piece:
 
 @dataclass
 class Description:
-    """``dataset.json``: where a store came from and what was done to it.
+    """Content of ``dataset.json``: origin and settings of a store.
 
     Attributes:
-        name: Dataset, e.g. ``FEIS``.
-        source: Where the raw data can be had.
+        name: Name of the dataset, e.g. ``FEIS``.
+        source: Where the raw data can be obtained.
         license: Licence of the raw data.
         citation: What to cite.
-        simulated: True where the EEG was simulated; results must then say so.
+        simulated: True if the EEG was simulated; results must then say so.
         rate: EEG samples per second.
         audio_rate: Audio samples per second.
         settings: Every setting of the reader and of the preprocessing.
         inputs: sha256 of every input file, by its path relative to the raw folder.
-        sounds: sha256 of what each sound was read from, by stimulus.
-        root: The raw folder, empty where there is none.
-        version: Layout of the store.
+        sounds: sha256 of the source of each sound, by stimulus.
+        root: The raw folder, empty if there is none.
+        version: Version of the layout.
     """
 
     name: str
@@ -113,15 +111,15 @@ class Description:
 
 
 def check_id(name: str, what: str) -> str:
-    """Return an id that is safe as a file name.
+    """Check that an id is safe as a file name, and return it.
 
     Raises:
-        DataError: It holds a path separator, a control character, starts with a dot, is too long, or no UTF-8.
+        DataError: It holds a path separator or a control character, starts with a dot, is too long or not UTF-8.
     """
     if printable(name) != name:
-        raise DataError(f"{what} {printable(name)}: its name is no UTF-8; rename it")
+        raise DataError(f"{what} {printable(name)}: its name is not UTF-8; rename it")
     if (size := len(name.encode())) > LONGEST:
-        raise DataError(f"{what} {name[:40]}...: its name has {size} bytes, at most {LONGEST} can be used; shorten it")
+        raise DataError(f"{what} {name[:40]}...: its name has {size} bytes, the limit is {LONGEST}; shorten it")
     if not name or name.startswith(".") or re.search(r"[/\\:\x00-\x1f]", name):
         raise DataError(f"{what} {name!r} cannot be a file name; use letters, digits, '-', '_' and '.'")
     return name
@@ -134,7 +132,7 @@ class Store:
         root: The store's folder.
 
     Raises:
-        DataError: The folder is no store, or one of another version.
+        DataError: The folder is not a store, or a store of another version.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -146,18 +144,18 @@ class Store:
         self.description = read_description(self.root)
         if (self.root / REPLACING).exists():
             raise DataError(
-                f"{self.root}: prepare is replacing recordings, or was interrupted while it did; wait for it, or run "
-                "the same command again"
+                f"{self.root}: prepare is replacing recordings, or was interrupted while it did; wait until it has "
+                "finished, or run the same command again"
             )
         self.recordings = read_table(self.root / "recordings.tsv", Recording)
         known = {recording.recording for recording in self.recordings}
         rows = read_table(self.root / "segments.tsv", Segment)
         self.segments = [segment for segment in rows if segment.recording in known]
         self._maps: dict[str, NDArray[np.float32]] = {}
-        self._pieces: dict[str, list[Stretch]] = {}
+        self._blocks: dict[str, list[Stretch]] = {}
         if (self.root / "pieces.tsv").is_file():
-            for piece in read_table(self.root / "pieces.tsv", Piece):
-                self._pieces.setdefault(piece.recording, []).append((piece.first, piece.stop))
+            for block in read_table(self.root / "pieces.tsv", StoredBlock):
+                self._blocks.setdefault(block.recording, []).append((block.first, block.stop))
         self._channels: dict[str, list[StoredChannel]] = {name: [] for name in known}
         for channel in read_table(self.root / "channels.tsv", StoredChannel):
             if channel.recording in known:
@@ -185,7 +183,7 @@ class Store:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over who was recorded and what was heard when: a split made on it holds for no other."""
+        """sha256 of the tables of recordings and segments: stores with the same value are split alike."""
         digest = hashlib.sha256()
         for name in ("recordings.tsv", "segments.tsv"):
             digest.update(hashlib.sha256((self.root / name).read_bytes()).digest())
@@ -195,20 +193,20 @@ class Store:
         """Channels of a recording in the order of its rows."""
         return self._channels[recording]
 
-    def pieces(self, recording: Recording) -> list[Stretch]:
-        """Stretches of a recording's samples without an interruption: what filters or windows must not cross."""
-        return self._pieces.get(recording.recording) or [(0, recording.samples)]
+    def blocks(self, recording: Recording) -> list[Stretch]:
+        """Contiguous blocks of a recording, in samples. Filters and windows must not cross their borders."""
+        return self._blocks.get(recording.recording) or [(0, recording.samples)]
 
-    def piece_at(self, recording: Recording, sample: int) -> Stretch:
-        """The piece of a recording that a sample lies in, or the one before or after it."""
-        pieces = self.pieces(recording)
-        return pieces[max(bisect_right(pieces, sample, key=itemgetter(0)) - 1, 0)]
+    def block_at(self, recording: Recording, sample: int) -> Stretch:
+        """The contiguous block of a recording that a sample belongs to, or the one before or after it."""
+        blocks = self.blocks(recording)
+        return blocks[max(bisect_right(blocks, sample, key=itemgetter(0)) - 1, 0)]
 
     def eeg(self, recording: Recording) -> NDArray[np.float32]:
         """Signal of a recording in microvolts, (channels, samples), mapped into memory.
 
         Raises:
-            DataError: The file is missing, cut short, of another shape, or outside the store.
+            DataError: The file is missing, truncated, of another shape, or outside the store.
         """
         known = self._maps.get(recording.file)
         if known is not None:
@@ -225,7 +223,7 @@ class Store:
             )
         if len(self._maps) >= MAPS:
             self._maps.pop(next(iter(self._maps)))
-        # a plain array over the map: slicing `np.memmap` itself costs more than reading a window
+        # a plain array over the map: slicing `np.memmap` itself takes longer than reading a window
         plain = self._maps[recording.file] = np.asarray(eeg)
         return plain
 
@@ -242,10 +240,10 @@ class Store:
         return read_audio(self.audio_file(stimulus), start, samples)[0]
 
     def envelope(self, stimulus: str) -> NDArray[np.float32] | None:
-        """Envelope of a stimulus at the store's rate, (samples,), where the dataset publishes it in place of the sound.
+        """Envelope of a stimulus at the store's rate, (samples,), if the dataset publishes it instead of the sound.
 
         Raises:
-            DataError: Its file is damaged.
+            DataError: The file is damaged.
         """
         file = self._inside(f"envelopes/{stimulus}.npy")
         if not file.is_file():
@@ -261,7 +259,7 @@ class Store:
     def _inside(self, path: str) -> Path:
         file = (self.root / path).resolve()
         if not file.is_relative_to(self.root.resolve()):
-            raise DataError(f"{self.root}: {path!r} leads out of the store; the store was tampered with")
+            raise DataError(f"{self.root}: {path!r} is outside of the store; the store was tampered with")
         return file
 
 
@@ -269,7 +267,7 @@ def read_description(root: Path) -> Description:
     """Read a store's ``dataset.json``.
 
     Raises:
-        DataError: It is missing, no JSON, or of another version.
+        DataError: It is missing, malformed, or of another version.
     """
     file = root / "dataset.json"
     try:
@@ -294,3 +292,15 @@ def read_description(root: Path) -> Description:
 def write_description(root: Path, description: Description) -> None:
     """Write a store's ``dataset.json``."""
     write_json(root / "dataset.json", asdict(description))
+
+
+def save_array(file: Path, values: NDArray[np.floating]) -> None:
+    """Write an array as float32, completely or not at all.
+
+    Raises:
+        DiskError: The disk is full or cannot be written.
+    """
+    with disk_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(file) as partial, partial.open("wb") as stream:
+            np.save(stream, np.ascontiguousarray(values, np.float32), allow_pickle=False)

@@ -14,7 +14,7 @@ from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
 from eeg2speech.data.store.store import Dropped, Store
-from eeg2speech.data.timing.prepared import PAUSE, UNRECORDED
+from eeg2speech.data.timing import PAUSE, UNRECORDED
 from tests.data.readers.bids_files import write_recording, write_sound, write_tsv
 from tests.data.readers.edf_files import write_edf
 
@@ -78,7 +78,7 @@ def test_sounds_go_on_behind_a_pause_that_the_file_tells(tmp_path, root, suffix)
         ("b", pytest.approx(20.0), pytest.approx(13.0), pytest.approx(2.0)),
     ]
     assert in_sounds(store) == [("a", 2.0), ("a", 9.0), ("b", 3.0), ("b", 12.0)]
-    assert store.pieces(store.recordings[0]) == [(0, 2000), (2000, 4000)]
+    assert store.blocks(store.recordings[0]) == [(0, 2000), (2000, 4000)]
     assert dropped(store) == {UNRECORDED: 5.0 + 2.0}
     assert any("S1: interrupted 1 times" in text for text in warnings)
 
@@ -146,7 +146,7 @@ def test_nothing_of_a_skip_is_in_segments_nor_filtered_with_the_rest(tmp_path, r
     assert [(s.onset, s.duration, s.offset) for s in store.segments] == [
         pytest.approx((10.0, 10.0, 0.0)), pytest.approx((24.0, 1.0, 14.0)),
     ]  # fmt: skip
-    assert store.pieces(store.recordings[0]) == [(0, 2000), (2400, 4000)]
+    assert store.blocks(store.recordings[0]) == [(0, 2000), (2400, 4000)]
     prepared_eeg = store.eeg(store.recordings[0])
     assert not prepared_eeg[:, 2000:2400].any()
     quiet = np.r_[1905:2000, 2400:2490]
@@ -165,7 +165,7 @@ def test_tables_name_interruptions_that_a_format_cannot(tmp_path, root):
     ]
     write_tsv(folder / "sub-01_task-x_events.tsv", rows)
     store, warnings = prepared(tmp_path, Bids(tmp_path / "bids"))
-    assert store.pieces(store.recordings[0]) == [(0, 1000), (1200, 2000), (2000, 4000)]
+    assert store.blocks(store.recordings[0]) == [(0, 1000), (1200, 2000), (2000, 4000)]
     assert any("interrupted 2 times" in text for text in warnings)  # a skip is one, though it has two edges
     (said,) = [text for text in warnings if "are not treated as interruptions" in text]
     assert "events.tsv: 1 rows 'boundary' are not treated" in said

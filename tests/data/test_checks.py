@@ -13,8 +13,8 @@ import torch
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.tables import read_table, write_table
 from eeg2speech.core.types import Segment
+from eeg2speech.data.loading.checks import check_content, keep_sounds
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.data.loading.learnable import check_content, keep_sounds
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.store import Store
 from tests.conftest import write_store
@@ -122,7 +122,7 @@ def test_different_sounds_are_counted(store: Path):
 @pytest.mark.parametrize(
     ("made", "split", "words"),
     [
-        ({"stimuli": 1}, Split(), "one stimulus cannot be divided: hold out people, data.split.by=subject"),
+        ({"stimuli": 1}, Split(), "one stimulus cannot be divided: hold out subjects, data.split.by=subject"),
         ({"channels": (8,)}, Split(), "one subject cannot be divided: hold out stimuli, data.split.by=stimulus"),
         ({"channels": (8,)}, Split("subject"), "one subject cannot be divided"),
     ],

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eeg2speech.core.types import RawRecording, Segment
-from eeg2speech.data.timing.clock import Clock
-from eeg2speech.data.timing.prepared import PAUSE, UNRECORDED
+from eeg2speech.data.timing import PAUSE, UNRECORDED, Clock
 
 RATE = 100.0
 

@@ -46,9 +46,9 @@ def test_pieces_are_written_read_and_kept_when_a_store_grows(tmp_path):
     for sources in ([source("a", [300, 700]), source("b", [])], [source("c", [10])]):
         prepare_sources(sources, tmp_path / "store", description, settings)
     store = Store(tmp_path / "store")
-    found = {r.recording: store.pieces(r) for r in store.recordings}
+    found = {r.recording: store.blocks(r) for r in store.recordings}
     assert found == {"a": [(0, 300), (300, 700), (700, 1000)], "b": [(0, 1000)], "c": [(0, 10), (10, 1000)]}
-    assert [store.piece_at(store.recordings[0], sample) for sample in (0, 299, 300, 999)] == [
+    assert [store.block_at(store.recordings[0], sample) for sample in (0, 299, 300, 999)] == [
         (0, 300), (0, 300), (300, 700), (700, 1000),
     ]  # fmt: skip
 

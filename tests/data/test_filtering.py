@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eeg2speech.data.preparation.blocks import filter_pieces
-from eeg2speech.data.preparation.causal import filter_causally, group_delay
+from eeg2speech.data.preparation.filtering import filter_blocks, filter_causally, group_delay
 
 BAND = (0.5, 40.0)
 RATES = [100.0, 128.0, 250.0, 256.0, 499.907, 500.0, 1000.0]
@@ -86,4 +85,4 @@ def test_lengths_are_those_of_the_filters_that_look_ahead():
     for samples in (1, 2, 3, 255, 256, 257, 1013):
         eeg = np.random.default_rng(0).normal(size=(1, samples))
         causal = filter_causally(eeg, 256.0, 100.0, BAND, None)
-        assert causal.shape == filter_pieces(eeg, 256.0, 100.0, BAND, None).shape
+        assert causal.shape == filter_blocks(eeg, 256.0, 100.0, BAND, None).shape
