@@ -33,7 +33,7 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks import Task
 from eeg2speech.training import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
-from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
+from eeg2speech.training.atomic_checkpoint_io import AtomicCheckpointIO
 from eeg2speech.training.resuming import check_newest, check_place, check_results, newest_checkpoint
 from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.training.run_logger import RunLogger

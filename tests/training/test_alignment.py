@@ -30,7 +30,7 @@ def loaded(run, tiny_store):
     data = EEGAudioDataModule(store=tiny_store, window=0.64, hop=0.32, batch_size=8, audio=True)
     data.setup()
     task = AlignmentTask.load_from_checkpoint(run / "checkpoints" / "best.ckpt", map_location="cpu").eval()
-    task.places = torch.arange(len(data.subject_names))
+    task.subject_index = torch.arange(len(data.subject_names))
     return task, data
 
 
