@@ -1,8 +1,8 @@
 """Exported folders: the weights of parts as safetensors, and a config.json that describes how to rebuild them.
 
 A folder with one part describes it at the top level of ``config.json``, a folder with several under ``parts``. The file
-of a part that contains others has only its own weights; ``contains`` maps each inner part to the prefix of its weights in
-the outer one. So no weight is written twice, and an inner part can be read alone.
+of a part that contains others has only its own weights; ``contains`` maps each inner part to the prefix of its weights
+in the outer one. So no weight is written twice, and an inner part can be read alone.
 """
 
 from __future__ import annotations

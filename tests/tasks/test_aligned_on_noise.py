@@ -15,7 +15,7 @@ from eeg2speech.metrics import Retrieval
 from eeg2speech.tasks import AlignmentTask
 from eeg2speech.tasks.alignment import sound_keys
 
-pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:.* trained on .*whose weights this run")
+pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:.* trained on .*whose weights")
 SPLIT = "--data.split."
 COMBINATIONS = {
     "seed 1": [f"{SPLIT}seed=1"],
