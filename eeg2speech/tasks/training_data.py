@@ -17,7 +17,7 @@ from eeg2speech.data.store.store import Store
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Facts about the data of a run, whatever it is: a program may train on a data module or loaders of its own.
+    """Facts about the data of a run, which may also be a program's own data module or loaders.
 
     Attributes:
         module: Data module of the run; None if there is none.
@@ -56,7 +56,7 @@ class DataInfo:
 
     @property
     def batch_size(self) -> int | None:
-        """Windows per step and device; None where the data does not say."""
+        """Windows per step and device; None where the data has none."""
         size = getattr(self.module, "batch_size", None)
         return None if size is None else int(size)
 
@@ -116,8 +116,8 @@ def _montages(store: Store) -> list[dict[str, Any]]:
     for recording in store.recordings:
         channels = store.channels(recording.recording)
         positions = [[float(c.x), float(c.y), float(c.z)] for c in channels]
-        known = [position if all(map(math.isfinite, position)) else None for position in positions]
-        montages.setdefault(tuple((channel.name, channel.type) for channel in channels), known)
+        finite = [position if all(map(math.isfinite, position)) else None for position in positions]
+        montages.setdefault(tuple((channel.name, channel.type) for channel in channels), finite)
     return [
         {"names": [name for name, _ in channels], "types": [kind for _, kind in channels], "positions": positions}
         for channels, positions in montages.items()
