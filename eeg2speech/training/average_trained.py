@@ -58,7 +58,8 @@ class AverageTrained(Callback):
         self.updates = trainer.global_step
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         trained = _trained(pl_module)
-        get_ema_multi_avg_fn(decay)([self.average[name] for name in trained], list(trained.values()), 0)
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        average([self.average[name] for name in trained], list(trained.values()), 0)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validate with the average."""
