@@ -26,7 +26,7 @@ from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import STAGES
 from eeg2speech.cli.suggestion import closest, in_a_line
 from eeg2speech.core import slurm
-from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_configs
+from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_config, find_configs
 from eeg2speech.core.errors import ConfigError, Eeg2SpeechError, of_disk
 from eeg2speech.core.folder_locks import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
 from eeg2speech.core.paths import expanded
@@ -39,7 +39,7 @@ from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_mov
 from eeg2speech.training.run_logger import RunLogger
 
 TRAINER = "parts/trainer.yaml"
-"""Settings and callbacks that the trainer of every stage has, in the folder of the configurations."""
+"""Config with the settings and callbacks that the trainer of every stage has."""
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
 _UNKNOWN = re.compile(
     r"[Uu]nrecognized arguments: --([\w.]+)|[Kk]ey '([\w.]+)' is not expected|^Subcommand .* option '([\w.]+)'"
@@ -100,7 +100,9 @@ class StageCLI(LightningCLI):
         """Add the run folder, the trainer that every stage starts from, and links from the data module to the model."""
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Folder that everything goes into.")
         # as defaults: `callbacks+:` of a stage's config appends to a default, but not to a list in a file it names
-        shared = yaml.safe_load((config_folder() / TRAINER).read_text(encoding="utf-8"))
+        file = find_config(TRAINER) or config_folder() / TRAINER
+        check_configs(["--config", str(file)])
+        shared = yaml.safe_load(file.read_text(encoding="utf-8"))
         parser.set_defaults({f"trainer.{key}": value for key, value in shared.items()})
         for ours, theirs in (("samples", "samples"), ("subject_names", "subjects"), ("channels", "channels")):
             parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")
