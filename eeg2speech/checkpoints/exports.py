@@ -1,8 +1,8 @@
-"""Exported folders: the weights of parts as safetensors, and a config.json that says how to rebuild them.
+"""Exported folders: the weights of parts as safetensors, and a config.json that describes how to rebuild them.
 
-A folder with one part describes it at the top level. One with several describes each under ``parts``; a part that has
-others inside it leaves their weights to their own files and says under ``contains`` where they belong. So no weight is
-written twice, and an inner part can be read by itself.
+A folder with one part describes it at the top level of ``config.json``, a folder with several under ``parts``. The file
+of a part that contains others has only its own weights; ``contains`` maps each inner part to the prefix of its weights
+in the outer one. So no weight is written twice, and an inner part can be read alone.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass
 class Part:
-    """A part of a model on its way into a folder.
+    """A part of a model to be exported.
 
     Attributes:
         described: ``class`` and ``config``.
-        weights: By name, without those of the parts inside it.
-        contains: Other parts, of the same folder, by the prefix of their weights in this one.
+        weights: Weights by name, without those of inner parts.
+        contains: Prefix in this part of the weights of each inner part, by the name of the inner part.
     """
 
     described: dict[str, Any]
@@ -43,17 +43,17 @@ class Part:
 
 
 def parts_of(taken: Mapping[str, tuple[dict[str, Any], Mapping[str, Tensor], str]]) -> dict[str, Part]:
-    """Parts of one model, so that no weight is in two of them.
+    """Divide a model into parts so that no weight is in two of them.
 
     Args:
-        taken: By name: description, all weights, and the prefix of these in the model.
+        taken: Description, all weights, and the prefix of these in the model, by the name of the part.
     """
     parts = {}
     for name, (described, weights, prefix) in taken.items():
         inside = {
-            other: theirs.removeprefix(prefix)
-            for other, (_, _, theirs) in taken.items()
-            if theirs != prefix and theirs.startswith(prefix)
+            other: other_prefix.removeprefix(prefix)
+            for other, (_, _, other_prefix) in taken.items()
+            if other_prefix != prefix and other_prefix.startswith(prefix)
         }
         own = {k: v for k, v in weights.items() if not k.startswith(tuple(inside.values()))}
         parts[name] = Part(described, own, inside)
@@ -64,18 +64,18 @@ def write_export(out: Path, parts: Mapping[str, Part], provenance: Mapping[str, 
     """Write parts into a folder; files of an earlier export are replaced, ``config.json`` last.
 
     Args:
-        out: Folder, made if it is not there.
-        parts: By name.
+        out: Folder, created if it does not exist.
+        parts: Parts by name.
         provenance: Where the weights come from.
-        data: What the model was trained on; may be empty.
+        data: Description of the training data; may be empty.
 
     Raises:
-        DataError: The folder cannot be made.
+        DataError: The folder cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{out}: cannot be made a folder ({error.strerror}); choose another OUT") from error
+        raise DataError(f"{out}: the folder cannot be created ({error.strerror}); choose another OUT") from error
     described = {name: _write_part(out / f"{name}.safetensors", part) for name, part in parts.items()}
     config: dict[str, Any] = {"provenance": {**provenance, "eeg2speech": __version__}}
     if len(described) == 1:
@@ -88,7 +88,7 @@ def write_export(out: Path, parts: Mapping[str, Part], provenance: Mapping[str, 
 
 
 def read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
-    """Read a part, with the parts inside it, out of a folder.
+    """Read a part, with its inner parts, from a folder.
 
     Returns:
         Its description (``class`` and ``config``), its weights, and where they come from.
@@ -100,8 +100,8 @@ def read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tens
         config = read_config(folder)
         parts = config.get("parts", {config.get("part", part): config})
         for name in (*parts, *parts.get(part, {}).get("contains", {})):
-            if not _NAME.fullmatch(name):  # it names a file, which must lie in the folder
-                raise ValueError(f"{name!r} is no name of a part")
+            if not _NAME.fullmatch(name):  # it becomes the name of a file, which must lie in the folder
+                raise ValueError(f"{name!r} is not the name of a part")
         if part not in parts:
             raise ValueError(f"its parts: {', '.join(parts)}")
         description = parts[part]
@@ -119,10 +119,10 @@ def read_export(folder: Path, part: str) -> tuple[dict[str, Any], dict[str, Tens
 
 
 def export_names(folder: Path) -> list[str]:
-    """Parts that a folder holds; the last has all others inside it.
+    """Names of the parts in a folder; the last contains all others.
 
     Raises:
-        DataError: It is no export.
+        DataError: The folder is not an export.
     """
     try:
         config = read_config(folder)
@@ -136,20 +136,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no JSON object, or of a later layout.
+        ValueError: It is not a JSON object, or has a later layout.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict):
-        raise ValueError("config.json holds no object")
+        raise ValueError("config.json is not a JSON object")
     if config.get("layout", LAYOUT) != LAYOUT:
-        raise ValueError(f"layout {config['layout']} of config.json, this eeg2speech reads {LAYOUT}")
+        raise ValueError(f"config.json has layout {config['layout']}, this eeg2speech reads layout {LAYOUT}")
     return config
 
 
 def _write_part(file: Path, part: Part) -> dict[str, Any]:
     with written_beside(file) as partial:
         tensors = {name: value.clone().contiguous() for name, value in part.weights.items()}
-        partial.write_bytes(save(tensors, {"format": "pt"}))  # `save_file` lets nobody but the owner read
+        partial.write_bytes(save(tensors, {"format": "pt"}))  # `save_file` makes it readable for its owner alone
     description: dict[str, Any] = {
         **part.described,
         "parameters": sum(value.numel() for value in part.weights.values()),

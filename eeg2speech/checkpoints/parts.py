@@ -1,4 +1,4 @@
-"""Handing parts of a model from one stage to the next: out of a checkpoint or an exported folder, never unpickled."""
+"""Parts of a model, read from a checkpoint or an exported folder without unpickling, and exported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from eeg2speech.checkpoints.exports import Part, parts_of, read_config, read_export, write_export
-from eeg2speech.checkpoints.frozen import put_back
+from eeg2speech.checkpoints.frozen import with_frozen
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.paths import expanded
 
@@ -22,18 +22,18 @@ FORMAT = 2
 FORMAT_KEY = "eeg2speech_format"
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
-    LookupError, TypeError, AttributeError, AssertionError,  # what the restricted unpickler makes of flipped bytes
+    LookupError, TypeError, AttributeError, AssertionError,  # raised by the restricted unpickler for damaged bytes
 )  # fmt: skip
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
 
 def canonical(name: str) -> str:
-    """Drop what torch.compile, DDP, FSDP and activation checkpointing put into a weight's name."""
+    """A weight's name without the prefixes of torch.compile, DDP, FSDP and activation checkpointing."""
     return _WRAPPERS.sub("", name)
 
 
 def canonical_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give every weight its canonical name."""
+    """Weights by their canonical names."""
     return {canonical(name): value for name, value in state.items()}
 
 
@@ -41,8 +41,8 @@ def read_checkpoint(file: Path, mapped: bool = True) -> dict[str, Any]:
     """Read a Lightning checkpoint without unpickling objects.
 
     Args:
-        file: What a run wrote.
-        mapped: Leave tensors in the file until they are used. A run that resumes works on them for days: it reads them.
+        file: Checkpoint of a run.
+        mapped: Map tensors to memory instead of reading them. A run that resumes changes them: it reads them.
 
     Raises:
         DataError: The file is missing, truncated, not a checkpoint, or of another version; the message names another
@@ -59,7 +59,7 @@ def _read(file: Path, mapped: bool) -> dict[str, Any]:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise DataError(f"{file}: no such checkpoint") from None
-    except pickle.UnpicklingError as error:  # torch's own message advises to run what the file holds
+    except pickle.UnpicklingError as error:  # torch's own message advises to execute the content of the file
         raise DataError(
             f"{file}: not a readable checkpoint (damaged, or it holds objects besides tensors and plain values, which "
             "are never unpickled)"
@@ -81,20 +81,20 @@ def _read(file: Path, mapped: bool) -> dict[str, Any]:
             f"{file}: written by an older eeg2speech ({FORMAT_KEY}={version}, this one reads {FORMAT}); train again "
             "with `eeg2speech fit`"
         )
-    return put_back(checkpoint, file)
+    return with_frozen(checkpoint, file)
 
 
 def _advice(file: Path) -> str:
-    """Which other checkpoint in the folder can be read, the latest step first."""
+    """Name the checkpoint in the folder that has the latest step among those that can be read."""
     steps: dict[str, int] = {}
     for other in sorted(file.parent.glob("*.ckpt")):
         if other != file:
             with suppress(DataError):
                 steps[other.name] = int(_read(other, mapped=True).get("global_step", 0))
     if not steps:
-        return "no other checkpoint beside it can be read: use one that a run wrote"
+        return "no other checkpoint beside it can be read; use one that a run wrote"
     name = max(steps, key=lambda name: steps[name])
-    return f"{name} beside it is good (step {steps[name]}): name that one"
+    return f"{name} beside it is good (step {steps[name]}): use that one"
 
 
 def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
@@ -102,7 +102,7 @@ def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor
 
     Args:
         source: A checkpoint of a run, or a folder that ``eeg2speech export`` wrote.
-        part: Which, e.g. ``encoder``.
+        part: Name of the part, e.g. ``encoder``.
 
     Returns:
         Its description (``class`` and ``config``), its weights, and where they come from.
@@ -114,12 +114,12 @@ def read_part(source: Path, part: str) -> tuple[dict[str, Any], dict[str, Tensor
     if source.is_dir():
         return read_export(source, part)
     checkpoint = read_checkpoint(source)
-    described, weights, _ = _take_out(checkpoint, part, source)
+    described, weights, _ = _extract(checkpoint, part, source)
     return described, weights, _provenance(checkpoint, source)
 
 
 def read_data(source: Path) -> dict[str, Any]:
-    """What a model was trained on, as the task remembered it; empty where nothing was.
+    """Description of a model's training data; empty where the source has none.
 
     Args:
         source: A checkpoint of a run, or a folder that ``eeg2speech export`` wrote.
@@ -140,22 +140,22 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], source: str, ass
     """Load weights, all or nothing.
 
     Args:
-        module: Takes them.
-        weights: By canonical name.
+        module: Module to load the weights into.
+        weights: Weights by canonical name.
         source: Where they come from, for error messages.
-        assign: Let the module have these very tensors, which saves the memory of a copy.
+        assign: Use these tensors themselves, which saves the memory of a copy.
 
     Raises:
         DataError: Names or shapes differ; the message lists them.
     """
-    have = {canonical(name): name for name in module.state_dict()}
+    own_names = {canonical(name): name for name in module.state_dict()}
     if found := differences(canonical_state(module.state_dict()), weights):
         raise DataError(f"{source}: does not fit {type(module).__name__}; {found}; use its own settings")
-    module.load_state_dict({have[name]: value for name, value in weights.items()}, assign=assign)
+    module.load_state_dict({own_names[name]: value for name, value in weights.items()}, assign=assign)
 
 
 def differences(have: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    """Say in which names and shapes the weights of a model and those given to it differ; nothing where they fit."""
+    """Differences in names and shapes between a model's weights and given ones, in words; empty where they fit."""
     missing, unexpected = sorted(have.keys() - given.keys()), sorted(given.keys() - have.keys())
     shapes = [
         f"{name} {tuple(given[name].shape)} instead of {tuple(have[name].shape)}"
@@ -175,13 +175,13 @@ def export_part(source: Path, out: Path, part: str = "encoder") -> Path:
     Args:
         source: A checkpoint of a run.
         out: Folder to write into; files of an earlier export are replaced.
-        part: Which; parts inside it become part of its file.
+        part: Name of the part; its file also has the weights of its inner parts.
 
     Returns:
         ``out``.
 
     Raises:
-        DataError: The checkpoint does not hold this part, or ``out`` cannot be made.
+        DataError: The checkpoint does not hold this part, or ``out`` cannot be created.
     """
     described, weights, provenance = read_part(source, part)
     return write_export(out, {part: Part(described, weights)}, provenance, read_data(source))
@@ -198,21 +198,21 @@ def export_parts(source: Path, out: Path) -> list[str]:
         Names of the parts.
 
     Raises:
-        DataError: The checkpoint describes no part, or ``out`` cannot be made.
+        DataError: The checkpoint describes no part, or ``out`` cannot be created.
     """
     checkpoint = read_checkpoint(source)
-    names = part_names(checkpoint) or ["encoder"]  # which is then named as missing
-    taken = {name: _take_out(checkpoint, name, source) for name in names}
+    names = part_names(checkpoint) or ["encoder"]  # which the error then names as missing
+    taken = {name: _extract(checkpoint, name, source) for name in names}
     write_export(out, parts_of(taken), _provenance(checkpoint, source), checkpoint.get("data", {}))
     return names
 
 
 def part_names(checkpoint: Mapping[str, Any]) -> list[str]:
-    """Parts that a checkpoint describes; the last has all others inside it."""
+    """Names of the parts that a checkpoint describes; the last contains all others."""
     return list(checkpoint.get("parts", {}))
 
 
-def _take_out(checkpoint: Mapping[str, Any], part: str, source: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+def _extract(checkpoint: Mapping[str, Any], part: str, source: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
     """Description, weights and prefix of a part of a checkpoint."""
     state = canonical_state(checkpoint["state_dict"])
     described = dict(checkpoint.get("parts", {}).get(part, {}))

@@ -1,8 +1,8 @@
-"""What a model was trained on, and whether the lists that it is tested on are unseen.
+"""Records of what a model was trained on, and their overlap with a split that it is tested on.
 
-A model carries a record of every training that its weights come from: its own, those of the encoders it took over, and
+A model keeps a record of every training that its weights come from: its own, those of the encoders it started from, and
 those of pretrained components. Sounds are compared by the hash of their samples, subjects by dataset and label and by
-their recordings, so that other names do not hide them.
+the hash of their recordings, so that renamed data is found.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Literal
 from eeg2speech.core.errors import DataError
 
 Learned = Literal["eeg", "sound", "pairs"]
-"""What a training learns from: EEG without labels, sound without EEG, or both together."""
+"""Data of a training: EEG without labels, sound without EEG, or pairs of both."""
 NEW_SOUNDS = ("unseen_stimulus", "unseen_both")
-"""Test lists whose sounds must not have been trained on."""
+"""Test splits whose sounds must not have been trained on."""
 NEW_SUBJECTS = ("unseen_subject", "unseen_both")
-"""Test lists whose subjects must not have been trained on."""
+"""Test splits whose subjects must not have been trained on."""
 KEY = "training_records"
-"""Of the records in what a checkpoint or an export says of its data."""
+"""Key of the records in the ``data`` of a checkpoint or an export."""
 UNJUDGED = "not judged, as the split is not unseen"
 """The verdict on a split that was trained on."""
 _NAMED = 5  # sounds or subjects in a message
@@ -28,12 +28,12 @@ _NAMED = 5  # sounds or subjects in a message
 
 @dataclass(frozen=True)
 class Material:
-    """Sounds, subjects and recordings of a list of windows.
+    """Sounds, subjects and recordings of a split.
 
     Attributes:
-        sounds: Name by hash of the samples; a sound may have several hashes.
-        subjects: Label by dataset and label.
-        recordings: Label of the subject by hash; a recording may have several hashes.
+        sounds: Names of sounds by the hash of their samples; a sound may have several hashes.
+        subjects: Labels of subjects by dataset and label.
+        recordings: Labels of subjects by the hash of a recording; a recording may have several hashes.
     """
 
     sounds: Mapping[str, str] = field(default_factory=dict)
@@ -47,9 +47,9 @@ class TrainingRecord:
 
     Attributes:
         stage: Class of the task, or the name of pretrained components.
-        learned: What it learned from.
-        trained: What it was trained on.
-        validated: What its checkpoints were chosen on.
+        learned: Kind of data that it learned from.
+        trained: Content of the training split.
+        validated: Content of the validation split, on which checkpoints were chosen.
         data: Name, path and fingerprint of the store, split, conditions and share of the training stimuli.
     """
 
@@ -68,10 +68,10 @@ class TrainingRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> TrainingRecord:
-        """Read what ``to_dict`` gave.
+        """The inverse of ``to_dict``.
 
         Raises:
-            KeyError: Something is missing.
+            KeyError: A key is missing.
         """
         return cls(
             str(content["stage"]), content["learned"], Material(**content["trained"]),
@@ -80,18 +80,18 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What of a list the model has seen before.
+class Overlap:
+    """What of a split the weights of a model were trained on.
 
     Attributes:
-        sounds: Names of sounds that were trained on, where the list is of new sounds.
-        subjects: Labels of subjects that were trained on, where the list is of new subjects.
-        unlabelled: Labels of subjects or names of sounds whose EEG an earlier stage saw without labels.
+        sounds: Names of sounds that were trained on, in a split of new sounds.
+        subjects: Labels of subjects that were trained on, in a split of new subjects.
+        unlabelled: Labels of subjects and names of sounds whose EEG an earlier stage was trained on, without labels.
         validated: Names and labels that checkpoints were chosen on.
-        all_sounds: How many sounds the list has.
-        all_subjects: How many subjects the list has.
-        stages: The trainings that saw the sounds and subjects.
-        unknown: Trainings of which no record says what they were on.
+        all_sounds: Number of sounds in the split.
+        all_subjects: Number of subjects in the split.
+        stages: Trainings on these sounds and subjects.
+        unknown: Trainings on unknown data.
     """
 
     sounds: tuple[str, ...] = ()
@@ -105,28 +105,32 @@ class Seen:
 
     @property
     def trained(self) -> bool:
-        """The list is not unseen."""
+        """Whether the split is not unseen."""
         return bool(self.sounds or self.subjects)
 
     @property
     def text(self) -> str:
-        """Why the list cannot be called unseen, in words; empty where it can."""
+        """Why the split cannot be called unseen, in words; empty if it is unseen."""
         parts = [
-            f"{len(names)} of {total} {what} trained on ({listed(names)})"
+            f"{len(names)} of {total} {what} trained on ({join_names(names)})"
             for names, total, what in (
                 (self.sounds, self.all_sounds, "sounds"), (self.subjects, self.all_subjects, "subjects"),
             )
             if names
         ]  # fmt: skip
-        parts += [f"no record of what {listed(self.unknown)} was trained on"] if self.unknown else []
+        parts += [f"no record of what {join_names(self.unknown)} was trained on"] if self.unknown else []
         return " and ".join(parts)
 
 
 def read_records(data: Mapping[str, Any], source: str) -> list[TrainingRecord] | None:
-    """Records that a checkpoint or an export keeps with what it says of its data; None where it keeps none.
+    """Training records in the ``data`` of a checkpoint or an export; None if there are none.
+
+    Args:
+        data: From ``read_data``.
+        source: Where it comes from, for error messages.
 
     Raises:
-        DataError: They are damaged.
+        DataError: The records are damaged.
     """
     if KEY not in data:
         return None
@@ -137,7 +141,7 @@ def read_records(data: Mapping[str, Any], source: str) -> list[TrainingRecord] |
 
 
 def merged(records: Iterable[TrainingRecord]) -> list[TrainingRecord]:
-    """Records in their order, each once."""
+    """Records in their order, without duplicates."""
     kept: list[TrainingRecord] = []
     for record in records:
         if record not in kept:
@@ -145,46 +149,45 @@ def merged(records: Iterable[TrainingRecord]) -> list[TrainingRecord]:
     return kept
 
 
-def seen_before(
+def overlap_with_training(
     records: Sequence[TrainingRecord], split: str, material: Material, learned: Learned, new_subjects: bool = False
-) -> Seen:
-    """What of a list was trained on.
+) -> Overlap:
+    """Compare a split with the trainings of a model.
 
-    Sounds count in lists of new sounds, subjects in lists of new subjects; in validation, sounds unless subjects are
-    held out. Where a model learns from pairs, EEG that an earlier stage saw without labels is reported apart: that
-    stage saw no pair.
+    Sounds count in splits of new sounds, subjects in splits of new subjects; in validation, sounds unless subjects are
+    held out. If a model learns from pairs, EEG that an earlier stage was trained on without labels is reported
+    separately, as that stage had no pairs.
 
     Args:
-        records: Of the model.
-        split: Name of the list.
-        material: What is in the list.
-        learned: What the tested model itself learns from.
-        new_subjects: Validation is on subjects that are held out.
+        records: Trainings of the model.
+        split: Name of the split.
+        material: Content of the split.
+        learned: Kind of data that the tested model itself learns from.
+        new_subjects: The validation split has held-out subjects.
     """
-    wants_sounds = split in NEW_SOUNDS or (split == "val" and not new_subjects)
-    wants_subjects = split in NEW_SUBJECTS or (split == "val" and new_subjects)
-    sounds: dict[str, None] = {}
-    subjects: dict[str, None] = {}
-    unlabelled: dict[str, None] = {}
-    validated: dict[str, None] = {}
-    stages: dict[str, None] = {}
+    by_sound = split in NEW_SOUNDS or (split == "val" and not new_subjects)
+    by_subject = split in NEW_SUBJECTS or (split == "val" and new_subjects)
+    sounds: set[str] = set()
+    subjects: set[str] = set()
+    unlabelled: set[str] = set()
+    validated: set[str] = set()
+    stages: dict[str, None] = {}  # a set in order
     for record in records:
-        here_sounds = _sounds_in(record.trained, material) if wants_sounds else []
-        here_subjects = _subjects_in(record.trained, material) if wants_subjects else []
+        known_sounds = _sounds_in(record.trained, material) if by_sound else []
+        known_subjects = _subjects_in(record.trained, material) if by_subject else []
         if record.learned == "eeg" and learned != "eeg":
             if _subjects_in(record.trained, material):
-                unlabelled |= dict.fromkeys([*here_sounds, *here_subjects])
+                unlabelled.update(known_sounds, known_subjects)
             continue
-        sounds |= dict.fromkeys(here_sounds)
-        subjects |= dict.fromkeys(here_subjects)
-        if here_sounds or here_subjects:
+        sounds.update(known_sounds)
+        subjects.update(known_subjects)
+        if known_sounds or known_subjects:
             stages[record.stage] = None
-        if split != "val":
-            validated |= dict.fromkeys(_sounds_in(record.validated, material) if wants_sounds else [])
-            validated |= dict.fromkeys(
-                _subjects_in(record.validated, material) if wants_subjects and record.data.get("new_subjects") else []
-            )
-    return Seen(
+        if split != "val" and by_sound:
+            validated.update(_sounds_in(record.validated, material))
+        if split != "val" and by_subject and record.data.get("new_subjects"):
+            validated.update(_subjects_in(record.validated, material))
+    return Overlap(
         tuple(sorted(sounds)), tuple(sorted(subjects)), tuple(sorted(unlabelled)), tuple(sorted(validated)),
         len(set(material.sounds.values())), len(set(material.subjects.values())), tuple(stages),
         tuple(record.stage for record in records if record.data.get("unknown")),
@@ -201,6 +204,6 @@ def _subjects_in(trained: Material, material: Material) -> list[str]:
     return [*by_label, *by_recording]
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
+def join_names(names: Sequence[str]) -> str:
+    """The first names of a list, and the number of further ones."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

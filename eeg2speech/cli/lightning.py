@@ -24,20 +24,20 @@ from eeg2speech.cli import STAGES
 from eeg2speech.cli.parser import CommandParser, in_a_line
 from eeg2speech.cli.renamed import check_renamed
 from eeg2speech.core import slurm
-from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_configs
+from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_config, find_configs
 from eeg2speech.core.errors import ConfigError, Eeg2SpeechError, of_disk
 from eeg2speech.core.folder_locks import LONG_PATIENCE, PATIENCE, first_rank, guest, sole_writer
 from eeg2speech.core.paths import expanded
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks import Task
 from eeg2speech.training import GracefulInterrupt, LineProgress, ModelParts, ThroughputBar
-from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
+from eeg2speech.training.atomic_checkpoint_io import AtomicCheckpointIO
 from eeg2speech.training.resuming import check_newest, check_results, check_stage, find_checkpoint
 from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.training.run_logger import RunLogger
 
 TRAINER = "parts/trainer.yaml"
-"""Settings and callbacks that the trainer of every stage has, in the folder of the configurations."""
+"""Config with the settings and callbacks that the trainer of every stage has."""
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
 
 
@@ -83,7 +83,9 @@ class StageCLI(LightningCLI):
         """Add the run folder, the trainer that every stage starts from, and links from the data module to the model."""
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Run folder, for all output.")
         # as defaults: `callbacks+:` of a stage's config appends to a default, but not to a list in a file it names
-        shared = yaml.safe_load((config_folder() / TRAINER).read_text(encoding="utf-8"))
+        file = find_config(TRAINER) or config_folder() / TRAINER
+        check_configs(["--config", str(file)])
+        shared = yaml.safe_load(file.read_text(encoding="utf-8"))
         parser.set_defaults({f"trainer.{key}": value for key, value in shared.items()})
         for ours, theirs in (("samples", "samples"), ("subject_names", "subjects"), ("channels", "channels")):
             parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")

@@ -1,4 +1,4 @@
-"""Where tables are printed."""
+"""Consoles for tables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import IO
 from rich.console import Console
 
 WIDE = 400
-"""Columns where there is no terminal: a table in a pipe or a log is never cut to fit a screen."""
+"""Width in columns without a terminal: tables in pipes and logs are not cut."""
 
 
 def table_console(file: IO[str] | None = None) -> Console:
-    """A console as wide as its terminal, and wide enough for every table where it has none.
+    """A console with the width of its terminal, or ``WIDE`` columns without one.
 
     Args:
-        file: Standard output if not given.
+        file: Where it prints; unset: standard output.
     """
     console = Console(file=file, highlight=False)
     if not console.is_terminal:

@@ -4,23 +4,23 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 PREEMPTED = 75
-"""Exit status of a run that was asked to make room and saved where it stands (EX_TEMPFAIL: try again)."""
+"""Exit status of a run that was pre-empted and has saved a checkpoint (EX_TEMPFAIL: try again)."""
 
 
 class Eeg2SpeechError(Exception):
-    """Something a user can put right: one line that says what is wrong, where, the value, and what to do."""
+    """An error that a user can correct: one line with the file or key, the value, and what to do."""
 
 
 class ConfigError(Eeg2SpeechError):
-    """A setting that does not fit the others or the data."""
+    """A setting that is out of its range, or does not fit other settings or the data."""
 
 
 class DataError(Eeg2SpeechError):
-    """A file or folder that does not hold what its format promises."""
+    """A file or folder that is missing, damaged or in another format."""
 
 
 class DiskError(DataError):
-    """A disk that is full or cannot be written: nothing that follows could be kept either."""
+    """A disk that is full or cannot be written, so that the command has to end."""
 
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -30,8 +30,8 @@ _PLACE = {
 
 
 def of_disk(error: OSError) -> DataError | None:
-    """What a user can put right about a file, a folder or a disk; None for other errors of the system."""
+    """An error of the system as one that a user can correct; None if it does not concern a file, folder or disk."""
     if error.errno not in _DISK | _PLACE:
         return None
-    said = f"{error.filename or 'a file cannot be written'}: {error.strerror}"
-    return DiskError(said) if error.errno in _DISK else DataError(said)
+    text = f"{error.filename or 'a file cannot be written'}: {error.strerror}"
+    return DiskError(text) if error.errno in _DISK else DataError(text)

@@ -1,4 +1,4 @@
-"""Write files completely or not at all, and report a full disk."""
+"""Writing files so that each is complete or absent, and values as JSON."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from eeg2speech.core.errors import DataError, DiskError
 
 @contextmanager
 def written_beside(file: Path) -> Iterator[Path]:
-    """Give a path beside ``file`` to write to, and rename it to ``file`` once that went well.
+    """Provide a path beside ``file`` to write to, which is renamed to ``file`` at the end.
 
-    After an error nothing is left behind and an earlier ``file`` is as it was. Two writers never share a path, be they
-    on two machines. An error of the disk names ``file``.
+    After an error the partial file is removed and an earlier ``file`` is unchanged. Two writers never share a path, not
+    even on two machines. An error of the disk names ``file``.
     """
     partial = file.with_name(f"{file.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         partial.replace(file)
     except OSError as error:
-        error.filename = str(file)  # a disk that is full names none
+        error.filename = str(file)  # the error of a full disk has no file name
         raise
     finally:
         partial.unlink(missing_ok=True)
@@ -69,19 +69,19 @@ def sha256_of(file: Path) -> str:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write indented JSON, never half of it."""
+    """Write indented JSON; the file is complete or absent."""
     with written_beside(file) as partial:
         text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
         partial.write_text(text + "\n", encoding="utf-8")
 
 
 def printable(text: str) -> str:
-    """A text that can be written as UTF-8: what is none, from bytes of a file's name, becomes an escape."""
+    """A text that can be written as UTF-8, with escapes for the invalid bytes of a file's name."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_jsonable(value: Any) -> Any:
-    """A value as JSON knows it, whose figures every program can read: paths as text, what is not finite as None."""
+    """A value in JSON's types: paths as text, numbers that are not finite as None."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
@@ -98,5 +98,5 @@ def to_jsonable(value: Any) -> Any:
 
 
 def float_or_nan(value: float | None) -> float:
-    """A figure that ``strict`` has written; NaN for None."""
+    """The inverse of ``to_jsonable`` for a number: NaN for None."""
     return math.nan if value is None else float(value)

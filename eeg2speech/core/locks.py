@@ -1,7 +1,7 @@
-"""Locks on files, which the system releases however a process ends.
+"""Locks on files, which the system releases whenever a process ends.
 
-``flock`` leaves nothing to clear away after SIGKILL, and on NFS it holds among machines. The package filelock has no
-shared locks, and on a file system without locks it goes over to marker files, which outlive their process.
+``flock`` leaves nothing to clean up after SIGKILL, and on NFS it works between machines. The package filelock has no
+shared locks, and on a file system without locks it uses marker files, which remain after their process has been killed.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ _descriptors: set[int] = set()
 
 
 class HeldError(Exception):
-    """Another process holds a lock; its text says which."""
+    """Another process holds a lock; the text names that process."""
 
 
 @contextmanager
 def locked(file: Path, what: str, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
-    """Hold a lock, whose file is removed in the end.
+    """Hold a lock, whose file is removed at the end.
 
     Args:
-        file: Of the lock, in a folder that can be written.
-        what: Does the work, in words for other processes, e.g. "fit".
-        shared: Several processes may hold it; they exclude those that want it for themselves.
+        file: Lock file, in a folder that can be written.
+        what: Name of the work for messages of other processes, e.g. "fit".
+        shared: Several processes may hold the lock; they exclude those that need it exclusively.
         patience: Seconds to wait while another process holds it.
 
     Raises:
         HeldError: Another process still holds it.
-        OSError: The file cannot be made.
+        OSError: The file cannot be created.
     """
     end = time.monotonic() + patience
-    told = False
+    warned = False
     try:
         while (number := _attempt(file, shared)) is None:
             if time.monotonic() >= end:
                 raise HeldError(_holder(file))
-            if not told:
+            if not warned:
                 limit = "" if patience == inf else f" for up to {patience:.0f} s"
                 logger.warning("%s: held by %s; waiting%s", file, _holder(file), limit)
-            told = True
+            warned = True
             time.sleep(_PAUSE)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
         logger.warning(
-            "%s: this file system has no locks (%s); see that no other process writes there", file, error.strerror
+            "%s: this file system has no locks (%s); make sure that no other process writes there", file, error.strerror
         )
         yield
         return
     _descriptors.add(number)
     try:
-        with suppress(OSError):  # a full disk: the lock holds all the same
+        with suppress(OSError):  # on a full disk the lock works without its text
             os.truncate(number, 0)
             os.pwrite(number, f"{what}, process {os.getpid()} on {platform.node()}\n".encode(), 0)
         yield
@@ -74,11 +74,11 @@ def locked(file: Path, what: str, shared: bool = False, patience: float = 0.0) -
 
 
 def _attempt(file: Path, shared: bool) -> int | None:
-    """Descriptor of a lock that was taken; None if another process holds it."""
+    """Descriptor of the lock; None if another process holds it."""
     number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     taken = False
     try:
-        with suppress(PermissionError):  # of another owner; everybody is to open what a killed process has left
+        with suppress(PermissionError):  # of another owner; the file of a killed process must be usable by everybody
             os.fchmod(number, 0o666)
         taken = _flock(number, shared) and _is_at(file, number)
     finally:
@@ -98,7 +98,7 @@ def _flock(number: int, shared: bool) -> bool:
 
 
 def _is_at(file: Path, number: int) -> bool:
-    """Whether the file is still the one that was opened: another process may have removed it in between."""
+    """Whether the file is still the one that was opened; another process may have removed it since."""
     try:
         return os.path.samestat(os.fstat(number), file.stat())
     except FileNotFoundError:
@@ -107,7 +107,7 @@ def _is_at(file: Path, number: int) -> bool:
 
 def _release(file: Path, number: int) -> None:
     try:
-        with suppress(OSError):  # the last of several that share it removes the file
+        with suppress(OSError):  # the last of the processes that share the lock removes the file
             if _flock(number, shared=False) and _is_at(file, number):
                 file.unlink()
     finally:
@@ -123,7 +123,7 @@ def _holder(file: Path) -> str:
 
 
 def _close_in_child() -> None:
-    """A worker of a data loader outlives a main process that is killed, and would go on holding its locks."""
+    """Close locks in a forked process: a worker of a data loader may outlive a killed main process and its locks."""
     while _descriptors:
         with suppress(OSError):
             os.close(_descriptors.pop())

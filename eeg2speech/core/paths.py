@@ -1,4 +1,4 @@
-"""Paths that users write."""
+"""Paths from users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def expanded(path: Path | str) -> Path:
     """A path with the home folder in place of ``~`` or ``~user``.
 
     Raises:
-        ConfigError: There is no such user, or the home folder of this one is not known.
+        ConfigError: There is no such user, or the home folder is unknown.
     """
     try:
         return Path(path).expanduser()

@@ -1,4 +1,4 @@
-"""Random numbers as a function of where they are used, so that a resumed run repeats the uninterrupted one."""
+"""Seeds that depend on the position in training alone, so that a resumed run repeats the uninterrupted one."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ _MASK = 2**64 - 1
 
 
 def mix(*keys: int) -> int:
-    """Hash integers into a seed in [0, 2**63): equal on every machine, process and version.
+    """Hash integers into a seed in [0, 2**63), which is the same on every machine and in every version.
 
     Reference: splitmix64, Steele et al. 2014, Fast splittable pseudorandom number generators.
     """
@@ -20,5 +20,5 @@ def mix(*keys: int) -> int:
 
 
 def name_key(name: str) -> int:
-    """A number for a name, to be mixed into a seed."""
+    """A number for a name, for ``mix``."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")

@@ -1,7 +1,7 @@
-"""Signals that ask a run to end soon: noted when they come, honoured between two steps.
+"""Signals that ask a run to end: a handler notes them, and the run acts on them between two steps.
 
-Nothing else may happen in a handler: it runs in the middle of whatever the process does, be it a collective operation
-that other ranks wait in.
+A handler may do nothing else, as it interrupts any code of the process, also a collective operation that other ranks
+wait for.
 """
 
 from __future__ import annotations
@@ -13,24 +13,28 @@ from types import FrameType
 from typing import Any
 
 PREEMPTING = (signal.SIGUSR1, signal.SIGTERM)
-"""What clusters send before they take a machine away."""
+"""Signals that clusters send before they take a machine away."""
 
 
 class SignalNote:
-    """Takes signals over, and remembers that one came."""
+    """Installs handlers that note the signals received."""
 
     def __init__(self) -> None:
-        self._came: set[int] = set()
+        self._received: set[int] = set()
         self._before: dict[int, Any] = {}
         self._owner = os.getpid()
 
     @property
     def number(self) -> int:
-        """The highest that came, 0 if none did: SIGTERM outweighs SIGUSR1, which outweighs Ctrl-C."""
-        return max(self._came, default=0)
+        """The highest signal received, 0 for none: SIGTERM outranks SIGUSR1, which outranks Ctrl-C."""
+        return max(self._received, default=0)
 
     def take(self, *numbers: signal.Signals) -> list[signal.Signals]:
-        """Take signals over, and say which were not taken before. Only the main thread can."""
+        """Install the handler for signals; in the main thread only.
+
+        Returns:
+            The signals for which it was not installed before.
+        """
         if threading.current_thread() is not threading.main_thread():
             return []
         self._owner = os.getpid()
@@ -40,20 +44,20 @@ class SignalNote:
         return new
 
     def give_back(self, *numbers: signal.Signals) -> None:
-        """Let signals do what they did before, and forget that they came."""
+        """Restore the earlier handlers of signals, and forget that the signals were received."""
         for number in numbers:
             if number in self._before:
                 signal.signal(number, self._before.pop(number) or signal.SIG_DFL)
-            self._came.discard(number)
+            self._received.discard(number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._owner:  # a worker that was forked inherits the handler, and the main process decides
+        if os.getpid() != self._owner:  # a forked worker inherits the handler, and the main process decides
             return
-        if number == signal.SIGINT and number in self._came:
+        if number == signal.SIGINT and number in self._received:
             self.give_back(signal.SIGINT)
             raise KeyboardInterrupt
-        self._came.add(number)
+        self._received.add(number)
 
 
 note = SignalNote()
-"""Of this process. The command takes signals before its slow imports, so that one that comes in them is not lost."""
+"""Signals of this process. The command installs the handler before its slow imports, so that none is lost there."""

@@ -1,4 +1,4 @@
-"""What SLURM tells a job in its environment, and what a job asks of SLURM."""
+"""SLURM: the job's environment variables, and requeueing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.files import written_beside
 
 _RECORD = "slurm_job"
-_INTERACTIVE = ("bash", "interactive")  # names by which Lightning knows that a person sits there
+_INTERACTIVE = ("bash", "interactive")  # job names that Lightning takes for interactive
 
 
 def job() -> str | None:
-    """Id of this job as ``scontrol`` takes it, the same after a requeue; None outside a job and in interactive ones."""
+    """Id of this job for ``scontrol``, the same after a requeue; None outside a job and in interactive jobs."""
     if os.environ.get("SLURM_JOB_NAME") in _INTERACTIVE:
         return None
     if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
@@ -24,10 +24,10 @@ def job() -> str | None:
 
 
 def check_launch() -> None:
-    """See that ``srun`` started one process per task.
+    """Check that ``srun`` started one process per task.
 
     Raises:
-        ConfigError: A process would wait for others that nobody starts.
+        ConfigError: This process would wait for others that are not started.
     """
     tasks = int(os.environ.get("SLURM_NTASKS") or 1)
     if tasks == 1 or job() is None or "TORCHELASTIC_RUN_ID" in os.environ:
@@ -35,14 +35,14 @@ def check_launch() -> None:
     if "SLURM_STEP_ID" not in os.environ:
         raise ConfigError(
             f"SLURM_NTASKS={tasks}, but only one process was started and would wait for the others: "
-            "put srun before the command, as configs/slurm/stage.sbatch does, or ask for one task"
+            "put srun before the command, as configs/slurm/stage.sbatch does, or request one task"
         )
     if "SLURM_NTASKS_PER_NODE" not in os.environ:
-        raise ConfigError(f"--ntasks={tasks} does not say how many are on a node: use --nodes and --ntasks-per-node")
+        raise ConfigError(f"--ntasks={tasks} does not set the tasks per node: use --nodes and --ntasks-per-node")
 
 
 def record_job(folder: Path) -> None:
-    """Write into a run folder which job works in it."""
+    """Write the id of this job into a run folder."""
     if name := _name():
         folder.mkdir(parents=True, exist_ok=True)
         with written_beside(folder / _RECORD) as partial:
@@ -50,9 +50,9 @@ def record_job(folder: Path) -> None:
 
 
 def continues(folder: Path) -> bool:
-    """Whether this job was started again after it had begun to work in a run folder.
+    """Whether this job was restarted after it had begun to work in a run folder.
 
-    The number of restarts alone does not tell: the job may have been stopped before it put an earlier run aside.
+    The number of restarts is not enough: the job may have been stopped before it set an earlier run aside.
     """
     if int(os.environ.get("SLURM_RESTART_COUNT") or 0) == 0:
         return False
@@ -61,12 +61,12 @@ def continues(folder: Path) -> bool:
 
 
 def requeue() -> str | None:
-    """Ask SLURM to start this job again, unless it is being ended already.
+    """Ask SLURM to requeue this job, unless the job is already ending.
 
-    SLURM then starts it again by itself if it took the machine for another job, and shall not if somebody cancelled it.
+    In that case SLURM requeues it itself if it was pre-empted, and must not if it was cancelled.
 
     Returns:
-        None if it will be started again, else why not.
+        None if it will be requeued, else why not.
     """
     name = job()
     if name is None:
@@ -75,7 +75,7 @@ def requeue() -> str | None:
         shown = _ask("show", "job", "--oneliner", name)
         state = re.search(r"\bJobState=(\w+)", shown.stdout)
         if state and state[1] != "RUNNING":
-            return f"job {name} is {state[1]}: cancelled, out of time, or to be started again by SLURM itself"
+            return f"job {name} is {state[1]}: cancelled, out of time, or requeued by SLURM itself"
         asked = _ask("requeue", name)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"scontrol requeue {name}: {error}"

@@ -21,6 +21,7 @@ from eeg2speech.models import Aligner
 from eeg2speech.tasks import Task
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.tasks.provenance import compare_with_training
+from eeg2speech.tasks.training_data import DataInfo
 
 if TYPE_CHECKING:  # diffusers takes seconds to import, which no other stage should wait for
     from eeg2speech.models.audioldm2.sampling import Sampler
@@ -103,7 +104,7 @@ def speech_model(model: DiffusionTask | SpeechGenerator, data: EEGAudioDataModul
         places = _places(model.trained_on.subjects, data)
         return _LoadedSpeechModel(model.model.eval(), model.sampler, torch.device(model.device), places)
     model.eval()
-    model.locate_subjects(data.subject_names)
+    model.locate_subjects(DataInfo(data))
     return model
 
 

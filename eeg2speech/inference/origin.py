@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eeg2speech.checkpoints.training_record import read_records, seen_before
+from eeg2speech.checkpoints.training_record import overlap_with_training, read_records
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Segment
 from eeg2speech.data.electrodes.montage import order_by_position
@@ -92,7 +92,7 @@ def _without_trained(splits: Mapping[Segment, str], store: Store, remembered: Ma
     kept = {}
     for split in dict.fromkeys(splits.values()):
         segments = [segment for segment, its in splits.items() if its == split]
-        seen = seen_before(records, split, material_of(store, segments), "pairs")
+        seen = overlap_with_training(records, split, material_of(store, segments), "pairs")
         subject_of = {row.recording: row.subject for row in store.recordings}
         for segment in segments:
             trained = split != "val" and (

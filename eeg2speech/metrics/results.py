@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from eeg2speech.checkpoints.training_record import UNJUDGED, Learned, Seen
+from eeg2speech.checkpoints.training_record import UNJUDGED, Learned, Overlap
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import to_jsonable, written_beside
 from eeg2speech.metrics.frechet import Frechet
@@ -472,7 +472,7 @@ class SeenSplits:
         notes: Remarks for a reader, such as EEG that an earlier stage used without labels.
     """
 
-    splits: dict[str, Seen] = field(default_factory=dict)
+    splits: dict[str, Overlap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def text(self, split: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eeg2speech.checkpoints.training_record import listed
+from eeg2speech.checkpoints.training_record import join_names
 from eeg2speech.metrics.intervals import Estimate, Interval
 from eeg2speech.metrics.results import (
     MODEL,
@@ -193,7 +193,9 @@ def _speech_verdict(split: str, found: SpeechSplit) -> SplitVerdict:
     compared[variant_title("eeg")] = verdict.estimate
     reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} clips"]
     if found.pretrained_stimuli:
-        names = f"{len(found.pretrained_stimuli)} of the {found.stimuli} stimuli ({listed(found.pretrained_stimuli)})"
+        names = (
+            f"{len(found.pretrained_stimuli)} of the {found.stimuli} stimuli ({join_names(found.pretrained_stimuli)})"
+        )
         reasons.append(f"the pretrained components were trained on {names}")
     eeg = points.get("eeg")
     return SplitVerdict(

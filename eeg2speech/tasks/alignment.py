@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -21,66 +21,66 @@ from eeg2speech.models.audio.loa import LOAScale
 from eeg2speech.models.eeg.heads import Similarity
 from eeg2speech.models.eeg.whitening import Covariances
 from eeg2speech.models.weights import HUB
-from eeg2speech.tasks.base import Stage, Task
+from eeg2speech.tasks.base import Stage, Task, eeg_arguments
 from eeg2speech.tasks.null_training import TrainOn, apply_train_on
 from eeg2speech.tasks.provenance import records_of
 
 SAME = 0.05
-"""Sounds of one stimulus that start within the same stretch of this many seconds are one sound."""
+"""Bin width in seconds: windows of one stimulus whose sounds start in the same bin have the same sound."""
 SUBJECT_DROPOUT_KEY = 0x73747267
-"""Key of who is taken for a stranger: it depends on it and on the window's seed alone."""
+"""Key of the random choice of windows with the mean subject layer, which depends on it and the window's seed alone."""
 WHITENED = 2000
 """Training windows that the whitening is fitted on, evenly spread."""
 SCALED = 512
-"""Training windows that the scale of a target is fitted on, evenly spread; a large audio encoder takes its time."""
-_STRETCHES = 10**7  # of a stimulus: 138 hours
+"""Training windows that the scale of the LOA tokens is fitted on, evenly spread; a large audio encoder is slow."""
+_BINS = 10**7  # of a stimulus: 138 hours
 
 
 def sound_keys(batch: Batch) -> Tensor:
-    """Number the sounds of windows, (B,): equal where people heard the same stretch of the same stimulus."""
-    return batch["stimulus"] * _STRETCHES + (batch["sound_start"] / SAME).round().long()
+    """Key of each window's sound, (B,): equal for windows with the same stretch of the same stimulus."""
+    return batch["stimulus"] * _BINS + (batch["sound_start"] / SAME).round().long()
 
 
 class AlignmentTask(Task):
-    """Stage 2: bring EEG and the speech that was heard into one space.
+    """Stage 2: embed EEG and the speech that was heard in one space.
 
     Reference: Defossez et al. 2023, Decoding speech perception from non-invasive brain recordings (Nature Machine
     Intelligence; arXiv 2208.12266).
 
     Args:
         samples: EEG samples of a window; linked from the data module.
-        subjects: Labels of the people in the data; linked from the data module.
+        subjects: Labels of the subjects in the data; linked from the data module.
         channels: Electrodes of the largest montage; linked from the data module.
-        encoder: Of EEG, as in stage 1.
-        audio: Of sound.
+        encoder: EEG encoder, as in stage 1.
+        audio: Audio encoder.
         loss: ``InfoNCE`` or ``SigLIP``.
-        target: ``joint``: a space that both sides learn. ``loa``: the tokens of the audio encoder, standardised, which
-            the EEG comes to predict and a diffusion model to be conditioned on; the audio encoder must be frozen.
-        mse_weight: Weight of the mean squared error of the predicted tokens beside the contrastive loss, which knows
-            directions only; with ``loa``.
-        features: Of the vector of a 160 ms step; with ``loa`` it is that of the tokens, whatever is given.
+        target: ``joint``: a space that both sides learn. ``loa``: the standardised tokens of the audio encoder, which
+            are predicted from EEG and condition a diffusion model; the audio encoder must be frozen.
+        mse_weight: Weight of the mean squared error of the predicted tokens beside the contrastive loss, which depends
+            on directions only; with ``loa``.
+        features: Features of the vector of a 160 ms step; with ``loa`` always those of the tokens.
         width: Features of a step inside the heads.
         spatial_pooling: How electrode groups are combined: ``flat`` for a single montage, ``pooling`` for any.
-        kernel: Steps that a convolution of the EEG head sees.
+        kernel: Steps that a convolution of the EEG head covers.
         depth: Convolutions of the EEG head.
         dropout: Share of features dropped in the EEG head in training.
         similarity: ``steps``: cosine averaged over steps; ``window``: cosine of all steps as one vector; ``pooled``:
             cosine of means over time.
-        centre: Compare what changes within a window; not for ``pooled``.
-        subject_layer: Mix the channels of each subject in a way of its own.
-        subject_dropout: Share of training windows that take the mean subject layer, as unseen subjects do at test.
+        centre: Subtract the mean over time of each window before the comparison; not for ``pooled``.
+        subject_layer: Mix the channels with a matrix per subject.
+        subject_dropout: Share of training windows that use the mean subject layer, as unseen subjects do at test.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
-        reference_batch: The learning rate is for this many windows per step and scaled linearly with the effective
-            batch; 0 leaves it as it is.
+        reference_batch: Windows per step that the learning rate is meant for; it is scaled linearly with the effective
+            batch. 0: no scaling.
         encoder_weights: Checkpoint or exported folder of stage 1; unset: the encoder starts from random weights.
         audio_weights: What the audio encoder starts from: for ``SpectrogramViT`` a checkpoint or exported folder of a
             run of ``configs/audiomae.yaml``, for ``AudioMAE`` a hub id, folder or file; unset: random weights.
         encoder_lr_scale: Learning rate of the EEG encoder as a multiple; 0 freezes it.
         layer_decay: Factor on the learning rate of the EEG encoder from one block to the one before it.
-        train_on: What training sees, to check that nothing comes of nothing: ``real`` data, EEG replaced by ``noise``
-            or ``phase-randomised``, or sounds ``shuffled`` within a batch. Validation and test stay real.
+        train_on: Null training, to check that a model without information stays at chance: ``real`` data, EEG replaced
+            by ``noise`` or ``phase-randomised``, or sounds ``shuffled`` within a batch. Validation and test stay real.
 
     Raises:
         ConfigError: Sizes or settings do not fit one another.
@@ -129,7 +129,7 @@ class AlignmentTask(Task):
             )
         if not 0 <= mse_weight < math.inf:
             raise ConfigError(f"mse_weight={mse_weight} is below 0 or not finite (model.mse_weight)")
-        self.remember_settings()
+        self.save_settings()
         self.subjects = subjects
         self.aligner = Aligner(
             encoder, audio, len(subjects), channels, features, width, spatial_pooling,
@@ -144,21 +144,21 @@ class AlignmentTask(Task):
         names = ("val", *TEST_SPLITS)
         self.retrieval = nn.ModuleDict({name: Retrieval() for name in names})
         self.mse_weight = mse_weight
-        predicts = target == "loa"
-        self.unexplained = nn.ModuleDict({name: NormalizedMSE() for name in names} if predicts else {})
+        self.token_errors = nn.ModuleDict({name: NormalizedMSE() for name in names} if target == "loa" else {})
+        """Normalized error of the predicted tokens by split; empty where no tokens are predicted."""
 
     @property
     def encoder(self) -> ViTEncoder:
-        """What later stages take over."""
+        """The EEG encoder, which later stages start from."""
         return self.aligner.encoder
 
     @property
     def parts(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
-        """The encoder, and the whole aligner."""
+        """The encoder and the aligner that contains it."""
         return {**super().parts, "aligner": (self.aligner, self.aligner.description)}
 
     def lr_scale(self, name: str) -> float:
-        """Lower in the EEG encoder, the more so the nearer to the EEG."""
+        """Lower in the EEG encoder: by ``encoder_lr_scale``, and by ``layer_decay`` per block towards the input."""
         inner = name.removeprefix("aligner.encoder.")
         if inner == name:
             return 1.0
@@ -167,7 +167,7 @@ class AlignmentTask(Task):
         return self.encoder_lr_scale * self.layer_decay ** (depth - 1 - block)
 
     def setup(self, stage: str) -> None:
-        """Take over the encoder of stage 1, and learn who is trained on."""
+        """Load the weights that the run starts from, and match the subjects of the data with those of the model."""
         super().setup(stage)
         if stage == "fit" and self.audio_weights is not None:
             from_hub = str(self.audio_weights).startswith(HUB)
@@ -179,45 +179,42 @@ class AlignmentTask(Task):
             self.aligner.audio.load(self.audio_weights)
         if stage == "fit":
             self.inherit(records_of(self.aligner.audio.source))
-        data = getattr(self.trainer, "datamodule", None)
-        names = list(getattr(data, "subject_names", self.subjects))
-        places = [self.subjects.index(name) if name in self.subjects else -1 for name in names]
-        self.places = torch.tensor(places, device=self.device)
+        self.subject_index = torch.tensor(self.data_info.indices_in(self.subjects, self.subjects), device=self.device)
 
     def on_fit_start(self) -> None:
-        """Fit what is not learned by gradients on training windows: who is known, the whitening, and the target."""
+        """Fit on training windows what has no gradient: the mean subject layer, the whitening, the scale of tokens."""
         super().on_fit_start()
         if self.train_on == "shuffled" and self.trainer.world_size > 1:
-            # a device deals out its own sounds only, so that a window's own is likelier right than those of the others
+            # each device shuffles its own sounds, so a window's true sound would be likelier than one of another device
             raise ConfigError("train_on=shuffled needs the whole batch on one device: set trainer.devices to 1")
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data_info.training_windows
         self._check_contrast(data.batch_size * self.trainer.world_size, data.sounds_in("train"))
         trained = {self.subjects.index(name) for name in data.subjects_of("train")}
         if self.aligner.subject_layer is not None:
             self.aligner.subject_layer.mark_trained(trained)
         if self.aligner.whitening is not None:
-            seen = Covariances(len(self.subjects), self.aligner.channels)
+            covariances = Covariances(len(self.subjects), self.aligner.channels)
             for batch in data.batches("train", WHITENED):
-                seen.add(batch["eeg"], self.places.cpu()[batch["subject"]], batch["channel_mask"])
+                covariances.add(batch["eeg"], self.subject_index.cpu()[batch["subject"]], batch["channel_mask"])
             for subject in trained:
-                self.aligner.whitening.fit(subject, seen.mean(subject), training=True)
+                self.aligner.whitening.fit(subject, covariances.mean(subject), training=True)
         if isinstance(self.aligner.sound_head, LOAScale):
             sounds = (batch["audio"].to(self.device) for batch in data.batches("train", SCALED))
             self.aligner.sound_head.fit(self.aligner.audio(sound) for sound in sounds)
 
     def _check_contrast(self, windows: int, sounds: int) -> None:
-        """See that a window of EEG is compared with other sounds than its own; tokens can be predicted without.
+        """Check that a window of EEG is compared with other sounds than its own, unless tokens are predicted.
 
         Args:
-            windows: Of a step, on all devices.
-            sounds: Different ones in training.
+            windows: Windows of a step, on all devices.
+            sounds: Different sounds in training.
         """
-        if self.unexplained and self.mse_weight:
+        if self.token_errors and self.mse_weight:
             return
         if windows < 2:
             raise ConfigError(
-                "batch_size=1 leaves a window without others to compare its sound with: nothing is learned; use 2 or "
-                "more (data.batch_size)"
+                "batch_size=1 gives a window no other sound to compare with, and nothing is learned; use 2 or more "
+                "(data.batch_size)"
             )
         if sounds < 2:
             raise ConfigError(
@@ -231,17 +228,15 @@ class AlignmentTask(Task):
         return self.aligner.embed_eeg(*self._eeg_of(batch))
 
     def _eeg_of(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """What the aligner asks for: EEG, positions, channels that exist, and the model's places of the subjects."""
-        mask = batch["channel_mask"]
-        exists = None if bool(mask.all()) else mask
-        subject = self.places.to(self.device)[batch["subject"]]
+        """Arguments of the aligner's EEG side, with subject dropout in training."""
+        eeg, positions, exists, subject = eeg_arguments(batch, self.subject_index)
         if self.training and self.subject_dropout:
             drawn = [mix(seed, SUBJECT_DROPOUT_KEY) < self.subject_dropout * 2**63 for seed in batch["seed"].tolist()]
             subject = subject.masked_fill(torch.tensor(drawn, device=self.device), -1)
-        return batch["eeg"], batch["positions"], exists, subject
+        return eeg, positions, exists, subject
 
     def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
-        """Embed both sides and compare all pairs."""
+        """Embed EEG and sounds, and compare all pairs."""
         if not batch["audio"].shape[1]:
             raise ConfigError("alignment needs sound: set data.audio to true")
         if stage == "train":
@@ -249,29 +244,17 @@ class AlignmentTask(Task):
         predicted, target = self.aligner.eeg_steps(*self._eeg_of(batch)), self.aligner.sound_steps(batch["audio"])
         eeg, sound, key = self.aligner.embed(predicted), self.aligner.embed(target), sound_keys(batch)
         outputs = {"loss": self.loss(eeg, sound, key), "eeg": eeg, "sound": sound}
-        if self.unexplained:
+        if self.token_errors:
             outputs["loa_error"] = F.mse_loss(predicted.float(), target)
             outputs["loss"] = outputs["loss"] + self.mse_weight * outputs["loa_error"]
         if stage != "train":
-            self.metric(split).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
-            if self.unexplained:
-                self.error_metric(split).update(predicted, target, torch.ones_like(target))
+            self._retrieval(split).update(eeg, sound, key, batch["subject"], batch["stimulus"], batch["sound_start"])
+            if self.token_errors:
+                self._token_error(split).update(predicted, target, torch.ones_like(target))
         return outputs
 
-    def metric(self, split: str) -> Retrieval:
-        """What was found in a list of windows so far."""
-        metric = self.retrieval[split]
-        assert isinstance(metric, Retrieval)
-        return metric
-
-    def error_metric(self, split: str) -> NormalizedMSE:
-        """How far the predicted tokens of a list of windows were off so far, where tokens are predicted."""
-        metric = self.unexplained[split]
-        assert isinstance(metric, NormalizedMSE)
-        return metric
-
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Log the learned scale of similarities."""
+        """Log the learned scale of the logits, and the error of the predicted tokens."""
         scale = getattr(self.loss, "scale", None)
         if isinstance(scale, Tensor):
             self.log("train/logit_scale", scale)
@@ -283,23 +266,27 @@ class AlignmentTask(Task):
         self._log_retrieval("val", "val")
 
     def on_test_epoch_end(self) -> None:
-        """Log retrieval over each test list."""
+        """Log retrieval over each test split."""
         for split in TEST_SPLITS:
-            if self.metric(split).update_called:
+            if self._retrieval(split).update_called:
                 self._log_retrieval(split, f"test/{split}")
 
     def _log_retrieval(self, split: str, prefix: str) -> None:
-        metric = self.metric(split)
+        metric = self._retrieval(split)
         found = metric.compute()
-        if self.unexplained:
-            found["loa_error"] = self.error_metric(split).compute()
-        for name, value in found.items():
-            self.log(
-                f"{prefix}/{name}", value, sync_dist=True
-            )  # the same on all ranks; a checkpoint watches one of them
+        if self.token_errors:
+            found["loa_error"] = self._token_error(split).compute()
+        for name, value in found.items():  # sync_dist: a checkpoint monitors one of them, the same on all ranks
+            self.log(f"{prefix}/{name}", value, sync_dist=True)
         if prefix == "val":
             for name, value in metric.chance().items():
                 self.log(f"val/{name}/chance", value, sync_dist=True)
             metric.reset()
-            if self.unexplained:
-                self.error_metric(split).reset()
+            if self.token_errors:
+                self._token_error(split).reset()
+
+    def _retrieval(self, split: str) -> Retrieval:
+        return cast(Retrieval, self.retrieval[split])
+
+    def _token_error(self, split: str) -> NormalizedMSE:
+        return cast(NormalizedMSE, self.token_errors[split])

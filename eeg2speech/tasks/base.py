@@ -20,25 +20,25 @@ from eeg2speech.checkpoints import frozen
 from eeg2speech.checkpoints.parts import canonical, canonical_state, differences, load_into, read_checkpoint, read_part
 from eeg2speech.checkpoints.training_record import KEY, Learned, TrainingRecord, merged, read_records
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import TEST_SPLITS, Batch
+from eeg2speech.core.types import Batch
 from eeg2speech.models import ViTEncoder
 from eeg2speech.tasks.optimizers import WarmupCosine, decay_groups, scaled_rate
-from eeg2speech.tasks.provenance import EARLIER, begin_training, check_unseen, records_of, unknown_training
-from eeg2speech.tasks.training_data import training_data_info
+from eeg2speech.tasks.provenance import begin_training, check_unseen, known_records, records_of
+from eeg2speech.tasks.training_data import DataInfo, training_data_info
 
 Stage = Literal["train", "val", "test"]
-_DIVIDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
-"""Strategies under which a device holds a part of the weights, which saving and averaging here do not expect."""
+_SHARDING = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
+"""Strategies that shard the weights over devices, which checkpoints and weight averaging here do not support."""
 
 
 class Task(pl.LightningModule):
-    """What the three stages share: steps, optimizer, schedule, and checkpoints that say how to rebuild their encoder.
+    """Base of the three stages: steps, optimizer, schedule, and checkpoints that describe how to rebuild their parts.
 
     Args:
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
-        reference_batch: The optimizer's learning rate is for this many windows per step; it is scaled linearly with
-            the effective batch (windows per device x devices x accumulated steps). 0 leaves it as it is.
+        reference_batch: Windows per step that the optimizer's learning rate is meant for; it is scaled linearly with
+            the effective batch (windows per device x devices x accumulated steps). 0: no scaling.
         encoder_weights: Checkpoint or exported folder whose encoder this run starts from.
 
     Raises:
@@ -60,16 +60,16 @@ class Task(pl.LightningModule):
         self.warmup, self.reference_batch, self.encoder_weights = warmup, reference_batch, encoder_weights
         self._means = nn.ModuleDict()
         self.trained_steps = 0
-        """Of the optimizer, that a loaded checkpoint's weights have seen."""
+        """Optimizer steps that the weights of a loaded checkpoint were trained for."""
         self.results: dict[str, Any] = {}
-        """What tests found, by section; callbacks add theirs, and the run folder's ``test.json`` holds it."""
+        """Results of tests by section; callbacks add theirs, and ``WriteResults`` writes them to ``test.json``."""
         self.training_records: list[TrainingRecord] | None = []
-        """Every training that the weights come from; None where a checkpoint does not say."""
+        """Every training that the weights come from; None where a checkpoint has no record."""
 
     @property
     @abstractmethod
     def encoder(self) -> ViTEncoder:
-        """What later stages take over."""
+        """The EEG encoder (of sound in ``AudioMAETask``), which later stages start from."""
 
     @abstractmethod
     def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
@@ -77,20 +77,25 @@ class Task(pl.LightningModule):
 
         Args:
             batch: Windows.
-            stage: What it is for.
-            split: Name of the list of windows: the stage, or the test list.
+            stage: ``train``, ``val`` or ``test``.
+            split: Name of the split: the stage, or one of the test splits.
 
         Returns:
-            ``loss`` and whatever callbacks may want to show.
+            ``loss``, and what callbacks draw.
         """
 
     @property
+    def data_info(self) -> DataInfo:
+        """Facts about the data of the run; of no data where the task has no trainer."""
+        return DataInfo(getattr(self._trainer, "datamodule", None))
+
+    @property
     def parts(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
-        """What a checkpoint describes so that it can be taken out and rebuilt: modules, with class and config."""
+        """Parts that can be read from a checkpoint and rebuilt: by name, the module and its class and config."""
         return {"encoder": (self.encoder, {"class": type(self.encoder).__name__, "config": self.encoder.config})}
 
     def lr_scale(self, name: str) -> float:
-        """Learning rate of a parameter, by name, as a multiple of the optimizer's."""
+        """Learning rate of the parameter with this name, as a multiple of the optimizer's."""
         return 1.0
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
@@ -106,21 +111,21 @@ class Task(pl.LightningModule):
         return outputs
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
-        """Test on a batch of one of the test lists."""
-        split = self.test_split(dataloader_idx)
+        """Test on a batch of one of the test splits."""
+        split = self.data_info.test_splits[dataloader_idx]
         outputs = self.step(batch, "test", split)
         self.log_mean(f"test/{split}/loss", outputs["loss"], len(batch["eeg"]))
         return outputs
 
     def log_mean(self, name: str, value: Tensor, count: int, prog_bar: bool = False) -> None:
-        """Log, in validation and tests, a mean over the windows of all processes.
+        """Log a mean over the windows of all processes, in validation and tests.
 
-        Lightning's own mean over processes rounds how many windows each has on average down to an integer.
+        Lightning's own mean rounds the average number of windows per process down to an integer.
 
         Args:
-            name: Of the figure.
+            name: Key of the log.
             value: Mean over the windows of this batch.
-            count: How many they are.
+            count: Number of windows in this batch.
             prog_bar: Show it beside the progress bar.
         """
         if name not in self._means:
@@ -130,16 +135,11 @@ class Task(pl.LightningModule):
         mean.update(value.detach().clone(), count)
         self.log(name, mean, prog_bar=prog_bar, add_dataloader_idx=False, metric_attribute=f"_means.{name}")
 
-    def test_split(self, dataloader_idx: int) -> str:
-        """Name of a test list."""
-        parts = getattr(getattr(self.trainer, "datamodule", None), "test_splits", TEST_SPLITS)
-        return str(parts[dataloader_idx])
-
     def setup(self, stage: str) -> None:
-        """Take over an encoder. A resumed run overwrites it afterwards with its own.
+        """Load the encoder that the run starts from. A resumed run then overwrites it with its checkpoint.
 
         Raises:
-            ConfigError: There is no such encoder.
+            ConfigError: ``encoder_weights`` does not exist.
         """
         if stage == "fit" and self.encoder_weights is not None:
             if not self.encoder_weights.exists():
@@ -152,59 +152,58 @@ class Task(pl.LightningModule):
             self.inherit(records_of(self.encoder_weights))
 
     def inherit(self, records: list[TrainingRecord]) -> None:
-        """Add the trainings of weights that were taken over."""
-        known = [unknown_training(EARLIER)] if self.training_records is None else self.training_records
-        self.training_records = merged([*known, *records])
+        """Add the training records of weights that this run starts from."""
+        self.training_records = merged([*known_records(self), *records])
 
     def on_fit_start(self) -> None:
-        """Record what is trained on, and warn of held-out lists that earlier stages were trained on.
+        """Record the training data, and warn of held-out splits that earlier stages were trained on.
 
         Raises:
-            ConfigError: The run's strategy divides weights among devices.
+            ConfigError: The run's strategy shards the weights over devices.
         """
-        if isinstance(self.trainer.strategy, _DIVIDING):
+        if isinstance(self.trainer.strategy, _SHARDING):
             raise ConfigError(
-                f"trainer.strategy={type(self.trainer.strategy).__name__} divides weights among GPUs, and every stage "
-                "fits on one; use ddp (configs/trainer/ddp.yaml)"
+                f"trainer.strategy={type(self.trainer.strategy).__name__} shards the weights over GPUs, which no stage "
+                "needs: each fits on one; use ddp (configs/trainer/ddp.yaml)"
             )
         begin_training(self)
 
     def on_train_end(self) -> None:
-        """Count the steps that the weights have seen."""
+        """Keep the number of steps that the weights were trained for."""
         self.trained_steps = self.trainer.global_step
 
     def on_validation_start(self) -> None:
-        """Refuse, outside of training, a validation on what was trained on."""
+        """Outside of training, refuse a validation split that the weights were trained on."""
         if self.trainer.state.fn == "validate":
             check_unseen(self, ["val"])
 
     def on_test_start(self) -> None:
-        """Refuse lists of unseen sounds or subjects that were trained on."""
-        check_unseen(self, getattr(getattr(self.trainer, "datamodule", None), "test_splits", TEST_SPLITS))
+        """Refuse test splits that the weights were trained on."""
+        check_unseen(self, self.data_info.test_splits)
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer with a schedule per step; no weight decay on biases and norms.
+        """Make the optimizer, without weight decay on biases and norms, and a learning-rate schedule per step.
 
         Raises:
-            ConfigError: Nothing would be trained.
+            ConfigError: A setting of the optimizer or the trainer would leave the weights as they are.
         """
         _check_run(self.trainer)
         groups = decay_groups(self, self.lr_scale)
         if not groups:
-            raise ConfigError("every weight is frozen: nothing is trained (model.trainable, model.encoder_lr_scale)")
+            raise ConfigError("all weights are frozen; train some of them (model.trainable, model.encoder_lr_scale)")
         try:
             optimizer = self.optimizer_factory(cast(Any, groups))
         except ValueError as error:
             raise ConfigError(f"{error} (model.optimizer)") from error
         trainer = self.trainer
-        per_device = getattr(getattr(trainer, "datamodule", None), "batch_size", self.reference_batch)
+        per_device = self.data_info.batch_size or self.reference_batch
         batch = per_device * trainer.world_size * trainer.accumulate_grad_batches
         if self.reference_batch:
             for group in optimizer.param_groups:
                 group["lr"] = scaled_rate(group["lr"], batch, self.reference_batch)
         rate = max(group["lr"] for group in optimizer.param_groups)
         if not rate > 0:
-            raise ConfigError(f"a learning rate of {rate:g} trains nothing (model.optimizer.lr)")
+            raise ConfigError(f"lr={rate:g} must be above 0 to train (model.optimizer.lr)")
         for group in optimizer.param_groups:
             group["lr"] *= group["relative_rate"]
         rank_zero_info(
@@ -217,11 +216,11 @@ class Task(pl.LightningModule):
         schedule = WarmupCosine(optimizer, max(1, round(self.warmup * total)), int(total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
 
-    def remember_settings(self) -> None:
-        """Store the constructor's arguments in checkpoints, as plain values only.
+    def save_settings(self) -> None:
+        """Store the constructor's arguments in checkpoints, as plain values only; to be called in the constructor.
 
-        From the command line these are the configuration. Modules and functions that a program passed in are left
-        out: a checkpoint must load without unpickling anything.
+        On the command line these are the configuration. Modules and functions that a program passed are left out, as
+        a checkpoint must load without unpickling objects.
         """
         frame = inspect.currentframe()
         assert frame is not None
@@ -229,14 +228,16 @@ class Task(pl.LightningModule):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`.*")
             self.save_hyperparameters(ignore=["encoder_weights"], frame=frame.f_back, logger=False)
-        accepted = inspect.signature(type(self).__init__).parameters
+        constructors = [vars(base)["__init__"] for base in type(self).__mro__ if "__init__" in vars(base)]
+        accepted = {name for constructor in constructors for name in inspect.signature(constructor).parameters}
         for name, value in list(self.hparams.items()):
-            linked_in_vain = not name.startswith("_") and name not in accepted  # what other stages ask the data for
-            if linked_in_vain or not _plain(value):
+            # the command links more of the data to every stage than each one accepts
+            unused = not name.startswith("_") and name not in accepted
+            if unused or not _is_plain(value):
                 del self.hparams[name]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say how to rebuild the encoder and what data it is for, and drop the prefixes that wrappers add to names."""
+        """Add descriptions of the parts and of the data, and remove the prefixes that wrappers add to names."""
         names = {id(module): name for name, module in self.named_modules()}
         checkpoint["parts"] = {
             part: {"prefix": canonical(names[id(module)] + "."), **described}
@@ -246,22 +247,22 @@ class Task(pl.LightningModule):
         checkpoint[frozen.NAMES] = [
             canonical(name) for name, value in self.named_parameters() if not value.requires_grad
         ]
-        data = getattr(self._trainer, "datamodule", None)
-        if data is not None:
-            checkpoint["data"] = training_data_info(data, getattr(self, "subjects", None))
+        if self.data_info.module is not None:
+            checkpoint["data"] = training_data_info(self.data_info.module, getattr(self, "subjects", None))
         if self.training_records:
             checkpoint.setdefault("data", {})[KEY] = [record.to_dict() for record in self.training_records]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give names the prefixes that this model's wrappers add.
+        """Read the training records, and add the prefixes of this model's wrappers to names.
 
         Raises:
+            ConfigError: Lightning's own reader has left out the frozen weights.
             DataError: The weights are those of another model.
         """
         if frozen.FILE in checkpoint:
             raise ConfigError(
-                f"the weights that were not trained are in {checkpoint[frozen.FILE]} beside the checkpoint, which "
-                "Lightning's own reader does not know; add eeg2speech.training.AtomicCheckpoint (trainer.callbacks)"
+                f"the frozen weights are in {checkpoint[frozen.FILE]} beside the checkpoint, which Lightning's own "
+                "reader does not read; add eeg2speech.training.AtomicCheckpoint (trainer.callbacks)"
             )
         self.trained_steps = int(checkpoint.get("global_step", 0))
         self.training_records = read_records(checkpoint.get("data", {}), "the checkpoint (ckpt_path)")
@@ -269,13 +270,13 @@ class Task(pl.LightningModule):
         checkpoint["state_dict"] = {names.get(k, k): v for k, v in checkpoint["state_dict"].items()}
         if found := differences(self.state_dict(), checkpoint["state_dict"]):
             raise DataError(
-                f"the checkpoint (ckpt_path) does not fit this {type(self).__name__}; {found}; go on with the "
-                "config.yaml of the run that it is from"
+                f"the checkpoint (ckpt_path) does not fit this {type(self).__name__}; {found}; use the config.yaml of "
+                "the run that wrote it"
             )
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As Lightning's, without unpickling, and with the weights that stand beside the checkpoint."""
+        """As Lightning's, without unpickling objects, and with the frozen weights that lie beside the checkpoint."""
         whole = io.BytesIO()
         torch.save(read_checkpoint(Path(checkpoint_path)), whole)
         whole.seek(0)
@@ -285,26 +286,42 @@ class Task(pl.LightningModule):
         """Log the norm of the gradient before it is clipped."""
         if self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             squares = [p.grad.detach().square().sum() for p in self.parameters() if p.grad is not None]
-            if squares:  # none where a callback leaves the step out
+            if squares:  # empty where a callback skips the step
                 self.log("train/grad_norm", cast(Tensor, sum(squares)).sqrt())
 
 
 def _check_run(trainer: pl.Trainer) -> None:
-    """Refuse what a trainer takes although nothing would be learned with it."""
+    """Refuse settings that Lightning accepts although no weight would be trained with them."""
     for key in ("max_steps", "max_epochs", "limit_train_batches", "val_check_interval", "accumulate_grad_batches"):
         if getattr(trainer, key) == 0:
             raise ConfigError(f"{key}=0 must be above 0 to train (trainer.{key})")
     clip = trainer.gradient_clip_val
     if clip is not None and clip < 0:
         raise ConfigError(
-            f"gradient_clip_val={clip} would reverse gradients; 0 leaves them (trainer.gradient_clip_val)"
+            f"gradient_clip_val={clip} would reverse gradients; 0 switches clipping off (trainer.gradient_clip_val)"
         )
 
 
-def _plain(value: Any) -> bool:
+def eeg_arguments(batch: Batch, subject_index: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Arguments of an aligner's EEG side.
+
+    Args:
+        batch: Windows.
+        subject_index: Index in the model of each subject of the data, -1 for unseen subjects, (subjects of the data,).
+
+    Returns:
+        EEG, (B, C, T); positions, (B, C, 3); True where a channel exists, (B, C), or None if all do; index of each
+        window's subject in the model, (B,).
+    """
+    mask = batch["channel_mask"]
+    subject = subject_index.to(batch["subject"].device)[batch["subject"]]
+    return batch["eeg"], batch["positions"], None if bool(mask.all()) else mask, subject
+
+
+def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(_plain(v) for v in value.values())
+        return all(_is_plain(v) for v in value.values())
     if isinstance(value, list | tuple):
-        return all(_plain(v) for v in value)
+        return all(_is_plain(v) for v in value)
     # not `isinstance`: numpy's float is a float, and is pickled as an object of numpy
     return value is None or type(value) in (str, int, float, bool)

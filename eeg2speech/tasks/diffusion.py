@@ -28,43 +28,46 @@ from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 from eeg2speech.models.audioldm2.unet import Trainable
 from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
 from eeg2speech.models.registry import describe
-from eeg2speech.tasks.base import Stage, Task
+from eeg2speech.tasks.base import Stage, Task, eeg_arguments
 from eeg2speech.tasks.provenance import records_of
+from eeg2speech.tasks.training_data import DataInfo
 
 NOISE = 0x6E6F697365
-"""Key of a window's noise, time and dropped condition."""
+"""Key of the random noise, time and condition dropout of a window."""
 FITTED = 1000
 """Training windows that the readout is fitted on, evenly spread."""
 
 
 class DiffusionTask(Task):
-    """Stage 3: fine-tune AudioLDM 2 to speak what was heard, from EEG.
+    """Stage 3: fine-tune AudioLDM 2 to generate the speech that was heard from EEG.
 
     Reference: Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32, 2871-2883).
 
     Args:
         samples: EEG samples of a window; linked from the data module.
-        subjects: Labels of the people in the data; linked from the data module.
+        subjects: Labels of the subjects in the data; linked from the data module.
+        audio: Encoder whose tokens are the LOA of a sound; its weights are frozen.
         aligner: Folder or checkpoint of stage 2.
         components: UNet, autoencoder, vocoder and noise schedule: ``tiny``, the set that comes with the package, a
             folder, or a hub id as ``hf_hub:anhnct/audioldm2_gigaspeech``.
-        audio: Encoder whose tokens are the LOA of a sound; its weights stay as they are.
-        audio_weights: Of ``audio``; unset: those that come with the components.
-        trainable: Of the UNet: ``lora`` adapters on its attentions, ``cross``-attention, ``all`` or ``none``.
-        rank: Of the adapters.
-        concat_channels: Channels laid beside the noisy latents, in time with the EEG; 0 for none.
+        audio_weights: Weights of ``audio``; unset: those that come with the components.
+        trainable: What of the UNet is trained: ``lora`` adapters on its attentions, ``cross``-attention, ``all`` or
+            ``none``.
+        rank: Rank of the adapters.
+        concat_channels: Channels concatenated with the noisy latents, in time with the EEG; 0 for none.
         checkpointing: Compute activations of the UNet twice, to save memory.
-        cache: Keep latents of training sounds on disk; of use where windows are cut on a grid.
-        cond_dropout: Share of training windows without a condition, for guidance.
-        min_snr_gamma: Signal-to-noise ratio at which weights of the loss are cut off; 0 weighs all times alike.
-        loa_weight: Of the squared error of the predicted LOA, in units of its variance, beside the diffusion loss.
+        cache: Keep latents of training sounds on disk; useful where windows are cut on a grid.
+        cond_dropout: Share of training windows without a condition, for classifier-free guidance.
+        min_snr_gamma: Signal-to-noise ratio at which weights of the loss are clipped; 0 weights all times equally.
+        loa_weight: Weight of the squared error of the predicted LOA, in units of its variance, beside the diffusion
+            loss.
         encoder_lr_scale: Learning rate of the EEG side as a multiple; 0 freezes it.
-        encoder_freeze_fraction: Share of the run during which the EEG side stays frozen first.
-        sampler: How clips are drawn.
+        encoder_freeze_fraction: Share of the run at its start during which the EEG side is frozen.
+        sampler: How clips are generated.
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
-        reference_batch: The learning rate is for this many windows per step; 0 leaves it as it is.
-        aligner_config: What checkpoints remember of the aligner in place of its folder; not for configs.
+        reference_batch: Windows per step that the learning rate is meant for; 0: no scaling.
+        aligner_config: Description of the aligner that checkpoints keep in place of its folder; not for configs.
 
     Raises:
         ConfigError: Settings do not fit one another.
@@ -105,9 +108,9 @@ class DiffusionTask(Task):
             raise ConfigError(
                 f"cond_dropout={cond_dropout} and encoder_freeze_fraction={encoder_freeze_fraction} must be in "
                 f"[0, 1), encoder_lr_scale={encoder_lr_scale} and loa_weight={loa_weight} 0 or more "
-                "(model.cond_dropout and so on)"
+                "(model.cond_dropout, model.encoder_freeze_fraction, model.encoder_lr_scale, model.loa_weight)"
             )
-        self.remember_settings()
+        self.save_settings()
         weights: dict[str, Tensor] | None = None
         if aligner_config is None:
             aligner_config, weights = _read_aligner(aligner)
@@ -116,18 +119,18 @@ class DiffusionTask(Task):
         self.data_subjects = subjects
         source = str(aligner)
         if weights is None:
-            made = build_aligner(aligner_config, source)
+            built = build_aligner(aligner_config, source)
         else:
-            made = rebuild_aligner(aligner_config, weights, source)
-        if samples % made.encoder.patch[1]:
+            built = rebuild_aligner(aligner_config, weights, source)
+        if samples % built.encoder.patch[1]:
             raise ConfigError(
-                f"window of {samples} samples is not a whole number of steps of {made.encoder.patch[1]} (data.window)"
+                f"window of {samples} samples is not a whole number of steps of {built.encoder.patch[1]} (data.window)"
             )
         load_audio_weights(audio, audio_weights, components)
         self.audio_weights = audio_weights
-        self.model = SpeechDiffusion(components, audio, made, trainable, rank, concat_channels, checkpointing, cache)
+        self.model = SpeechDiffusion(components, audio, built, trainable, rank, concat_channels, checkpointing, cache)
         self.model.aligner.requires_grad_(encoder_lr_scale > 0)  # type: ignore[union-attr]
-        # a checkpoint holds the weights of its aligner, and their records; what lies in the folder now may be another
+        # a checkpoint holds its aligner's weights and records; the folder may now hold another aligner
         of_aligner = [] if weights is None else records_of(aligner)
         self.inherit([*of_aligner, *records_of(audio.source), *self._of_components(components)])
         self.sampler, self.loss = sampler, DiffusionLoss(min_snr_gamma)
@@ -135,7 +138,7 @@ class DiffusionTask(Task):
         self.encoder_lr_scale, self.encoder_freeze_fraction = encoder_lr_scale, encoder_freeze_fraction
 
     def _of_components(self, name: str) -> list[TrainingRecord]:
-        """Record of the sounds that the components say they were trained on."""
+        """Training record of the components, where they list the sounds that they were trained on."""
         sounds = self.model.trained_sounds
         return [TrainingRecord(f"components {name}", "sound", Material(sounds))] if sounds else []
 
@@ -147,12 +150,12 @@ class DiffusionTask(Task):
 
     @property
     def parts(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
-        """The encoder, and the whole model without what the components and the audio encoder bring."""
+        """The EEG encoder, and the whole model without the weights of the components and of the audio encoder."""
         return {**super().parts, "speech": (self.model, self.description)}
 
     @property
     def description(self) -> dict[str, Any]:
-        """What builds the model anew, in plain values."""
+        """Class and settings that rebuild the model, in plain values."""
         model, wanted = self.model, ("trainable", "rank", "concat_channels")
         return {
             "class": type(model).__name__,
@@ -171,22 +174,17 @@ class DiffusionTask(Task):
         return self.encoder_lr_scale if name.startswith("model.aligner.") else 1.0
 
     def setup(self, stage: str) -> None:
-        """Learn which subjects the aligner knows."""
+        """Match the subjects of the data with those of the aligner."""
         super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        self.locate_subjects(getattr(data, "subject_names", self.data_subjects))
+        self.locate_subjects(self.data_info)
 
-    def locate_subjects(self, names: Sequence[str]) -> None:
-        """Set the place of each subject of the data in the aligner, -1 for one it was not trained on.
-
-        Args:
-            names: Labels in the order of a batch's ``subject``.
-        """
-        places = [self.subjects.index(name) if name in self.subjects else -1 for name in names]
-        self.places = torch.tensor(places, device=self.device)
+    def locate_subjects(self, data: DataInfo) -> None:
+        """Set the index of each subject of the data in the aligner, -1 for a subject it was not trained on."""
+        indices = data.indices_in(self.subjects, self.data_subjects)
+        self.subject_index = torch.tensor(indices, device=self.device)
 
     def train(self, mode: bool = True) -> DiffusionTask:
-        """Switch to training what is trained; the rest stays in evaluation mode."""
+        """Set the training mode of the parts that are trained; frozen parts stay in evaluation mode."""
         super().train(mode)
         for part in (self.model.vae, self.model.vocoder, self.model.audio):
             part.eval()
@@ -198,40 +196,32 @@ class DiffusionTask(Task):
     def on_fit_start(self) -> None:
         """Fit the readout from the aligner's space to LOA, by ridge regression on training windows."""
         super().on_fit_start()
-        self.train()  # components come in evaluation mode
+        self.train()  # components are loaded in evaluation mode
         model = self.model
         if model.readout is None or bool(model.fitted):
             return
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        seen: list[tuple[Tensor, Tensor]] = []
+        pairs: list[tuple[Tensor, Tensor]] = []
         self.eval()
-        for batch in data.batches("train", FITTED):
+        for batch in self.data_info.training_windows.batches("train", FITTED):
             on_device: Batch = {key: value.to(self.device) for key, value in batch.items()}  # type: ignore
             loa = rearrange(model.loa_of_sound(on_device["audio"]), "b l f d -> (b l) (f d)")
-            seen.append((self._steps(on_device).flatten(0, 1).float().cpu(), loa.float().cpu()))
+            steps = model.eeg_steps(*eeg_arguments(on_device, self.subject_index))
+            pairs.append((steps.flatten(0, 1).float().cpu(), loa.float().cpu()))
         self.train()
-        steps, tokens = (torch.cat(side) for side in zip(*seen, strict=True))
+        steps, tokens = (torch.cat(side) for side in zip(*pairs, strict=True))
         explained = fit_linear_map(model.readout, steps, tokens)
         model.fitted.fill_(True)
         rank_zero_info(f"Readout from the aligner's space explains {explained:.3f} of the variance of LOA in training")
 
     def loa_of(self, batch: Batch) -> Tensor:
         """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""
-        return self.model.loa_of_eeg(*self._eeg(batch))
-
-    def _steps(self, batch: Batch) -> Tensor:
-        return self.model.eeg_steps(*self._eeg(batch))
-
-    def _eeg(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        mask = batch["channel_mask"]
-        exists = None if bool(mask.all()) else mask
-        return batch["eeg"], batch["positions"], exists, self.places.to(self.device)[batch["subject"]]
+        return self.model.loa_of_eeg(*eeg_arguments(batch, self.subject_index))
 
     def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
-        """Add noise to the latents of the sounds and predict it back with the EEG's help."""
+        """Add noise to the latents of the sounds and predict it, conditioned on the EEG."""
         audio, model = batch["audio"], self.model
         if not audio.shape[1]:
-            raise ConfigError("stage 3 needs sound: set data.audio to true")
+            raise ConfigError("diffusion needs sound: set data.audio to true")
         latents = model.latents(audio)
         noise, time, dropped = self._drawn(batch["seed"].tolist(), latents)
         frozen = stage != "train" or not self.encoder_lr_scale
@@ -246,19 +236,19 @@ class DiffusionTask(Task):
         predicted = model.predict(noisy, time, model.conditioner(loa, dropped))
         signal = scheduler.alphas_cumprod.to(latents)[time]
         diffusion = self.loss(predicted, latents, noise, signal, scheduler.config.prediction_type)
-        self.log_split(split, stage, "diffusion_loss", diffusion, len(audio))
-        self.log_split(split, stage, "loa_error", error, len(audio))
+        self._log_part(split, stage, "diffusion_loss", diffusion, len(audio))
+        self._log_part(split, stage, "loa_error", error, len(audio))
         return {"loss": diffusion + self.loa_weight * error, "loa": loa}
 
-    def log_split(self, split: str, stage: Stage, name: str, value: Tensor, count: int) -> None:
-        """Log a part of the loss."""
+    def _log_part(self, split: str, stage: Stage, name: str, value: Tensor, count: int) -> None:
+        """Log one term of the loss."""
         if stage == "train":
             self.log(f"train/{name}", value.detach(), batch_size=count)
         else:
             self.log_mean(f"test/{split}/{name}" if stage == "test" else f"{split}/{name}", value, count)
 
     def _drawn(self, seeds: Sequence[int], latents: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Noise, time and whether the condition is dropped, for each window by its own seed."""
+        """Noise, time and whether the condition is dropped, each drawn by the window's own seed."""
         noise, times, dropped = [], [], []
         for seed in seeds:
             random = torch.Generator().manual_seed(mix(seed, NOISE))
@@ -270,22 +260,22 @@ class DiffusionTask(Task):
 
     @torch.no_grad()
     def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
-        """Generate sound, (B, S) at 16 kHz.
+        """Generate sound at 16 kHz, (B, S).
 
         Args:
-            loa: Tokens that say what is spoken, (B, L, F, D); None to speak of nothing in particular.
-            seeds: Of each clip.
-            steps: Steps of 160 ms, L.
+            loa: LOA tokens that the clips are conditioned on, (B, L, F, D); None for unconditional clips.
+            seeds: Seed of each clip.
+            steps: Number of steps of 160 ms, L.
         """
         return self.model.waveform(self.sampler.sample(self.model, loa, steps, seeds))
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Speak what windows of EEG say, each by its own seed."""
+        """Generate a clip for each window of EEG, by the window's own seed."""
         loa = self.loa_of(batch)
         return {"speech": self.generate(loa, batch["seed"].tolist(), loa.shape[1])}
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
-        """Keep the EEG side as it is until it thaws."""
+        """Drop the gradients of the EEG side while it is frozen (``encoder_freeze_fraction``)."""
         if self.encoder_lr_scale and self.model.aligner is not None:
             total = self.trainer.estimated_stepping_batches
             if self.trainer.global_step < self.encoder_freeze_fraction * total:
@@ -294,7 +284,7 @@ class DiffusionTask(Task):
         super().on_before_optimizer_step(optimizer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave out the weights that the components and the audio encoder bring."""
+        """Leave out the weights of the components and of the audio encoder, which are read from their own files."""
         super().on_save_checkpoint(checkpoint)
         frozen = {f"model.{name}" for name in self.model.frozen_names}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
@@ -306,10 +296,10 @@ class DiffusionTask(Task):
         self.model.check_fingerprint(fingerprints[0], "the checkpoint", fingerprints[1])
         own = {name: value for name, value in self.state_dict().items() if _plain_name(name) in self.model.frozen_names}
         checkpoint["state_dict"] = {**own, **checkpoint["state_dict"]}
-        brought = self.training_records or []  # of the components and the audio encoder, which no checkpoint holds
+        of_parts = self.training_records or []  # of the components and the audio encoder
         super().on_load_checkpoint(checkpoint)
         if self.training_records is not None:
-            self.inherit(brought)
+            self.inherit(of_parts)
 
 
 def _plain_name(name: str) -> str:
@@ -317,7 +307,7 @@ def _plain_name(name: str) -> str:
 
 
 def _read_aligner(aligner: Path | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Description of stage 2's aligner, with the people it knows, and its weights."""
+    """Description of stage 2's aligner, with the labels of its subjects, and its weights."""
     if aligner is None or not aligner.exists():
         raise ConfigError(
             f"{aligner}: no such checkpoint or folder (model.aligner); train stage 2 first, `eeg2speech fit --config "
@@ -326,6 +316,6 @@ def _read_aligner(aligner: Path | None) -> tuple[dict[str, Any], dict[str, Tenso
     try:
         aligner_config, weights, _ = read_part(aligner, "aligner")
     except DataError as error:
-        raise DataError(f"{error}; stage 3 needs an encoder that is aligned with sound, from stage 2") from error
-    known = read_data(aligner).get("subjects", [])
-    return {**aligner_config, "subjects": [str(name) for name in known]}, weights
+        raise DataError(f"{error}; stage 3 needs an aligner from stage 2 (model.aligner)") from error
+    subjects = read_data(aligner).get("subjects", [])
+    return {**aligner_config, "subjects": [str(name) for name in subjects]}, weights

@@ -1,4 +1,4 @@
-"""What training is shown in place of the truth, to see what a model finds where there is nothing to be found."""
+"""Null training: data without information, on which a trained model must stay at chance."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from eeg2speech.core.types import Batch
 from eeg2speech.metrics.surrogates import noise, phase_randomised
 
 TrainOn = Literal["real", "noise", "phase-randomised", "shuffled"]
-_OF_A_SOUND = ("audio", "stimulus", "sound_start")
+_SOUND_KEYS = ("audio", "stimulus", "sound_start")
 
 
 def apply_train_on(batch: Batch, train_on: TrainOn) -> Batch:
-    """The batch that training sees.
+    """Replace the EEG or permute the sounds of a training batch.
 
     Args:
         batch: Windows with their sounds.
-        train_on: ``noise`` and ``phase-randomised`` replace the EEG; ``shuffled`` deals the sounds out anew.
+        train_on: ``noise`` and ``phase-randomised`` replace the EEG; ``shuffled`` permutes the sounds, with their
+            ``stimulus`` and ``sound_start``.
 
     Returns:
-        Another batch, a function of this one and its seeds. Its keys follow its sounds.
+        A new batch, which depends on this one and its seeds alone; for ``real`` the same batch.
     """
     if train_on == "real":
         return batch
     if train_on == "shuffled":
-        order = _dealt(batch["seed"])
-        return cast(Batch, {**batch, **{name: batch[name][order] for name in _OF_A_SOUND}})  # type: ignore[literal-required]
+        order = _permutation(batch["seed"])
+        return cast(Batch, {**batch, **{name: batch[name][order] for name in _SOUND_KEYS}})  # type: ignore[literal-required]
     replace = noise if train_on == "noise" else phase_randomised
     return {**batch, "eeg": replace(batch["eeg"], batch["channel_mask"], batch["seed"])}
 
 
-def _dealt(seeds: torch.Tensor) -> torch.Tensor:
-    """A permutation of a batch, the true order among those that it is drawn from.
+def _permutation(seeds: torch.Tensor) -> torch.Tensor:
+    """A random permutation of a batch, drawn from all of them, the identity included.
 
-    If no window could keep its own sound, that sound would be the one that is never right: a model would learn to push
-    it away, and its retrieval would fall below chance.
+    Excluding a window's own sound would make it the one sound that is never the target: a model would learn to push it
+    away, and its retrieval would fall below chance.
     """
     generator = torch.Generator().manual_seed(mix(*seeds.tolist()))
     return torch.randperm(len(seeds), generator=generator).to(seeds.device)

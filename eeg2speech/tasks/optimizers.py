@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -10,11 +10,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def decay_groups(module: nn.Module, lr_scale: Callable[[str], float] | None = None) -> list[dict[str, Any]]:
-    """Parameter groups of what is trained: weight decay for matrices, none for biases, norms and single vectors.
+    """Group the trainable parameters: weight decay for matrices, none for biases, norms and single vectors.
 
     Args:
-        module: Whose parameters.
-        lr_scale: Learning rate of a parameter, by its name, as a multiple; groups hold it as ``relative_rate``.
+        module: Module with the parameters.
+        lr_scale: Learning rate as a multiple, by the parameter's name; groups hold it as ``relative_rate``.
     """
     groups: dict[tuple[float, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
@@ -27,7 +27,7 @@ def decay_groups(module: nn.Module, lr_scale: Callable[[str], float] | None = No
 
 
 def warmup_cosine(warmup: int, total: int, floor: float = 0.0) -> Callable[[int], float]:
-    """Factor of the learning rate by optimizer step: a linear warm-up, then half a cosine.
+    """Factor on the learning rate by optimizer step: a linear warm-up, then half a cosine.
 
     Args:
         warmup: Steps of the warm-up.
@@ -45,10 +45,10 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.0) -> Callable[[int]
 
 
 class WarmupCosine(LambdaLR):
-    """Learning rate that warms up linearly and falls with half a cosine, per optimizer step.
+    """Learning rate with the factor of ``warmup_cosine``, whose other arguments it takes.
 
     Args:
-        optimizer: To schedule.
+        optimizer: Optimizer to schedule.
         warmup: Steps of the warm-up.
         total: Steps of the run.
         floor: Factor at the end.
@@ -62,11 +62,8 @@ def scaled_rate(rate: float, batch: int, reference: int) -> float:
     """Learning rate scaled linearly with the batch (Goyal et al. 2017, arXiv 1706.02677).
 
     Args:
-        rate: At the reference batch.
+        rate: Learning rate at the reference batch.
         batch: Effective batch: windows per device x devices x accumulated steps.
         reference: Batch that ``rate`` was chosen for.
     """
     return rate * batch / reference
-
-
-OptimizerFactory = Callable[[Iterable[Any]], Optimizer]

@@ -1,5 +1,5 @@
+from eeg2speech.training.atomic_checkpoint import AtomicCheckpoint
 from eeg2speech.training.average_trained import AverageTrained
-from eeg2speech.training.checkpoints import AtomicCheckpoint
 from eeg2speech.training.compare_baselines import CompareBaselines
 from eeg2speech.training.evaluate_alignment import EvaluateAlignment
 from eeg2speech.training.evaluate_speech import EvaluateSpeech

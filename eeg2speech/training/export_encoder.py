@@ -10,10 +10,10 @@ from eeg2speech.checkpoints.parts import export_part, export_parts, part_names, 
 
 
 class ExportEncoder(Callback):
-    """Writes what the best checkpoint, else the last, describes into the run's folder when training ends.
+    """Exports the parts of the best checkpoint, else of the last, into the run's folder when training ends.
 
-    The encoder goes into ``<run>/encoder``. A stage with more parts also writes them all into a folder with the name of
-    the one that holds the others: ``<run>/aligner``.
+    The encoder goes into ``<run>/encoder``. A stage with more parts also exports all of them into a folder with the
+    name of the part that contains the others, e.g. ``<run>/aligner``.
     """
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -22,7 +22,7 @@ class ExportEncoder(Callback):
         saver = trainer.checkpoint_callback
         if not trainer.is_global_zero or not isinstance(saver, ModelCheckpoint):
             return
-        # Lightning's ModelCheckpoint remembers the best of the folder that a run has gone on from
+        # a run that resumed from another folder may have the path of the best checkpoint there
         source = next((file for file in (saver.best_model_path, saver.last_model_path) if _is_in(saver, file)), None)
         if source is None:
             return
@@ -31,7 +31,7 @@ class ExportEncoder(Callback):
         if len(names) > 1:
             whole = run / names[-1]
             export_parts(Path(source), whole)
-            rank_zero_info(f"All of it ({', '.join(names)}) written to {whole}")
+            rank_zero_info(f"All parts ({', '.join(names)}) written to {whole}")
 
 
 def _is_in(saver: ModelCheckpoint, file: str) -> bool:

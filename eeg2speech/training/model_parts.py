@@ -9,24 +9,25 @@ from torch import nn
 from eeg2speech.core.console import table_console
 
 DEPTH = 2
+"""Levels of modules in the table."""
 
 
 class ModelParts(ModelSummary):
-    """Prints before training what the model is made of: weights of each part, and how many of them are trained.
+    """Prints the number of weights of each part of the model before training, and how many of them are trained.
 
-    Stands in for Lightning's summary, whose column of operations is filled only after a step; `eeg2speech plan` counts
-    these.
+    It replaces Lightning's summary, whose column of operations is empty before the first step; ``eeg2speech plan``
+    counts these.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """One process prints."""
+        """Print on the first process."""
         if trainer.is_global_zero:
             table_console().print(_table(pl_module))
 
 
 def _table(module: nn.Module) -> Table:
-    whole, trained = _weights(module)
-    table = Table(title=f"{whole:,} weights, {trained:,} of them trained", title_justify="left")
+    total, trained = _weights(module)
+    table = Table(title=f"{total:,} weights, {trained:,} of them trained", title_justify="left")
     table.add_column("Part")
     table.add_column("Class")
     table.add_column("Weights", justify="right")

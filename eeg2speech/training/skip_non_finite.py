@@ -17,19 +17,19 @@ from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 
 _NAMED = 8
-"""Recordings that a message names."""
+"""Recordings that a message names at most."""
 
 
 class SkipNonFinite(Callback):
-    """Leaves weights and optimizer as they are where a loss or its gradient is not finite; stops after many in a row.
+    """Skips optimizer steps whose loss or gradient is not finite, and ends the run after too many in a row.
 
-    One such step would turn every weight into nan. The ranks agree, and all skip. The step counts as a step of the
-    run, so that its place in the data and the learning rate are those of a run without it, and ``train/skipped``
-    counts those skipped. Batches are kept in ``<run>/nonfinite`` as safetensors, for a look at what they hold.
+    One such step would turn every weight into NaN. If one rank has to skip, all do. A skipped step counts as a step of
+    the run, so that the order of the data and the learning rate stay the same; ``train/skipped`` is the number of
+    skipped steps. Their batches are written to ``<run>/nonfinite`` as safetensors, for inspection.
 
     Args:
-        most: Steps in a row after which the run ends.
-        kept: Batches that are kept at most, on each device.
+        most: Skipped steps in a row after which the run ends.
+        kept: Batches that are written at most, on each device.
 
     Raises:
         ConfigError: ``most`` is below 1, or ``kept`` below 0.
@@ -46,11 +46,11 @@ class SkipNonFinite(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Remember what is trained on."""
+        """Keep the batch until its loss is known."""
         self._batch = batch
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Remember the loss; to look at it now would let a GPU wait."""
+        """Keep the loss; reading its value now would make the CPU wait for the GPU."""
         assert self._batch is not None
         self._losses.append((self._batch, loss.detach()))
 
@@ -58,9 +58,9 @@ class SkipNonFinite(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Skip the step if any rank has to."""
-        seen, self._losses = self._losses, []
-        numbers = [loss for _, loss in seen]
-        if trainer.scaler is None:  # one that scales fp16 skips what overflows, and does so to find its scale
+        batches, self._losses = self._losses, []
+        numbers = [loss for _, loss in batches]
+        if trainer.scaler is None:  # the scaler of fp16 skips steps that overflow, which it needs to find its scale
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             numbers.append(torch.nn.utils.get_total_norm(gradients).to(pl_module.device))
         wrong = not bool(torch.isfinite(torch.stack(numbers)).all())
@@ -71,31 +71,31 @@ class SkipNonFinite(Callback):
         if wrong or trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log("train/skipped", float(self.skipped))
         if wrong:
-            optimizer.zero_grad(set_to_none=True)  # without a gradient an optimizer leaves weight and moments alone
-            self._report(trainer, [batch for batch, loss in seen if not torch.isfinite(loss)])
+            optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer changes no weights and no moments
+            self._report(trainer, [batch for batch, loss in batches if not torch.isfinite(loss)])
 
     def state_dict(self) -> dict[str, Any]:
-        """How many were skipped."""
+        """Number of skipped steps."""
         return {"skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the number of skipped steps."""
         self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]
 
     def _report(self, trainer: pl.Trainer, batches: list[Batch]) -> None:
-        """Keep the batches, say whose they are, and stop if it is enough."""
+        """Write the batches, name their recordings, and end the run after ``most`` skipped steps in a row."""
         folder = Path(trainer.log_dir or trainer.default_root_dir) / "nonfinite"  # a collective: every rank asks
         names = sorted({name for batch in batches for name in _recordings(trainer, batch)})
         for index, batch in enumerate(batches if self.skipped <= self.kept else []):
             _write(folder / f"step{trainer.global_step}-rank{trainer.global_rank}-{index}.safetensors", batch)
         if trainer.world_size > 1:
-            everyones: list[list[str]] = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(everyones, names)
-            names = sorted({name for own in everyones for name in own})
+            of_ranks: list[list[str]] = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(of_ranks, names)
+            names = sorted({name for own in of_ranks for name in own})
         shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-        what = f"the loss of windows of {shown} is not finite" if names else "the gradient of a finite loss is not"
+        what = f"the loss of windows of {shown} is not finite" if names else "the gradient is not finite"
         if self.in_a_row < self.most:
-            rank_zero_warn(f"Step {trainer.global_step} is skipped: {what} (batch kept in {folder})")
+            rank_zero_warn(f"Step {trainer.global_step} is skipped: {what} (batch written to {folder})")
             return
         raise DataError(
             f"{folder}: {self.in_a_row} steps in a row, up to step {trainer.global_step}, were skipped: {what}; look "
@@ -104,7 +104,7 @@ class SkipNonFinite(Callback):
 
 
 def _recordings(trainer: pl.Trainer, batch: Batch) -> list[str]:
-    """Names of the recordings that a batch was cut from; only of the windows that are not finite, if there are any."""
+    """Names of the recordings of a batch; only those of windows that are not finite, if there are any."""
     data = trainer.datamodule  # type: ignore[attr-defined]
     wrong = ~(torch.isfinite(batch["eeg"]).flatten(1).all(1) & torch.isfinite(batch["audio"]).flatten(1).all(1))
     indices = sorted(set(batch["recording"][wrong if wrong.any() else ~wrong].tolist()))
@@ -114,7 +114,7 @@ def _recordings(trainer: pl.Trainer, batch: Batch) -> list[str]:
 
 
 def _write(file: Path, batch: Batch) -> None:
-    # copies: what shares memory cannot be written
+    # copies: safetensors does not write tensors that share memory
     tensors = {name: torch.clone(value.detach().cpu()) for name, value in batch.items() if isinstance(value, Tensor)}
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     try:
@@ -122,4 +122,4 @@ def _write(file: Path, batch: Batch) -> None:
         with written_beside(file) as partial:
             partial.write_bytes(save(tensors))
     except OSError as error:
-        rank_zero_warn(f"{file}: the batch is not kept ({error.strerror})")
+        rank_zero_warn(f"{file}: the batch is not written ({error.strerror})")

@@ -12,13 +12,13 @@ from eeg2speech.core.seeding import mix
 
 
 class StepSeed(Callback):
-    """Seeds the global generators before every batch from (seed, epoch, batch, rank).
+    """Seeds the global random generators before every batch from (seed, epoch, batch, rank).
 
-    Masks and dropout then depend on where training stands, not on how it got there: a run that was killed and resumed
-    repeats the uninterrupted one, and no generator's state needs saving.
+    Masks and dropout then depend on the position in training alone: a run that was killed and resumed repeats the
+    uninterrupted one, without saving the state of a generator.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -31,4 +31,4 @@ class StepSeed(Callback):
         seed = mix(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
         torch.manual_seed(seed)
         random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002  # for libraries that still draw from it
+        np.random.seed(seed % 2**32)  # noqa: NPY002  # for libraries that still use it

@@ -1,4 +1,4 @@
-"""At which step a run stands, and at which of its validations it is shown."""
+"""The step of a run, and the validations at which callbacks draw and play examples."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from eeg2speech.core.errors import ConfigError
 
 
 def step_of(trainer: pl.Trainer, module: pl.LightningModule) -> int:
-    """Optimizer steps that the weights have seen: of a test, those of the checkpoint, which the trainer forgets."""
+    """Optimizer steps that the weights were trained for; in a test those of the checkpoint."""
     return trainer.global_step or int(getattr(module, "trained_steps", 0))
 
 
 class Occasions:
-    """Which validations of a run are shown: the first, and others spread evenly up to the last, however long it is.
+    """Chooses validations of a run: the first, the last, and others evenly spread between them.
 
-    Pictures and sounds of every validation would make the event file of a long run grow without end, while TensorBoard
-    shows ten of a kind.
+    Figures and sounds of every validation would make the event file of a long run very large, while TensorBoard shows
+    ten of a kind.
 
     Args:
-        most: How many; 0 for none.
+        most: Number of validations; 0 for none.
 
     Raises:
-        ConfigError: There is no room for both the first and the last, or a number below 0.
+        ConfigError: The number is below 0, or 1, which leaves no room for both the first and the last.
     """
 
     def __init__(self, most: int) -> None:
@@ -34,23 +34,23 @@ class Occasions:
         self._last: int | None = None
 
     def due(self, trainer: pl.Trainer) -> bool:
-        """Whether the validation that runs now is to be shown; one outside of training always is, if any are."""
+        """Whether the current validation is chosen; one outside of training always is, unless ``most`` is 0."""
         if not self.most or trainer.state.fn != "fit":
             return bool(self.most)
         step, last = trainer.global_step, self._last
-        if last is None or step == last or self._stretch(step, trainer) > self._stretch(last, trainer):
+        if last is None or step == last or self._interval(step, trainer) > self._interval(last, trainer):
             self._last = step
             return True
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """When there was one last, for checkpoints: a run that is stopped often is not shown more often."""
+        """Step of the last chosen validation: a run that is often interrupted chooses no more of them."""
         return {"last": self._last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the step of the last chosen validation."""
         self._last = state["last"]
 
-    def _stretch(self, step: int, trainer: pl.Trainer) -> int:
-        """In which of equal parts of the run a step lies."""
+    def _interval(self, step: int, trainer: pl.Trainer) -> int:
+        """Index of the interval that a step lies in, of ``most - 1`` equal intervals of the run."""
         return int((self.most - 1) * step // trainer.estimated_stepping_batches)

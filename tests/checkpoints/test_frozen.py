@@ -87,12 +87,12 @@ def test_weights_that_changed_get_a_file_of_their_own(tmp_path: Path):
     weight = torch.zeros(3)
     writer = frozen.FrozenWeights()
     content = {"state_dict": {"a": weight, "b": torch.ones(1)}, frozen.NAMES: ["a"]}
-    first = writer.take_out(content, tmp_path)
-    assert writer.take_out(content, tmp_path) == first
+    first = writer.without_frozen(content, tmp_path)
+    assert writer.without_frozen(content, tmp_path) == first
     weight += 1
-    second = writer.take_out(content, tmp_path)
+    second = writer.without_frozen(content, tmp_path)
     assert first[frozen.FILE] != second[frozen.FILE]
     assert list(second["state_dict"]) == ["b"]
     for written, value in ((first, 0.0), (second, 1.0)):
-        whole = frozen.put_back({**written}, tmp_path / "a.ckpt")
+        whole = frozen.with_frozen({**written}, tmp_path / "a.ckpt")
         assert whole["state_dict"]["a"].tolist() == [value] * 3

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from eeg2speech.checkpoints.training_record import UNJUDGED, Seen
+from eeg2speech.checkpoints.training_record import UNJUDGED, Overlap
 from eeg2speech.core.errors import DataError
 from eeg2speech.metrics import Effect, Estimate, Null, Verdict
 from eeg2speech.metrics.frechet import Frechet
@@ -65,7 +65,7 @@ def every_result() -> Results:
         {"test/unseen_stimulus/loss": 1.5},
         EvaluatedData("demo", True, "store", "cd", {"by": "stimulus"}, ["heard"], {"train": 3, "unseen_stimulus": 30}),
         [TrainingSummary("MAEEGTask", "eeg", 3, ["sub-01"], "demo", "store", "cd", {"by": "stimulus"}, None)],
-        SeenSplits({"unseen_stimulus": Seen(sounds=("story",), all_sounds=4, stages=("MAEEGTask",))}, ["a note"]),
+        SeenSplits({"unseen_stimulus": Overlap(sounds=("story",), all_sounds=4, stages=("MAEEGTask",))}, ["a note"]),
         ReconstructionResult("unseen_stimulus", "NMSE", {"ratio": 0.8}, {
             "unseen_stimulus": ReconstructionSplit(30, nmse, judge_reconstruction(nmse)),
         }),

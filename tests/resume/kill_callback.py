@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from eeg2speech.training import checkpoint_io
+from eeg2speech.training import atomic_checkpoint_io
 
 
 class KillAt(Callback):
@@ -24,7 +24,7 @@ class KillAt(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self.moment in ("writing", "written"):
-            write = checkpoint_io.torch.save
+            write = atomic_checkpoint_io.torch.save
 
             def die(content: Any, stream: Any) -> None:
                 write(content, stream)
@@ -34,7 +34,7 @@ class KillAt(Callback):
                         stream.truncate(stream.tell() // 2)
                     self._die(trainer, "writing", "written")
 
-            checkpoint_io.torch = type("torch", (), {"save": staticmethod(die)})  # type: ignore[assignment]
+            atomic_checkpoint_io.torch = type("torch", (), {"save": staticmethod(die)})  # type: ignore[assignment]
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self._die(trainer, "loaded")

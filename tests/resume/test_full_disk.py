@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
 from eeg2speech.core.files import write_json
-from eeg2speech.training import checkpoint_io, run_logger
-from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
+from eeg2speech.training import atomic_checkpoint_io, run_logger
+from eeg2speech.training.atomic_checkpoint_io import AtomicCheckpointIO
 from eeg2speech.training.run_logger import RunLogger
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_other_errors_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def broken(*_: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(checkpoint_io.torch, "save", broken)
+    monkeypatch.setattr(atomic_checkpoint_io.torch, "save", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         AtomicCheckpointIO().save_checkpoint(content(1), tmp_path / "last.ckpt")
 
@@ -95,7 +95,7 @@ def test_a_run_survives_a_full_disk_and_then_keeps_what_beats_the_file(
             raise OSError(errno.ENOSPC, "No space left on device")
         write(what, stream)
 
-    monkeypatch.setattr(checkpoint_io.torch, "save", full_at_step_8)
+    monkeypatch.setattr(atomic_checkpoint_io.torch, "save", full_at_step_8)
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(f"""
 trainer:
@@ -145,7 +145,7 @@ def test_a_training_whose_end_is_not_on_the_disk_ends_with_an_error(
     def full(what: dict[str, Any], stream: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_io.torch, "save", full)
+    monkeypatch.setattr(atomic_checkpoint_io.torch, "save", full)
     configs = [f"--config={ROOT / f'{name}.yaml'}" for name in ("configs/maeeg", "tests/conf/tiny", "tests/conf/bare")]
     with pytest.warns(UserWarning, match="not saved"):
         assert main(["fit", *configs, f"--data.store={tiny_store}", f"--run={tmp_path / 'run'}"]) == 1

@@ -188,7 +188,7 @@ def test_a_cancelled_job_stays_cancelled(submit: Submit):
     assert job.reaches(3), job.log()
     job.lab.run("scancel", job.id)
     assert wait(lambda: job.shown("JobState") == "CANCELLED" and not job.lab.run("squeue", "-h"), LONG), job.log()
-    assert "Not asked SLURM for another start" in job.log()
+    assert "Not requeued by SLURM" in job.log()
     assert (job.folder / "run/checkpoints/preempted.ckpt").is_file()
 
 

@@ -15,7 +15,7 @@ from eeg2speech.metrics import Retrieval
 from eeg2speech.tasks import AlignmentTask
 from eeg2speech.tasks.alignment import sound_keys
 
-pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:.* trained on .*which this run takes")
+pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:.* trained on .*whose weights")
 SPLIT = "--data.split."
 COMBINATIONS = {
     "seed 1": [f"{SPLIT}seed=1"],
@@ -82,7 +82,7 @@ def test_the_pairs_were_memorised(world):
     data = EEGAudioDataModule(world / "store", 1.28, 1.28, 64, audio=True)
     data.setup()
     task = AlignmentTask.load_from_checkpoint(world / "run/checkpoints/last.ckpt", map_location="cpu").eval()
-    task.places, metric = torch.arange(4), Retrieval()
+    task.subject_index, metric = torch.arange(4), Retrieval()
     with torch.no_grad():
         for batch in data.batches("train"):
             sound = task.aligner.embed(task.aligner.sound_steps(batch["audio"]))

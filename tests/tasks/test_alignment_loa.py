@@ -39,7 +39,7 @@ def make_task(**settings):
     encoder = ViTEncoder(width=16, depth=1, heads=2)
     audio = SpectrogramViT(width=16, depth=1, heads=2)
     task = AlignmentTask(64, ["a", "b"], 8, encoder, audio, width=16, **settings)
-    task.places = torch.tensor([0, 1])
+    task.subject_index = torch.tensor([0, 1])
     task.aligner.subject_layer.mark_trained([0, 1])
     return task
 
@@ -103,7 +103,7 @@ def loaded(run: Path, tiny_store):
     data = EEGAudioDataModule(store=tiny_store, window=0.64, hop=0.32, batch_size=8, audio=True)
     data.setup()
     task = AlignmentTask.load_from_checkpoint(run / "checkpoints/best.ckpt", map_location="cpu").eval()
-    task.places = torch.arange(len(data.subject_names))
+    task.subject_index = torch.arange(len(data.subject_names))
     return task, data
 
 

@@ -54,7 +54,7 @@ def test_sounds_are_the_same_where_stimulus_and_start_agree():
 
 def test_strangers_are_chosen_by_the_windows_seed_in_training_only(monkeypatch):
     task = make_task(subject_dropout=0.3)
-    task.places = torch.tensor([0, 1])
+    task.subject_index = torch.tensor([0, 1])
     seen = []
     monkeypatch.setattr(task.aligner, "embed_eeg", lambda eeg, positions, mask, subject: seen.append(subject))
     batch = {

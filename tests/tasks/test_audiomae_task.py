@@ -1,4 +1,4 @@
-"""The small AudioMAE: MAEEG's autoencoder on sound, from the command line to the encoder that stage 2 takes over."""
+"""The small AudioMAE: MAEEG's autoencoder on sound, from the command line to the encoder that stage 2 starts from."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_it_trains_saves_tests_and_comes_back(
     torch.testing.assert_close(first[1:], alone, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:.* trained on .*which this run takes")
+@pytest.mark.filterwarnings("ignore:.* trained on .*whose weights this run")
 def test_what_the_aligner_was_trained_on_is_not_tested_as_unseen(
     stage2: Path, components: dict[str, Path], tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -161,7 +161,7 @@ def test_it_resumes_as_if_it_had_not_stopped(
     ("change", "said"),
     [
         ("--model.init_args.aligner=nowhere", "train stage 2 first"),
-        ("--model.init_args.aligner={stage2}/encoder", "stage 3 needs an encoder that is aligned"),
+        ("--model.init_args.aligner={stage2}/encoder", "stage 3 needs an aligner from stage 2"),
         ("--model.init_args.audio_weights=null", "brings no audio encoder"),
         ("--model.init_args.components={stage2}", "no folder unet, vae, vocoder, scheduler"),
         ("--model.init_args.audio.init_args.width=32", "width=16, where 32 is needed"),

@@ -32,7 +32,7 @@ def test_an_alignment_of_batches_of_one_is_refused(
     loss: list[str], tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     line = refused("alignment", tiny_store, tmp_path / "run", capsys, "--data.batch_size", "1", *loss)
-    assert line.startswith("error: batch_size=1 leaves a window without others to compare its sound with")
+    assert line.startswith("error: batch_size=1 gives a window no other sound to compare with")
 
 
 def test_an_alignment_to_a_single_sound_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -72,7 +72,7 @@ def test_stages_with_sound_refuse_a_store_without(stage: str, tmp_path: Path, ca
         (["--trainer.precision=bf16-true"], "precision=bf16-true is not supported; use 32-true, bf16-mixed or"),
         (["--trainer.precision=64"], "precision=64-true is not supported"),
         (["--trainer.accelerator=tpu"], "torch_xla"),
-        (["--model.init_args.optimizer.init_args.lr=0"], "a learning rate of 0 trains nothing"),
+        (["--model.init_args.optimizer.init_args.lr=0"], "lr=0 must be above 0 to train"),
         (["--model.init_args.optimizer.init_args.lr=-1"], "Invalid learning rate: -1.0 (model.optimizer)"),
         (["--model.init_args.warmup=-0.1"], "warmup=-0.1 is not a share"),
         (["--model.init_args.warmup=3"], "warmup=3.0 is not a share"),
@@ -90,5 +90,5 @@ def test_a_model_whose_every_weight_is_frozen_is_refused(monkeypatch: pytest.Mon
     task = object.__new__(MAEEGTask)
     monkeypatch.setattr(MAEEGTask, "trainer", pl.Trainer(max_steps=1, logger=False, enable_checkpointing=False))
     monkeypatch.setattr("eeg2speech.tasks.base.decay_groups", lambda *_: [])
-    with pytest.raises(ConfigError, match="every weight is frozen"):
+    with pytest.raises(ConfigError, match="all weights are frozen"):
         task.configure_optimizers()

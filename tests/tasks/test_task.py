@@ -163,7 +163,7 @@ def test_nested_plain_values_are_remembered_and_others_left_out():
 
         def __init__(self, nested, odd, deep):
             super().__init__(torch.optim.Adam, 0.1, 64, None)
-            self.remember_settings()
+            self.save_settings()
 
     nested = {"class_path": "a.B", "init_args": {"patch": [4, 16], "rate": 0.1, "on": None, "name": ("x", True)}}
     assert dict(Other(nested, {"a": [torch.zeros(1)]}, [{"f": print}]).hparams) == {"nested": nested}

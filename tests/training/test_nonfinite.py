@@ -126,7 +126,7 @@ def test_a_full_disk_does_not_end_a_run_that_skips(tiny_store: Path, tmp_path: P
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.warns(UserWarning, match="is skipped"), pytest.warns(UserWarning, match="the batch is not kept"):
+    with pytest.warns(UserWarning, match="is skipped"), pytest.warns(UserWarning, match="the batch is not written"):
         assert fit(tiny_store, tmp_path, "run", poison([2], "eeg")) == 0
 
 

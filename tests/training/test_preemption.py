@@ -350,6 +350,6 @@ def test_one_of_an_array_is_started_again_unless_cancelled(
 
 def test_ranks_that_stand_at_different_steps_are_told_apart(monkeypatch: pytest.MonkeyPatch):
     callback = GracefulInterrupt()
-    monkeypatch.setattr(callback, "_most", lambda numbers: [0, 12, -8])
+    monkeypatch.setattr(callback, "_maximum", lambda numbers: [0, 12, -8])
     with pytest.raises(ConfigError, match="steps 8 to 12"):
-        callback._agree(SimpleNamespace(global_step=8))
+        callback._exchange(SimpleNamespace(global_step=8))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from eeg2speech.checkpoints.training_record import Material
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import TEST_SPLITS, Batch, Channel, Condition, DataInfo, Segment, SplitName
+from eeg2speech.core.types import TEST_SPLITS, Batch, Condition, Segment, SplitName
 from eeg2speech.data.loading.checks import (
     check_choice,
     check_conditions,
@@ -188,33 +188,6 @@ class EEGAudioDataModule(pl.LightningDataModule):
                 self.datasets[split] = self._dataset(split, by_split[split])
         if stage == "fit":
             check_content(self.batches("train", CHECKED), self.audio)
-
-    @property
-    def info(self) -> DataInfo:
-        """Facts about the data that a task needs; after ``setup``."""
-        montages: dict[tuple[tuple[str, str], ...], tuple[Channel, ...]] = {}
-        for recording in self.store.recordings:
-            channels = self.store.channels(recording.recording)
-            montages.setdefault(tuple((channel.name, channel.type) for channel in channels), tuple(channels))
-        about, prefix = self.description, "preprocessing."
-        return DataInfo(
-            name=about.name,
-            source=about.source,
-            license=about.license,
-            citation=about.citation,
-            simulated=about.simulated,
-            subjects=tuple(self.store.subjects),
-            montages=tuple(montages.values()),
-            rate=self.store.rate,
-            window=self.window,
-            lag=self.lag,
-            clamp=self.clamp,
-            batch_size=self.batch_size,
-            preprocessing={k.removeprefix(prefix): v for k, v in about.settings.items() if k.startswith(prefix)},
-            test_splits=tuple(self.test_splits),
-            training_data=self.training_data(),
-            allow_seen=self.allow_seen,
-        )
 
     @property
     def description(self) -> Description:

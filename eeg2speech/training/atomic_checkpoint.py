@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from eeg2speech.checkpoints.parts import canonical
 from eeg2speech.core.errors import DiskError
-from eeg2speech.training.accumulated_gradients import Gradients, go_on_accumulating, half_accumulated
-from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
+from eeg2speech.training.atomic_checkpoint_io import AtomicCheckpointIO
 
+Gradients = dict[str, Tensor]
+"""Gradients by the canonical name of the weight."""
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 _SCORES = ("best_model_path", "best_model_score", "current_score", "kth_best_model_path", "kth_value")
-
 _GRADIENTS = "accumulated_gradients"
 
 
@@ -53,19 +56,19 @@ class AtomicCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """That of Lightning's, so that runs can be continued with either."""
+        """Key of Lightning's ModelCheckpoint, so that either can resume a run of the other."""
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Take over how the run writes and reads checkpoints."""
+        """Make the trainer write and read checkpoints with ``AtomicCheckpointIO``."""
         if not isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO):
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore which model is the best, also where the run's folder was moved with all that is in it.
+        """Restore which model is the best, also if the run's folder was moved.
 
-        A run that goes on in another folder, without the best model, keeps the best of what it trains there.
+        A run that resumes in another folder, without the best model, keeps the best of the models it trains there.
         """
         here = Path(self.dirpath or ".")
         if (here / Path(state_dict.get("best_model_path", "")).name).is_file():
@@ -76,40 +79,40 @@ class AtomicCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep what a step has accumulated so far."""
-        if trainer.state.fn == "fit" and (gradients := half_accumulated(trainer, pl_module)):
+        """Save the gradients of a partly accumulated step."""
+        if trainer.state.fn == "fit" and (gradients := _accumulated_gradients(trainer, pl_module)):
             checkpoint[_GRADIENTS] = gradients
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take it up."""
+        """Read these gradients."""
         self._gradients: list[Gradients] = checkpoint.get(_GRADIENTS, [])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on where the step stopped."""
+        """Continue the partly accumulated step."""
         super().on_train_start(trainer, pl_module)
-        go_on_accumulating(trainer, pl_module, self.__dict__.pop("_gradients", []))
+        _restore_gradients(trainer, pl_module, self.__dict__.pop("_gradients", []))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the best, then the last."""
         super().on_validation_end(trainer, pl_module)
         if not self._should_save_on_train_epoch_end(trainer):
-            self._keep_last(trainer)
+            self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the best, then the last, where epochs decide."""
+        """Save the best, then the last, if checkpoints are saved at the end of epochs."""
         super().on_train_epoch_end(trainer, pl_module)
         if self._should_save_on_train_epoch_end(trainer):
-            self._keep_last(trainer)
+            self._save_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save what was trained since the last validation."""
+        """Save the steps since the last validation."""
         super().on_train_end(trainer, pl_module)
-        self._keep_last(trainer)
+        self._save_last(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End with an error if what was trained is not on the disk; all ranks together.
+        """End with an error, on all ranks together, if the end of the training could not be saved.
 
         Raises:
             DiskError: The disk was full at the end.
@@ -118,12 +121,12 @@ class AtomicCheckpoint(ModelCheckpoint):
         lost = bool(self.save_last) and isinstance(io, AtomicCheckpointIO) and io.failed
         if trainer.strategy.reduce_boolean_decision(lost, all=False):
             raise DiskError(
-                f"{self.dirpath}: the end of the training could not be saved; free some space and go on from the last "
-                "checkpoint that could (--ckpt_path auto)"
+                f"{self.dirpath}: the end of the training could not be saved; free some space and resume from the last "
+                "checkpoint that was (--ckpt_path auto)"
             )
 
-    def _keep_last(self, trainer: pl.Trainer) -> None:
-        if self.save_last and not self._should_skip_saving_checkpoint(trainer):  # which knows of this step's saves
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        if self.save_last and not self._should_skip_saving_checkpoint(trainer):  # True once this step is saved
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def _update_best_and_save(
@@ -133,8 +136,34 @@ class AtomicCheckpoint(ModelCheckpoint):
         models = dict(self.best_k_models)
         super()._update_best_and_save(current, trainer, monitor_candidates)
         io = trainer.strategy.checkpoint_io
-        failed = isinstance(io, AtomicCheckpointIO) and io.failed  # known to the first rank, which alone writes
+        failed = isinstance(io, AtomicCheckpointIO) and io.failed  # on the first rank, which alone writes
         if trainer.strategy.reduce_boolean_decision(failed, all=False):
             self.best_k_models = models
             for name, value in before.items():
                 setattr(self, name, value)
+
+
+def _accumulated_gradients(trainer: pl.Trainer, module: pl.LightningModule) -> list[Gradients]:
+    """Gradients of each rank in a partly accumulated step; empty at the end of a step. All ranks must call it.
+
+    A checkpoint within a step is exact only with these. Each rank has its own gradients until the last batch of the
+    step, in which they are averaged.
+    """
+    if trainer.accumulate_grad_batches == 1 or not trainer.fit_loop._should_accumulate():
+        return []
+    own = {canonical(n): p.grad.detach().cpu() for n, p in module.named_parameters() if p.grad is not None}
+    if trainer.world_size == 1:
+        return [own]
+    of_ranks: list[Gradients] = [{} for _ in range(trainer.world_size)]
+    torch.distributed.all_gather_object(of_ranks, own)
+    return of_ranks
+
+
+def _restore_gradients(trainer: pl.Trainer, module: pl.LightningModule, of_ranks: Sequence[Gradients]) -> None:
+    """Set the gradients that a checkpoint has; a run with another number of ranks starts the step again."""
+    if len(of_ranks) != trainer.world_size:
+        return
+    own = of_ranks[trainer.global_rank]
+    for name, parameter in module.named_parameters():
+        if canonical(name) in own:
+            parameter.grad = own[canonical(name)].to(parameter.device, parameter.dtype, copy=True)

@@ -1,5 +1,3 @@
-"""How checkpoints get onto the disk and back: never half of one, never one whose objects would have to be unpickled."""
-
 from __future__ import annotations
 
 import os
@@ -17,35 +15,37 @@ from eeg2speech.core.files import written_beside
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside, flushes to the disk and renames; a disk that is full costs a checkpoint, not the run.
+    """Writes checkpoints that are complete or absent, and reads them without unpickling objects.
 
-    Lightning's own writes into the system's temporary folder and moves from there, which on two file systems is a copy
-    in place: killed in it, a run has lost the new checkpoint and the old one. It also keeps a second copy in memory.
+    A checkpoint is written under another name, flushed to the disk and renamed. Lightning's own class writes into the
+    system's temporary folder and moves the file, which between two file systems is a copy: a run that is killed during
+    the copy loses the new checkpoint and the old one. It also keeps a second copy in memory.
 
-    What is not trained goes into a file of its own, once; ``read_checkpoint`` puts it back.
+    Frozen weights are written once into a file of their own; ``read_checkpoint`` adds them again.
 
-    Only the first rank writes, the others wait for it. An error raised there alone would leave them waiting, so a
-    failed write is a warning, and whoever needs the file looks whether it is there.
+    Only the first rank writes, and the others wait for it. An error that is raised on one rank would leave the others
+    waiting, so a failed write is a warning: a full disk costs a checkpoint, not the run. Code that needs the file has
+    to check that it exists.
     """
 
     def __init__(self) -> None:
         self.failed = False
         """Whether the last write failed."""
         self.failures = 0
-        """Writes that failed."""
+        """Number of writes that failed."""
         self._frozen = FrozenWeights()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write one; after an error the earlier file of that name is as it was."""
+        """Write a checkpoint; after an error the earlier file of that name is unchanged."""
         file = Path(path)
         self.failed = False
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            content = self._frozen.take_out(checkpoint, file.parent)
+            content = self._frozen.without_frozen(checkpoint, file.parent)
             with written_beside(file) as partial, partial.open("wb") as stream:
                 torch.save({**content, FORMAT_KEY: FORMAT}, stream)
                 stream.flush()
-                os.fsync(stream.fileno())  # else a machine that dies can leave the new name with no content
+                os.fsync(stream.fileno())  # else a crash of the machine can leave an empty file of this name
             _flush_folder(file.parent)
         except (OSError, RuntimeError) as error:
             cause = _disk_error(error)
@@ -58,7 +58,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read one, without unpickling whatever the caller says.
+        """Read a checkpoint; ``weights_only`` is ignored, as objects are never unpickled.
 
         Raises:
             DataError: It is missing, damaged, or of a newer version.
@@ -66,13 +66,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return read_checkpoint(Path(path), mapped=False)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove one that made room for another, unless that other one could not be written."""
+        """Remove a checkpoint that was replaced, unless its replacement could not be written."""
         if not self.failed:
             super().remove_checkpoint(path)
 
 
 def _disk_error(error: BaseException | None) -> OSError | None:
-    """The disk's error behind what torch raises in closing an archive that it could not write."""
+    """The disk's error that caused torch's error in closing an archive."""
     while error is not None:
         if isinstance(error, OSError):
             return error
@@ -81,7 +81,7 @@ def _disk_error(error: BaseException | None) -> OSError | None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Let the renaming outlive a machine that dies, too."""
+    """Flush the renaming to the disk, so that it survives a crash of the machine."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
