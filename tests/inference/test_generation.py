@@ -26,7 +26,7 @@ from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.generated_table import Generated, sha256_of
 from eeg2speech.inference.generator import SpeechGenerator, load_generator
-from eeg2speech.inference.origin import open_origin
+from eeg2speech.inference.source_store import open_source_store
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.audioldm2 import rebuild
 from eeg2speech.tasks.training_data import training_data_info
@@ -98,7 +98,7 @@ def waves(out: Path) -> dict[str, np.ndarray]:
 
 def test_clips_do_not_depend_on_their_batch(ckpt, store, data, stub):
     speaker = load_generator(ckpt)
-    origin = open_origin(speaker.remembered, speaker.trained_on, fixed=True, root=store)
+    origin = open_source_store(speaker.training_data, fixed=True, root=store)
     clips, _ = cut_clips(origin.store, "segments", 64, 32 // 2)
     made = []
     for size in (1, 4):
@@ -353,7 +353,7 @@ def test_generated_nan_is_an_error(ckpt, store, data, stub):
     with pytest.raises(DataError, match="generates NaN"):
         load_generator(ckpt).generate_raw(make_raw(1, seconds=3.0))
     with pytest.raises(ConfigError, match="batch_size"):
-        SpeechGenerator(stub, StubSampler(), TrainingDataInfo.of(training_data_info(data), "x"), batch_size=0)
+        SpeechGenerator(stub, StubSampler(), TrainingDataInfo.from_dict(training_data_info(data), "x"), batch_size=0)
 
 
 def test_without_a_store_it_is_the_embedded_one_of_the_training(tmp_path, monkeypatch):
