@@ -160,9 +160,7 @@ def _positions(channels: Sequence[Channel], montages: Sequence[TrainedMontage]) 
         else:
             lost.append(names[index])
     if lost:
-        logger.warning(
-            "recording: %d channels have no known position (%s) and go without one", len(lost), _listed(lost)
-        )
+        logger.warning("recording: %d channels have no position (%s) and go without one", len(lost), _listed(lost))
     by_name = len(unknown) - in_training - len(lost)
     warn_of_mixture("recording", len(names) - len(unknown), in_training, by_name)
     return places

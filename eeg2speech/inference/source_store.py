@@ -102,7 +102,8 @@ def _embedded(learned: Mapping[str, Any], training_data: TrainingDataInfo) -> Pa
     settings = learned.get("simulation")
     if settings is None:
         raise ConfigError(
-            f"the model was trained on {training_data.name}, not on the embedded dataset; name a prepared store (--store)"
+            f"the model was trained on {training_data.name}, not on the embedded dataset; name a prepared store with "
+            "--store"
         )
     try:
         return embedded_store(Simulation(**{**settings, "snr": float(settings["snr"])}))
@@ -118,7 +119,8 @@ def _as_trained(learned: Mapping[str, Any], training_data: TrainingDataInfo, roo
     try:
         data = EEGAudioDataModule(
             root, training_data.window, split=Split(**learned["split"]), train_fraction=learned["train_fraction"],
-            conditions=learned["conditions"], scaling=learned["scaling"], clamp=training_data.clamp, lag=training_data.lag,
+            conditions=learned["conditions"], scaling=learned["scaling"], clamp=training_data.clamp,
+            lag=training_data.lag,
         )  # fmt: skip
     except (TypeError, KeyError) as error:
         raise DataError(
@@ -165,8 +167,8 @@ def _check_montages(store: Store, training_data: TrainingDataInfo) -> None:
 def _differences(store: Store, training_data: TrainingDataInfo) -> list[str]:
     """Notes on a store that the model was not trained on, and on differences in its preparation."""
     notes = [
-        f"{store.root} is not the store that the model was trained on: it is not known which of its sounds and subjects "
-        "are unseen, and each recording is scaled as a whole"
+        f"{store.root} is not the store that the model was trained on: it is not known which of its sounds and "
+        "subjects are unseen, and each recording is scaled as a whole"
     ]
     for name in ("band", "reference"):
         here, there = (

@@ -257,14 +257,14 @@ def test_names_that_do_not_occur_are_told(generate):
     assert "at most half" in generate("--overlap=0.4", status=1).err
 
 
-def test_a_model_that_cannot_speak_is_told_apart(data, tmp_path, store, capsys):
+def test_models_of_earlier_stages_are_refused(data, tmp_path, store, capsys):
     words = ["--store", str(store), "--out", str(tmp_path / "out")]
     assert main(["generate", "--ckpt", str(tmp_path / "no.ckpt"), *words]) == 1
     assert "no such checkpoint" in capsys.readouterr().err
     for parts, what in ((("encoder",), "an encoder"), (("encoder", "aligner"), "an aligner")):
         file = write_checkpoint(tmp_path / "early.ckpt", data, parts)
         assert main(["generate", "--ckpt", str(file), *words]) == 1
-        assert f"{what} that cannot speak; train stage 3 first" in capsys.readouterr().err
+        assert f"{what}, which generates no speech; train stage 3" in capsys.readouterr().err
     with pytest.raises(DataError, match="not an export"):
         load_generator(tmp_path)
     assert not (tmp_path / "out").exists()
