@@ -1,7 +1,7 @@
 """Contrastive losses: matching windows of EEG and sound get similar embeddings, other pairs dissimilar ones.
 
-In both losses the term of the positives is linear in them, so that only their sum is needed. The term of all pairs needs
-all similarities; it is computed in blocks of rows, which the backward pass may compute again. Processes exchange
+In both losses the term of the positives is linear in them, so that only their sum is needed. The term of all pairs
+needs all similarities; it is computed in blocks of rows, which the backward pass may compute again. Processes exchange
 embeddings and sound keys, but no similarities.
 """
 
@@ -41,9 +41,8 @@ class InfoNCE(nn.Module):
     of the loss is then the entropy of the target, the mean log of the number of positives of a row. This is the first
     form of Khosla et al. 2020, arXiv 2004.11362, with all positives in the other modality.
 
-    The scale of similarities is learned as its logarithm. As in CLAP, the parameter itself is clamped to [0, ln 100], at
-    the start of each training step: all ranks and resumed runs do the same, and the gradient is never cut off at a
-    limit.
+    The scale of similarities is learned as its logarithm. As in CLAP, the parameter itself is clamped to [0, ln 100],
+    at the start of each training step: all ranks and resumed runs do the same, and the gradient is never cut off.
 
     Reference: Radford et al. 2021, Learning transferable visual models (arXiv 2103.00020); Wu et al. 2023, Large-scale
     contrastive language-audio pretraining (arXiv 2211.06687).

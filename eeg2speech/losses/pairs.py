@@ -1,7 +1,8 @@
 """Pairs of EEG and sound of all processes, with gradients.
 
-Each rank returns the mean loss over its own rows. DDP averages gradients over ranks, and the gradient of ``gather_rows``
-sums the gradients of all ranks for a row: together this is the gradient of one process with the whole batch.
+Each rank returns the mean loss over its own rows. DDP averages gradients over ranks, and the gradient of
+``gather_rows`` sums the gradients of all ranks for a row: together this is the gradient of one process with the whole
+batch.
 """
 
 from __future__ import annotations

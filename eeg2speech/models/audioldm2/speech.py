@@ -144,13 +144,9 @@ class SpeechDiffusion(nn.Module):
         if self.readout is None:
             assert self.aligner is not None
             return self.aligner.loa_of_eeg(eeg, positions, channel_mask, subject)
-        return self.read_out(self.eeg_steps(eeg, positions, channel_mask, subject))
-
-    def read_out(self, steps: Tensor) -> Tensor:
-        """Predict LOA tokens, (B, L, F, D), from an aligner's steps, (B, L, E)."""
-        assert self.readout is not None
-        tokens: Tensor = rearrange(self.readout(steps), "b l (f d) -> b l f d", f=self.audio.rows)
-        return tokens
+        tokens = self.readout(self.eeg_steps(eeg, positions, channel_mask, subject))
+        out: Tensor = rearrange(tokens, "b l (f d) -> b l f d", f=self.audio.rows)
+        return out
 
     def loa_of_sound(self, audio: Tensor) -> Tensor:
         """LOA tokens of sounds, (B, S) at 16 kHz to (B, L, F, D)."""
