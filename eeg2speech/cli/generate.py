@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eeg2speech.inference.clips import Clip
     from eeg2speech.inference.generated_table import Generated, GeneratedTable
     from eeg2speech.inference.generator import SpeechGenerator
-    from eeg2speech.inference.origin import Origin
+    from eeg2speech.inference.source_store import SourceStore
 
 CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")
@@ -94,22 +94,22 @@ def generate(
             "`eeg2speech fit --config configs/diffusion.yaml`, or name another"
         )
     from eeg2speech.inference.clips import choose_clips  # brings torch
-    from eeg2speech.inference.generated_table import GeneratedTable, Making, row_of, sha256_of
+    from eeg2speech.inference.generated_table import GeneratedTable, GenerationSettings, row_of, sha256_of
     from eeg2speech.inference.generator import load_generator
-    from eeg2speech.inference.origin import open_origin
+    from eeg2speech.inference.source_store import open_source_store
 
     with json_stdout(json):
         generator = load_generator(ckpt, choose_device(device), components)
         generator.batch_size = batch_size
         sampler = generator.sample_with(solver, steps, guidance)
-        origin = open_origin(generator.remembered, generator.trained_on, fixed=not generator.any_montage, root=store)
+        origin = open_source_store(generator.training_data, fixed=not generator.any_montage, root=store)
         for note in origin.notes:
             print(f"note: {note}", file=sys.stderr)
         clips = _cut(generator, origin, unit, overlap)
         if splits is None and unit != "recordings":
             splits = _test_splits(origin, clips)
         chosen = choose_clips(clips, origin.store, _text(subjects), _text(recordings), conditions, splits, limit)
-        making = Making(
+        making = GenerationSettings(
             seed, sampler.solver, sampler.steps, float(sampler.guidance), overlap, sha256_of(ckpt),
             generator.global_step,
         )  # fmt: skip
@@ -146,13 +146,13 @@ def _text(names: list[str | int] | None) -> list[str] | None:
 
 
 def _cut(
-    generator: SpeechGenerator, origin: Origin, unit: Literal["segments", "recordings", "windows"], overlap: float
+    generator: SpeechGenerator, origin: SourceStore, unit: Literal["segments", "recordings", "windows"], overlap: float
 ) -> list[Clip]:
     """All clips of the store that are as long as a window or longer."""
     from eeg2speech.inference.clips import cut_clips
 
-    window, common = generator.trained_on.window, generator.overlap_samples(overlap)
-    clips, short = cut_clips(origin.store, unit, generator.trained_on.samples, common, origin.splits)
+    window, common = generator.training_data.window, generator.overlap_samples(overlap)
+    clips, short = cut_clips(origin.store, unit, generator.training_data.samples, common, origin.splits)
     if not clips:
         raise DataError(
             f"{origin.store.root}: all {short} {unit} are shorter than a window of {window:g} s; "
@@ -163,7 +163,7 @@ def _cut(
     return clips
 
 
-def _test_splits(origin: Origin, clips: Sequence[Clip]) -> list[str] | None:
+def _test_splits(origin: SourceStore, clips: Sequence[Clip]) -> list[str] | None:
     """Test splits that the clips are in; None if no split is known."""
     from eeg2speech.core.types import TEST_SPLITS
 
@@ -175,7 +175,7 @@ def _test_splits(origin: Origin, clips: Sequence[Clip]) -> list[str] | None:
 
 def _write(
     generator: SpeechGenerator,
-    origin: Origin,
+    origin: SourceStore,
     missing: Sequence[tuple[Clip, Generated]],
     table: GeneratedTable,
     seed: int,

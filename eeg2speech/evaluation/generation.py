@@ -18,7 +18,7 @@ from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.controls import window_labels
 from eeg2speech.evaluation.models import SpeechModel, on_device
-from eeg2speech.losses.gather import rank_and_world
+from eeg2speech.losses.pairs import rank_and_world
 from eeg2speech.metrics.frechet import clip_embeddings
 from eeg2speech.metrics.identification import nearest_training, step_embeddings
 from eeg2speech.metrics.results import VARIANTS

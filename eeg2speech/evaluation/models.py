@@ -94,14 +94,14 @@ def batch_embedder(model: AlignmentTask | AlignmentModel | BatchEmbedder, data: 
     """The aligner of a model for the batches of ``data``; it is put into evaluation mode."""
     if isinstance(model, BatchEmbedder):
         return model
-    subjects = model.subjects if isinstance(model, AlignmentTask) else model.trained_on.subjects
+    subjects = model.subjects if isinstance(model, AlignmentTask) else model.training_data.subjects
     return BatchEmbedder(model.aligner.eval(), _places(subjects, data))
 
 
 def speech_model(model: DiffusionTask | SpeechGenerator, data: EEGAudioDataModule) -> SpeechModel:
     """A generator for the batches of ``data``; it is put into evaluation mode."""
     if isinstance(model, SpeechGenerator):
-        places = _places(model.trained_on.subjects, data)
+        places = _places(model.training_data.subjects, data)
         return _LoadedSpeechModel(model.model.eval(), model.sampler, torch.device(model.device), places)
     model.eval()
     model.locate_subjects(DataInfo(data))
@@ -124,10 +124,10 @@ def check_splits(model: Task | Trained, data: EEGAudioDataModule) -> SeenSplits:
     if isinstance(model, Task):
         return compare_with_training(model.training_records, data, data.test_splits, model.learned)
     for name in ("window", "lag"):
-        given, trained = getattr(data, name), getattr(model.trained_on, name)
+        given, trained = getattr(data, name), getattr(model.training_data, name)
         if abs(given - trained) > 1e-6:
             raise ConfigError(f"data.{name}={given:g} s, but the model was trained with {name}={trained:g} s")
-    records = read_records(model.remembered, str(model.source))
+    records = read_records(model.training_data.record, str(model.source))
     learned: Learned = records[-1].learned if records else "pairs"
     return compare_with_training(records, data, data.test_splits, learned)
 
