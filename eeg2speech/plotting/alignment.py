@@ -181,8 +181,19 @@ def plane_figure(
         if not mine.any():
             continue
         front, edge = 1 if others else 3, "0.6" if others else "black"
-        axes.scatter(*windows[mine[target]].T, s=10, color=colour, lw=0, alpha=0.6, zorder=front, label=name)
-        axes.scatter(*sounds[mine].T, s=34, color=colour, marker="^", ec=edge, lw=0.5, zorder=front + 1)
+        axes.scatter(
+            windows[mine[target], 0],
+            windows[mine[target], 1],
+            s=10,
+            color=colour,
+            lw=0,
+            alpha=0.6,
+            zorder=front,
+            label=name,
+        )
+        axes.scatter(
+            sounds[mine, 0], sounds[mine, 1], s=34, color=colour, marker="^", ec=edge, lw=0.5, zorder=front + 1
+        )
     axes.scatter([], [], s=10, color="0.3", label="EEG window")
     axes.scatter([], [], s=34, color="white", marker="^", ec="black", lw=0.7, label="sound")
     shares = 100 * pca.explained_variance_ratio_

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -134,7 +134,21 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         store: Prepared store.
         step: Called after every recording.
     """
-    problems: list[Problem] = []
+    segments: dict[str, list[Segment]] = defaultdict(list)
+    for segment in store.segments:
+        segments[segment.recording].append(segment)
+    facts = _facts(store)
+    problems, amplitude = _examine_signals(store, segments, facts, step)
+    problems += _examine_sounds(store, segments, facts)
+    low_edge, _ = _band(store)
+    warnings = check_dropped(store) + check_units(amplitude, low_edge) + check_order(store) + stray_files(store)
+    problems += [Problem("error", text) for text in check_duplicates(store)]
+    problems += [Problem("warning", text) for text in warnings]
+    return Report(facts, sorted(problems, key=lambda problem: problem.severity))
+
+
+def _facts(store: Store) -> Facts:
+    """Facts from the tables of a store."""
     facts = Facts(
         name=store.description.name,
         license=store.description.license,
@@ -143,28 +157,33 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         subjects=store.subjects,
         sessions=sorted({recording.session for recording in store.recordings} - {""}),
         recordings=len(store.recordings),
+        hours=sum(recording.samples for recording in store.recordings) / store.rate / 3600,
         channels=dict(sorted(Counter(recording.channels for recording in store.recordings).items())),
         montages=len({tuple(c.name for c in store.channels(r.recording)) for r in store.recordings}),
+        stimuli=len({segment.stimulus for segment in store.segments if segment.stimulus}),
     )
-    segments: dict[str, list[Segment]] = defaultdict(list)
     for segment in store.segments:
-        segments[segment.recording].append(segment)
         for tallies, key in ((facts.conditions, segment.condition), (facts.labels, segment.label)):
             if key:
                 tally = tallies.setdefault(key, Tally())
                 tally.segments += 1
                 tally.hours += segment.duration / 3600
+    return facts
 
+
+def _examine_signals(
+    store: Store, segments: Mapping[str, list[Segment]], facts: Facts, step: Callable[[], None]
+) -> tuple[list[Problem], dict[tuple[str, str], float]]:
+    """Add amplitudes and spectra to the facts; return problems, and amplitudes by subject and type of channel."""
+    problems: list[Problem] = []
     length = window_length(store.segments, store.rate)
     spectra: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     amplitudes: dict[str, list[float]] = defaultdict(list)
     by_kind: dict[tuple[str, str], list[float]] = defaultdict(list)
     beyond = 0
     for recording in store.recordings:
-        own = segments[recording.recording]
-        facts.hours += recording.samples / store.rate / 3600
+        own, channels = segments.get(recording.recording, []), store.channels(recording.recording)
         facts.segment_hours += _covered(own) / 3600
-        channels = store.channels(recording.recording)
         problems += check_segments(recording, own, store.rate) + check_channels(recording, channels)
         if bad := [channel.name for channel in channels if channel.status == "bad"]:
             facts.bad[recording.recording] = bad
@@ -173,46 +192,43 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         except DataError as error:
             problems.append(Problem("error", str(error)))
         else:
-            levels, outside, found = _amplitude(recording, eeg, store.pieces(recording))
+            pieces = store.pieces(recording)
+            levels, outside, found = _amplitude(recording, eeg, pieces)
+            problems += found
+            beyond += outside
             amplitudes[recording.subject].append(_median(levels.values()))
             kinds = [channel.type for channel in channels]
             for kind in PLAUSIBLE.keys() & set(kinds):
                 own_levels = [level for row, level in levels.items() if kinds[row : row + 1] == [kind]]
                 by_kind[recording.subject, kind].append(_median(own_levels))
-            beyond += outside
-            problems += found
-            power = power_spectrum(eeg, store.rate, length, own, store.pieces(recording))
+            power = power_spectrum(eeg, store.rate, length, own, pieces)
             if power is not None:
                 spectra[recording.subject].append(power)
         step()
 
-    values = sum(recording.channels * recording.samples for recording in store.recordings)
-    facts.beyond = beyond / max(values, 1)
+    facts.beyond = beyond / max(sum(r.channels * r.samples for r in store.recordings), 1)
     facts.amplitude = {subject: float(np.mean(levels)) for subject, levels in amplitudes.items()}
-    typical = {key: float(np.mean(levels)) for key, levels in sorted(by_kind.items())}
     frequencies = np.fft.rfftfreq(length, 1 / store.rate)
     facts.frequencies = frequencies.tolist()
-    low_edge, edge = _band(store)
     for subject, powers in sorted(spectra.items()):
         power = np.mean(powers, axis=0)
         facts.spectra[subject] = power.tolist()
-        shape = facts.shapes[subject] = describe(frequencies, power, edge)
+        shape = facts.shapes[subject] = describe(frequencies, power, _band(store)[1])
         if shape.peak_decibels > HUM:
             peak = f"{shape.peak_decibels:.0f} dB at {shape.peak_hertz:g} Hz, perhaps line noise"
             text = f"subject {subject}: peak of {peak}; consider preprocessing.notch={shape.peak_hertz:g}"
             problems.append(Problem("warning", text))
+    return problems, {key: float(np.mean(levels)) for key, levels in sorted(by_kind.items())}
 
-    facts.stimuli = len({segment.stimulus for segment in store.segments if segment.stimulus})
-    lengths, found_audio = check_audio(store)
+
+def _examine_sounds(store: Store, segments: Mapping[str, list[Segment]], facts: Facts) -> list[Problem]:
+    """Add the sounds to the facts and return their problems."""
+    lengths, problems = check_audio(store)
     facts.sounds, facts.audio_hours = len(lengths), sum(lengths.values()) / RATE / 3600
-    problems += found_audio
     problems += check_presence(store, segments, lengths)
     seconds = {stimulus: samples / RATE for stimulus, samples in lengths.items()}
     warnings = check_clocks(segments, seconds) + check_resemblance(store, seconds)
-    warnings += check_dropped(store) + check_units(typical, low_edge) + check_order(store) + stray_files(store)
-    problems += [Problem("error", text) for text in check_duplicates(store)]
-    problems += [Problem("warning", text) for text in warnings]
-    return Report(facts, sorted(problems, key=lambda problem: problem.severity))
+    return problems + [Problem("warning", text) for text in warnings]
 
 
 def _covered(segments: list[Segment]) -> float:

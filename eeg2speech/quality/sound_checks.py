@@ -96,7 +96,7 @@ def check_audio(store: Store) -> tuple[dict[str, int], list[Problem]]:
     return lengths, problems
 
 
-def check_presence(store: Store, segments: dict[str, list[Segment]], lengths: dict[str, int]) -> list[Problem]:
+def check_presence(store: Store, segments: Mapping[str, list[Segment]], lengths: dict[str, int]) -> list[Problem]:
     """Segments without a sound or longer than it, counted per recording.
 
     Args:

@@ -31,7 +31,7 @@ def controls(**strengths):
     return {name.replace("_", " "): strength for name, strength in strengths.items()}
 
 
-def test_a_model_that_works_is_said_to():
+def test_an_informed_model_gets_a_positive_verdict():
     compared, blind = variants(0.7, **BLIND)
     verdict = judge_speech(compared, blind)
     assert verdict.informed
@@ -45,14 +45,14 @@ def test_a_model_that_works_is_said_to():
         assert difference.chance == 0
 
 
-def test_one_that_does_not_is_not():
+def test_an_uninformed_model_gets_a_negative_verdict():
     verdict = judge_speech(*variants(0.0, **BLIND))
     assert not verdict.informed
     assert any("does not exceed the 99th percentile" in reason for reason in verdict.reasons)
     assert all(difference.low < 0 < difference.high for difference in verdict.differences.values())
 
 
-def test_speech_that_noise_gives_as_well_is_no_information():
+def test_a_model_that_does_not_exceed_noise_is_uninformed():
     compared, found = variants(0.7, **BLIND | {"noise": 0.7})
     verdict = judge_speech(compared, found)
     assert not verdict.informed
@@ -102,12 +102,12 @@ def test_a_small_gallery_is_judged_at_a_smaller_way(gallery, way):
     assert judged_way(gallery) == way
 
 
-def test_a_single_sound_cannot_be_told_apart():
+def test_a_single_sound_gives_a_negative_verdict():
     verdict = judge_speech(comparison(np.ones((3, 1)), target=[0, 0, 0]), {"noise": np.ones(3)})
     assert not verdict.informed
     assert any("no sound could be permuted" in reason for reason in verdict.reasons)
 
 
-def test_nothing_is_hardly_ever_taken_for_something():
+def test_false_positives_are_rare():
     """1 % of 100 by the permutations alone, fewer by the controls: 5 or more has a probability of .003."""
     assert sum(judge_speech(*variants(0.0, seed, **BLIND)).informed for seed in range(1, 101)) < 5
