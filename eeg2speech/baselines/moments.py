@@ -18,26 +18,24 @@ class Moments:
     """Sums of products over samples, for P lagged EEG rows and Q lagged feature rows; those of stretches add up.
 
     Attributes:
-        samples: Number of samples.
         xx: EEG with EEG, (P, P).
         xy: EEG with features, (P, Q).
         yy: Features with features, (Q, Q).
     """
 
-    samples: int
     xx: NDArray[np.float64]
     xy: NDArray[np.float64]
     yy: NDArray[np.float64]
 
     def __add__(self, other: Moments) -> Moments:
-        return Moments(self.samples + other.samples, self.xx + other.xx, self.xy + other.xy, self.yy + other.yy)
+        return Moments(self.xx + other.xx, self.xy + other.xy, self.yy + other.yy)
 
     @classmethod
     def of(cls, eeg: Floats, features: Floats) -> Moments:
         """Moments of one stretch of lagged EEG, (P, n), and lagged features, (Q, n)."""
         # products in float32 are twice as fast; sums in float64 stay exact over many stretches
         xx, xy, yy = eeg @ eeg.T, eeg @ features.T, features @ features.T
-        return cls(eeg.shape[1], xx.astype(np.float64), xy.astype(np.float64), yy.astype(np.float64))
+        return cls(xx.astype(np.float64), xy.astype(np.float64), yy.astype(np.float64))
 
     def correlations(self, from_eeg: Floats, from_sound: Floats) -> NDArray[np.float64]:
         """Correlation of pairs of projections, (K,): ``from_eeg`` (P, K) with ``from_sound`` (Q, K)."""

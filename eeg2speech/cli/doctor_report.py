@@ -10,7 +10,7 @@ from rich.text import Text
 from eeg2speech.quality.coupling import ALPHA, LEAST, Coupling, Couplings
 from eeg2speech.quality.doctor import Facts, Report, Tally
 from eeg2speech.quality.spectrum import sparkline
-from eeg2speech.quality.store_files import Problem, one_problem_per_kind
+from eeg2speech.quality.store_checks import Problem, one_problem_per_kind
 
 SHOWN = 30
 """Rows of a list that are printed."""

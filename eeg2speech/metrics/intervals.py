@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 Floats = NDArray[np.float64]
+LEVEL = 0.95
+"""Coverage of bootstrap intervals."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic and its percentile bootstrap interval; the bounds are NaN for fewer than two groups.
+    """A statistic and its 95 % percentile bootstrap interval; the bounds are NaN for fewer than two groups.
 
     Attributes:
         value: On all rows.
@@ -63,9 +65,8 @@ def bootstrap_interval(
     groups: ArrayLike,
     samples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> Interval:
-    """Interval of a function of sums over rows, resampling whole groups with replacement.
+    """95 % interval of a function of sums over rows, resampling whole groups with replacement.
 
     The rows of one group (a stimulus, a subject) depend on each other and are drawn together. With fewer than about
     ten groups a percentile interval is too narrow.
@@ -77,7 +78,6 @@ def bootstrap_interval(
         groups: Group of each row, (n,).
         samples: Number of draws; 0 gives no interval.
         seed: Seed of the draws.
-        level: Coverage of the interval.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     count = len(names)
@@ -90,13 +90,11 @@ def bootstrap_interval(
     spread = drawn[1:][np.isfinite(drawn[1:])]
     if count < 2 or not len(spread):
         return Interval(float(drawn[0]), float("nan"), float("nan"))
-    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(drawn[0]), float(low), float(high))
 
 
-def median_interval(
-    values: ArrayLike, *, groups: ArrayLike, samples: int = 1000, seed: int = 0, level: float = 0.95
-) -> Interval:
+def median_interval(values: ArrayLike, *, groups: ArrayLike, samples: int = 1000, seed: int = 0) -> Interval:
     """Interval of the median over rows, (n,); the other arguments are those of ``bootstrap_interval``."""
     levels, place = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
     names, group = np.unique(np.asarray(groups), return_inverse=True)
@@ -111,9 +109,7 @@ def median_interval(
         averaged: Floats = (levels[low] + levels[high]) / 2
         return averaged
 
-    return bootstrap_interval(
-        counts, statistic=median, groups=np.arange(len(names)), samples=samples, seed=seed, level=level
-    )
+    return bootstrap_interval(counts, statistic=median, groups=np.arange(len(names)), samples=samples, seed=seed)
 
 
 def mean_estimate(

@@ -1,4 +1,4 @@
-"""How the EEG follows the sound: against chance, by lag, and as a response on the head."""
+"""Coupling of EEG and sound: correlations against chance, by lag, and responses on the head."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eeg2speech.plotting.style import PALETTE, Array
+from eeg2speech.plotting.style import PALETTE, Array, grid_behind, legend_below, single_axes
 from eeg2speech.plotting.topomap import from_above
 
 MAPS = 3
-"""Peaks of a response that are mapped."""
+"""Number of peaks of a response that are drawn as maps."""
 
 
-class Estimate(NamedTuple):
-    """A correlation and what chance gives.
+class CouplingRow(NamedTuple):
+    """A correlation beside those of false alignments.
 
     Attributes:
-        label: Whose it is.
+        label: Label of the subject.
         r: Correlation.
         null: Correlations of false alignments, (S,).
-        found: Whether it counts as more than chance.
+        found: Whether it is significant.
     """
 
     label: str
@@ -33,16 +33,15 @@ class Estimate(NamedTuple):
     found: bool
 
 
-def chance_figure(estimates: Sequence[Estimate], title: str) -> Figure:
-    """Each subject's correlation beside what false alignments give.
+def chance_figure(rows: Sequence[CouplingRow], title: str) -> Figure:
+    """Correlation of each subject beside those of false alignments.
 
     Args:
-        estimates: One row each.
-        title: Above the figure.
+        rows: From top to bottom.
+        title: Title of the figure.
     """
-    figure = Figure(figsize=(8, 1.6 + 0.26 * len(estimates)), layout="constrained")
-    axes = figure.add_subplot()
-    for height, one in enumerate(estimates):
+    figure, axes = single_axes(8, 1.6 + 0.26 * len(rows), title, 11)
+    for height, one in enumerate(rows):
         low, middle, high = np.quantile(one.null, (0.05, 0.5, 0.95))
         last = float(np.quantile(one.null, 0.99))
         axes.plot([low, high], [height, height], color="0.78", lw=6, solid_capstyle="butt")
@@ -50,30 +49,27 @@ def chance_figure(estimates: Sequence[Estimate], title: str) -> Figure:
         axes.plot(middle, height, "|", color="0.4", ms=8)
         axes.plot(one.r, height, "o", color=PALETTE[0] if one.found else "white", mec=PALETTE[0], ms=6, zorder=3)
     axes.axvline(0, color="0.6", lw=0.8)
-    axes.set_yticks(range(len(estimates)), [one.label for one in estimates], fontsize=8)
-    axes.set_ylim(len(estimates) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)), [one.label for one in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("r of the envelope and its reconstruction from unseen EEG")
-    axes.grid(axis="x", color="0.93")
-    axes.set_axisbelow(True)
+    grid_behind(axes, "x")
     axes.plot([], [], "o", color=PALETTE[0], label="more than chance")
     axes.plot([], [], "o", color="white", mec=PALETTE[0], label="not more than chance")
     axes.plot([], [], color="0.78", lw=6, label="false alignments: 5 to 95 %, line to 99 %")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=11)
+    legend_below(figure, axes, 3)
     return figure
 
 
 def coupling_lag_figure(lags: Array, curves: Mapping[str, Array], chance: float, title: str) -> Figure:
-    """How well decoders with a single lag read the envelope.
+    """Correlation of the envelope with its reconstruction by decoders with a single lag.
 
     Args:
         lags: Seconds of the EEG after the sound, (L,).
-        curves: r by name, the thick one first, (L,) each.
-        chance: The highest r that false alignments reached over as many lags, for the first curve.
-        title: Above the figure.
+        curves: r by name, (L,) each; the first is drawn thick.
+        chance: Largest r of false alignments over as many lags, for the first curve.
+        title: Title of the figure.
     """
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = single_axes(8, 4.2, title, 11)
     for number, (name, curve) in enumerate(reversed(list(curves.items()))):
         main = number == len(curves) - 1
         colour, width = (PALETTE[0], 2.4) if main else ("0.75", 0.9)
@@ -92,7 +88,6 @@ def coupling_lag_figure(lags: Array, curves: Mapping[str, Array], chance: float,
         xlabel="EEG after the sound (ms)", ylabel="r of a decoder with one lag", xlim=(1000 * lags[0], 1000 * lags[-1])
     )
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -101,9 +96,9 @@ def response_figure(lags: Array, weights: Array, positions: Array, title: str) -
 
     Args:
         lags: Seconds after the sound, (L,).
-        weights: (C, L).
+        weights: Weights of the forward model, (C, L).
         positions: Metres in head coordinates, NaN where unknown, (C, 3).
-        title: Above the figure.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(9, 6), layout="constrained")
     grid = figure.add_gridspec(2, MAPS, height_ratios=(1, 1.15))
@@ -125,7 +120,7 @@ def response_figure(lags: Array, weights: Array, positions: Array, title: str) -
         xlim=(1000 * lags[0], 1000 * lags[-1]),
     )
     axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=3)
-    axes.set_ylim(top=1.3 * max(float(weights.max()), 1e-9))  # the legend covers nothing
+    axes.set_ylim(top=1.3 * max(float(weights.max()), 1e-9))  # room for the legend
     _maps(figure, [figure.add_subplot(grid[0, column]) for column in range(MAPS)], axes, lags, weights, positions)
     figure.suptitle(title, fontsize=11)
     return figure
@@ -137,7 +132,7 @@ def _maps(figure: Figure, panels: Sequence[Axes], below: Axes, lags: Array, weig
 
     for panel in panels:
         panel.set_axis_off()
-    places, first = np.unique(positions.round(5), axis=0, return_index=True)  # no map has two values in one place
+    places, first = np.unique(positions.round(5), axis=0, return_index=True)  # a map needs different positions
     known = first[np.isfinite(places).all(axis=1)]
     if known.size < 4:
         panels[len(panels) // 2].text(0.5, 0.5, "fewer than four electrodes with a position", ha="center")

@@ -1,4 +1,4 @@
-"""How training went, and how a figure stands to chance; narrow, so that a phone shows them."""
+"""Training curves and scores beside chance, narrow enough for the screen of a phone."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eeg2speech.plotting.style import PALETTE
+from eeg2speech.plotting.style import PALETTE, grid_behind, legend_below, single_axes
 
 WIDTH = 4.2
-"""Inches."""
+"""Width of the figures, in inches."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A figure with its interval.
+    """A score with its interval.
 
     Attributes:
-        name: Whose.
-        value: The figure.
-        low: Lower bound of its interval; NaN without one.
+        name: Name of the model or control.
+        value: Score.
+        low: Lower bound of its interval; NaN without an interval.
         high: Upper bound.
-        own: It is the model's, not one of what it is compared with.
+        own: Whether it is the score of the model, not of a control.
     """
 
     name: str
@@ -35,24 +35,21 @@ class Mark:
 
 
 def training_figure(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], title: str, label: str) -> Figure:
-    """Figures along training.
+    """Scores over the steps of training.
 
     Args:
         curves: Steps and values by name.
-        title: Above the figure.
-        label: Of the upright axis.
+        title: Title of the figure.
+        label: Label of the vertical axis.
     """
-    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = single_axes(WIDTH, 3.1, title)
     for number, (name, (steps, values)) in enumerate(curves.items()):
         marker = "o" if len(steps) < 20 else ""
         axes.plot(steps, values, color=PALETTE[number % len(PALETTE)], lw=1.4, marker=marker, ms=3.5, label=name)
     axes.set(xlabel="step", ylabel=label)
-    axes.grid(color="0.93")
-    axes.set_axisbelow(True)
+    grid_behind(axes)
     if len(curves) > 1:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=10)
+        legend_below(figure, axes, 3)
     return figure
 
 
@@ -65,19 +62,18 @@ def compared_figure(
     label: str,
     chance_name: str = "chance",
 ) -> Figure:
-    """Figures below each other with their intervals, over the band in which chance lies.
+    """Scores with their intervals, over the band of the permutations.
 
     Args:
         marks: From top to bottom.
-        band: 95 % of the permutations.
+        band: Central 95 % of the permutations.
         threshold: Their 99th percentile.
-        chance: Of a model that knows nothing.
-        title: Above the figure.
-        label: Of the figures.
-        chance_name: What a model that knows nothing does.
+        chance: Chance level.
+        title: Title of the figure.
+        label: Name of the score.
+        chance_name: Name of the chance level.
     """
-    figure = Figure(figsize=(WIDTH, 1.5 + 0.27 * len(marks)), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = single_axes(WIDTH, 1.5 + 0.27 * len(marks), title)
     if band is not None:
         axes.axvspan(*band, color="0.87", lw=0, label="permutations, 95 %")
     if threshold is not None:
@@ -93,26 +89,7 @@ def compared_figure(
     axes.set_yticks(range(len(marks)), [mark.name for mark in marks], fontsize=8)
     axes.set_ylim(len(marks) - 0.4, -0.6)
     axes.set_xlabel(f"{label}, 95 % over stimuli", fontsize=8.5, loc="right")  # it may be wider than the axes
-    axes.grid(axis="x", color="0.93")
-    axes.set_axisbelow(True)
+    grid_behind(axes, "x")
     if band is not None or threshold is not None or chance is not None:
-        handles = axes.get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
-    figure.suptitle(title, fontsize=10)
-    return figure
-
-
-def draw_spectrogram(mel: NDArray[np.floating], loudest: float) -> Figure:
-    """A log mel spectrogram and nothing beside it.
-
-    Args:
-        mel: Natural logarithms of band magnitudes, (L, F).
-        loudest: The value drawn brightest; 8 below it is black, so that pictures can be compared.
-    """
-    figure = Figure(figsize=(3.2, 1.2))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(
-        mel.T, origin="lower", aspect="auto", cmap="magma", vmin=loudest - 8, vmax=loudest, interpolation="nearest"
-    )
-    axes.set_axis_off()
+        legend_below(figure, axes, 3, 7.5)
     return figure

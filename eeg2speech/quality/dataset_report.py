@@ -1,4 +1,4 @@
-"""One HTML page about a prepared store, for people who were not there: what it holds and what to make of it."""
+"""HTML page about a prepared store: its content, problems, spectra, recordings, and coupling of EEG and sound."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.files import written_beside
 from eeg2speech.data.store.store import Store
 from eeg2speech.plotting import (
-    Estimate,
+    CouplingRow,
     Figure,
     Row,
     chance_figure,
     coupling_lag_figure,
     montage_figure,
+    psd_figure,
     response_figure,
-    spectra_figure,
     timeline_figure,
 )
-from eeg2speech.quality.coupling import FARTHEST, RESPONSE, Coupling, Couplings
+from eeg2speech.quality.coupling import FARTHEST, Coupling, Couplings
+from eeg2speech.quality.decoding import electrode_places, response_lags
 from eeg2speech.quality.doctor import Facts, Report
-from eeg2speech.quality.responses import electrode_places
-from eeg2speech.quality.store_files import one_problem_per_kind
+from eeg2speech.quality.store_checks import one_problem_per_kind
 from eeg2speech.quality.timeline import RATE
 
 ROWS = 50
-"""Recordings in one picture."""
+"""Number of recordings in one picture."""
 SINGLE = 24
-"""Subjects whose own responses are shown."""
+"""Largest number of subjects with a picture of their own, and of montages."""
 BANNER = (
     '<div style="background:#b30000;color:white;padding:1em;font-size:1.6em;font-weight:bold;text-align:center">'
-    "SIMULATED EEG: nobody was recorded. No result on it says anything about brains.</div>"
+    "SIMULATED EEG: nobody was recorded. Results on it show nothing about brains.</div>"
 )
 
 Places = NDArray[np.float64]
 
 
 def write_report(store: Store, report: Report, file: Path) -> None:
-    """Write the page: one file that holds its pictures, beside and then renamed.
+    """Write the page as a single file with its pictures, atomically.
 
     Args:
         store: Prepared store.
-        report: What its examination found.
-        file: Where to write, ending in ``.html``.
+        report: Result of its examination.
+        file: File to write, ending in ``.html``.
 
     Raises:
         ConfigError: The file cannot be written.
     """
-    import mne  # a second of imports, and mne.Report brings more
+    import mne  # seconds of imports
 
     facts = report.facts
     mark = "SIMULATED EEG: " if facts.simulated else ""
@@ -69,14 +69,10 @@ def write_report(store: Store, report: Report, file: Path) -> None:
         page.add_html(_coupling_table(coupling), "Coupling of EEG and sound", tags=("coupling",))
         for title, figures in _coupling_figures(store, coupling, mark):
             captions = [figure.get_suptitle() for figure in figures]
-            if len(figures) == 1:
-                page.add_figure(figures[0], title, caption=captions[0], tags=("coupling",))
-            else:
-                page.add_figure(figures, title, caption=captions, tags=("coupling",))
-    for number, (title, figure) in enumerate(_montages(store, mark)):
-        page.add_figure(
-            figure, f"Electrodes {number + 1}" if number else "Electrodes", caption=title, tags=("montage",)
-        )
+            page.add_figure(figures, title, caption=captions, tags=("coupling",))
+    for number, figure in enumerate(_montages(store, mark)):
+        title = f"Electrodes {number + 1}" if number else "Electrodes"
+        page.add_figure(figure, title, caption=figure.get_suptitle(), tags=("montage",))
     if facts.spectra:
         page.add_figure(_spectra(store, facts, mark), "Power spectra", tags=("spectra",))
         page.add_html(_shapes(facts), "Spectra in numbers", tags=("spectra",))
@@ -125,40 +121,39 @@ def _coupling_table(couplings: Couplings) -> str:
     if not rows:
         return "<p>No segment of listening or overt speech has a sound.</p>"
     return _table(heads, rows) + (
-        "<p>r: correlation of the sound's envelope (1 to 8 Hz) with its reconstruction from EEG that the linear "
-        "decoder has not seen. Chance: the same procedure on envelopes that were shifted in time.</p>"
+        "<p>r: cross-validated correlation of the sound's envelope (0.5 to 8 Hz) with its reconstruction from EEG by a "
+        "linear decoder. Chance: the same procedure with envelopes shifted in time.</p>"
     )
 
 
 def _coupling_figures(store: Store, couplings: Couplings, mark: str) -> Iterable[tuple[str, list[Figure]]]:
     for overall in couplings.overall:
         condition = overall.condition
-        told = [one for one in couplings.subjects if one.condition == condition and one.r is not None]
-        shown = [*told, *([overall] if len(told) > 1 else [])]
-        estimates = [
-            Estimate(one.subject or "all", one.r or 0.0, np.array(one.null), one.verdict == "coupling found")
-            for one in shown
+        measured = [one for one in couplings.subjects if one.condition == condition and one.r is not None]
+        several = len(measured) > 1
+        rows = [
+            CouplingRow(one.subject or "all", one.r or 0.0, np.array(one.null), one.verdict == "coupling found")
+            for one in [*measured, *([overall] if several else [])]
         ]
-        yield f"Against chance, {condition}", [chance_figure(estimates, f"{mark}EEG and sound, {condition}")]
+        yield f"Against chance, {condition}", [chance_figure(rows, f"{mark}EEG and sound, {condition}")]
         lags = np.round(np.arange(len(overall.by_lag)) / RATE - FARTHEST, 6)
-        curves = {"mean of subjects" if len(told) > 1 else "subject": np.array(overall.by_lag)}
-        curves |= {one.subject: np.array(one.by_lag) for one in told if len(told) > 1}
-        chance = max(overall.null_peaks)
-        yield (
-            f"By lag, {condition}",
-            [coupling_lag_figure(lags, curves, chance, f"{mark}When EEG follows, {condition}")],
-        )
-        yield from _responses(store, told, condition, mark)
+        curves = {"mean of subjects" if several else "subject": np.array(overall.by_lag)}
+        curves |= {one.subject: np.array(one.by_lag) for one in measured if several}
+        title = f"{mark}Lag of the EEG, {condition}"
+        yield f"By lag, {condition}", [coupling_lag_figure(lags, curves, max(overall.null_peaks), title)]
+        yield from _responses(store, measured, condition, mark)
 
 
-def _responses(store: Store, told: Sequence[Coupling], condition: str, mark: str) -> Iterable[tuple[str, list[Figure]]]:
-    """Mean response of the subjects of each montage, and those of single subjects."""
+def _responses(
+    store: Store, measured: Sequence[Coupling], condition: str, mark: str
+) -> Iterable[tuple[str, list[Figure]]]:
+    """Mean response of the subjects of each montage, and responses of single subjects."""
     groups: dict[tuple[str, ...], list[Coupling]] = defaultdict(list)
-    for one in told:
+    for one in measured:
         groups[one.channels].append(one)
     for names, group in groups.items():
         weights = np.array([one.response for one in group])
-        lags = np.round(np.arange(weights.shape[2]) / RATE + RESPONSE[0], 6)
+        lags = np.array(response_lags()) / RATE
         places = [_places(store, one.subject, names) for one in group]
         title = f"{mark}Response to the envelope, {condition}"
         mean = [response_figure(lags, weights.mean(axis=0), places[0], f"{title}, mean of {len(group)} subjects")]
@@ -176,31 +171,31 @@ def _places(store: Store, subject: str, names: Sequence[str]) -> Places:
     return electrode_places(store, recording, names)
 
 
-def _montages(store: Store, mark: str) -> Iterable[tuple[str, Figure]]:
+def _montages(store: Store, mark: str) -> Iterable[Figure]:
     """A picture of each different set of electrodes, the most frequent first."""
     groups: dict[tuple[tuple[str, ...], bytes], list[str]] = defaultdict(list)
     places: dict[tuple[tuple[str, ...], bytes], Places] = {}
     for recording in store.recordings:
         channels = store.channels(recording.recording)
-        spots = np.array([(c.x, c.y, c.z) for c in channels]).reshape(-1, 3)
-        key = (tuple(c.name for c in channels), np.nan_to_num(spots).round(3).tobytes())
+        positions = np.array([(c.x, c.y, c.z) for c in channels]).reshape(-1, 3)
+        key = (tuple(c.name for c in channels), np.nan_to_num(positions).round(3).tobytes())
         groups[key].append(recording.recording)
-        places[key] = spots
-    ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
-    for (names, one), recordings in ranked[:SINGLE]:
+        places[key] = positions
+    for key, recordings in sorted(groups.items(), key=lambda item: -len(item[1]))[:SINGLE]:
+        names = key[0]
         title = f"{mark}{len(names)} channels of {len(recordings)} recordings, first {recordings[0]}"
-        yield title, montage_figure(places[names, one], names, title)
+        yield montage_figure(places[key], names, title)
 
 
 def _spectra(store: Store, facts: Facts, mark: str) -> Figure:
     notch = store.description.settings.get("preprocessing.notch")
-    return spectra_figure(
+    return psd_figure(
         np.array(facts.frequencies),
         {subject: np.array(power) for subject, power in facts.spectra.items()},
         {subject: (shape.slope, shape.intercept) for subject, shape in facts.shapes.items()},
-        {subject: shape.alpha_hertz for subject, shape in facts.shapes.items()},
         f"{mark}{facts.name}: power spectrum of every subject, triangles at alpha peaks",
         float(notch) if notch else None,
+        {subject: shape.alpha_hertz for subject, shape in facts.shapes.items()},
     )
 
 
@@ -224,9 +219,9 @@ def _timelines(store: Store, mark: str) -> Iterable[Figure]:
         segments[segment.recording].append((segment.onset, segment.duration, segment.condition))
     rows = [Row(r.recording, r.samples / store.rate, segments[r.recording]) for r in store.recordings]
     for start in range(0, len(rows), ROWS):
-        part = rows[start : start + ROWS]
-        last = f", {start + 1} to {start + len(part)} of {len(rows)}" if len(rows) > ROWS else ""
-        yield timeline_figure(part, f"{mark}Recordings and their segments{last}")
+        shown = rows[start : start + ROWS]
+        which = f", {start + 1} to {start + len(shown)} of {len(rows)}" if len(rows) > ROWS else ""
+        yield timeline_figure(shown, f"{mark}Recordings and their segments{which}")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

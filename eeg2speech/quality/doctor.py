@@ -1,42 +1,48 @@
-"""Examination of a prepared store: what is in it, and what is wrong with it."""
+"""Examination of a prepared store: its content and its problems."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio import RATE
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import Condition, Recording, Segment
-from eeg2speech.data.electrodes.montage import fault_of_positions, places_of
+from eeg2speech.core.types import Recording, Segment
 from eeg2speech.data.preparation.amplitude import PLAUSIBLE
 from eeg2speech.data.store.store import Store
 from eeg2speech.data.timing import Stretch
 from eeg2speech.quality import coupling as couplings
 from eeg2speech.quality.coupling import Couplings
-from eeg2speech.quality.signal_checks import check_dropped, check_duplicates, check_order, check_units
-from eeg2speech.quality.sound_checks import TOLERANCE, check_clocks, check_presence, check_resemblance
+from eeg2speech.quality.sound_checks import check_audio, check_clocks, check_presence, check_resemblance
 from eeg2speech.quality.spectrum import Shape, describe, power_spectrum, window_length
-from eeg2speech.quality.store_files import Problem, check_audio, stray_files
+from eeg2speech.quality.store_checks import (
+    Problem,
+    check_channels,
+    check_dropped,
+    check_duplicates,
+    check_order,
+    check_segments,
+    check_units,
+    stray_files,
+)
 
 FAR = 20.0
-"""Robust standard deviations beyond which training clamps the signal."""
+"""Robust standard deviations at which training clips the signal."""
 HUM = 15.0
-"""Decibels over the 1/f part from which a peak outside the alpha band is reported."""
+"""Decibels above the 1/f part from which a peak outside the alpha band is reported."""
 
 
 @dataclass
 class Tally:
-    """How much of one condition or label there is.
+    """Amount of data of one condition or label.
 
     Attributes:
         segments: Number of segments.
-        hours: Their length.
+        hours: Their total duration.
     """
 
     segments: int = 0
@@ -45,15 +51,15 @@ class Tally:
 
 @dataclass
 class Facts:
-    """What a store holds.
+    """Content of a store.
 
     Attributes:
-        name: Dataset.
-        license: Of the raw data.
-        simulated: Whether the EEG was simulated.
+        name: Name of the dataset.
+        license: License of the raw data.
+        simulated: Whether the EEG is simulated.
         rate: EEG samples per second.
-        subjects: Labels.
-        sessions: Labels, without the empty one.
+        subjects: Labels of the subjects.
+        sessions: Labels of the sessions, without the empty one.
         recordings: Number of recordings.
         hours: Hours of EEG.
         segment_hours: Hours of EEG inside segments.
@@ -61,15 +67,15 @@ class Facts:
         montages: Number of different lists of channel names.
         conditions: Segments by condition.
         labels: Segments by label.
-        stimuli: Number of stimuli that segments name.
-        sounds: Number of those that have a sound.
+        stimuli: Number of stimuli in segments.
+        sounds: Number of stimuli with a sound.
         audio_hours: Hours of sound.
-        bad: Names of bad channels by recording, where there are any.
+        bad: Names of bad channels by recording.
         amplitude: Median absolute amplitude over channels by subject, in microvolts.
         beyond: Fraction of samples beyond 20 robust standard deviations.
-        spectra: Power density by subject in square microvolts per hertz.
-        frequencies: Hertz of the spectra.
-        shapes: Slope and alpha peak by subject.
+        spectra: Power density by subject, in square microvolts per hertz.
+        frequencies: Frequencies of the spectra, in hertz.
+        shapes: Slope and peaks of the spectrum by subject.
     """
 
     name: str
@@ -98,12 +104,12 @@ class Facts:
 
 @dataclass
 class Report:
-    """Outcome of an examination.
+    """Result of an examination.
 
     Attributes:
-        facts: What the store holds.
-        problems: Errors first.
-        coupling: Whether EEG and sound belong together, where that was measured.
+        facts: Content of the store.
+        problems: Problems, errors first.
+        coupling: Coupling of EEG and sound; None where it was not measured.
     """
 
     facts: Facts
@@ -116,19 +122,33 @@ class Report:
         return any(problem.severity == "error" for problem in self.problems)
 
     def add_coupling(self, found: Couplings) -> None:
-        """Take in what was measured of the coupling; what is suspicious becomes warnings."""
+        """Add the coupling of EEG and sound, with its warnings."""
         self.coupling = found
         self.problems += [Problem("warning", text) for text in couplings.problems(found, self.facts.simulated)]
 
 
 def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
-    """Examine a store, one recording in memory-mapped rows at a time.
+    """Examine a store, one memory-mapped recording at a time.
 
     Args:
         store: Prepared store.
         step: Called after every recording.
     """
-    problems: list[Problem] = []
+    segments: dict[str, list[Segment]] = defaultdict(list)
+    for segment in store.segments:
+        segments[segment.recording].append(segment)
+    facts = _facts(store)
+    problems, amplitude = _examine_signals(store, segments, facts, step)
+    problems += _examine_sounds(store, segments, facts)
+    low_edge, _ = _band(store)
+    warnings = check_dropped(store) + check_units(amplitude, low_edge) + check_order(store) + stray_files(store)
+    problems += [Problem("error", text) for text in check_duplicates(store)]
+    problems += [Problem("warning", text) for text in warnings]
+    return Report(facts, sorted(problems, key=lambda problem: problem.severity))
+
+
+def _facts(store: Store) -> Facts:
+    """Facts from the tables of a store."""
     facts = Facts(
         name=store.description.name,
         license=store.description.license,
@@ -137,75 +157,78 @@ def examine(store: Store, step: Callable[[], None] = lambda: None) -> Report:
         subjects=store.subjects,
         sessions=sorted({recording.session for recording in store.recordings} - {""}),
         recordings=len(store.recordings),
+        hours=sum(recording.samples for recording in store.recordings) / store.rate / 3600,
         channels=dict(sorted(Counter(recording.channels for recording in store.recordings).items())),
         montages=len({tuple(c.name for c in store.channels(r.recording)) for r in store.recordings}),
+        stimuli=len({segment.stimulus for segment in store.segments if segment.stimulus}),
     )
-    segments: dict[str, list[Segment]] = defaultdict(list)
     for segment in store.segments:
-        segments[segment.recording].append(segment)
         for tallies, key in ((facts.conditions, segment.condition), (facts.labels, segment.label)):
             if key:
                 tally = tallies.setdefault(key, Tally())
                 tally.segments += 1
                 tally.hours += segment.duration / 3600
+    return facts
 
+
+def _examine_signals(
+    store: Store, segments: Mapping[str, list[Segment]], facts: Facts, step: Callable[[], None]
+) -> tuple[list[Problem], dict[tuple[str, str], float]]:
+    """Add amplitudes and spectra to the facts; return problems, and amplitudes by subject and type of channel."""
+    problems: list[Problem] = []
     length = window_length(store.segments, store.rate)
     spectra: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     amplitudes: dict[str, list[float]] = defaultdict(list)
     by_kind: dict[tuple[str, str], list[float]] = defaultdict(list)
     beyond = 0
     for recording in store.recordings:
-        own = segments[recording.recording]
-        facts.hours += recording.samples / store.rate / 3600
+        own, channels = segments.get(recording.recording, []), store.channels(recording.recording)
         facts.segment_hours += _covered(own) / 3600
-        problems += _check_segments(recording, own, store.rate)
-        problems += _check_channels(recording, store, facts)
+        problems += check_segments(recording, own, store.rate) + check_channels(recording, channels)
+        if bad := [channel.name for channel in channels if channel.status == "bad"]:
+            facts.bad[recording.recording] = bad
         try:
             eeg = store.eeg(recording)
         except DataError as error:
             problems.append(Problem("error", str(error)))
         else:
-            levels, outside, found = _amplitude(recording, eeg, store.blocks(recording))
+            blocks = store.blocks(recording)
+            levels, outside, found = _amplitude(recording, eeg, blocks)
+            problems += found
+            beyond += outside
             amplitudes[recording.subject].append(_median(levels.values()))
-            kinds = [channel.type for channel in store.channels(recording.recording)]
+            kinds = [channel.type for channel in channels]
             for kind in PLAUSIBLE.keys() & set(kinds):
                 own_levels = [level for row, level in levels.items() if kinds[row : row + 1] == [kind]]
                 by_kind[recording.subject, kind].append(_median(own_levels))
-            beyond += outside
-            problems += found
-            power = power_spectrum(eeg, store.rate, length, own, store.blocks(recording))
+            power = power_spectrum(eeg, store.rate, length, own, blocks)
             if power is not None:
                 spectra[recording.subject].append(power)
         step()
 
-    values = sum(recording.channels * recording.samples for recording in store.recordings)
-    facts.beyond = beyond / max(values, 1)
+    facts.beyond = beyond / max(sum(r.channels * r.samples for r in store.recordings), 1)
     facts.amplitude = {subject: float(np.mean(levels)) for subject, levels in amplitudes.items()}
-    typical = {key: float(np.mean(levels)) for key, levels in sorted(by_kind.items())}
     frequencies = np.fft.rfftfreq(length, 1 / store.rate)
     facts.frequencies = frequencies.tolist()
-    low_edge, edge = _band(store)
     for subject, powers in sorted(spectra.items()):
         power = np.mean(powers, axis=0)
         facts.spectra[subject] = power.tolist()
-        facts.shapes[subject] = describe(frequencies, power, edge)
-
-        shape = facts.shapes[subject]
+        shape = facts.shapes[subject] = describe(frequencies, power, _band(store)[1])
         if shape.peak_decibels > HUM:
-            text = f"subject {subject}: peak of {shape.peak_decibels:.0f} dB at {shape.peak_hertz:g} Hz, perhaps a hum"
-            problems.append(Problem("warning", f"{text}; consider preprocessing.notch={shape.peak_hertz:g}"))
+            peak = f"{shape.peak_decibels:.0f} dB at {shape.peak_hertz:g} Hz, perhaps line noise"
+            text = f"subject {subject}: peak of {peak}; consider preprocessing.notch={shape.peak_hertz:g}"
+            problems.append(Problem("warning", text))
+    return problems, {key: float(np.mean(levels)) for key, levels in sorted(by_kind.items())}
 
-    facts.stimuli = len({segment.stimulus for segment in store.segments if segment.stimulus})
-    lengths, found_audio = check_audio(store)
+
+def _examine_sounds(store: Store, segments: Mapping[str, list[Segment]], facts: Facts) -> list[Problem]:
+    """Add the sounds to the facts and return their problems."""
+    lengths, problems = check_audio(store)
     facts.sounds, facts.audio_hours = len(lengths), sum(lengths.values()) / RATE / 3600
-    problems += found_audio
     problems += check_presence(store, segments, lengths)
     seconds = {stimulus: samples / RATE for stimulus, samples in lengths.items()}
     warnings = check_clocks(segments, seconds) + check_resemblance(store, seconds)
-    warnings += check_dropped(store) + check_units(typical, low_edge) + check_order(store) + stray_files(store)
-    problems += [Problem("error", text) for text in check_duplicates(store)]
-    problems += [Problem("warning", text) for text in warnings]
-    return Report(facts, sorted(problems, key=lambda problem: problem.severity))
+    return problems + [Problem("warning", text) for text in warnings]
 
 
 def _covered(segments: list[Segment]) -> float:
@@ -216,46 +239,6 @@ def _covered(segments: list[Segment]) -> float:
         covered += max(last - max(segment.onset, end), 0.0)
         end = max(end, last)
     return covered
-
-
-def _check_segments(recording: Recording, segments: list[Segment], rate: float) -> list[Problem]:
-    problems = []
-    seconds = recording.samples / rate
-    name = recording.recording
-    previous: Segment | None = None
-    for segment in sorted(segments, key=lambda s: s.onset):
-        where = f"{name}: segment at {segment.onset:g} s"
-        end = segment.onset + segment.duration
-        if segment.onset < 0 or segment.duration <= 0 or end > seconds + TOLERANCE:
-            text = f"{where} of {segment.duration:g} s lies outside the recording of {seconds:g} s"
-            problems.append(Problem("error", text))
-        if segment.condition not in get_args(Condition):
-            known = ", ".join(get_args(Condition))
-            problems.append(Problem("error", f"{where}: condition {segment.condition!r} is none of {known}"))
-        if previous is not None and segment.onset < previous.onset + previous.duration - TOLERANCE:
-            problems.append(Problem("warning", f"{where} overlaps the one at {previous.onset:g} s"))
-        previous = segment
-    return problems
-
-
-def _check_channels(recording: Recording, store: Store, facts: Facts) -> list[Problem]:
-    name = recording.recording
-    channels = store.channels(name)
-    problems = []
-    if len(channels) != recording.channels:
-        text = f"{name}: channels.tsv names {len(channels)} channels, recordings.tsv says {recording.channels}"
-        problems.append(Problem("error", text))
-    unknown = [c.name for c in channels if not np.isfinite([c.x, c.y, c.z]).all()]
-    if unknown:
-        problems.append(Problem("warning", f"{name}: no position of {', '.join(unknown)}"))
-    scalp = [channel for channel in channels if channel.type == "eeg"]
-    fault = fault_of_positions([channel.name for channel in scalp], places_of(scalp))
-    if fault:
-        problems.append(Problem("warning", f"{name}: positions of its electrodes {fault}; prepare it again in metres"))
-    bad = [channel.name for channel in channels if channel.status == "bad"]
-    if bad:
-        facts.bad[name] = bad
-    return problems
 
 
 def _amplitude(
@@ -285,7 +268,7 @@ def _median(levels: Iterable[float]) -> float:
 
 
 def _band(store: Store) -> tuple[float | None, float]:
-    """Hertz between which the signal was kept."""
+    """Edges of the band that was kept, in hertz."""
     band = store.description.settings.get("preprocessing.band")
     low, high = band if isinstance(band, list) and len(band) == 2 else (None, None)
     lower = float(low) if isinstance(low, (int, float)) else None

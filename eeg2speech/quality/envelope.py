@@ -1,6 +1,9 @@
-"""Envelopes of speech: how loud a sound is over time, which is what EEG follows most readily."""
+"""Envelopes of speech: loudness over time, the feature of a sound that EEG follows best."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import soundfile
@@ -8,14 +11,15 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from eeg2speech.audio import Waveform
+from eeg2speech.baselines.speech_features import COMPRESSION
 from eeg2speech.core.errors import DataError
 from eeg2speech.data.preparation.resampling import simple_ratio
 from eeg2speech.data.simulation.features import FRAME_RATE, HOP, mel_power
 from eeg2speech.data.store.store import Store
 
-COMPRESSION = 0.3
-"""Exponent of power that approximates loudness."""
-_BLOCK = 60 * FRAME_RATE  # frames at once: hours of sound need little memory
+Envelopes = Callable[[str], NDArray[np.float32] | None]
+"""Maps a stimulus to its envelope at the store's EEG rate, (samples,), or None."""
+_BLOCK = 60 * FRAME_RATE  # frames at once, which bounds memory
 _MARGIN = 2  # frames: half a Fourier window
 
 
@@ -30,7 +34,7 @@ def envelope(wave: Waveform) -> NDArray[np.float32]:
 
 
 def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None:
-    """Envelope of a stimulus at the store's EEG rate, (samples,): of its sound, else the published one.
+    """Envelope of a stimulus at the store's EEG rate, (samples,): computed from its sound, else the published one.
 
     Returns:
         None where the store has neither.
@@ -57,3 +61,8 @@ def stimulus_envelope(store: Store, stimulus: str) -> NDArray[np.float32] | None
     ratio = simple_ratio(FRAME_RATE, store.rate, len(whole))
     resampled = resample_poly(whole, ratio.numerator, ratio.denominator, padtype="line")
     return np.asarray(resampled, np.float32)
+
+
+def cached_envelopes(store: Store) -> Envelopes:
+    """``stimulus_envelope`` of a store, each stimulus computed once."""
+    return cache(lambda stimulus: stimulus_envelope(store, stimulus))

@@ -1,4 +1,4 @@
-"""Power spectra of stored recordings, a few channels at a time, and the two numbers that describe them."""
+"""Power spectra of recordings, with the slope of their 1/f part and their peaks."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from eeg2speech.core.types import Segment
 from eeg2speech.data.timing import Stretch
 
 ALPHA = (7.0, 13.0)
-"""Hertz left out of the 1/f fit and searched for the alpha peak."""
+"""Band of the alpha peak in hertz, which is left out of the 1/f fit."""
 LONGEST = 4.0
-"""Seconds of EEG in one periodogram."""
+"""Longest duration of one periodogram, in seconds."""
 WINDOWS = 600
-"""Most periodograms averaged per recording, spread evenly: more change the spectrum by less than 5 %."""
+"""Largest number of periodograms per recording, evenly spaced; more change the spectrum by less than 5 %."""
 
 
 class Shape(NamedTuple):
-    """What a spectrum looks like.
+    """Shape of a spectrum.
 
     Attributes:
         slope: Exponent of the 1/f part; -2 is common, 0 is white noise.
         intercept: log10 of its power at 1 Hz.
-        alpha_hertz: Frequency of the highest point over the 1/f part within the alpha band.
-        alpha_decibels: Its height over the 1/f part.
+        alpha_hertz: Frequency of the highest point above the 1/f part within the alpha band.
+        alpha_decibels: Its height above the 1/f part.
         peak_hertz: Frequency of the highest point outside the alpha band.
-        peak_decibels: Its height over the 1/f part.
+        peak_decibels: Its height above the 1/f part.
     """
 
     slope: float
@@ -42,9 +42,9 @@ class Shape(NamedTuple):
 
 
 def window_length(segments: list[Segment], rate: float) -> int:
-    """Samples of one periodogram: 4 s, or the typical segment where that is shorter.
+    """Number of samples of one periodogram: 4 s, or the median duration of segments where that is shorter.
 
-    Short segments often are epochs cut from a recording and joined: a window across the joint would see a step.
+    Short segments are often concatenated epochs; a periodogram across a joint would contain a step.
     """
     typical = float(np.median([segment.duration for segment in segments])) if segments else LONGEST
     return max(int(min(typical, LONGEST) * rate + 1e-6), 8)
@@ -56,11 +56,11 @@ def power_spectrum(
     """Median over channels of each channel's mean power density.
 
     Args:
-        eeg: Signal in microvolts, (channels, samples); may be mapped into memory.
+        eeg: Signal in microvolts, (channels, samples); may be memory-mapped.
         rate: Samples per second.
-        length: Samples of one periodogram.
-        segments: Where the signal is cut if they are no longer than a periodogram.
-        pieces: Samples without an interruption; none if it has none.
+        length: Number of samples of one periodogram.
+        segments: Segments; periodograms are taken within them where they are no longer than one periodogram.
+        pieces: Stretches without interruption; empty for a recording without interruptions.
 
     Returns:
         Square microvolts per hertz, (length // 2 + 1,), or None if the recording is shorter than one periodogram.
@@ -82,7 +82,7 @@ def power_spectrum(
 
 
 def describe(frequencies: NDArray[np.floating], power: NDArray[np.floating], edge: float) -> Shape:
-    """Fit the 1/f part and find the alpha peak.
+    """Fit the 1/f part and find the peaks above it.
 
     Args:
         frequencies: Hertz, (F,).
@@ -94,13 +94,13 @@ def describe(frequencies: NDArray[np.floating], power: NDArray[np.floating], edg
     background = usable & ~inside
     if background.sum() < 3 or not inside.any():
         return Shape(*[float("nan")] * 6)
-    # evenly spaced octaves, or the many bins at the upper end decide; and the median of all slopes between two
-    # points, which a hum does not tilt
+    # on a logarithmic frequency axis, where the many bins of high frequencies do not dominate; Theil-Sen is robust to
+    # line noise
     octaves = np.geomspace(2.0, 0.8 * edge, 40)
     octaves = octaves[(octaves < ALPHA[0]) | (octaves > ALPHA[1])]
     level = np.interp(octaves, frequencies[background], np.log10(power[background]))
     slope, intercept, *_ = theilslopes(level, np.log10(octaves))
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 Hz and empty bins lie in neither part
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 Hz and empty bins are in neither band
         over = 10 * (np.log10(power) - intercept - slope * np.log10(frequencies))
     alpha = int(np.argmax(np.where(inside, over, -np.inf)))
     peak = int(np.argmax(np.where(background, over, -np.inf)))
@@ -109,7 +109,7 @@ def describe(frequencies: NDArray[np.floating], power: NDArray[np.floating], edg
 
 
 def sparkline(frequencies: NDArray[np.floating], power: NDArray[np.floating]) -> str:
-    """Draw a spectrum from 1 to 40 Hz in one character per hertz, log power from its least to its greatest."""
+    """Draw a spectrum from 1 to 40 Hz with one character per hertz, by log power between its minimum and maximum."""
     hertz = np.arange(1, 41)
     reached = hertz[hertz <= frequencies[-1]]
     level = np.log10(np.maximum(np.interp(reached, frequencies, power), 1e-12))

@@ -1,9 +1,9 @@
-"""One subject's EEG beside the envelopes of what was heard, cut into folds for cross-validation."""
+"""EEG of one subject with the envelopes of its sounds, cut into folds for cross-validation."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +15,17 @@ from eeg2speech.core.types import Recording, Segment
 from eeg2speech.data.loading.scaling import FLAT
 from eeg2speech.data.preparation.resampling import simple_ratio
 from eeg2speech.data.store.store import Store
+from eeg2speech.quality.envelope import Envelopes
 
+CONDITIONS = ("listening", "overt")
+"""Conditions in which the sound is present during the EEG."""
 BAND = (0.5, 8.0)
 """Hertz in which EEG follows the envelope of speech: delta and theta."""
 RATE = 50.0
 """Samples per second of a timeline."""
 FOLDS = 5
 TAIL = 0.5
-"""Seconds of EEG after a piece, in which the response to its end still runs; no sound there."""
+"""Seconds of EEG after a piece, in which the response to its end continues; the envelope is zero there."""
 GAP = 1.0
 """Seconds left out between neighbouring folds of the same presentation."""
 LEAD_IN = 1.0
@@ -30,13 +33,10 @@ LEAD_IN = 1.0
 LONG = 10.0
 """Seconds from which a segment is long."""
 SHORTEST = 30.0
-"""Seconds from each of many long segments that are worth more than fewer segments."""
+"""Seconds per long segment that are preferred over more from fewer segments."""
 CLAMP = 5.0
-"""Robust standard deviations to which artefacts are cut down."""
+"""Robust standard deviations at which artefacts are clipped."""
 _MARGIN = 6.0  # seconds around a piece in which the filter settles
-
-Envelopes = Callable[[str], NDArray[np.float32] | None]
-"""Gives the envelope of a stimulus at the store's rate, or None."""
 
 
 @dataclass
@@ -44,12 +44,12 @@ class Timeline:
     """Pieces of EEG and envelope one after another, each followed by EEG without sound.
 
     Attributes:
-        eeg: Band-passed and in robust standard deviations of each channel, (C, n); zero where there is no piece.
-        envelope: Band-passed, (n,); zero where there is no piece and after each piece.
-        fold: Which fold a sample belongs to, (n,); -1 where there is no piece.
-        names: Of the channels.
-        seconds: Of sound.
-        pieces: How many there are.
+        eeg: Band-passed and in robust standard deviations of each channel, (C, n); zero outside of pieces.
+        envelope: Band-passed, (n,); zero outside of pieces and after each piece.
+        fold: Fold of each sample, (n,); -1 outside of pieces.
+        names: Names of the channels.
+        seconds: Seconds of sound.
+        pieces: Number of pieces.
     """
 
     eeg: NDArray[np.float32]
@@ -65,11 +65,11 @@ class Piece:
     """A stretch of a recording with sound, in one fold.
 
     Attributes:
-        recording: Where it lies.
-        onset: Start in seconds of EEG.
-        duration: Length in seconds.
-        stimulus: What was heard.
-        offset: Where in the sound it starts, in seconds.
+        recording: Id of the recording.
+        onset: Start in the recording, in seconds.
+        duration: Duration in seconds.
+        stimulus: Id of the stimulus.
+        offset: Start in the stimulus, in seconds.
         fold: Number of its fold.
     """
 
@@ -81,11 +81,36 @@ class Piece:
     fold: int
 
 
-def choose(segments: Sequence[Segment], seconds: float) -> list[Segment]:
-    """Cut segments so that they last no longer than ``seconds`` altogether, evenly over all of them.
+def segments_with_stimulus(store: Store) -> dict[tuple[str, str], list[Segment]]:
+    """Segments with a stimulus by subject and condition, of the conditions in which the sound is present."""
+    subject_of = {recording.recording: recording.subject for recording in store.recordings}
+    segments: dict[tuple[str, str], list[Segment]] = defaultdict(list)
+    for segment in store.segments:
+        if segment.condition in CONDITIONS and segment.stimulus:
+            segments[subject_of[segment.recording], segment.condition].append(segment)
+    return segments
 
-    The first second of long segments is left out.
+
+def subject_timeline(
+    store: Store, segments: Sequence[Segment], minutes: float, envelopes: Envelopes
+) -> Timeline | None:
+    """Timeline of segments of one subject, or None where no sound or no common channel is left.
+
+    Args:
+        store: Prepared store.
+        segments: Segments of one subject.
+        minutes: Largest number of minutes of sound.
+        envelopes: Envelope by stimulus.
+
+    Raises:
+        DataError: A signal or sound is damaged.
     """
+    audible = [segment for segment in segments if envelopes(segment.stimulus) is not None]
+    return lay_out(store, fold_pieces(choose(audible, 60 * minutes)), envelopes) if audible else None
+
+
+def choose(segments: Sequence[Segment], seconds: float) -> list[Segment]:
+    """Shorten segments evenly to at most ``seconds`` in total; the first second of long segments is left out."""
     cut = []
     for segment in segments:
         skipped = LEAD_IN if segment.duration >= LONG else 0.0
@@ -96,14 +121,14 @@ def choose(segments: Sequence[Segment], seconds: float) -> list[Segment]:
     if len(cut) > most:
         cut = [cut[index] for index in np.linspace(0, len(cut) - 1, most).round().astype(int)]
     budget, left, kept = seconds, len(cut), {}
-    for index in sorted(range(len(cut)), key=lambda i: cut[i].duration):  # what short ones leave goes to longer ones
+    for index in sorted(range(len(cut)), key=lambda i: cut[i].duration):  # long segments get the rest of short ones
         kept[index] = min(cut[index].duration, budget / left)
         budget, left = budget - kept[index], left - 1
     return [_moved(segment, 0.0, kept[index]) for index, segment in enumerate(cut)]
 
 
 def fold_pieces(segments: Sequence[Segment]) -> list[Piece]:
-    """Share segments out to folds: by stimulus, or by place in the sound where there are fewer than three stimuli."""
+    """Assign segments to folds: by stimulus, or by time in the stimulus where there are fewer than three stimuli."""
     lengths: dict[str, float] = defaultdict(float)
     for segment in segments:
         lengths[segment.stimulus] += segment.duration
@@ -129,29 +154,17 @@ def fold_pieces(segments: Sequence[Segment]) -> list[Piece]:
 
 
 def lay_out(store: Store, pieces: Sequence[Piece], envelopes: Envelopes) -> Timeline | None:
-    """Read, filter and scale the pieces of one subject.
-
-    Args:
-        store: Prepared store.
-        pieces: Of one subject.
-        envelopes: Gives the envelope of a stimulus.
-
-    Returns:
-        None where the subject's recordings have no channel in common, or no envelope is left.
-
-    Raises:
-        DataError: A signal or sound is damaged.
-    """
+    """Read, filter and scale the pieces of one subject; see ``subject_timeline``."""
     rows = {recording.recording: recording for recording in store.recordings}
     used = sorted({piece.recording for piece in pieces})
-    names = _common([[channel.name for channel in store.channels(recording)] for recording in used])
+    order = {recording: [channel.name for channel in store.channels(recording)] for recording in used}
+    names = tuple(name for name in order[used[0]] if all(name in own for own in order.values())) if used else ()
     if not names:
         return None
-    parts: list[tuple[NDArray[np.float32], NDArray[np.float32], int]] = []
+    scaled: list[tuple[NDArray[np.float32], NDArray[np.float32], int]] = []
     seconds = 0.0
     for recording in used:
-        order = [channel.name for channel in store.channels(recording)]
-        picks = [order.index(name) for name in names]
+        picks = [order[recording].index(name) for name in names]
         cut = [
             (both, piece.fold)
             for piece in pieces
@@ -160,19 +173,19 @@ def lay_out(store: Store, pieces: Sequence[Piece], envelopes: Envelopes) -> Time
         if cut:
             spread = _spread(np.concatenate([eeg for (eeg, _), _ in cut], axis=1))
             for (eeg, loud), fold in cut:
-                scaled = np.clip(np.divide(eeg, spread, out=np.zeros_like(eeg), where=spread > 0), -CLAMP, CLAMP)
-                parts.append((scaled, loud, fold))
+                eeg = np.clip(np.divide(eeg, spread, out=np.zeros_like(eeg), where=spread > 0), -CLAMP, CLAMP)
+                scaled.append((eeg, loud, fold))
                 seconds += len(loud) / RATE
-    if not parts:
+    if not scaled:
         return None
     tail = round(TAIL * RATE)
-    n = next_fast_len(sum(len(loud) + tail for _, loud, _ in parts), real=True)
+    n = next_fast_len(sum(len(loud) + tail for _, loud, _ in scaled), real=True)
     line = Timeline(
         np.zeros((len(names), n), np.float32), np.zeros(n, np.float32), np.full(n, -1, np.int8), names, seconds,
-        len(parts),
+        len(scaled),
     )  # fmt: skip
     at = 0
-    for eeg, loud, fold in parts:
+    for eeg, loud, fold in scaled:
         line.eeg[:, at : at + eeg.shape[1]] = eeg
         line.envelope[at : at + len(loud)] = loud
         line.fold[at : at + len(loud) + tail] = fold
@@ -185,15 +198,10 @@ def _moved(segment: Segment, later: float, duration: float) -> Segment:
     return Segment(segment.recording, onset, duration, segment.stimulus, offset, segment.condition)
 
 
-def _common(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    shared = set(lists[0]).intersection(*lists[1:]) if lists else set()
-    return tuple(name for name in lists[0] if name in shared) if lists else ()
-
-
 def _cut(
     store: Store, recording: Recording, picks: Sequence[int], piece: Piece, envelopes: Envelopes
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """EEG with its tail, (C, m + tail) or shorter at the end of a piece of the recording, and envelope, (m,)."""
+    """EEG with its tail, (C, m + tail) or shorter at an interruption of the recording, and envelope, (m,)."""
     loud = envelopes(piece.stimulus)
     if loud is None:
         return None
@@ -204,14 +212,14 @@ def _cut(
         return None
     m = int(length / store.rate * RATE)
     eeg = store.eeg(recording)
-    heard = _filtered(loud[None], start, length, store.rate, m)[0]
+    envelope = _filtered(loud[None], start, length, store.rate, m)[0]
     after = length + round(TAIL * store.rate)
     rows = _filtered(eeg[:, begin:end], first - begin, after, store.rate, m + round(TAIL * RATE))[list(picks)]
-    return rows, heard
+    return rows, envelope
 
 
 def _filtered(signal: NDArray[np.float32], first: int, length: int, rate: float, out: int) -> NDArray[np.float32]:
-    """Band-passed stretch at the timeline's rate, at most ``out`` samples, with what lies around it for the filter."""
+    """Band-passed stretch at the timeline's rate, at most ``out`` samples; the filter uses the samples around it."""
     margin = round(_MARGIN * rate)
     before = min(first, margin)
     stretch = np.nan_to_num(np.asarray(signal[:, first - before : first + length + margin], np.float64))

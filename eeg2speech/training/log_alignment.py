@@ -20,7 +20,7 @@ from eeg2speech.metrics.geometry import modality_gap
 from eeg2speech.metrics.results import AlignmentResult, ElectrodeImportance
 from eeg2speech.metrics.summary import split_title
 from eeg2speech.plotting import Figure, importance_topomap, response_figure
-from eeg2speech.quality.responses import Response, mean_response
+from eeg2speech.quality.decoding import Response, mean_response
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures, result_figures
 from eeg2speech.reporting.tensorboard.projector import Cloud, write_projector
 from eeg2speech.tasks.alignment import AlignmentTask

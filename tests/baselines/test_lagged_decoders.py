@@ -43,7 +43,7 @@ def test_moments_of_stretches_add_up_to_those_of_both():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((5, 90)), rng.standard_normal((2, 90))
     whole, parts = Moments.of(x, y), Moments.of(x[:, :40], y[:, :40]) + Moments.of(x[:, 40:], y[:, 40:])
-    for name in ("samples", "xx", "xy", "yy"):
+    for name in ("xx", "xy", "yy"):
         np.testing.assert_allclose(getattr(whole, name), getattr(parts, name))
     a, b = rng.standard_normal((5, 3)), rng.standard_normal((2, 3))
     flat = Moments.of(x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True))
@@ -126,7 +126,7 @@ def test_flat_channels_and_silence_do_no_harm(make):
     assert not decoder.embed_sound(np.zeros((3, 320))).any()
 
 
-def test_what_cannot_be_fitted_is_refused():
+def test_data_that_cannot_be_fitted_are_refused():
     eeg, sound = planted(np.random.default_rng(0), 500)
     with pytest.raises(DataError, match="no stretch"):
         BackwardTRF().moments([])

@@ -35,7 +35,7 @@ def test_random_labels_are_at_chance(kind):
 
 
 @pytest.mark.parametrize("kind", ["linear", "knn"])
-def test_what_only_marks_the_group_does_not_help_on_other_groups(kind):
+def test_features_of_the_group_do_not_help_on_other_groups(kind):
     """Each subject has one random class: remembering subjects, as a leaking split would allow, reads it."""
     rng = np.random.default_rng(0)
     subject = np.repeat(np.arange(24), 20)
@@ -96,7 +96,7 @@ def test_two_groups_are_enough():
     assert probe(features, subject, stimulus % 2).accuracy > 0.95
 
 
-def test_training_groups_that_hold_one_class_each_are_coped_with():
+def test_training_groups_may_hold_one_class_each():
     rng = np.random.default_rng(0)
     group = np.arange(120) // 40
     label = np.where(group == 2, np.arange(120) % 2, group)
@@ -104,7 +104,7 @@ def test_training_groups_that_hold_one_class_each_are_coped_with():
     assert probe(features, label, group, test=group == 2).accuracy > 0.9
 
 
-def test_unusable_input_is_an_error_that_says_so():
+def test_unusable_input_is_an_error():
     features, subject, stimulus = rows(1.0)
     with pytest.raises(DataError, match="in training and test rows; assign"):
         probe(features, subject, stimulus, test=np.arange(240) % 2 == 0)

@@ -119,7 +119,7 @@ def test_masked_channels_change_nothing(fitted):
         np.testing.assert_array_equal(one[name][1], other[name][1])
 
 
-def test_each_montage_has_its_own_fit_and_an_unseen_one_is_not_applicable_to_ridge(fitted):
+def test_each_montage_has_its_own_fit_and_unseen_montages_no_ridge(fitted):
     both = baselines().fit([batch(40), batch(40, channels=6, width=C)])
     eeg, positions, mask = batch(4, seed=2)
     hidden = hide(4, C)
@@ -153,7 +153,7 @@ def test_the_limit_draws_from_all_batches():
     assert 20 < fitted_one(limited, "mean").mean.mean() < 80
 
 
-def test_an_empty_training_split_is_an_error_that_says_so():
+def test_an_empty_training_split_is_an_error():
     with pytest.raises(DataError, match="no training windows"):
         baselines().fit([])
 
@@ -192,7 +192,7 @@ def test_ridge_shrinks_more_when_the_channels_share_less():
     assert clean.noise < noisy.noise
 
 
-def test_nearest_takes_the_closest_visible_electrode_and_leaves_unknown_positions_at_the_mean():
+def test_nearest_copies_the_closest_visible_electrode_with_a_known_position():
     positions = np.array([[0.01, 0, 0], [0.02, 0, 0], [0.05, 0, 0], [0.0, 0, 0]])
     window = np.array([[1.0], [2.0], [3.0], [9.0]]).repeat(T, axis=1)
     hidden = np.zeros((4, T), bool)
@@ -220,7 +220,7 @@ def test_spline_needs_three_visible_electrodes_and_makes_each_matrix_once():
     np.testing.assert_allclose(filled[3:, T // 2 :], 1)
 
 
-def test_splines_of_mne_recover_a_smooth_map_and_cope_with_unknown_positions():
+def test_splines_of_mne_recover_a_smooth_map_despite_unknown_positions():
     positions = scalp(24, seed=1) + np.array([0, 0.0144, 0.037])
     positions[[5, 6]] = 0
     window = (10 * positions @ [1.0, 2.0, -1.0])[:, None] * np.ones(T)

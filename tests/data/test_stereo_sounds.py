@@ -18,7 +18,7 @@ from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.simulation.speech import read_speech
 from eeg2speech.data.store.store import Description, Store
-from eeg2speech.quality.store_files import check_audio
+from eeg2speech.quality.sound_checks import check_audio
 from tests.audio.sounds import clicks, talk
 from tests.data.readers.bids_files import write_bids
 

@@ -1,4 +1,4 @@
-"""Embeddings of invented listeners."""
+"""Embeddings of simulated subjects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def unit(points):
 
 
 def embeddings(rng, subjects=3, stories=4, sounds=6, width=16, signal=0.0, shared=0.0, duration=3.0):
-    """Each subject hears every story; EEG is ``signal`` x its sound + ``shared`` x what all listeners share + noise."""
+    """All subjects get all stimuli; EEG is ``signal`` x sound + ``shared`` x a component of all subjects + noise."""
     stimulus, place = (x.reshape(-1) for x in np.meshgrid(np.arange(stories), np.arange(sounds), indexing="ij"))
     count = stories * sounds
     sound, common = rng.normal(size=(2, count, width))
@@ -29,7 +29,7 @@ def embeddings(rng, subjects=3, stories=4, sounds=6, width=16, signal=0.0, share
 
 
 def comparison(similarity, target=None, subject=None, stimulus=None, start=None):
-    """A comparison of one subject and story but for what is given."""
+    """A comparison of one subject and stimulus, unless given otherwise."""
     similarity = np.asarray(similarity, np.float32)
     count, size = similarity.shape
     return Comparison(

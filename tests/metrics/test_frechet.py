@@ -50,7 +50,7 @@ def test_rotating_both_changes_nothing():
     assert frechet_distance(first @ rotation, second @ rotation) == pytest.approx(frechet_distance(first, second))
 
 
-def test_few_samples_are_far_apart_for_that_alone_and_the_report_says_how_far():
+def test_the_report_shows_the_bias_of_few_samples():
     real, other = RNG.normal(size=(2, 64, 32))
     far = frechet_report(real, other + 1)
     near = frechet_report(real, other)
@@ -61,7 +61,7 @@ def test_few_samples_are_far_apart_for_that_alone_and_the_report_says_how_far():
     assert frechet_report(real[:3], other).halves != frechet_report(real[:3], other).halves
 
 
-def test_what_has_no_spread_or_number_has_no_distance():
+def test_single_points_and_nan_have_no_distance():
     points = RNG.normal(size=(4, 3))
     assert np.isnan(frechet_distance(points[:1], points))
     assert np.isnan(frechet_distance(points, np.full((4, 3), np.nan)))

@@ -30,7 +30,7 @@ def test_steps_count_alike_and_the_dot_product_is_the_mean_cosine():
     assert embedded[0] @ embedded[1] == pytest.approx(np.mean(cosines), rel=1e-5)
 
 
-def test_the_mean_token_itself_says_nothing_and_nonsense_stays_nonsense():
+def test_the_mean_token_is_zero_and_nan_stays_nan():
     mean = RNG.normal(size=(2, 3))
     flat = np.broadcast_to(mean, (1, 5, 2, 3))
     assert (step_embeddings(flat, mean) == 0).all()
@@ -58,7 +58,7 @@ def test_it_equals_every_choice_of_the_others(way):
         assert found[row] == pytest.approx(np.mean(wins))
 
 
-def test_the_report_knows_chance_and_leaves_out_what_the_gallery_is_too_small_for():
+def test_the_report_has_chance_and_leaves_out_ways_above_the_gallery():
     blind = identification_report(embeddings(np.random.default_rng(1), subjects=6, stories=10, sounds=4).compare())
     assert list(blind) == [2, 10]
     for way, figure in blind.items():
@@ -106,7 +106,7 @@ def test_the_nearest_training_clip_is_found_in_any_part(monkeypatch):
         nearest_training(generated, training[:0])
 
 
-def test_remembered_clips_stand_out():
+def test_memorised_clips_are_counted():
     training, real, fresh = (step_embeddings(RNG.normal(size=(200, 5, 2, 8)), np.zeros((2, 8))) for _ in range(3))
     held_out = nearest_training(real, training)[1]
     new = memorisation(nearest_training(fresh, training)[1], held_out)

@@ -74,7 +74,7 @@ def test_a_preference_for_some_sounds_gains_nothing():
     assert np.mean(match_mismatch(compared, 3.0, PROTOCOL_2023).accuracy) == pytest.approx(0.5, abs=0.05)
 
 
-def test_it_says_which_window_and_gap_were_used():
+def test_it_reports_the_window_and_gap_that_were_used():
     found = match_mismatch(comparison(np.eye(9), start=3.2 * np.arange(9)), 3.2, PROTOCOL_2023)
     assert found.duration == 3.2
     assert found.gap == pytest.approx(3.2)  # the next window that leaves a second
@@ -101,7 +101,7 @@ def test_pairs_hold_the_accuracy_of_every_pairing(protocol):
     assert found.pairs[0].scores[np.arange(9), order].sum() == pytest.approx(expected)
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_protocols_and_missing_starts_are_refused():
     with pytest.raises(ValueError, match="candidates=5"):
         Protocol("2025", 3.0, 5, gap=1.0)
     with pytest.raises(ValueError, match="start of each sound"):

@@ -96,11 +96,11 @@ def rejections(shared, apart, trials):
 
 
 @pytest.mark.parametrize("shared", [0.0, 5.0])
-def test_a_model_that_knows_nothing_is_rejected_one_time_in_a_hundred(shared):
+def test_an_uninformed_model_exceeds_the_threshold_once_in_a_hundred(shared):
     """Also where listeners resemble each other. 3 expected of 300; 10 or more has a probability of .001."""
     assert rejections(shared, apart=False, trials=300) < 10
 
 
-def test_shuffling_each_listener_alone_takes_them_for_independent():
+def test_permuting_each_subject_separately_is_anticonservative():
     """Twenty listeners who are one: the spread is 4.5 times what such shuffles suggest, so some 30 of 100."""
     assert rejections(5.0, apart=True, trials=100) > 10

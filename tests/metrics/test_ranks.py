@@ -78,7 +78,7 @@ def test_a_constant_model_is_exactly_at_chance(table):
         np.testing.assert_array_equal(score(ranks, table), chance(ranks, table))
 
 
-def test_chance_is_what_is_printed_in_papers():
+def test_chance_is_that_of_published_papers():
     ranks = one(0, 1, 209)
     assert chance(ranks, top(10)) == pytest.approx(10 / 209)
     assert chance(ranks, top(10, 50)) == pytest.approx(10 / 50)

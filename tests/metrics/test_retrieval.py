@@ -68,7 +68,7 @@ def test_a_random_model_is_near_chance():
             assert figure.value == pytest.approx(figure.chance, abs=0.06)
 
 
-def test_a_diverged_model_finds_nothing(listeners):
+def test_a_diverged_model_is_at_chance(listeners):
     broken = np.full_like(listeners.eeg, np.nan)
     found = rows(replace(listeners, eeg=broken).compare())["eeg_to_sound", None, None].figures["top1"]
     assert found.value == pytest.approx(found.chance)
@@ -84,7 +84,7 @@ def test_each_subject_and_each_gallery_that_fits_has_its_row(listeners):
     assert whole == pytest.approx(largest)
 
 
-def test_a_sound_heard_twice_is_not_its_own_rival():
+def test_a_sound_presented_twice_is_not_its_own_rival():
     compared = comparison([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], target=[0, 0, 1])
     found = rows(compared)["sound_to_eeg", None, None]
     assert found.figures["top1"].value == 1
@@ -108,7 +108,7 @@ def test_the_order_of_windows_does_not_matter(listeners):
             assert figure.low == pytest.approx(other.figures[name].low)
 
 
-def test_without_starts_they_are_unknown_and_reset_forgets(listeners):
+def test_starts_are_optional_and_reset_empties_the_state(listeners):
     metric = Retrieval()
     metric.update(*tensors(listeners)[:5])
     assert np.isnan(metric.embeddings().start).all()
@@ -117,7 +117,7 @@ def test_without_starts_they_are_unknown_and_reset_forgets(listeners):
     assert len(metric.embeddings().key) == 5
 
 
-def test_what_other_ranks_collected_is_joined(listeners):
+def test_embeddings_of_other_ranks_are_joined(listeners):
     """As two ranks see it, with the exchange itself replaced."""
     own, other = fed(type(listeners)(*(x[:30] for x in vars(listeners).values())), [7]), Retrieval()
     other.update(*(x[30:] for x in tensors(listeners)))

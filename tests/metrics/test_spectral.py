@@ -60,7 +60,7 @@ def test_warping_equals_a_loop_over_all_cells():
     np.testing.assert_allclose(warped_distance(second, first), found)
 
 
-def test_warping_matches_what_is_only_slower():
+def test_warping_matches_a_slower_copy():
     slow = RNG.normal(size=(1, 10, 3)).repeat(2, axis=1)
     assert warped_distance(slow, slow[:, ::2])[0] == pytest.approx(0, abs=1e-6)
 
@@ -88,7 +88,7 @@ def test_a_louder_sound_is_its_decibels_away():
     assert (log_spectral_distance(wave, wave) == 0).all()
 
 
-def test_what_is_not_heard_does_not_count():
+def test_inaudible_differences_do_not_count():
     wave = RNG.normal(size=(1, 8000)).astype(np.float32)
     wave[:, 4000:] *= 1e-7
     gone = wave.copy()

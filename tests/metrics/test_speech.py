@@ -88,7 +88,7 @@ def test_a_delay_costs_correlation_but_hardly_distortion():
     assert late["mcd_dtw"] < 0.4 * other["mcd_dtw"]
 
 
-def test_clips_that_cannot_be_measured_are_counted_and_do_not_touch_the_others():
+def test_clips_without_a_value_are_counted_and_leave_others_unchanged():
     broken = np.concatenate([CLIPS, CLIPS])
     reference = broken.copy()
     broken[0], broken[1], broken[2, 7], reference[3] = 0, 0.3, np.nan, 1e-6
@@ -119,7 +119,7 @@ def test_no_clips_have_no_figures():
     assert {values.shape for values in speech_figures(CLIPS[:0], CLIPS[:0]).values()} == {(0,)}
 
 
-def test_a_short_word_is_too_little_for_intelligibility_alone():
+def test_a_short_word_has_no_intelligibility_but_spectral_figures():
     mute = CLIPS[:1].copy()
     mute[:, 3200:] = 0
     figures = speech_figures(mute, CLIPS[:1])

@@ -10,7 +10,7 @@ from eeg2speech.metrics.identification import identify
 from eeg2speech.metrics.verdict import judge_speech, judged_way
 
 
-def arms(signal, seed=0, **controls):
+def variants(signal, seed=0, **controls):
     """Clips from EEG, and how well clips of each control are identified at 10 ways, all for the same windows."""
     clips = embeddings(np.random.default_rng(seed), signal=signal)
     found = {}
@@ -31,8 +31,8 @@ def controls(**strengths):
     return {name.replace("_", " "): strength for name, strength in strengths.items()}
 
 
-def test_a_model_that_works_is_said_to():
-    compared, blind = arms(0.7, **BLIND)
+def test_an_informed_model_gets_a_positive_verdict():
+    compared, blind = variants(0.7, **BLIND)
     verdict = judge_speech(compared, blind)
     assert verdict.informed
     assert verdict.way == 10
@@ -45,22 +45,22 @@ def test_a_model_that_works_is_said_to():
         assert difference.chance == 0
 
 
-def test_one_that_does_not_is_not():
-    verdict = judge_speech(*arms(0.0, **BLIND))
+def test_an_uninformed_model_gets_a_negative_verdict():
+    verdict = judge_speech(*variants(0.0, **BLIND))
     assert not verdict.informed
     assert any("does not exceed the 99th percentile" in reason for reason in verdict.reasons)
     assert all(difference.low < 0 < difference.high for difference in verdict.differences.values())
 
 
-def test_speech_that_noise_gives_as_well_is_no_information():
-    compared, found = arms(0.7, **BLIND | {"noise": 0.7})
+def test_a_model_that_does_not_exceed_noise_is_uninformed():
+    compared, found = variants(0.7, **BLIND | {"noise": 0.7})
     verdict = judge_speech(compared, found)
     assert not verdict.informed
     assert all("control noise" in reason for reason in verdict.reasons)
 
 
 def test_a_control_that_was_not_run_leaves_no_verdict_in_favour():
-    compared, found = arms(0.7, noise=0.0)
+    compared, found = variants(0.7, noise=0.0)
     verdict = judge_speech(compared, found)
     assert not verdict.informed
     assert verdict.reasons == ["control another trial was not run"]
@@ -68,7 +68,7 @@ def test_a_control_that_was_not_run_leaves_no_verdict_in_favour():
 
 
 def test_a_control_may_lack_some_windows_but_not_all():
-    compared, found = arms(0.7, **BLIND)
+    compared, found = variants(0.7, **BLIND)
     found["another_trial"][:20] = np.nan
     verdict = judge_speech(compared, found)
     assert verdict.informed
@@ -80,7 +80,7 @@ def test_a_control_may_lack_some_windows_but_not_all():
 
 
 def test_pairing_makes_the_difference_surer_than_its_parts():
-    """Some sounds are easy for both arms: the spread over stimuli is common, the difference is not."""
+    """Some sounds are easy for both variants: the spread over stimuli is common, the difference is not."""
     rng = np.random.default_rng(0)
     size = 60
     stimulus = np.arange(size) // 4
@@ -102,12 +102,12 @@ def test_a_small_gallery_is_judged_at_a_smaller_way(gallery, way):
     assert judged_way(gallery) == way
 
 
-def test_a_single_sound_cannot_be_told_apart():
+def test_a_single_sound_gives_a_negative_verdict():
     verdict = judge_speech(comparison(np.ones((3, 1)), target=[0, 0, 0]), {"noise": np.ones(3)})
     assert not verdict.informed
     assert any("no sound could be permuted" in reason for reason in verdict.reasons)
 
 
-def test_nothing_is_hardly_ever_taken_for_something():
+def test_false_positives_are_rare():
     """1 % of 100 by the permutations alone, fewer by the controls: 5 or more has a probability of .003."""
-    assert sum(judge_speech(*arms(0.0, seed, **BLIND)).informed for seed in range(1, 101)) < 5
+    assert sum(judge_speech(*variants(0.0, seed, **BLIND)).informed for seed in range(1, 101)) < 5

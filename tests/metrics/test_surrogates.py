@@ -89,7 +89,7 @@ def test_another_trial_is_of_the_same_subject_and_another_sound():
     np.testing.assert_array_equal(another_trial(subject, sound)[0], index)
 
 
-def test_another_trial_says_where_there_is_none():
+def test_another_trial_marks_windows_without_one():
     subject = np.array(["a"] * 7 + ["b"] * 2)
     sound = np.array([1, 1, 2, 1, 1, 3, 1, 5, 5])
     index, possible = another_trial(subject, sound)

@@ -15,7 +15,7 @@ def null(observed, draws=DRAWS, windows=100):
     return Null(observed, draws, windows, 100)
 
 
-def test_above_everything_is_aligned():
+def test_a_model_above_permutations_and_controls_is_aligned():
     verdict = judge(null(0.3), CONTROLS)
     assert verdict.aligned
     assert verdict.p == 1 / 1001
@@ -40,7 +40,7 @@ def test_above_everything_is_aligned():
         (null(0.3, np.full(1000, 0.3)), CONTROLS, "does not exceed the 99th percentile"),
     ],
 )
-def test_anything_else_is_not_and_says_why(figure, controls, reason):
+def test_a_model_that_fails_one_criterion_is_not_aligned(figure, controls, reason):
     verdict = judge(figure, controls)
     assert not verdict.aligned
     assert any(reason in line for line in verdict.reasons)
@@ -51,7 +51,7 @@ def test_every_reason_is_given():
     assert len(judge(null(0.05), controls).reasons) == 3
 
 
-def test_a_control_that_finds_something_is_named():
+def test_a_control_above_the_permutations_is_named():
     verdict = judge(null(0.3), CONTROLS | {"subject only": Interval(0.12, 0.1, 0.14)})
     assert verdict.aligned
     assert "control subject only is itself above" in verdict.reasons[1]

@@ -30,7 +30,7 @@ def test_word_error_rate(reference, recognised, rate):
     assert word_error_rate(reference, recognised) == pytest.approx(rate)
 
 
-def test_nothing_said_has_no_rate():
+def test_an_empty_reference_has_no_rate():
     assert np.isnan(word_error_rate(" ... ", "something"))
     assert words("--'") == []
 

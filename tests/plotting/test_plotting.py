@@ -76,7 +76,7 @@ def test_channels_without_a_position_or_an_error_are_left_out():
     assert "h" not in shown
 
 
-def test_too_few_positions_are_said_so():
+def test_too_few_positions_give_a_message():
     figure = error_topomap(np.ones(3), places(3), list("abc"), title="")
     render(figure)
     assert "fewer than four" in figure.axes[0].texts[0].get_text()

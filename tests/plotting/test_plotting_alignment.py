@@ -45,7 +45,7 @@ def labels(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def test_a_similarity_shows_who_finds_the_right_sound_and_where_stimuli_end():
+def test_a_similarity_marks_retrieved_sounds_and_borders_of_stimuli():
     similarity = np.eye(6)
     similarity[2, 4] = 2
     figure = similarity_figure(similarity, np.array([0, 0, 0, 3, 3, 5]), "SIMULATED EEG")
@@ -118,7 +118,7 @@ def test_cosines_of_hardly_any_pair_are_drawn(values):
     assert render(cosine_figure({"own": np.array(values)}, "")) > 10
 
 
-def test_the_plane_joins_windows_with_the_sound_that_they_heard():
+def test_the_plane_connects_windows_with_their_sounds():
     eeg, sound, heard, stimuli = sides()
     figure = plane_figure(eeg, sound, heard, stimuli, "title", lines=5)
     assert render(figure) > 50
@@ -145,7 +145,7 @@ def test_more_stimuli_than_colours_share_grey():
     assert len(labels(figure)) == 1 + 8 + 2
 
 
-def test_embeddings_in_one_place_are_said_so():
+def test_identical_embeddings_give_a_message():
     figure = plane_figure(np.ones((5, 4)), np.ones((2, 4)), np.array([0, 0, 1, 1, 1]), ["a", "b"], "")
     render(figure)
     assert "too few" in figure.axes[0].texts[0].get_text()

@@ -22,7 +22,7 @@ def tone(hertz, seconds=0.96):
     return 0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * 16_000)) / 16_000)
 
 
-def test_a_tone_lies_where_the_axis_says_and_rows_share_their_colours():
+def test_a_tone_is_at_its_frequency_and_rows_share_their_colours():
     arms = {"truth": np.stack([tone(1000), tone(4000)]), "eeg": np.stack([tone(2000), tone(500)])}
     figure = draw_speech(arms, ["one", "two"], "SIMULATED EEG")
     assert render(figure) > 50

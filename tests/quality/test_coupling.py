@@ -55,7 +55,7 @@ def test_eeg_of_other_moments_is_not_coupled(tmp_path):
     assert "no coupling of EEG and sound" in text
 
 
-def test_noise_is_taken_for_coupling_as_often_as_p_says(tmp_path):
+def test_p_is_calibrated_on_noise(tmp_path):
     p = []
     for seed in range(40):
         p += [
@@ -126,7 +126,7 @@ def test_short_segments_leave_their_share_to_long_ones():
     assert sum(s.duration for s in choose(many, 60.0)) == pytest.approx(60.0)
 
 
-def test_a_stimulus_is_in_one_fold_only_and_blocks_of_one_sound_keep_apart():
+def test_a_stimulus_is_in_one_fold_and_blocks_of_one_sound_are_separated():
     pieces = fold_pieces([segment(stimulus=f"s{k % 7}", onset=10.0 * k, duration=8.0) for k in range(20)])
     folds = {}
     for piece in pieces:
@@ -232,7 +232,7 @@ def test_nothing_in_common_is_no_timeline(tmp_path):
 
 
 @pytest.mark.real
-def test_listeners_of_sparrkulee_follow_what_they_heard_and_nothing_else(tmp_path):
+def test_eeg_of_sparrkulee_is_coupled_only_at_the_true_alignment(tmp_path):
     folder = os.environ.get("EEG2SPEECH_REAL_DATA")
     if not folder:
         pytest.skip("EEG2SPEECH_REAL_DATA is not set")

@@ -47,7 +47,7 @@ def test_the_page_needs_nothing_but_itself(page):
     assert all(np.ptp(image[..., :3]) > 0.5 for image in pictures(page))
 
 
-def test_the_page_tells_what_it_is_and_what_was_found(page):
+def test_the_page_shows_dataset_coupling_and_problems(page):
     for text in ("coupled &lt;made&gt;", "coupling found", "Alpha peak", "Power spectra"):
         assert text in page
     assert "<made>" not in page  # what a file says never becomes markup

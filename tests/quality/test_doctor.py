@@ -124,7 +124,7 @@ def test_channels_are_checked(store):
     assert examine(Store(store)).facts.montages == 2
 
 
-def test_a_lost_sound_is_an_error_but_a_subject_without_any_is_a_warning(store):
+def test_a_lost_sound_is_an_error_and_no_sounds_are_a_warning(store):
     (store / "audio" / "s1.flac").unlink()
     assert any("sub-01: no sound for 1 stimuli (s1)" in text for text in problems(store, "error"))
     (store / "audio" / "s2.flac").unlink()
@@ -186,7 +186,7 @@ def test_a_spectrum_is_described_despite_a_hum():
     assert line[27] == "█"
 
 
-def test_the_command_prints_tables_saves_a_picture_and_tells_errors_by_its_status(store, tmp_path, capsys):
+def test_the_command_prints_tables_saves_a_picture_and_returns_a_status(store, tmp_path, capsys):
     assert main(["doctor", str(store), "--psd", str(tmp_path / "new" / "psd.png")]) == 0
     printed = capsys.readouterr().out
     for text in ("FEIS", "ODC-BY 1.0", "4 (2 recordings), one montage", "listening", "10 Hz", "No problems found"):
@@ -198,7 +198,7 @@ def test_the_command_prints_tables_saves_a_picture_and_tells_errors_by_its_statu
     assert "1 errors, 0 warnings" in capsys.readouterr().out
 
 
-def test_the_command_says_simulated_and_speaks_json(store, capsys):
+def test_the_command_marks_simulated_eeg_and_prints_json(store, capsys):
     content = json.loads((store / "dataset.json").read_text())
     (store / "dataset.json").write_text(json.dumps(content | {"simulated": True}))
     assert main(["doctor", str(store)]) == 0
@@ -255,7 +255,7 @@ def test_clocks_that_differ_are_reported_in_parts_per_million(tmp_path, seconds,
         assert f"{abs(seconds / 40 - 1) * 1e6:.0f} ppm {'longer' if seconds > 40 else 'shorter'}" in text
 
 
-def test_a_sound_that_is_another_one_at_another_loudness_or_trimmed_is_named(tmp_path):
+def test_a_copy_of_a_sound_is_named_despite_gain_and_trimming(tmp_path):
     one = speech(20)
     sounds = {
         "a": one,
@@ -306,7 +306,7 @@ def test_published_envelopes_stand_in_for_sounds(tmp_path):
     assert any("s0.npy" in text for text in problems(store.root, "error"))
 
 
-def test_the_command_says_whether_eeg_and_sound_belong_together(tmp_path, capsys):
+def test_the_command_reports_the_coupling_of_eeg_and_sound(tmp_path, capsys):
     root = coupled_store(tmp_path / "store", subjects=2).root
     assert main(["doctor", str(root)]) == 0
     printed = capsys.readouterr().out

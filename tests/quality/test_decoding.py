@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2speech.quality.responses import mean_response
+from eeg2speech.quality.decoding import mean_response
 from tests.data.coupled_stores import coupled_store
 
 
