@@ -94,6 +94,7 @@ def parser() -> CommandParser:
     )
     made.add_argument("-c", "--config", action="append", help="Its config, and overlays.")
     made.add_class_arguments(PlanOptions, as_group=False)
+    next(action for action in made._actions if action.dest == "alignment").metavar = "FILE"
     made.arrange(GROUPS)
     return made
 
