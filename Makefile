@@ -8,7 +8,7 @@ SPREAD ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev docs demo maeeg audiomae alignment diffusion tensorboard test test-all format lint types benchmark clean
+.PHONY: help install install-dev docs demo maeeg audiomae alignment diffusion tensorboard test test-all test-minimum format lint types benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,14 +55,20 @@ diffusion: $(VENV)/.installed ## Stage 3, after `make alignment`: speech from EE
 	$(BIN)/eeg2speech test --config configs/diffusion.yaml --ckpt_path best $(ARGS)
 
 tensorboard: $(VENV)/.installed ## Watch all runs in a browser (RUN=runs/alignment for one, ARGS="--port 6007")
-	@echo "TensorBoard on $(RUN): it tells its address when it is ready; Ctrl-C ends it"
+	@echo "TensorBoard on $(RUN): its address is printed below; Ctrl-C ends it"
 	$(BIN)/tensorboard --logdir $(RUN) $(ARGS)
 
 test: $(VENV)/.installed-test ## Install, then run the tests
-	$(BIN)/python -m pytest -m "not slow" $(SPREAD) --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(SPREAD) $(ARGS)
 
-test-all: $(VENV)/.installed-test ## Run the slow tests, too
+test-all: $(VENV)/.installed-test ## Run the slow tests as well, with coverage
 	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term:skip-covered $(ARGS)
+
+test-minimum: ## Run the tests in .venv-minimum with the oldest supported versions of the dependencies
+	$(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct --editable '.[test]'
+	.venv-minimum/bin/python -m pytest -m "not slow" $(SPREAD) $(ARGS)
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .
@@ -89,4 +95,4 @@ docs: $(VENV)/.installed-docs ## Build the documentation: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 
 clean: ## Remove what was built, but no runs
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
+	rm -rf $(VENV) .venv-minimum build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov

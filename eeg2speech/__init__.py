@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eeg2speech.inference.generator import SpeechGenerator, load_generator
     from eeg2speech.inference.loading import load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "AlignmentModel", "ConfigError", "DataError", "EEGEncoder", "Eeg2SpeechError", "Embeddings", "Match",
     "SoundEncoder", "SpeechGenerator", "__version__", "load", "load_aligner", "load_encoder", "load_generator",

@@ -25,6 +25,10 @@ def parsed(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
 def test_each_stage_parses_into_its_own_run_folder(stage: Path, capsys: pytest.CaptureFixture[str]):
     config = parsed(capsys, "--config", str(stage))
     assert config["run"] == f"runs/{stage.stem}"
+    own = yaml.safe_load(stage.read_text())["trainer"]["callbacks+"]
+    shared = yaml.safe_load((CONFIGS / "parts/trainer.yaml").read_text())["callbacks"]
+    names = [callback["class_path"] for callback in config["trainer"]["callbacks"]]
+    assert names == [callback["class_path"] for callback in shared + own]
 
 
 @pytest.mark.parametrize(("stage", "overlay"), OVERLAYS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""One waveform out of the channels of a sound, and whether the channels hold the same sound at all."""
+"""Mixing the channels of a sound into one waveform, and checking whether they hold the same sound."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from eeg2speech.audio.waveform import Waveform
 from eeg2speech.core.errors import DataError
 
 ChannelChoice: TypeAlias = Literal["mean", "left", "right"] | int
-"""ChannelChoice of a sound: by name or by number from 0, or the mean of all."""
+"""A channel of a sound, by name or by number from 0, or the mean of all."""
 
 ALIKE = 0.9
 """Correlation of two channels' envelopes from which they count as the same sound. Speech in two spaced microphones
-reaches 0.95 and more, a trigger track or another talker stays near 0."""
+reaches 0.95 and more; a trigger track or another talker stays near 0."""
 FRAME = 0.02
 """Seconds over which an envelope is averaged: longer than the delay between two ears or microphones."""
 STEADY = 0.05
-"""Coefficient of variation below which an envelope is a steady tone's, which correlates with nothing."""
+"""Coefficient of variation below which an envelope is that of a steady tone, which correlates with nothing."""
 FRAMES = 1500
 """Frames that are read at once: half a minute."""
 SILENT = 0.01
@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 class Mixer:
-    """Makes one waveform of the channels of a sound, block by block, and examines them.
+    """Mixes the channels of a sound into one waveform, block by block, and examines them.
 
     Args:
-        count: Channels.
+        count: Number of channels.
         rate: Samples per second.
         channel: Which of them; ``mean`` averages all.
         source: File or array they come from, for messages.
@@ -59,7 +59,7 @@ class Mixer:
         self._levels: list[NDArray[np.float64]] = []
 
     def add(self, block: NDArray[np.float32]) -> Waveform:
-        """Mix the next samples, (samples, channels), ``block`` of them until the last."""
+        """Mix the next samples, (samples, channels); every block but the last has ``block`` samples."""
         columns = np.ascontiguousarray(block.T if self.chosen is None else block.T[self.chosen : self.chosen + 1])
         wave: Waveform = columns[0] if len(columns) == 1 else columns.sum(axis=0) / np.float32(self.count)
         self._samples += columns.size
@@ -115,7 +115,7 @@ class Mixer:
             )  # fmt: skip
 
     def _least_alike(self, levels: NDArray[np.float64], numbers: NDArray[np.intp], loudest: int) -> tuple[int, float]:
-        """The channel whose envelope follows the loudest one's least, and their correlation."""
+        """The channel whose envelope correlates least with that of the loudest channel, and the correlation."""
         spread, mean = levels.std(axis=1), levels.mean(axis=1)
         reference = int(np.flatnonzero(numbers == loudest)[0])
         least, lowest = loudest, 1.0
@@ -147,7 +147,7 @@ def channel_number(channel: ChannelChoice, count: int, source: object) -> int | 
     """Number of a channel from 0; None for the mean of all.
 
     Raises:
-        DataError: A sound of ``count`` channels has none of that name or number.
+        DataError: A sound of ``count`` channels has no channel of that name or number.
     """
     if channel == "mean" or (count == 1 and channel in ("left", "right")):
         return None
@@ -161,13 +161,13 @@ def channel_number(channel: ChannelChoice, count: int, source: object) -> int | 
 
 
 def mixed(samples: NDArray[np.float32], rate: float, channel: ChannelChoice, source: object) -> Waveform:
-    """Make one waveform of an array.
+    """Mix an array into one waveform.
 
     Args:
-        samples: In [-1, 1], (samples,), (samples, channels) or (channels, samples); the shorter side are the channels.
-        rate: Samples per second.
-        channel: Which of them; ``mean`` averages all.
-        source: What the array is, for messages.
+        samples: In [-1, 1], (samples,), (samples, channels) or (channels, samples); the shorter axis is the channels.
+        rate: See ``Mixer``, as for the other arguments.
+        channel: See ``Mixer``.
+        source: See ``Mixer``.
 
     Raises:
         DataError: The array has another shape, there is no such channel, or the channels cancel each other.

@@ -9,20 +9,20 @@ from eeg2speech.audio.waveform import RATE
 WINDOW, HOP, FFT = 400, 160, 512
 """Samples of a frame (25 ms), from one frame to the next (10 ms), and of the Fourier transform."""
 EMPHASIS = 0.97
-"""How much of the sample before is subtracted from each."""
+"""Fraction of the previous sample that is subtracted from each sample."""
 BANDS = 128
 """Mel bands of AudioMAE."""
 MEAN, STD = -4.2677393, 4.5689974
-"""Of log mel energies over AudioSet, as AudioMAE was trained with."""
+"""Mean and standard deviation of log mel energies over AudioSet, as AudioMAE was trained with."""
 
 
 def mel_bank(bands: int, low: float, high: float) -> Tensor:
-    """Triangles on Kaldi's mel scale, whose sides are straight in mel, not in hertz.
+    """Triangular filters on Kaldi's mel scale, whose sides are straight in mel, not in hertz.
 
     Args:
         bands: How many.
-        low: Where the first begins, in hertz.
-        high: Where the last ends, in hertz.
+        low: Lower edge of the first, in hertz.
+        high: Upper edge of the last, in hertz.
 
     Returns:
         Weights in [0, 1] of the bins of a power spectrum, (257, bands), in double precision.
@@ -42,8 +42,8 @@ def mel_bank(bands: int, low: float, high: float) -> Tensor:
 class Fbank(nn.Module):
     """Kaldi's log mel filter bank, scaled as AudioMAE expects it.
 
-    AudioMAE's own front end first subtracts the mean of the waveform. Here that step is left out: the mean of every
-    frame is subtracted anyway, so that it changes nothing.
+    AudioMAE's own front end first subtracts the mean of the waveform. This step is left out, because the mean of every
+    frame is subtracted anyway.
 
     Reference: Povey et al. 2011, The Kaldi speech recognition toolkit (ASRU).
 
@@ -93,7 +93,7 @@ class Fbank(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """Turn waveforms in [-1, 1] at 16 kHz, (B, S), into scaled spectrograms, (B, S // 160, bands).
 
-        The frames at the end for which there are not enough samples are zeros before scaling, as AudioMAE pads.
+        Frames at the end without enough samples are zeros before scaling, as in AudioMAE.
         """
         energies = self.log_mel(audio)
         missing = audio.shape[-1] // HOP - energies.shape[1]

@@ -11,7 +11,7 @@ from eeg2speech.audio.waveform import RATE
 FFT, HOP = 1024, 160
 """Samples of a frame and of its Fourier transform (64 ms), and from one frame to the next (10 ms)."""
 PAD = (FFT - HOP) // 2
-"""Samples that are mirrored at both ends: S samples then give S // 160 frames."""
+"""Samples that are mirrored at both ends, so that S samples give S // 160 frames."""
 BANDS = 64
 """Mel bands."""
 FLOOR = 1e-5
@@ -21,7 +21,7 @@ PEAK = 0.5
 
 
 def slaney_bank(bands: int = BANDS) -> Tensor:
-    """Triangles of equal area on Slaney's mel scale from 0 to 8000 Hz: linear up to 1 kHz, logarithmic above.
+    """Triangular filters of equal area on Slaney's mel scale from 0 to 8000 Hz: linear up to 1 kHz, logarithmic above.
 
     Reference: Slaney 1998, Auditory toolbox (Interval Research, technical report 1998-010).
 
@@ -31,11 +31,8 @@ def slaney_bank(bands: int = BANDS) -> Tensor:
     Returns:
         Weights of the bins of a magnitude spectrum, (bands, 513), in double precision.
     """
-    knee, below, above = (
-        1000.0,
-        200 / 3,
-        math.log(6.4) / 27,
-    )  # hertz, hertz a mel below it, natural log of hertz a mel above it
+    knee = 1000.0  # hertz
+    below, above = 200 / 3, math.log(6.4) / 27  # hertz per mel below the knee, natural log of hertz per mel above it
     last = knee / below + math.log(RATE / 2 / knee) / above
     mel = last * torch.arange(bands + 2, dtype=torch.float64) / (bands + 1)
     corners = torch.where(mel < knee / below, mel * below, knee * torch.exp((mel - knee / below) * above))[:, None]
@@ -46,15 +43,15 @@ def slaney_bank(bands: int = BANDS) -> Tensor:
 
 
 def level(audio: Tensor) -> Tensor:
-    """Take the mean off waveforms, (B, S), and scale each to a peak of 0.5; silence stays silent."""
+    """Remove the mean of waveforms, (B, S), and scale each to a peak of 0.5; silence stays silent."""
     audio = audio - audio.mean(-1, keepdim=True)
     return PEAK * audio / audio.abs().amax(-1, keepdim=True).clamp(min=1e-8)
 
 
 class LogMel(nn.Module):
-    """The log mel spectrogram that AudioLDM 2's autoencoder and vocoder work on.
+    """The log mel spectrogram of AudioLDM 2's autoencoder and vocoder; that of AudioMAE is ``Fbank``.
 
-    Not AudioMAE's, which is ``Fbank``. The sound should be at the ``level`` of training.
+    Sounds have to be scaled by ``level`` first, as in the training of AudioLDM 2.
 
     Reference: Kong et al. 2020, HiFi-GAN (NeurIPS); Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32).
     """

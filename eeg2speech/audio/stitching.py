@@ -1,4 +1,4 @@
-"""Joining overlapping windows of sound into one that goes on."""
+"""Joining overlapping windows of sound into one continuous waveform."""
 
 from __future__ import annotations
 
@@ -7,75 +7,72 @@ import numpy as np
 from eeg2speech.audio.waveform import Waveform
 
 MOST = 2.0
-"""A window is made louder or softer by at most this factor (6 dB), so that levels cannot drift away."""
+"""Largest factor (6 dB) by which a window is made louder or softer, so that levels do not drift."""
 SILENCE = 1e-4
-"""A root mean square below this is silence, whose level tells nothing."""
+"""Root mean square below which a sound counts as silence, which has no level."""
 
 
 class Stitcher:
-    """Cross-fades windows as they come and hands out what is finished, so that a recording may be of any length.
+    """Cross-fades windows one after the other and returns finished samples, so that a recording may be of any length.
 
-    Windows that were generated from different noise have unrelated phases: fading them linearly would lose half of the
-    power in the middle. Windows that resemble one another, as those of a vocoder do, would gain as much from fading
-    them with equal power. So the gains are normalised by how alike the two are where they overlap: for the correlation
-    r, a linear fade t becomes t / sqrt(t^2 + (1 - t)^2 + 2 r t (1 - t)), which is the linear fade at r = 1 and one of
-    equal power at r = 0.
+    Windows that were generated from different noise have unrelated phases: a linear fade would lose half of the power
+    in the middle. Correlated windows, as those of a vocoder, would gain as much with an equal-power fade. The gains are
+    therefore normalised by the correlation r of the two windows where they overlap: a linear fade t becomes
+    t / sqrt(t^2 + (1 - t)^2 + 2 r t (1 - t)), which is the linear fade at r = 1 and the equal-power fade at r = 0.
 
     Args:
-        fade: Samples over which one window becomes the next.
-        match: Bring each window to the level of the one before it where they overlap.
+        fade: Samples over which one window is faded into the next.
+        match: Scale each window to the level of the previous one where they overlap.
     """
 
     def __init__(self, fade: int, match: bool = True) -> None:
         self.fade, self.match = fade, match
         self._tail: Waveform = np.zeros(0, np.float32)
-        self._given = 0
+        self._emitted = 0
 
     def add(self, wave: Waveform, start: int) -> Waveform:
-        """Take the next window.
+        """Add the next window.
 
         Args:
             wave: The window, (samples,).
-            start: Where it begins in the whole, in samples, after the start of the window before it.
+            start: First sample of the window in the whole, after that of the previous window.
 
         Returns:
-            What is finished by it, (finished samples,); silence where no window was.
+            The samples that later windows do not change, (finished samples,); silence where there was no window.
         """
-        end = self._given + len(self._tail)
+        end = self._emitted + len(self._tail)
         shared = end - start
         if shared <= 0:
             done = np.concatenate([self._tail, np.zeros(-shared, np.float32)])
-            return self._hand_out(done, np.asarray(wave, np.float32))
-        both = max(start, self._given)  # from here on to the end of the one before
+            return self._emit(done, np.asarray(wave, np.float32))
+        both = max(start, self._emitted)  # both windows exist from here on, until the end of the previous one
         if self.match:
-            wave = wave * _gain(self._tail[both - self._given :], wave[both - start : shared])
+            wave = wave * _gain(self._tail[both - self._emitted :], wave[both - start : shared])
         fade = min(self.fade, end - both)
-        # in the middle of the overlap, where both windows have seen something on either side
+        # in the middle of the overlap, where both windows were generated with context on either side
         first = min(max(start + (shared - fade) // 2, both), end - fade)
-        one = self._tail[first - self._given :][:fade]
+        one = self._tail[first - self._emitted :][:fade]
         other = wave[first - start :][:fade]
-        done = np.concatenate([self._tail[: first - self._given], _cross(one, other)])
-        return self._hand_out(done, np.asarray(wave[first - start + fade :], np.float32))
+        done = np.concatenate([self._tail[: first - self._emitted], _cross(one, other)])
+        return self._emit(done, np.asarray(wave[first - start + fade :], np.float32))
 
     def finish(self) -> Waveform:
-        """What is left after the last window, (samples,)."""
-        return self._hand_out(self._tail, np.zeros(0, np.float32))
+        """Return the samples left after the last window, (samples,)."""
+        return self._emit(self._tail, np.zeros(0, np.float32))
 
-    def _hand_out(self, done: Waveform, tail: Waveform) -> Waveform:
-        self._given += len(done)
+    def _emit(self, done: Waveform, tail: Waveform) -> Waveform:
+        self._emitted += len(done)
         self._tail = tail
         return done
 
 
 def cover(samples: int, window: int, overlap: int) -> list[int]:
-    """Where windows start that cover a stretch, each with at least this much in common with the next.
-
-    They are as few as will do, and evenly spread: none has more to hide than another.
+    """First samples of the windows that cover a stretch: as few as possible, evenly spread.
 
     Args:
-        samples: Length of the stretch; one shorter than a window is not covered.
+        samples: Length of the stretch; a stretch shorter than a window is not covered.
         window: Length of a window in samples.
-        overlap: In samples, less than a window.
+        overlap: Least number of samples that neighbouring windows share, less than a window.
     """
     if samples < window:
         return []
@@ -84,7 +81,7 @@ def cover(samples: int, window: int, overlap: int) -> list[int]:
 
 
 def _cross(one: Waveform, other: Waveform) -> Waveform:
-    """Fade from one into the other, both (samples,), without a change of level."""
+    """Fade from one waveform into the other, both (samples,), without a change of level."""
     energy = float(np.sqrt((one * one).sum() * (other * other).sum()))
     alike = float(np.clip((one * other).sum() / energy, 0, 1)) if energy > 0 else 0.0
     rising = (np.arange(len(one), dtype=np.float32) + 0.5) / max(len(one), 1)

@@ -1,81 +1,70 @@
-"""Waveforms: reading, resampling and writing. Every waveform inside the project is 16 kHz mono."""
+"""Waveforms: every one inside the project is mono, at 16 kHz, in single precision and in [-1, 1]."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-from pathlib import Path
-
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
-from eeg2speech.audio.fractional import resample_anywhere
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.files import printable
 
 RATE = 16_000
 """Samples per second of every waveform in a prepared store."""
-
-LARGEST = 2**17
-"""Largest term of a ratio of rates for which the polyphase filter is computed: it has 20 values for each."""
-EXACT = 1e-12
-"""Relative error of a ratio of rates that counts as none: a day of sound is moved by 0.1 microseconds."""
-FARTHEST = 10_000
-"""Ratio of two rates beyond which one of them is a mistake."""
+RATES = (1_000.0, 1_000_000.0)
+"""Samples per second that a sound may have; a lower value is a rate in kilohertz, or that of an envelope."""
+LOUDEST = 4.0
+"""Largest absolute sample of a floating-point waveform; decoders of mp3 and ogg reach a little over 1."""
 
 Waveform = NDArray[np.float32]
 
 
-def read_audio(file: Path, start: int = 0, samples: int = -1) -> tuple[Waveform, float]:
-    """Read a sound file as mono.
+def scaled(samples: NDArray[np.generic], source: object) -> NDArray[np.float32]:
+    """Scale samples to [-1, 1]: integers by the range of their type, floating point not at all.
 
     Args:
-        file: Anything libsndfile reads: wav, flac, ogg, mp3.
-        start: First sample.
-        samples: How many; -1 for all that follow.
-
-    Returns:
-        Waveform in [-1, 1], (samples,), and its rate in hertz.
+        samples: Of any shape.
+        source: File or array they come from, for error messages.
 
     Raises:
-        DataError: The file is missing, truncated or no sound file.
+        DataError: The type is not one of samples, or the samples are far above 1 or not finite.
     """
-    try:
-        wave, rate = soundfile.read(file, frames=samples, start=start, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, UnicodeEncodeError) as error:
-        raise DataError(printable(f"{file}: cannot be read as sound ({error}); replace or remove it")) from error
-    return wave.mean(axis=1), float(rate)
+    kind = samples.dtype
+    if kind.kind == "f":
+        return _check_floating(np.asarray(samples, np.float32), source)
+    if kind.kind not in "iu" or kind.itemsize > 4:
+        raise DataError(
+            f"{source}: samples of type {kind}; give floating point in [-1, 1], or integers of at most 32 bits that "
+            "use the range of their type"
+        )
+    full = 2.0 ** (8 * kind.itemsize - 1)
+    centred = samples.astype(np.float64) - (full if kind.kind == "u" else 0.0)
+    peak = float(np.abs(centred).max(initial=0.0))
+    if kind.itemsize == 4 and 1 < peak <= 2**15:
+        raise DataError(
+            f"{source}: samples of type {kind} that do not exceed {peak:g}, as if they were of 16 bits; convert them "
+            "to int16"
+        )
+    return np.asarray(centred / full, np.float32)
 
 
-def resample(wave: Waveform, rate: float, target: float = RATE) -> Waveform:
-    """Resample a waveform, (samples,), from ``rate`` to ``target`` hertz with a polyphase filter.
-
-    Where the two rates have no ratio of small whole numbers, as 44099.7 and 16000 Hz, the same filter is evaluated at
-    each new sample: slower, but in the same little memory, and no sample is moved.
+def check_rate(rate: object, source: object) -> float:
+    """Return the samples per second of a sound as a float.
 
     Raises:
-        ConfigError: A rate is not a finite number above 0, or the two lie absurdly far apart.
+        ConfigError: It is not a number, or outside of ``RATES``.
     """
-    if not (0 < rate < np.inf and 1 / FARTHEST < target / rate < FARTHEST):
-        raise ConfigError(f"rate={rate} Hz cannot be resampled to {target:g} Hz; give samples per second")
-    if rate == target:
-        return wave
-    ratio = Fraction(target / rate).limit_denominator(LARGEST)
-    if ratio.numerator <= LARGEST and abs(float(ratio) * rate / target - 1) < EXACT:
-        return np.asarray(resample_poly(wave, ratio.numerator, ratio.denominator), np.float32)
-    return resample_anywhere(wave, target / rate)
+    number = rate if isinstance(rate, int | float | np.integer | np.floating) else np.nan
+    if isinstance(rate, bool) or not RATES[0] <= number <= RATES[1]:
+        raise ConfigError(f"{source}: rate={rate!r}; give its samples per second, from {RATES[0]:g} to {RATES[1]:g}")
+    return float(number)
 
 
-def write_audio(file: Path, wave: Waveform, comment: str = "") -> None:
-    """Write a waveform as FLAC with 16 bits.
-
-    Args:
-        file: To write.
-        wave: At 16 kHz in [-1, 1], (samples,); louder samples are clipped.
-        comment: What is to be known of the sound; kept in the file.
-    """
-    with soundfile.SoundFile(file, "w", RATE, 1, "PCM_16", format="FLAC") as sound:
-        if comment:
-            sound.comment = comment
-        sound.write(np.clip(wave, -1.0, 1.0))
+def _check_floating(samples: NDArray[np.float32], source: object) -> NDArray[np.float32]:
+    peak = float(np.maximum(samples.max(initial=0.0), -samples.min(initial=0.0)))
+    if not np.isfinite(peak):
+        raise DataError(f"{source}: holds NaN or infinity; replace it")
+    if peak > LOUDEST:
+        raise DataError(
+            f"{source}: samples up to {peak:.4g}, where floating point must lie in [-1, 1]; divide by full scale, "
+            "e.g. 32768 for 16 bits"
+        )
+    return samples

@@ -12,10 +12,9 @@ Mask = NDArray[np.bool_]
 
 
 class Baseline(ABC):
-    """Fills in the hidden samples of a window without a network.
+    """Predicts the hidden samples of a window without a network.
 
-    The training mean of each channel is taken off before a baseline sees a window and hidden samples are
-    replaced by zero, so that none of them can peek.
+    A baseline gets windows without the training mean of each channel and with zeros in place of hidden samples.
     """
 
     mean: NDArray[np.float64]
@@ -34,14 +33,14 @@ class Baseline(ABC):
         return self
 
     def fit_untrained(self, positions: Floats, samples: int) -> Self:
-        """Make ready for a montage without training windows, taking its mean as zero."""
+        """Fit for a montage without training windows: the mean is zero."""
         return self.fit(np.zeros((1, len(positions), samples)), positions)
 
     def predict(self, window: Floats, hidden: Mask) -> NDArray[np.float64]:
-        """Fill in a window.
+        """Predict the hidden samples of a window.
 
         Args:
-            window: EEG, (C, T); what stands in the hidden samples is never read.
+            window: EEG, (C, T); its hidden samples are not used.
             hidden: True where a sample is hidden, (C, T).
 
         Returns:

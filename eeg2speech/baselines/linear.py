@@ -1,4 +1,4 @@
-"""The linear decoders on the data that a network is trained and tested on."""
+"""Linear decoders on the windows that a network is trained and tested on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.baselines.cca import CCA
-from eeg2speech.baselines.lagged_decoder import LaggedDecoder
+from eeg2speech.baselines.lagged_decoders import CCA, BackwardTRF, LaggedDecoder
 from eeg2speech.baselines.moments import Floats, Moments
 from eeg2speech.baselines.speech_features import NAMES, speech_features
-from eeg2speech.baselines.trf import BackwardTRF
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.progress import Track, silently
 from eeg2speech.core.types import Batch, SplitName
@@ -27,8 +25,8 @@ class Method:
     """A kind of linear decoder.
 
     Attributes:
-        make: Makes an unfitted one.
-        features: Names of the speech features it is given.
+        make: Creates an unfitted decoder.
+        features: Names of its speech features.
     """
 
     make: Callable[[], LaggedDecoder]
@@ -36,7 +34,7 @@ class Method:
 
     @property
     def rows(self) -> list[int]:
-        """Where its features stand in ``speech_features``."""
+        """Rows of its features in ``speech_features``."""
         return [NAMES.index(name) for name in self.features]
 
 
@@ -45,7 +43,7 @@ METHODS: Mapping[str, Method] = {"ridge": Method(BackwardTRF, ("envelope",)), "c
 
 @dataclass(frozen=True)
 class Embedded:
-    """Windows in the space of a method, in the order of the split's windows.
+    """Embeddings of windows by a decoder, in the order of the split's windows.
 
     Attributes:
         eeg: Unit vectors, (n, K).
@@ -58,13 +56,13 @@ class Embedded:
 
 @dataclass
 class LinearBaselines:
-    """Fitted linear decoders; their windows are the network's windows, and nothing outside of a window is used.
+    """Fitted linear decoders, which embed the same windows as the network.
 
     Attributes:
-        channels: Names of the EEG rows; a recording's missing channels are zero, and unknown ones are left out.
+        channels: Names of the EEG rows; a recording's missing channels are zero, and other channels are left out.
         methods: Kinds of decoders.
         pooled: One decoder per method, fitted on all training subjects together.
-        own: For each method the decoder of each training subject, by its index; empty if none were asked for.
+        own: For each method the decoder of each training subject, by its index; may be empty.
     """
 
     channels: list[str]
@@ -76,30 +74,30 @@ class LinearBaselines:
         """Embed every window of a split with every decoder.
 
         Args:
-            data: What was fitted on.
-            split: Which windows.
-            lag: How much later than its sound the EEG is read, in seconds; unset: as in fitting.
+            data: The data module of the fit.
+            split: Name of the split.
+            lag: Delay of the EEG behind its sound, in seconds; unset: as in fitting.
 
         Returns:
-            By name: ``ridge pooled``, ``cca pooled``, and, if every subject of the split was trained on, ``ridge own``
-            and ``cca own``. Each subject's own decoder compares EEG with sound in a space of its own: K holds one
-            block per subject of the split, in which only that subject's EEG is not zero, and the similarities are
-            those of the own decoders over the root of the number of subjects.
+            By name: ``ridge pooled``, ``cca pooled``, and, if every subject of the split is a training subject,
+            ``ridge own`` and ``cca own``. Each subject's own decoder has its own space: K holds one block per subject
+            of the split, in which the EEG of other subjects is zero, and the similarities are those of the own
+            decoders over the root of the number of subjects.
         """
         names, subjects = _names(data, split), sorted(_by_subject(data, split))
-        pieces: dict[str, list[Embedded]] = {}
+        found: dict[str, list[Embedded]] = {}
         for batch in data.batches(split, lag=lag):
             eeg, features = self.arrange(batch, names), _features(batch)
             for name, method in self.methods.items():
-                heard, pooled, own = features[:, method.rows], self.pooled[name], self.own.get(name, {})
-                embedded = Embedded(pooled.embed_eeg(eeg), pooled.embed_sound(heard))
-                pieces.setdefault(f"{name} pooled", []).append(embedded)
+                sound, pooled, own = features[:, method.rows], self.pooled[name], self.own.get(name, {})
+                embedded = Embedded(pooled.embed_eeg(eeg), pooled.embed_sound(sound))
+                found.setdefault(f"{name} pooled", []).append(embedded)
                 if own and set(subjects) <= set(own):
-                    blocks = _own([own[one] for one in subjects], eeg, heard, batch["subject"].numpy(), subjects)
-                    pieces.setdefault(f"{name} own", []).append(blocks)
+                    blocks = _own([own[one] for one in subjects], eeg, sound, batch["subject"].numpy(), subjects)
+                    found.setdefault(f"{name} own", []).append(blocks)
         return {
-            name: Embedded(np.concatenate([p.eeg for p in parts]), np.concatenate([p.sound for p in parts]))
-            for name, parts in pieces.items()
+            name: Embedded(np.concatenate([b.eeg for b in batches]), np.concatenate([b.sound for b in batches]))
+            for name, batches in found.items()
         }
 
     def arrange(self, batch: Batch, names: Mapping[int, Sequence[str]]) -> Floats:
@@ -107,7 +105,7 @@ class LinearBaselines:
 
         Args:
             batch: Windows.
-            names: Of the channels of each of their recordings, in the order of the batch.
+            names: Channel names of each recording, by its index, in the order of the batch's channels.
         """
         eeg, recordings = batch["eeg"].numpy(), batch["recording"].numpy()
         place = {name: row for row, name in enumerate(self.channels)}
@@ -123,15 +121,15 @@ class LinearBaselines:
 def fit_linear(
     data: EEGAudioDataModule, methods: Mapping[str, Method] = METHODS, own: bool = True, track: Track = silently
 ) -> LinearBaselines:
-    """Fit linear decoders on whole training segments; regularisers and weights come from validation segments.
+    """Fit linear decoders on whole training segments; regularisers and weights are chosen on validation segments.
 
-    Test lists are never read. Memory holds the moments of one subject and of all together.
+    Test splits are not used. The moments of one subject and of all subjects together are held in memory.
 
     Args:
         data: After ``setup``, with ``audio=True``.
         methods: Kinds of decoders.
-        own: Also fit one decoder per training subject; one without validation segments takes those of all subjects.
-        track: Shows how many subjects are done.
+        own: Also fit one decoder per training subject; a subject without validation segments uses those of all.
+        track: Progress over subjects.
 
     Raises:
         ConfigError: The data module reads no sound.
@@ -172,11 +170,11 @@ def _by_subject(data: EEGAudioDataModule, split: SplitName) -> dict[int, list[Wi
 def _moments(
     fitted: LinearBaselines, data: EEGAudioDataModule, split: SplitName, windows: Sequence[Window]
 ) -> dict[str, Moments]:
-    """What each method needs to know of some stretches, which are read once and one by one."""
+    """Moments of some stretches for each method; the stretches are read one by one."""
     names, total = _names(data, split), dict[str, Moments]()
     decoders = {name: method.make() for name, method in fitted.methods.items()}
     for window in windows:
-        reader = copy(data.datasets[split])  # reads with the network's scaling, clamp and lag
+        reader = copy(data.datasets[split])  # the same scaling, clamp and lag as for the network
         reader.windows, reader.augment = [window], None
         reader.samples = window.last - window.first + data.samples
         batch = reader[0, 0]
@@ -194,15 +192,15 @@ def _own(
     subject: NDArray[np.integer[Any]],
     subjects: Sequence[int],
 ) -> Embedded:
-    """Embeddings with one block for each of ``subjects``, made by the decoder in its place."""
+    """Embeddings with one block for each of ``subjects``, from its own decoder."""
     from_eeg, from_sound = [], []
     for decoder, one in zip(decoders, subjects, strict=True):
-        heard = decoder.embed_sound(features) / np.float32(np.sqrt(len(subjects)))
-        block = np.zeros_like(heard)
+        sound = decoder.embed_sound(features) / np.float32(np.sqrt(len(subjects)))
+        block = np.zeros_like(sound)
         if (subject == one).any():
             block[subject == one] = decoder.embed_eeg(eeg[subject == one])
         from_eeg.append(block)
-        from_sound.append(heard)
+        from_sound.append(sound)
     return Embedded(np.concatenate(from_eeg, axis=1), np.concatenate(from_sound, axis=1))
 
 

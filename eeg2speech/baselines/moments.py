@@ -1,23 +1,24 @@
-"""Second moments of lagged EEG and lagged speech features: all that a linear decoder needs to know of its data."""
+"""Second moments of lagged EEG and lagged speech features, from which linear decoders are computed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass
 class Moments:
-    """Sums of products over samples, P lagged EEG rows and Q lagged feature rows; they add up over stretches.
+    """Sums of products over samples, for P lagged EEG rows and Q lagged feature rows; those of stretches add up.
 
     Attributes:
-        samples: How many samples went in.
+        samples: Number of samples.
         xx: EEG with EEG, (P, P).
         xy: EEG with features, (P, Q).
         yy: Features with features, (Q, Q).
@@ -34,18 +35,32 @@ class Moments:
     @classmethod
     def of(cls, eeg: Floats, features: Floats) -> Moments:
         """Moments of one stretch of lagged EEG, (P, n), and lagged features, (Q, n)."""
-        # float32 products are twice as fast, and float64 sums keep what many stretches add up to
+        # products in float32 are twice as fast; sums in float64 stay exact over many stretches
         xx, xy, yy = eeg @ eeg.T, eeg @ features.T, features @ features.T
         return cls(eeg.shape[1], xx.astype(np.float64), xy.astype(np.float64), yy.astype(np.float64))
 
     def correlations(self, from_eeg: Floats, from_sound: Floats) -> NDArray[np.float64]:
-        """Correlation of pairs of projections, (K,): ``from_eeg`` (P, K) against ``from_sound`` (Q, K)."""
+        """Correlation of pairs of projections, (K,): ``from_eeg`` (P, K) with ``from_sound`` (Q, K)."""
         product = np.einsum("pk,pq,qk->k", from_eeg, self.xy, from_sound, optimize=True)
         power = np.einsum("pk,pl,lk->k", from_eeg, self.xx, from_eeg, optimize=True)
         power *= np.einsum("qk,qr,rk->k", from_sound, self.yy, from_sound, optimize=True)
         r: NDArray[np.float64] = np.zeros(len(product))
         np.divide(product, np.sqrt(np.maximum(power, 0)), out=r, where=power > 0)
         return r
+
+
+def ridge_path(xx: Floats, xy: Floats, penalties: Sequence[float]) -> Iterator[Floats]:
+    """Weights of ridge regression, (P, Q), for each penalty, from one eigendecomposition.
+
+    Args:
+        xx: Products of the predictors, (P, P).
+        xy: Products of predictors and targets, (P, Q).
+        penalties: Values added to the diagonal of ``xx``.
+    """
+    values, vectors = eigh(xx, check_finite=False)
+    rotated = vectors.T @ xy
+    for penalty in penalties:
+        yield vectors @ (rotated / (np.maximum(values, 0) + penalty)[:, None])
 
 
 def lagged(signal: Floats, lags: Sequence[int]) -> NDArray[np.float32]:
@@ -67,7 +82,7 @@ def lagged(signal: Floats, lags: Sequence[int]) -> NDArray[np.float32]:
 
 
 def centred(signal: Floats) -> NDArray[np.float32]:
-    """Signal without its mean over time, (..., T): what lies beyond its ends is then zero on average."""
+    """Signal without its mean over time, (..., T), so that the zeros beyond its ends equal its mean."""
     return np.asarray(signal - signal.mean(axis=-1, keepdims=True, dtype=np.float64), np.float32)
 
 

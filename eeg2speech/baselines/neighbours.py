@@ -1,4 +1,4 @@
-"""Baselines that copy or interpolate what is visible and learn no more than the channels' means."""
+"""Baselines that copy or interpolate visible samples; only the channels' means are learned."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Nearest(Baseline):
 
 
 class Interpolation(Baseline):
-    """Linear in time along each electrode, nearest value outside; the mean where it is never visible."""
+    """Linear interpolation in time for each electrode, constant beyond its ends; the mean where it is never visible."""
 
     def _learn(self, windows: Floats, positions: Floats) -> None:
         pass
@@ -53,8 +53,8 @@ class Interpolation(Baseline):
         filled = np.zeros_like(window)
         time = np.arange(window.shape[1])
         for channel in np.flatnonzero(~hidden.all(axis=1)):
-            seen = ~hidden[channel]
-            filled[channel] = np.interp(time, time[seen], window[channel, seen])
+            visible = ~hidden[channel]
+            filled[channel] = np.interp(time, time[visible], window[channel, visible])
         return filled
 
 
@@ -64,8 +64,8 @@ class Spline(Baseline):
     Reference: Perrin et al. 1989, Spherical splines for scalp potential and current density mapping.
 
     Args:
-        matrix: Makes the interpolation matrix, (C, visible), from positions in metres, (C, 3), and the
-            indices of three or more visible electrodes; mne's by default.
+        matrix: Computes the interpolation matrix, (C, visible), from positions in metres, (C, 3), and the
+            indices of three or more visible electrodes; MNE-Python's by default.
     """
 
     def __init__(self, matrix: SplineMatrix | None = None) -> None:
@@ -99,7 +99,7 @@ class Spline(Baseline):
 
 
 def _mne_matrix() -> SplineMatrix:
-    from eeg2speech.data.electrodes.montage import spherical_spline  # brings mne, which takes a second to import
+    from eeg2speech.data.electrodes.montage import spherical_spline  # imports mne, which takes a second
 
     matrix: SplineMatrix = spherical_spline
     return matrix

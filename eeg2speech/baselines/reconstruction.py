@@ -1,3 +1,5 @@
+"""The baselines of masked reconstruction on the windows of a split."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -7,32 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.baselines.baseline import Baseline, Floats, Mask
-from eeg2speech.baselines.kriging import Kriging
+from eeg2speech.baselines.covariance import HiddenPatches, Kriging, Ridge
 from eeg2speech.baselines.neighbours import Interpolation, Mean, Nearest, Spline, SplineMatrix
-from eeg2speech.baselines.ridge import Ridge
-from eeg2speech.baselines.selection import HiddenPatches
 from eeg2speech.core.errors import DataError
 
 BASELINES = ("mean", "nearest", "interpolation", "spline", "ridge", "kriging")
-VARIANCE = "variance"  # the key of the denominators in the scores
-_TRAINED = ("ridge", "kriging")  # need training windows of the montage
+VARIANCE = "variance"
+"""Key of the denominators in the scores."""
+_TRAINED = ("ridge", "kriging")  # these need training windows of the montage
 
 Batch = tuple[Floats, Floats, Mask]
 Scores = dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]
 
 
 class ReconstructionBaselines:
-    """What a user would try instead of the masked autoencoder, on exactly its task.
+    """Baselines for the task of the masked autoencoder, fitted for each montage by itself.
 
-    One set is fitted for each montage, told by its electrodes' positions. For a montage without training
-    windows the channel means are taken as zero, and ridge and kriging, which need its covariance, score NaN.
+    A montage is identified by the positions of its electrodes. For one without training windows the channel means are
+    zero, and ridge and kriging, which need its covariance, score NaN.
 
     Args:
-        patches: How patches will be hidden, for choosing the regularisers on training windows.
+        patches: Rule by which patches are hidden, for choosing the regularisers on training windows.
         kriging: Whether to include kriging, the slowest.
-        limit: Training windows used per montage, drawn evenly from all that are offered.
-        seed: Of the draw, the held-out windows and their masks.
-        spline: Makes the interpolation matrix of spherical splines; mne's by default.
+        limit: Number of training windows per montage, drawn at random from all.
+        seed: Seed of the draw, the held-out windows and their masks.
+        spline: See ``Spline``.
     """
 
     def __init__(
@@ -73,8 +74,8 @@ class ReconstructionBaselines:
     def score(self, eeg: Floats, positions: Floats, channel_mask: Mask, hidden: Mask) -> Scores:
         """Squared errors on the hidden samples of existing channels.
 
-        NMSE of any set of windows is the sum of a baseline's errors over the sum of ``variance``, the squared
-        deviations from the training mean of each channel; that of ``mean`` is exactly 1.
+        The NMSE of a set of windows is the sum of a baseline's errors over the sum of ``variance``, the squared
+        deviations from the training mean of each channel; the NMSE of ``mean`` is 1.
 
         Args:
             eeg: (B, C, T).
@@ -83,7 +84,7 @@ class ReconstructionBaselines:
             hidden: True where a sample is hidden, (B, C, T).
 
         Returns:
-            For each name, and for ``variance``: the sum over each window, (B,), and the samples in it, (B,).
+            For each baseline and for ``variance``: the sum over each window, (B,), and its number of samples, (B,).
         """
         kept, hidden = channel_mask.astype(np.bool_), hidden.astype(np.bool_)
         errors = {name: np.full(len(eeg), np.nan) for name in (*self.names, VARIANCE)}
@@ -97,7 +98,7 @@ class ReconstructionBaselines:
         return {name: (error, counts) for name, error in errors.items()}
 
     def _sample(self, batches: Iterable[Batch]) -> dict[bytes, tuple[list[Floats], Floats]]:
-        """Reservoir sampling, so that the windows kept do not depend on how long the first recordings are."""
+        """Windows and positions by montage, by reservoir sampling: every window has the same probability."""
         rng = np.random.default_rng(self.seed)
         kept: dict[bytes, tuple[list[Floats], Floats]] = {}
         offered: dict[bytes, int] = {}
@@ -137,7 +138,7 @@ class ReconstructionBaselines:
 
 
 def _windows(batch: Batch) -> Iterator[tuple[Floats, Floats]]:
-    """Each window and its positions without the masked channels; copies, so that no batch is kept alive."""
+    """Each window and its positions without the masked channels, as copies, so that batches are freed."""
     for window, positions, mask in zip(*batch, strict=True):
         kept = mask.astype(np.bool_)
         yield window[kept], positions[kept]

@@ -21,8 +21,8 @@ NEW_SUBJECTS = ("unseen_subject", "unseen_both")
 """Test lists whose subjects must not have been trained on."""
 KEY = "training_records"
 """Of the records in what a checkpoint or an export says of its data."""
-UNJUDGED = "not judged, as the list is not unseen"
-"""The verdict on a list that was trained on."""
+UNJUDGED = "not judged, as the split is not unseen"
+"""The verdict on a split that was trained on."""
 _NAMED = 5  # sounds or subjects in a message
 
 

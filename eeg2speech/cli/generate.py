@@ -182,7 +182,7 @@ def _write(
     overlap: float,
 ) -> None:
     """Write clip after clip, each sample as soon as no later window can change it."""
-    from eeg2speech.audio.wav import wav_writer
+    from eeg2speech.audio.files import wav_writer
     from eeg2speech.core.progress import Countdown
 
     clips, rows = [clip for clip, _ in missing], [row for _, row in missing]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, capture_parser
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -35,6 +36,8 @@ from eeg2speech.training.resuming import check_newest, check_results, check_stag
 from eeg2speech.training.run_folder import SaveRunConfig, check_apart, check_movable, goes_on, holds_run
 from eeg2speech.training.run_logger import RunLogger
 
+TRAINER = "parts/trainer.yaml"
+"""Settings and callbacks that the trainer of every stage has, in the folder of the configurations."""
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
 
 
@@ -77,8 +80,11 @@ class StageCLI(LightningCLI):
         )  # fmt: skip
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the run folder, and link sizes of the data to the model."""
+        """Add the run folder, the trainer that every stage starts from, and links from the data module to the model."""
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Run folder, for all output.")
+        # as defaults: `callbacks+:` of a stage's config appends to a default, but not to a list in a file it names
+        shared = yaml.safe_load((config_folder() / TRAINER).read_text(encoding="utf-8"))
+        parser.set_defaults({f"trainer.{key}": value for key, value in shared.items()})
         for ours, theirs in (("samples", "samples"), ("subject_names", "subjects"), ("channels", "channels")):
             parser.link_arguments(f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate")
 

@@ -26,11 +26,11 @@ def run(argv: Sequence[str]) -> int:
         argv: Run folders and options.
 
     Returns:
-        Exit status.
+        The exit status.
 
     Raises:
-        ConfigError: An option is out of its range.
-        DataError: A folder holds no run, or a file in it is damaged.
+        ConfigError: An option is out of range.
+        DataError: A folder is not a run folder, or a file in it is damaged.
         DiskError: The page cannot be written.
     """
     options = parser().parse_args(list(argv))
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"clips={options.clips} must be 0 or more (--clips)")
     out = options.out
     if out is not None and (out.is_dir() or out.suffix.lower() not in (".html", ".htm")):
-        raise ConfigError(f"out={out} is not the name of a page; give a file that ends in .html (--out)")
+        raise ConfigError(f"out={out} is not the name of an HTML file; give a name that ends in .html (--out)")
     from eeg2speech.core.progress import Countdown
     from eeg2speech.reporting.html import LIMIT, read_run, write_page  # brings matplotlib and torch
 
@@ -54,8 +54,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"note: {note}", file=sys.stderr)
     if written.refused:
         print(
-            f"note: {len(written.refused)} pictures and sounds are not on the page, as it would exceed "
-            f"{LIMIT / 1e6:.0f} MB or they are damaged; it names them; fewer --clips or runs leave more room",
+            f"note: {len(written.refused)} pictures and sounds are left out because they are damaged or the page would "
+            f"exceed {LIMIT / 1e6:.0f} MB; the page lists them. Use fewer --clips or fewer runs",
             file=sys.stderr,
         )
     if options.json:
@@ -66,17 +66,21 @@ def run(argv: Sequence[str]) -> int:
 
 
 def parser() -> CommandParser:
-    """Runs are as many as one likes, which no signature says."""
+    """Parser of the command, which takes any number of run folders."""
     made = CommandParser(
         prog="eeg2speech report",
-        description="Write one HTML page about runs: what was run on what data, whether it works, figures, learning "
-        "curves, pictures and sounds. The page holds everything in itself, so it opens from disk, without a network.",
+        description="Write one HTML page about runs: data and settings, verdicts, figures, learning curves, pictures "
+        "and clips. The page is a single file that opens from disk, without a network.",
         epilog=examples_text(EXAMPLES),
     )
     add = made.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="Folder of a run of any stage, such as runs/maeeg.")
-    add("--out", type=Path, help=f"The page; not given: {NAME} in the run's folder, or in the one that all lie in.")
-    add("--clips", type=int, default=4, help="Most windows of a test list to hear.")
+    add("runs", nargs="+", type=Path, metavar="RUN", help="Run folder of any stage, such as runs/maeeg.")
+    add(
+        "--out",
+        type=Path,
+        help=f"Path of the page; default: {NAME} in the run folder or the folder of all runs.",
+    )
+    add("--clips", type=int, default=4, help="Most windows of a test split whose clips are on the page.")
     add("--json", type=bool, default=False, help="Print what was written as JSON: file, bytes, notes, left out.")
     return made
 
@@ -86,7 +90,7 @@ def _place(folders: Sequence[Path]) -> Path:
         return folders[0] / NAME
     try:
         common = Path(os.path.commonpath([folder.resolve() for folder in folders]))
-    except ValueError:  # drives of Windows have nothing in common
+    except ValueError:  # on different drives of Windows
         return Path(NAME)
     if common.parent == common:
         return Path(NAME)

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from eeg2speech.audio import Waveform
 
 OUT = Path("runs/resynthesised")
-WINDOW = {"SpectrogramViT": 3.2, "AudioMAE": 10.24}
-"""Seconds of a window, by audio encoder: those that it was trained with."""
 SILENCE = 1e-4
 """A sound whose samples are all below this is silent."""
+
 GROUPS = {
     "the model": ["components", "audio_weights", "device"],
     "generation": ["channel", "window", "overlap", "seed", "solver", "steps", "guidance", "batch_size"],
@@ -71,25 +70,25 @@ def resynthesise(
     if batch_size < 1:
         raise ConfigError(f"--batch_size {batch_size} is below 1")
     from eeg2speech.audio import RATE
+    from eeg2speech.audio.files import write_wav
     from eeg2speech.audio.stitching import cover
-    from eeg2speech.audio.wav import write_wav
     from eeg2speech.cli.generate import choose_device
     from eeg2speech.core.progress import Countdown
-    from eeg2speech.models.audio.encoder import STEP
-    from eeg2speech.models.audioldm2.rebuild import sound_only
+    from eeg2speech.models.audio.encoder import STEP, audio_encoder_class
+    from eeg2speech.models.audioldm2.rebuild import build_speech
     from eeg2speech.models.audioldm2.resynthesis import Resynthesis, choose_audio
     from eeg2speech.models.audioldm2.sampling import Sampler
 
     waves = _read_sounds(_find_sounds([sounds] if isinstance(sounds, str) else sounds), channel)
     described, weights = choose_audio(components, audio_weights)
-    seconds = WINDOW[described["class"]] if window is None else window
+    seconds = audio_encoder_class(described, str(weights)).window if window is None else window
     samples, common = round(seconds * RATE), round(overlap * RATE)
     if samples < STEP or samples % STEP or not 0 <= common <= samples / 2:
         raise ConfigError(
             f"--window {seconds} s must be a multiple of {STEP / RATE} s and --overlap {overlap} s at most half of it"
         )
     with json_stdout(json):
-        model = sound_only(components, described, weights).to(choose_device(device))
+        model = build_speech(components, described, weights).to(choose_device(device))
     again = Resynthesis(model, Sampler(solver, steps, guidance), samples, common, seed, batch_size)
     grids = {name: cover(max(len(wave), samples), samples, common) for name, wave in waves.items()}
     try:

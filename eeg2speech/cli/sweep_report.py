@@ -1,9 +1,8 @@
-"""What the runs of a sweep found: means over seeds, and differences between runs that share everything else."""
+"""Statistics of a sweep: means over seeds, and paired differences between the levels of a factor."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,27 +12,26 @@ from typing import Any
 
 from eeg2speech.cli.sweep_config import Levels, SweepConfig
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.files import float_or_nan
-from eeg2speech.metrics.seeds import Repeated, over_repetitions
+from eeg2speech.metrics.intervals import Repeated, over_repetitions
+from eeg2speech.metrics.results import MODEL, read_results
 
 MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")
 NOISE = "model, noise at test"
-"""The model on noise in place of the EEG: beside runs that were trained on noise, the table of four cells."""
-MODEL = "model"
+"""Row of the model with noise in place of EEG in the test only; runs trained on noise complete the comparison."""
 Cell = tuple[str, str, str]
-"""Test list, decoder, measure."""
+"""Test split, decoder, measure."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A condition with one seed.
+    """The test of one condition with one seed.
 
     Attributes:
         levels: Level of each factor.
         seed: Of the run.
-        figures: By test list, decoder and measure.
-        chance: By test list and measure.
-        aligned: Verdict on each test list.
+        figures: By test split, decoder and measure.
+        chance: By test split and measure.
+        aligned: Verdict on each test split.
     """
 
     levels: Levels
@@ -44,35 +42,36 @@ class Run:
 
 
 def read_run(file: Path, levels: Levels, seed: int) -> Run:
-    """Read what a test found.
+    """Read the results of a test.
+
+    Args:
+        file: ``test.json`` of the run.
+        levels: Level of each factor.
+        seed: Of the run.
 
     Raises:
-        DataError: It is no test of an alignment.
+        DataError: The file is damaged or of another version, or not that of an alignment.
     """
+    found = read_results(file).alignment
+    if found is None:
+        raise DataError(f"{file}: without results of an alignment; remove its folder and run again")
     figures: dict[Cell, float] = {}
     chance: dict[tuple[str, str], float] = {}
-    try:
-        lists = json.loads(file.read_text(encoding="utf-8"))["alignment"]["lists"]
-        for part, found in lists.items():
-            for decoder, row in found["figures"].items():
-                figures |= {(part, decoder, name): float_or_nan(row[name]["value"]) for name in MEASURES}
-            figures[part, NOISE, "mrr"] = float_or_nan(found["controls, mrr"]["noise"]["value"])
-            chance |= {(part, name): float_or_nan(found["figures"][MODEL][name]["chance"]) for name in MEASURES}
-        aligned = {part: bool(found["verdict"]["aligned"]) for part, found in lists.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{file}: not the test.json of an alignment ({error!r}); remove its folder and run again"
-        ) from error
-    return Run(levels, seed, figures, chance, aligned)
+    for split, one in found.splits.items():
+        for decoder, row in one.figures.items():
+            figures |= {(split, decoder, name): row[name].value for name in MEASURES}
+        figures[split, NOISE, "mrr"] = one.controls_mrr["noise"].value
+        chance |= {(split, name): one.figures[MODEL][name].chance for name in MEASURES}
+    return Run(levels, seed, figures, chance, {split: one.verdict.aligned for split, one in found.splits.items()})
 
 
 def report(plan: SweepConfig, runs: Sequence[Run]) -> dict[str, Any]:
     """Summarise a sweep, ready for JSON.
 
     Returns:
-        ``conditions``: for each, means over seeds (or over the levels of ``plan.over``) with 95 % intervals, by test
-        list, decoder and measure, and the model's lead over each decoder. ``differences``: what each level of a factor
-        adds to its first, of the model, over all settings of the other factors and within each of them.
+        ``conditions``: means over seeds (or over the levels of ``plan.over``) with 95 % intervals, by test split,
+        decoder and measure, and the difference between the model and each decoder. ``differences``: those between each
+        level of a factor and its first level, of the model, over all settings of the other factors and within each.
     """
     groups = _grouped(runs, lambda run: {k: v for k, v in run.levels.items() if k != plan.over})
     conditions = [{"levels": levels, **_condition(members, plan.over)} for levels, members in groups]
@@ -87,35 +86,35 @@ def report(plan: SweepConfig, runs: Sequence[Run]) -> dict[str, Any]:
 
 def _condition(runs: Sequence[Run], over: str | None) -> dict[str, Any]:
     lists: dict[str, Any] = {}
-    for part in runs[0].aligned:
-        cells = [cell for cell in runs[0].figures if cell[0] == part]
+    for split in runs[0].aligned:
+        cells = [cell for cell in runs[0].figures if cell[0] == split]
         rows: dict[str, dict[str, Any]] = defaultdict(dict)
-        lead: dict[str, dict[str, Any]] = defaultdict(dict)
+        leads: dict[str, dict[str, Any]] = defaultdict(dict)
         for cell in cells:
             _, decoder, measure = cell
             rows[decoder][measure] = plain(_repeated([(run, run.figures.get(cell)) for run in runs], over))
             if decoder not in (MODEL, NOISE):
-                lead[decoder][measure] = plain(_repeated([(run, _lead(run, cell)) for run in runs], over))
-        lists[part] = {
+                leads[decoder][measure] = plain(_repeated([(run, _lead(run, cell)) for run in runs], over))
+        lists[split] = {
             "figures": dict(rows),
-            "model above": dict(lead),
-            "chance": {name: _mean([run.chance[part, name] for run in runs]) for name in MEASURES},
-            "aligned": sum(run.aligned[part] for run in runs),
+            "model above": dict(leads),
+            "chance": {name: _mean([run.chance[split, name] for run in runs]) for name in MEASURES},
+            "aligned": sum(run.aligned[split] for run in runs),
             "runs": len(runs),
         }
     return {"lists": lists}
 
 
 def _lead(run: Run, cell: Cell) -> float | None:
-    part, _, measure = cell
-    own, other = run.figures.get((part, MODEL, measure)), run.figures.get(cell)
+    split, _, measure = cell
+    own, other = run.figures.get((split, MODEL, measure)), run.figures.get(cell)
     return None if own is None or other is None else own - other
 
 
 def _differences(plan: SweepConfig, factor: str, runs: Sequence[Run]) -> Iterable[dict[str, Any]]:
     first, *others = plan.factors[factor]
     rest = [name for name in plan.factors if name not in (factor, plan.over)]
-    settings: list[Levels | None] = [None]  # over all of them
+    settings: list[Levels | None] = [None]  # None: over all settings
     if rest:
         settings += [
             dict(zip(rest, chosen, strict=True)) for chosen in itertools.product(*(plan.factors[n] for n in rest))
@@ -125,17 +124,17 @@ def _differences(plan: SweepConfig, factor: str, runs: Sequence[Run]) -> Iterabl
         if not pairs:
             continue
         lists: dict[str, dict[str, Any]] = defaultdict(dict)
-        for part, measure in itertools.product(pairs[0][0].aligned, MEASURES):
-            cell = (part, MODEL, measure)
+        for split, measure in itertools.product(pairs[0][0].aligned, MEASURES):
+            cell = (split, MODEL, measure)
             changes = [
                 (b, b.figures[cell] - a.figures[cell]) for a, b in pairs if cell in a.figures and cell in b.figures
             ]
-            lists[part][measure] = plain(_repeated(changes, plan.over))
+            lists[split][measure] = plain(_repeated(changes, plan.over))
         yield {"factor": factor, "from": first, "to": level, "within": within, "lists": dict(lists)}
 
 
 def _pairs(factor: str, first: str, level: str, within: Levels, runs: Sequence[Run]) -> Iterable[tuple[Run, Run]]:
-    """Runs that differ in one factor alone."""
+    """Pairs of runs that differ in one factor only."""
     known = {(*sorted(run.levels.items()), run.seed): run for run in runs}
     for run in runs:
         if run.levels[factor] == level and all(run.levels[name] == value for name, value in within.items()):
@@ -145,7 +144,7 @@ def _pairs(factor: str, first: str, level: str, within: Levels, runs: Sequence[R
 
 
 def _repeated(values: Iterable[tuple[Run, float | None]], over: str | None) -> Repeated | None:
-    """Over repetitions, each the mean of its runs; values that do not exist (NaN among them) are left out."""
+    """Mean over repetitions, each the mean of its runs; missing values and NaN are left out."""
     units: dict[str | int, list[float]] = defaultdict(list)
     for run, found in values:
         if found is not None and not math.isnan(found):
@@ -165,7 +164,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def plain(found: Repeated | None) -> dict[str, Any] | None:
-    """For JSON, which has no NaN."""
+    """Plain values for JSON; None stands for the interval of a single repetition."""
     if found is None:
         return None
     single = math.isnan(found.low)

@@ -5,43 +5,43 @@ from typing import Any
 
 from rich.table import Table
 
-from eeg2speech.cli.sweep_report import MODEL
 from eeg2speech.core.console import table_console
+from eeg2speech.metrics.results import MODEL, in_words
+from eeg2speech.metrics.summary import split_title
+from eeg2speech.reporting.tables import DECODERS, MATCH, RETRIEVAL
 
-COLUMNS = {
-    "top1": "top-1", "top10": "top-10", "mrr": "MRR", "match_2023": "match-mismatch 2023", "match_2024": "2024",
-}  # fmt: skip
+COLUMNS = {key: (RETRIEVAL | MATCH)[key] for key in ("top1", "top10", "mrr", *MATCH)}
 
 
 def print_report(found: Mapping[str, Any]) -> None:
-    """Print a table of figures and one of differences for every test list.
+    """Print a table of figures and one of differences for every test split.
 
     Args:
         found: From ``sweep_report.report``.
     """
     console = table_console()
     over = found["intervals over"]
-    for part in {part: None for condition in found["conditions"] for part in condition["lists"]}:
-        table = _table(f"{_words(part)} [95 % over {over}]", "aligned")
+    for split in {split: None for condition in found["conditions"] for split in condition["lists"]}:
+        table = _table(f"{split_title(split)} [95 % over {over}]", "aligned")
         for condition in found["conditions"]:
-            _add_condition(table, _label(condition["levels"]), condition["lists"][part])
+            _add_condition(table, _label(condition["levels"]), condition["lists"][split])
         console.print(table)
         if found["differences"]:
-            table = _table(f"Differences on {_words(part)} [95 % over {over}]")
+            table = _table(f"Differences on {split_title(split)} [95 % over {over}]")
             for difference in found["differences"]:
-                row = difference["lists"][part]
+                row = difference["lists"][split]
                 table.add_row(_compared(difference), *(_cell(row[column], "+.3f") for column in COLUMNS))
             console.print(table)
 
 
-def _add_condition(table: Table, label: str, part: Mapping[str, Any]) -> None:
-    for decoder, row in part["figures"].items():
+def _add_condition(table: Table, label: str, results: Mapping[str, Any]) -> None:
+    for decoder, row in results["figures"].items():
         cells = [_cell(row.get(column), ".3g") for column in COLUMNS]
-        name, style, verdict = f"  {decoder}", "dim", ""
+        name, style, verdict = f"  {DECODERS.get(decoder, in_words(decoder))}", "dim", ""
         if decoder == MODEL:
-            name, style, verdict = label, "bold", f"{part['aligned']} of {part['runs']}"
+            name, style, verdict = label, "bold", f"{results['aligned']} of {results['runs']}"
         table.add_row(name, *cells, verdict, style=style)
-    table.add_row("  chance", *(f"{part['chance'][column]:.3g}" for column in COLUMNS), "", style="dim")
+    table.add_row("  chance", *(f"{results['chance'][column]:.3g}" for column in COLUMNS), "", style="dim")
 
 
 def _table(title: str, *more: str) -> Table:
@@ -67,7 +67,3 @@ def _compared(difference: Mapping[str, Any]) -> str:
 
 def _label(levels: Mapping[str, str]) -> str:
     return ", ".join(levels.values()) or "all"
-
-
-def _words(part: str) -> str:
-    return part.replace("_", " ")

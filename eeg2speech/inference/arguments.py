@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eeg2speech.audio import Waveform
 from eeg2speech.audio.channels import ChannelChoice, mixed
-from eeg2speech.audio.samples import check_rate, scaled
+from eeg2speech.audio.waveform import check_rate, scaled
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording

@@ -1,79 +1,58 @@
-"""Model cards: what a model learned from, what its test found, and what it cannot do."""
+"""Model cards: training data, test results and limits of a model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from eeg2speech.checkpoints.training_record import seen_text, verdict_words
-from eeg2speech.core.files import float_or_nan
+from eeg2speech.metrics.results import Results
+from eeg2speech.metrics.summary import SplitVerdict, number, split_verdicts, with_interval
 
-SIMULATED = "**Simulated EEG.** Nobody was recorded: what this model finds says nothing about brains."
+SIMULATED = "**Simulated EEG.** No person was recorded: the results of this model say nothing about brains."
 KINDS = {
-    "speech": ("speech from EEG", "Speaks from EEG: AudioLDM 2 with EEG in the place of text.", "load_generator"),
+    "speech": ("speech from EEG", "Generates speech with AudioLDM 2, conditioned on EEG in place of text.",
+               "load_generator"),
     "aligner": ("alignment of EEG and speech", "Embeds windows of EEG and of sound in one space.", "load_aligner"),
-    "encoder": ("masked autoencoder", "Represents windows; it learned by filling in what was hidden.", "load_encoder"),
-}
+    "encoder": ("masked autoencoder", "Embeds windows; trained to reconstruct hidden patches.", "load_encoder"),
+}  # fmt: skip
+"""Title, purpose and loading function by part."""
 UNKNOWN = "not recorded; ask its source before you use or share"
 LIMITS = (
-    "It was tested on the lists named above and on nothing else; other people, devices and tasks are other questions.",
-    "A person who was not trained on is read with the mean of the subject layers, where it has any.",
-    "It reads no thoughts. Neural data are personal: record, use and share them only with consent.",
-    "It is no medical device.",
+    "It was tested on the splits named above and on nothing else: performance on other people, devices and tasks is "
+    "not known.",
+    "EEG of a subject that was not trained on uses the mean of the subject layers, if the model has any.",
+    "It does not read thoughts. Neural data are personal: record, use and share them only with consent.",
+    "It is not a medical device.",
 )
-
-
-class Found(NamedTuple):
-    """One figure of a test.
-
-    Attributes:
-        split: Test list.
-        measure: What was measured.
-        value: With its interval at ``low`` and ``high``.
-        low: See ``value``.
-        high: See ``value``.
-        chance: What knowing nothing gives; None where that is not known.
-        verdict: In words.
-        reasons: Of the verdict.
-    """
-
-    split: str
-    measure: str
-    value: float
-    low: float
-    high: float
-    chance: float | None
-    verdict: str
-    reasons: str
 
 
 def write_card(
     parts: Mapping[str, tuple[Mapping[str, Any], int]],
     data: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    results: Mapping[str, Any],
+    results: Results | None,
     license: str | None = None,
     repo_id: str | None = None,
 ) -> ModelCard:
     """Write the card of a model.
 
     Args:
-        parts: Description and number of weights by name, the split that has the others inside it last.
-        data: What its checkpoint remembers of the data.
-        provenance: Where its weights come from.
-        results: Content of the run's ``test.json``; may be empty.
-        license: Of the weights, an identifier of the hub; None for what follows from the data.
-        repo_id: For the lines that load it.
+        parts: Description and number of weights by name, the part that contains the others last.
+        data: Description of the training data in its checkpoint.
+        provenance: Origin of its weights.
+        results: Of the test of its run; None without a test.
+        license: Of the weights, an identifier of the hub; None for the one that follows from the data.
+        repo_id: Repository in the lines of code that load the model.
     """
     kind = list(parts)[-1]
     title, purpose, loader = KINDS.get(kind, (kind, "", "load"))
     name = str(data.get("name", "unknown data"))
     simulated = bool(data.get("simulated"))
-    found = figures(results)
-    judged = [_eval_result(kind, name, simulated, one) for one in found if math.isfinite(one.value)]
+    verdicts = [] if results is None else split_verdicts(results)
+    judged = [_eval_result(kind, name, simulated, one) for one in verdicts if math.isfinite(one.estimate.value)]
     components = parts[kind][0].get("config", {}).get("components")
     card = ModelCardData(
         library_name="eeg2speech",
@@ -87,59 +66,28 @@ def write_card(
         f"> {SIMULATED}" if simulated else "",
         purpose,
         f"## Data\n\n{_data(data)}",
-        f"## What its test found\n\n{_table(found)}",
+        f"## Test results\n\n{_table(verdicts)}",
         f"## Limits\n\n{_limits(data, components)}",
         f"## Use\n\n```python\nimport eeg2speech\n\nmodel = eeg2speech.{loader}({repo_id or 'FOLDER'!r})\n```",
-        f"## Made of\n\n{_made_of(parts, provenance)}",
+        f"## Files\n\n{_files(parts, provenance)}",
     ]
     return ModelCard(f"---\n{card.to_yaml()}\n---\n\n" + "\n\n".join(filter(None, sections)) + "\n")
 
 
-def figures(results: Mapping[str, Any]) -> list[Found]:
-    """The figures that decide, one for each test list, of a ``test.json`` of any stage."""
-    found = []
-    for split, test in results.get("alignment", {}).get("lists", {}).items():
-        verdict, mrr = test.get("verdict", {}), test["figures"]["model"]["mrr"]
-        words = verdict_words(verdict, "aligned", "not aligned") if verdict else "not aligned"
-        found.append(_found(split, "MRR", mrr, words, verdict.get("reasons", [])))
-    spoken = results.get("diffusion", {}).get("verdict")
-    if spoken:
-        measure = f"{spoken['way']}-way identification"
-        found.append(_found(spoken["list"], measure, spoken["figure"], spoken["in words"], spoken.get("reasons", [])))
-    for split, methods in results.get("reconstruction", {}).get("lists", {}).items():
-        own = methods.get("MAEEG")
-        if own is not None:
-            seen = seen_text(results, split)
-            others = {n: row["nmse"] for n, row in methods.items() if n != "MAEEG" and row["nmse"] is not None}
-            best = min(others, key=lambda name: others[name], default=None)
-            next_to = [] if best is None else [f"the best of the other methods, {best}, has {others[best]:.3f}"]
-            next_to += [f"the list is not unseen: {seen}"] if seen else []
-            measure = "NMSE on hidden patches (less is better)"
-            found.append(_found(split, measure, {**own, "value": own["nmse"], "chance": 1.0}, "not judged", next_to))
-    return sorted(found)
-
-
-def _found(split: str, measure: str, found: Mapping[str, Any], verdict: str, reasons: list[str]) -> Found:
-    value, chance = float_or_nan(found["value"]), found.get("chance")
-    low, high = float_or_nan(found.get("low", value)), float_or_nan(found.get("high", value))
-    return Found(
-        split, measure, value, low, high, None if chance is None else float(chance), verdict, "; ".join(reasons)
-    )
-
-
-def _eval_result(kind: str, name: str, simulated: bool, found: Found) -> EvalResult:
+def _eval_result(kind: str, name: str, simulated: bool, verdict: SplitVerdict) -> EvalResult:
+    own = verdict.estimate
     return EvalResult(
         task_type=kind,
         dataset_type=name.lower().replace(" ", "-"),
-        dataset_name=f"{name}{', simulated EEG' if simulated else ''}, {found.split}",
-        metric_type=found.measure.partition(" (")[0].lower().replace(" ", "_"),
-        metric_name=f"{found.measure}, 95 % interval {found.low:.3f} to {found.high:.3f}; {found.verdict}",
-        metric_value=round(found.value, 4),
+        dataset_name=f"{name}{', simulated EEG' if simulated else ''}, {verdict.title}",
+        metric_type=verdict.measure.lower().replace(" ", "_"),
+        metric_name=f"{verdict.measure}, 95 % interval {number(own.low)} to {number(own.high)}; {verdict.words}",
+        metric_value=round(own.value, 4),
     )
 
 
 def _license(given: str | None, data: Mapping[str, Any], components: str | None) -> dict[str, Any]:
-    """What the hub is told; weights that learned from somebody's recordings are under no licence of this project."""
+    """Licence in the metadata; that of weights trained on recordings depends on the recordings."""
     if given is not None:
         return {"license": given}
     embedded = data.get("learned_from", {}).get("simulation") is not None
@@ -161,19 +109,19 @@ def _data(data: Mapping[str, Any]) -> str:
         "Subjects": len(data.get("subjects", [])) or None,
         "Electrodes": ", ".join(map(str, electrodes)) or None,
         "EEG": f"{settings.get('rate', '?')} Hz, {band[0]} to {band[1]} Hz, reference {settings.get('reference', '?')}",
-        "Windows": f"{data.get('window', '?')} s, EEG read {data.get('lag', 0)} s after its sound",
+        "Windows": f"{data.get('window', '?')} s, EEG delayed by {data.get('lag', 0)} s relative to its sound",
     }
     return "\n".join(f"- {what}: {value}" for what, value in lines.items() if value is not None and value != "")
 
 
-def _table(found: list[Found]) -> str:
-    if not found:
-        return "No results were found with the weights: nothing is known of how well it does."
+def _table(verdicts: Sequence[SplitVerdict]) -> str:
+    if not verdicts:
+        return "No results were found with the weights: the performance of this model is not known."
     rows = ["| Held out | Measure | Value [95 % interval] | Chance | Verdict |", "|---|---|---|---|---|"]
-    for one in found:
-        chance = "" if one.chance is None else f"{one.chance:.3f}"
-        value = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" if math.isfinite(one.value) else "none"
-        rows.append(f"| {one.split} | {one.measure} | {value} | {chance} | {one.verdict}: {one.reasons} |")
+    for one in verdicts:
+        chance = f"{number(one.estimate.chance)} ({one.chance_name})"
+        words = f"{one.words}: {'; '.join(one.reasons)}".replace("|", "\\|")
+        rows.append(f"| {one.title} | {one.label} | {with_interval(one.estimate)} | {chance} | {words} |")
     return "\n".join([*rows, "", "From `test.json` of the run that the weights come from."])
 
 
@@ -182,12 +130,12 @@ def _limits(data: Mapping[str, Any], components: str | None) -> str:
     if data.get("simulated"):
         limits.insert(0, SIMULATED)
     if components is not None:
-        limits.append("How good its speech sounds proves nothing; a generator speaks well of nothing at all.")
+        limits.append("The quality of its speech proves nothing: it generates natural speech without any EEG.")
         limits.append(f"It needs the components {components!r} of AudioLDM 2, whose own licence applies.")
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def _made_of(parts: Mapping[str, tuple[Mapping[str, Any], int]], provenance: Mapping[str, Any]) -> str:
+def _files(parts: Mapping[str, tuple[Mapping[str, Any], int]], provenance: Mapping[str, Any]) -> str:
     lines = [
         f"- `{name}.safetensors`: {described.get('class')}, {count} tensors"
         for name, (described, count) in parts.items()

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from eeg2speech.audio import RATE, Waveform
+from eeg2speech.audio.files import write_wav
 from eeg2speech.audio.stitching import Stitcher, cover
-from eeg2speech.audio.wav import write_wav
 from eeg2speech.checkpoints.exports import Part, export_names, parts_of
 from eeg2speech.checkpoints.parts import part_names, read_checkpoint, read_data, read_part
 from eeg2speech.core.errors import ConfigError, DataError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from abc import abstractmethod
 from pathlib import Path
@@ -13,12 +12,11 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
 from eeg2speech.checkpoints.exports import Part, read_config, write_export
 from eeg2speech.core.cache import check_hub_cache
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.files import write_json
 from eeg2speech.inference.arguments import path_of
 from eeg2speech.inference.cards import write_card
+from eeg2speech.metrics.results import RESULTS_FILE, Results, read_results, write_results
 
-RESULTS = "test.json"
-FILES = ["config.json", "*.safetensors", RESULTS]
+FILES = ["config.json", "*.safetensors", RESULTS_FILE]
 """What is downloaded of a repository."""
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 ELSEWHERE = ("components", "audio_weights")
@@ -45,20 +43,14 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
     def _load(cls, source: Path, device: str) -> Self:
         """The model in a folder."""
 
-    def results(self) -> dict[str, Any]:
-        """What the test of the model's run found; empty where there is none beside it.
+    def results(self) -> Results | None:
+        """Results of the test of the model's run; None where there is no ``test.json`` beside the model.
 
         Raises:
-            DataError: The file is damaged.
+            DataError: The file is damaged or of another version.
         """
         file = None if self.source is None else _results_of(self.source)
-        if file is None:
-            return {}
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file}: damaged ({error}); test again to write it anew, or remove it") from error
-        return content if isinstance(content, dict) else {}
+        return None if file is None else read_results(file)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """A card that states data, licence, figures with their verdicts, and limits.
@@ -98,8 +90,8 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
         provenance = {key: value for key, value in self.provenance.items() if key != "folder"}
         results = self.results()
         write_export(save_directory, self._parts(), provenance, self.remembered)
-        if results:
-            write_json(save_directory / RESULTS, results)
+        if results is not None:
+            write_results(save_directory / RESULTS_FILE, results)
 
     @classmethod
     def _from_pretrained(  # type: ignore[override]  # the hub's own signature is untyped
@@ -141,7 +133,7 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
 def _results_of(source: Path) -> Path | None:
     """``test.json`` in an export, else of the run that an export or checkpoint lies in."""
     beside = [source, source.parent] if source.is_dir() else [source.parent.parent]
-    return next((folder / RESULTS for folder in beside if (folder / RESULTS).is_file()), None)
+    return next((folder / RESULTS_FILE for folder in beside if (folder / RESULTS_FILE).is_file()), None)
 
 
 def _refuse_paths(folder: Path, repository: str) -> None:

@@ -1,6 +1,12 @@
-from eeg2speech.metrics.bootstrap import Interval, bootstrap_interval, median_interval
 from eeg2speech.metrics.comparison import Comparison, Embeddings
-from eeg2speech.metrics.estimate import Estimate, mean_estimate, median_estimate
+from eeg2speech.metrics.intervals import (
+    Estimate,
+    Interval,
+    bootstrap_interval,
+    mean_estimate,
+    median_estimate,
+    median_interval,
+)
 from eeg2speech.metrics.match_mismatch import PROTOCOL_2023, PROTOCOL_2024, MatchMismatch, Protocol, match_mismatch
 from eeg2speech.metrics.null import Null, PairScores, permutation_null, retrieval_scores
 from eeg2speech.metrics.reconstruction import NormalizedMSE

@@ -1,4 +1,4 @@
-"""Frechet distance: how far a set of generated clips is from a set of real ones, whichever clip is whose."""
+"""Frechet distance between a set of generated clips and a set of real clips, which need not correspond."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Totals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Frechet:
-    """A Frechet distance, and what has to be known to read it.
+    """A Frechet distance with its sample sizes and the size of its bias.
 
-    The estimate is biased upwards by a term that falls as one over the number of samples and is large while they are
-    fewer than the dimensions: only distances of as many samples can be compared, and none with those of other papers.
+    The estimate is biased upwards by a term that falls as one over the number of samples and is large for fewer samples
+    than dimensions. Compare only distances of equal sample sizes, and none with those of other papers.
 
     Attributes:
         value: Distance of generated and real clips, in squared units of the embedding.
         real: Number of real clips.
         generated: Number of generated clips.
-        halves: Mean distance of two random halves of the real clips: what the bias alone makes of half as many
-            samples. NaN for fewer than four.
+        halves: Mean distance of two random halves of the real clips: the bias alone for half as many samples. NaN for
+            fewer than four.
     """
 
     value: float
@@ -38,8 +38,8 @@ def frechet_report(real: Points, generated: Points, draws: int = 10, seed: int =
     Args:
         real: Embeddings, (n, K); see ``clip_embeddings``.
         generated: Embeddings, (m, K).
-        draws: Times that the real clips are halved.
-        seed: Of the halves.
+        draws: Number of random splits of the real clips into halves.
+        seed: Seed of the splits.
     """
     rng = np.random.default_rng(seed)
     half = len(real) // 2
@@ -54,9 +54,8 @@ def frechet_distance(first: Points, second: Points) -> float:
     """Distance of the Gaussians that have the means and covariances of two sets of points, (n, K) and (m, K).
 
     Squared distance of the means plus tr(A + B - 2 (A B)^(1/2)) of the covariances A and B; NaN for fewer than two
-    points in a set or points that are not numbers. The trace of the root is found from the points themselves, as the
-    sum of singular values of their cross-products: exact for singular covariances, which all are of fewer points than
-    dimensions.
+    points in a set or points that are not finite. The trace of the root is the sum of the singular values of the
+    points' cross-products, which is exact for singular covariances, i.e. for fewer points than dimensions.
 
     Reference: Dowson and Landau 1982, The Frechet distance between multivariate normal distributions; Kilgour et al.
     2019, Frechet audio distance.
@@ -74,7 +73,7 @@ def frechet_distance(first: Points, second: Points) -> float:
 def clip_embeddings(tokens: Points) -> Totals:
     """Mean over steps and frequency rows of the tokens of clips, (n, L, F, D): (n, D).
 
-    What is compared is the sound of the voice rather than what it says, in few enough dimensions for few clips.
+    It describes the voice rather than the words, in few enough dimensions for few clips.
     """
     means: Totals = tokens.mean(axis=(1, 2), dtype=np.float64)
     return means

@@ -1,6 +1,6 @@
-"""How the two clouds of embeddings lie.
+"""Geometry of the embeddings of EEG and sound.
 
-To be reported and never to be judged by: a small gap alone says nothing of retrieval.
+These measures are reported only and enter no verdict: a small gap does not imply good retrieval.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ def geometry(embeddings: Embeddings, most: int = 2000, seed: int = 0) -> dict[st
     """Every measure of this module by name.
 
     Args:
-        embeddings: Of the split.
-        most: Windows, and different sounds, that are looked at; more are sampled down to it.
-        seed: Of the sample.
+        embeddings: Embeddings of the split.
+        most: Largest number of windows, and of different sounds, that are used; of more a random sample is taken.
+        seed: Seed of the sample.
     """
     rng = np.random.default_rng(seed)
     rows = _sample(len(embeddings.key), most, rng)
@@ -38,7 +38,7 @@ def geometry(embeddings: Embeddings, most: int = 2000, seed: int = 0) -> dict[st
 
 
 def modality_gap(eeg: Floats, sound: Floats) -> float:
-    """Distance between the centroids of both sides, 0 to 2 for unit vectors, (n, K) and (m, K).
+    """Distance between the centroids of EEG and sound, 0 to 2 for unit vectors, (n, K) and (m, K).
 
     Reference: Liang et al. 2022, Mind the gap.
     """
@@ -46,7 +46,7 @@ def modality_gap(eeg: Floats, sound: Floats) -> float:
 
 
 def alignment(eeg: Floats, sound: Floats) -> float:
-    """Mean squared distance of pairs, 0 (same place) to 4 for unit vectors, both (n, K).
+    """Mean squared distance of pairs, 0 (identical) to 4 for unit vectors, both (n, K).
 
     Reference: Wang and Isola 2020, Understanding contrastive representation learning.
     """
@@ -54,7 +54,7 @@ def alignment(eeg: Floats, sound: Floats) -> float:
 
 
 def uniformity(points: Floats, temperature: float = 2.0) -> float:
-    """Logarithm of the mean Gaussian potential of all pairs of points, (n, K): 0 (one place) down to -4 on the sphere.
+    """Logarithm of the mean Gaussian potential of all pairs of points, (n, K): 0 (all equal) to -4 (spread out).
 
     Reference: Wang and Isola 2020, Understanding contrastive representation learning.
     """
@@ -68,10 +68,10 @@ def uniformity(points: Floats, temperature: float = 2.0) -> float:
 
 
 def linear_cka(first: Floats, second: Floats, debiased: bool = True) -> float:
-    """Similarity of two representations of the same rows up to rotation and scale, (n, K) and (n, M): 1 for the same.
+    """Centred kernel alignment of two representations of the same rows, (n, K) and (n, M): 1 for equal ones.
 
-    The plain estimate nears 1 for unrelated representations wider than n; the debiased one is 0 for them on average
-    and needs four rows.
+    Rotation and scale do not matter. The plain estimate approaches 1 for unrelated representations wider than n; the
+    debiased one is 0 for them on average and needs four rows.
 
     Reference: Kornblith et al. 2019, Similarity of neural network representations revisited; debiased after Song et
     al. 2012, Feature selection via dependence maximization.
@@ -79,7 +79,7 @@ def linear_cka(first: Floats, second: Floats, debiased: bool = True) -> float:
     if debiased and len(first) < 4:
         return float("nan")
     sides = [side.astype(np.float64) for side in (first, second)]
-    # the same for both: the estimates do not depend on the origin, and far from it they lose precision
+    # the estimates do not depend on the origin, but lose precision far from it
     grams = [(side - side[0]) @ (side - side[0]).T for side in sides]
     dependence = _unbiased_hsic if debiased else _hsic
     cross, left, right = (dependence(grams[i], grams[j]) for i, j in ((0, 1), (0, 0), (1, 1)))
@@ -87,7 +87,7 @@ def linear_cka(first: Floats, second: Floats, debiased: bool = True) -> float:
 
 
 def effective_rank(points: Floats) -> float:
-    """How many directions the centred points, (n, K), spread over: exponential of the entropy of singular values.
+    """Number of directions over which the centred points, (n, K), spread: exp of the entropy of singular values.
 
     Reference: Roy and Vetterli 2007, The effective rank.
     """
@@ -99,9 +99,9 @@ def effective_rank(points: Floats) -> float:
 
 
 def hubness(similarity: Floats, k: int = 10) -> float:
-    """Skewness of how often each sound is among the ``k`` most similar of an EEG window; (n, G).
+    """Skewness of how often each sound is among the ``k`` most similar ones of an EEG window; (n, G).
 
-    0 without hubs; NaN where every sound is found equally often.
+    It is 0 without hubs and NaN where every sound is among them equally often.
 
     Reference: Radovanovic et al. 2010, Hubs in space.
     """
@@ -116,13 +116,13 @@ def _sample(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64
 
 
 def _hsic(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Dependence of two Gram matrices, centred here, up to a constant factor."""
+    """Hilbert-Schmidt independence criterion of two Gram matrices, up to a constant factor."""
     centred = first - first.mean(axis=0) - first.mean(axis=1)[:, None] + first.mean()
     return float((centred * second).sum())
 
 
 def _unbiased_hsic(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Without what a row shares with itself, up to a constant factor."""
+    """Unbiased estimate of ``_hsic``, which leaves out the diagonal."""
     n = len(first)
     first, second = (gram - np.diag(np.diag(gram)) for gram in (first, second))
     product = first.sum() * second.sum() / ((n - 1) * (n - 2))

@@ -1,7 +1,8 @@
-"""Match-mismatch: which of a few sounds of a story belongs to a window of EEG.
+"""Match-mismatch: which of a few sounds of a stimulus belongs to a window of EEG.
 
-Every sound of a story is the match of its own window and an imposter of others, so a sound says nothing about being a
-match. Candidates are scored one by one, so their order cannot matter; a tie counts as every order of the tied.
+Every sound of a stimulus is the match of its own window and an imposter of others, so that the sound alone carries no
+information. Candidates are scored one by one, so that their order does not matter; a tie counts as every order of the
+tied sounds.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from eeg2speech.metrics.comparison import Comparison, Floats, Numbers, blocks
 from eeg2speech.metrics.null import PairScores
 from eeg2speech.metrics.ranks import TIE, expected, top
 
-_SLACK = 1e-6  # seconds by which starts may be rounded
+_SLACK = 1e-6  # seconds of rounding in starts
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How imposters are chosen.
+    """Rule by which imposters are chosen.
 
     Attributes:
         name: Year of the challenge.
-        duration: Of its windows, in seconds.
-        candidates: Sounds to choose from.
-        gap: Seconds between the match and its imposter, which follows the match or, where there is no room, precedes
-            it (two candidates only). None: imposters are anywhere in the story but never overlap the match; scores
-            are exact expectations over all choices.
+        duration: Duration of the challenge's windows, in seconds.
+        candidates: Number of sounds to choose from.
+        gap: Seconds between the match and its imposter, which follows the match or, at the end of the stimulus,
+            precedes it (two candidates only). None: imposters are all sounds of the stimulus that do not overlap the
+            match, and scores are exact expectations over their choice.
     """
 
     name: str
@@ -47,13 +48,13 @@ PROTOCOL_2024 = Protocol("2024", duration=5.0, candidates=5, gap=None)
 
 @dataclass(frozen=True)
 class MatchMismatch:
-    """Accuracy after a protocol.
+    """Accuracy under a protocol.
 
     Attributes:
-        protocol: Which was followed.
-        duration: Length of the windows really used, in seconds.
-        gap: Median of the gaps really used, in seconds; None where the protocol has none.
-        accuracy: Of each window, (n,); NaN where its story has too few other sounds.
+        protocol: The protocol.
+        duration: Duration of the windows that were used, in seconds.
+        gap: Median of the gaps that were used, in seconds; None where the protocol has none.
+        accuracy: Accuracy of each window, (n,); NaN where its stimulus has too few other sounds.
         chance: 1 / candidates.
         pairs: Scores under every pairing, for ``permutation_null``, of the windows that have an accuracy.
     """
@@ -69,13 +70,13 @@ class MatchMismatch:
 def match_mismatch(
     comparison: Comparison, duration: float, protocol: Protocol, group: Numbers | None = None
 ) -> MatchMismatch:
-    """Score a split after a protocol, with windows of the model's own length.
+    """Score a split under a protocol, with windows of the model's length.
 
     Args:
-        comparison: Of the split; imposters are other sounds in it, so it sets how fine a gap can be.
-        duration: Of its windows, in seconds.
-        protocol: How imposters are chosen.
-        group: Of each window, (n,): where its imposters come from. The stimulus by default.
+        comparison: Comparison of the split; imposters are its other sounds, whose starts limit the possible gaps.
+        duration: Duration of its windows, in seconds.
+        protocol: Rule by which imposters are chosen.
+        group: Group of each window, (n,), from which its imposters come. The stimulus by default.
     """
     if not np.isfinite(comparison.start).all():
         raise ValueError("match-mismatch needs the start of each sound (Retrieval.update)")
@@ -99,41 +100,38 @@ def match_mismatch(
 def match_scores(
     similarity: Floats, start: NDArray[np.float64], duration: float, protocol: Protocol
 ) -> NDArray[np.float64]:
-    """Probability that a sound, taken for the match, is more similar than its imposters.
+    """Probability that a sound, taken as the match, is more similar than its imposters.
 
     Args:
-        similarity: Of the EEG windows and the sounds of one story, (m, U).
-        start: Of the sounds, in seconds, (U,).
-        duration: Of the sounds, in seconds.
-        protocol: How imposters are chosen.
+        similarity: Of the EEG windows and the sounds of one stimulus, (m, U).
+        start: Starts of the sounds, in seconds, (U,).
+        duration: Duration of the sounds, in seconds.
+        protocol: Rule by which imposters are chosen.
 
     Returns:
-        For each EEG window and each sound taken for its match, (m, U); NaN where there are too few imposters.
+        For each EEG window and each sound taken as its match, (m, U); NaN where there are too few imposters.
     """
     scores = np.full(similarity.shape, np.nan)
     for match in range(len(start)):
         rivals = imposters(start, match, duration, protocol)
         if len(rivals) < protocol.candidates - 1:
             continue
-        true = similarity[:, match, None]
-        above = (similarity[:, rivals] > true + TIE).sum(axis=1)
-        tied = (similarity[:, rivals] >= true - TIE).sum(axis=1) - above + 1
+        target = similarity[:, match, None]
+        above = (similarity[:, rivals] > target + TIE).sum(axis=1)
+        tied = (similarity[:, rivals] >= target - TIE).sum(axis=1) - above + 1
         table = top(1, protocol.candidates)(len(rivals) + 1)
         scores[:, match] = expected(table, above, tied)
     return scores
 
 
 def imposters(start: NDArray[np.float64], match: int, duration: float, protocol: Protocol) -> Numbers:
-    """Sounds that may stand beside a match: the one that the gap points to, or all that do not overlap it.
+    """Indices of the imposters of a match: the sound at the gap, or all that do not overlap it; may be empty.
 
     Args:
-        start: Of the sounds of one story, in seconds, (U,).
-        match: Which of them is the match.
-        duration: Of the sounds, in seconds.
-        protocol: How imposters are chosen.
-
-    Returns:
-        Indices of the imposters, empty where there is no room.
+        start: Starts of the sounds of one stimulus, in seconds, (U,).
+        match: Index of the match.
+        duration: Duration of the sounds, in seconds.
+        protocol: Rule by which imposters are chosen.
     """
     away = start - start[match]
     if protocol.gap is None:
@@ -146,7 +144,7 @@ def imposters(start: NDArray[np.float64], match: int, duration: float, protocol:
 
 
 def _gaps(start: NDArray[np.float64], duration: float, protocol: Protocol) -> list[float]:
-    """Silence between each sound and its imposter, in seconds; NaN where it has none."""
+    """Time between each sound and its imposter, in seconds; NaN where it has none."""
     if protocol.gap is None:
         return []
     chosen = [imposters(start, match, duration, protocol) for match in range(len(start))]

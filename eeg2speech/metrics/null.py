@@ -1,4 +1,4 @@
-"""What a statistic is worth: its distribution when sounds are shuffled within their story."""
+"""Null distribution of a statistic: sounds are permuted within their stimulus."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ROUNDING = 1e-9  # sums in another order differ by less
 
 @dataclass(frozen=True)
 class PairScores:
-    """What the windows of one group score under every pairing with the group's sounds.
+    """Scores of the windows of one group under every pairing with the group's sounds.
 
     Attributes:
-        scores: Total score of the windows that heard sound u if it had been sound v, (U, U).
+        scores: Total score of the windows of sound u if their sound were v, (U, U).
         windows: Number of windows.
     """
 
@@ -30,14 +30,14 @@ class PairScores:
 
 @dataclass(frozen=True)
 class Null:
-    """A statistic, and its draws under shuffled pairings.
+    """A statistic and its draws under permuted pairings.
 
     Attributes:
-        observed: With the true pairing.
-        draws: With shuffled ones, (permutations,).
-        windows: Windows that took part: those in a group with two different sounds or more. The others keep their
-            sound, so that the statistic is always that of all windows.
-        total: All windows.
+        observed: Value with the true pairing.
+        draws: Values with permuted pairings, (permutations,).
+        windows: Number of windows in groups with two or more different sounds. The other windows keep their sound, so
+            that the statistic is always that of all windows.
+        total: Number of all windows.
     """
 
     observed: float
@@ -47,18 +47,18 @@ class Null:
 
     @property
     def p(self) -> float:
-        """One-sided p-value, (1 + draws as large as the observed) / (1 + draws)."""
+        """One-sided p-value: (1 + number of draws at or above the observed value) / (1 + number of draws)."""
         return float((1 + (self.draws >= self.observed - _ROUNDING).sum()) / (1 + len(self.draws)))
 
     @property
     def z(self) -> float:
-        """Distance from the draws' mean in their standard deviations; NaN where all draws are equal."""
+        """Distance from the mean of the draws in their standard deviations; NaN where all draws are equal."""
         spread = float(self.draws.std(ddof=1)) if len(self.draws) > 1 else 0.0
         return (self.observed - float(self.draws.mean())) / spread if spread > _ROUNDING else float("nan")
 
     @property
     def band(self) -> tuple[float, float]:
-        """Where 95 % of the draws lie."""
+        """Central 95 % of the draws."""
         low, high = np.quantile(self.draws, [0.025, 0.975])
         return float(low), float(high)
 
@@ -69,7 +69,7 @@ class Null:
 
     @property
     def ratio(self) -> float:
-        """Observed over the draws' mean."""
+        """Observed value over the mean of the draws."""
         mean = float(self.draws.mean())
         return self.observed / mean if mean else float("nan")
 
@@ -78,36 +78,33 @@ def retrieval_scores(comparison: Comparison, table: Table, group: Numbers | None
     """Retrieval, EEG to sound in the whole gallery, under every pairing within groups.
 
     Args:
-        comparison: Of the split.
+        comparison: Comparison of the split.
         table: Statistic, e.g. ``top(10)`` or ``reciprocal()``.
-        group: Of each window, (n,); see ``permutation_null``. The stimulus by default.
+        group: Group of each window, (n,); see ``permutation_null``. The stimulus by default.
     """
     found = []
-    worth = table(comparison.similarity.shape[1])
+    values = table(comparison.similarity.shape[1])
     for block in blocks(comparison, group):
         scores = np.zeros((len(block.sounds), len(block.sounds)))
         for first in range(0, len(block.rows), _ROWS):
             part = slice(first, first + _ROWS)
             above, tied = rank_every_sound(comparison.similarity[block.rows[part]], block.sounds)
-            np.add.at(scores, block.own[part], expected(worth, above, tied))
+            np.add.at(scores, block.own[part], expected(values, above, tied))
         found.append(PairScores(scores, len(block.rows)))
     return found
 
 
-def permutation_null(
-    groups: Sequence[PairScores], permutations: int = 1000, seed: int = 0, shift: bool = False
-) -> Null:
-    """Shuffle which sound is which within each group; all windows of a sound get the same other one.
+def permutation_null(groups: Sequence[PairScores], permutations: int = 1000, seed: int = 0) -> Null:
+    """Permute sounds within each group: all windows of a sound are assigned the same other sound.
 
-    With the story as the group all its listeners are shuffled alike, and each keeps to the sounds of the story. This
-    matters: listeners of a sound resemble each other, and shuffling each on its own would take them for independent
-    witnesses (groups of subject and story do that, and reject too often). The statistic is the mean over windows.
+    With the stimulus as the group, all subjects are permuted alike. Responses of different subjects to a sound are
+    correlated; permuting each subject separately (groups by subject and stimulus) treats them as independent and
+    makes the null anti-conservative. The statistic is the mean over windows.
 
     Args:
         groups: From ``retrieval_scores`` or ``MatchMismatch.pairs``.
-        permutations: Number of draws.
-        seed: Of the draws; statistics with the same groups see the same shuffles.
-        shift: Move the sounds of a group along in time, around its end, which keeps the resemblance of neighbours.
+        permutations: Number of permutations.
+        seed: Seed of the permutations; statistics with the same groups get the same ones.
     """
     rng = np.random.default_rng(seed)
     total = sum(group.windows for group in groups)
@@ -118,9 +115,6 @@ def permutation_null(
         own = np.arange(count)
         observed += float(np.trace(group.scores))
         windows += group.windows if count > 1 else 0
-        if shift:
-            other = (own + rng.integers(count, size=(permutations, 1))) % count
-        else:
-            other = rng.permuted(np.broadcast_to(own, (permutations, count)), axis=1)
+        other = rng.permuted(np.broadcast_to(own, (permutations, count)), axis=1)
         draws += group.scores[own, other].sum(axis=1)
     return Null(observed / max(total, 1), draws / max(total, 1), windows, total)

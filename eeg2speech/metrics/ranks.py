@@ -1,7 +1,7 @@
-"""Ranks with ties, and what a rank is worth in the whole gallery or in a random one of fixed size.
+"""Ranks with ties, and statistics of ranks in the whole gallery or in random galleries of a fixed size.
 
-A tie counts as every order of the tied: a model that gives everything the same similarity is exactly at chance. Every
-statistic is a table, the score of rank 1 to G, so that a window's score is the mean of the table over its tied ranks.
+A tie counts as every order of the tied answers: a model with constant similarity is exactly at chance. Every statistic
+is a table of the scores of ranks 1 to G; the score of a window is the mean of the table over its tied ranks.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from eeg2speech.metrics.comparison import Floats, Numbers
 TIE = 1e-6
 """Similarities this close are equal: matrix products of identical vectors differ in the last bits."""
 
-_ROWS = 1024  # compared at a time, which bounds memory
+_ROWS = 1024  # windows compared at a time, which bounds memory
 
 Scores = NDArray[np.float64]
 Table = Callable[[int], Scores]
-"""From the size G of the gallery to the score of each rank, (G,)."""
+"""Maps the size G of the gallery to the score of each rank, (G,)."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the true answer of each query stands in its gallery.
+    """Rank of the correct answer of each query in its gallery.
 
     Attributes:
-        above: How many wrong answers are more similar, (n,).
-        tied: How many answers are as similar, the true one included, (n,).
-        size: Answers in the gallery, (n,).
+        above: Number of wrong answers with a higher similarity, (n,).
+        tied: Number of answers with the same similarity, including the correct one, (n,).
+        size: Number of answers in the gallery, (n,).
     """
 
     above: Numbers
@@ -48,51 +48,50 @@ def rank_sounds(similarity: Floats, target: Numbers) -> Ranks:
 
     Args:
         similarity: Of EEG window and sound, (n, G).
-        target: Which sound each window heard, (n,).
+        target: Index of each window's sound, (n,).
     """
     count, size = similarity.shape
     above, tied = np.zeros(count, np.int64), np.zeros(count, np.int64)
     for first in range(0, count, _ROWS):
         part = slice(first, first + _ROWS)
-        true = np.take_along_axis(similarity[part], target[part, None], axis=1)
-        above[part] = (similarity[part] > true + TIE).sum(axis=1)
-        tied[part] = (similarity[part] >= true - TIE).sum(axis=1) - above[part]
+        own = np.take_along_axis(similarity[part], target[part, None], axis=1)
+        above[part] = (similarity[part] > own + TIE).sum(axis=1)
+        tied[part] = (similarity[part] >= own - TIE).sum(axis=1) - above[part]
     return Ranks(above, tied, np.full(count, size))
 
 
 def rank_eeg(similarity: Floats, target: Numbers, subject: Numbers) -> Ranks:
     """Sound to EEG: rank of each window for its sound among the EEG windows of the same subject.
 
-    Other windows in which the subject heard this very sound are as right as the one asked for and left out of its
-    gallery.
+    Other windows of the subject with the same sound are equally correct and are left out of the gallery.
 
     Args:
         similarity: Of EEG window and sound, (n, G).
-        target: Which sound each window heard, (n,).
-        subject: Of each window, (n,).
+        target: Index of each window's sound, (n,).
+        subject: Subject of each window, (n,).
     """
     above, tied, size = (np.zeros(len(target), np.int64) for _ in range(3))
     for name in np.unique(subject):
         rows = np.flatnonzero(subject == name)
         for part in np.split(rows, range(_ROWS, len(rows), _ROWS)):
-            asked = similarity[np.ix_(rows, target[part])]  # one column for each window of the part
+            columns = similarity[np.ix_(rows, target[part])]  # one for each window of the part
             wrong = target[rows, None] != target[part]
-            true = similarity[part, target[part]]
-            above[part] = ((asked > true + TIE) & wrong).sum(axis=0)
-            tied[part] = ((asked >= true - TIE) & wrong).sum(axis=0) - above[part] + 1
+            own = similarity[part, target[part]]
+            above[part] = ((columns > own + TIE) & wrong).sum(axis=0)
+            tied[part] = ((columns >= own - TIE) & wrong).sum(axis=0) - above[part] + 1
             size[part] = wrong.sum(axis=0) + 1
     return Ranks(above, tied, size)
 
 
 def rank_every_sound(similarity: Floats, sounds: Numbers) -> tuple[Numbers, Numbers]:
-    """Rank of each of some sounds in each window's gallery, as if it were the one heard.
+    """Rank that each of some sounds would have in each window's gallery if it were the window's sound.
 
     Args:
         similarity: Of EEG window and sound, (m, G).
-        sounds: Columns that are ranked, (U,).
+        sounds: Columns to rank, (U,).
 
     Returns:
-        How many sounds are more similar, (m, U), and how many as similar, itself included, (m, U).
+        Number of sounds with a higher similarity, (m, U), and with the same one, including itself, (m, U).
     """
     ordered = np.sort(similarity, axis=1)
     values = similarity[:, sounds]
@@ -104,9 +103,9 @@ def rank_every_sound(similarity: Floats, sounds: Numbers) -> tuple[Numbers, Numb
 
 
 def top(k: int, gallery: int | None = None) -> Table:
-    """1 for the first ``k`` ranks, else 0; in a random gallery of fixed size, the probability of that.
+    """Top-k accuracy: 1 for the first ``k`` ranks, else 0, or its expectation in a random gallery of fixed size.
 
-    A gallery of g that holds the answer has, of the r - 1 sounds above it, a hypergeometric number.
+    The number of higher-ranked sounds that are drawn into a random gallery is hypergeometric.
     """
 
     def table(size: int) -> Scores:
@@ -129,7 +128,7 @@ def reciprocal(gallery: int | None = None) -> Table:
         if gallery is None:
             whole: Scores = 1 / rank
             return whole
-        # summed over how many of the r - 1 sounds above it are drawn (Vandermonde)
+        # summed over the number of higher-ranked sounds that are drawn (Vandermonde)
         none = np.exp(_log_choose(size - np.arange(1, size + 1), gallery) - _log_choose(size, gallery))
         drawn: Scores = size / (gallery * rank) * (1 - none)
         return drawn
@@ -164,12 +163,12 @@ def score(ranks: Ranks, table: Table) -> Scores:
 
 
 def chance(ranks: Ranks, table: Table) -> Scores:
-    """What a constant model scores on each query, (n,)."""
+    """Expected score of a constant model on each query, (n,)."""
     return score(Ranks(np.zeros_like(ranks.size), ranks.size, ranks.size), table)
 
 
 def _log_choose(n: NDArray[np.int64] | int, k: NDArray[np.int64] | int) -> Scores:
-    """Logarithm of the binomial coefficient, -inf where there is no way."""
+    """Logarithm of the binomial coefficient, -inf for an impossible choice."""
     n, k = np.broadcast_arrays(n, k)
     possible = (k >= 0) & (k <= n)
     n, k = np.where(possible, n, 0), np.where(possible, k, 0)

@@ -6,9 +6,9 @@ from torchmetrics import Metric
 
 
 class NormalizedMSE(Metric):
-    """Squared error divided by the variance of the target: 1 is as good as predicting the mean.
+    """Mean squared error over the variance of the target: predicting the mean scores 1.
 
-    Sums are kept over the whole split, so the value does not depend on how it was batched.
+    Sums are accumulated over the whole split, so that the value does not depend on the batches.
     """
 
     higher_is_better = False
@@ -29,7 +29,7 @@ class NormalizedMSE(Metric):
         Args:
             prediction: Any shape.
             target: Same shape.
-            weight: 1 where a sample counts, else 0; same shape.
+            weight: 1 for samples that count, else 0; same shape.
         """
         weight = weight.double()
         target = target.double() * weight

@@ -1,8 +1,8 @@
-"""Retrieval over a whole split, in both directions.
+"""Retrieval over a whole split, in both directions, and its dependence on the size of the gallery.
 
-EEG to sound: each EEG window asks for its sound in the gallery of all different sounds of the split. Sound to EEG:
-each sound asks, once for each window in which a subject heard it, for that window among all windows of that
-subject. Every window counts alike in both; per-subject figures stand beside.
+EEG to sound: each EEG window is a query in the gallery of all different sounds of the split. Sound to EEG: the sound of
+each window is a query in the gallery of all windows of the same subject. All windows have equal weight; scores per
+subject are reported as well.
 """
 
 from __future__ import annotations
@@ -18,24 +18,29 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from eeg2speech.metrics.comparison import Comparison, Embeddings
-from eeg2speech.metrics.estimate import Estimate, mean_estimate, median_estimate
+from eeg2speech.metrics.comparison import Comparison, Embeddings, Numbers
+from eeg2speech.metrics.intervals import Estimate, mean_estimate, median_estimate
+from eeg2speech.metrics.null import Null, permutation_null, retrieval_scores
 from eeg2speech.metrics.ranks import Ranks, Table, chance, position, rank_eeg, rank_sounds, reciprocal, score, top
 
 Direction = Literal["eeg_to_sound", "sound_to_eeg"]
 TOPS = (1, 5, 10)
+"""Ranks of top-k accuracies."""
 GALLERIES = (50, 200, 1000)
+"""Sizes of the random galleries of a report."""
+SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Sizes of the random galleries of a curve."""
 
 
 @dataclass(frozen=True)
 class RetrievalRow:
-    """Figures of one direction and gallery.
+    """Scores of one direction and gallery.
 
     Attributes:
-        direction: Which side asks.
-        gallery: Size of the random galleries whose expectation this is; None for the whole gallery.
+        direction: From query to gallery.
+        gallery: Size of the random galleries of which this is the expectation; None for the whole gallery.
         size: Mean number of answers to choose from.
-        subject: Whose windows; None for all.
+        subject: Index of the subject; None for all subjects.
         windows: Number of queries.
         figures: ``top1`` ..., ``mrr`` and ``median_rank``, each with chance and interval over stimuli.
     """
@@ -48,8 +53,23 @@ class RetrievalRow:
     figures: dict[str, Estimate]
 
 
+@dataclass(frozen=True)
+class GalleryPoint:
+    """Accuracy in galleries of one size.
+
+    Attributes:
+        gallery: Number of sounds to choose from, including the correct one.
+        figure: Expectation over all galleries of that size, with chance and interval over stimuli.
+        null: The same with sounds permuted within their group.
+    """
+
+    gallery: int
+    figure: Estimate
+    null: Null
+
+
 def mean_tables(gallery: int | None = None, tops: Sequence[int] = TOPS) -> dict[str, Table]:
-    """The statistics that are means over windows: top-k accuracies and the mean reciprocal rank."""
+    """Statistics that are averaged over windows: top-k accuracies and the reciprocal rank."""
     return {f"top{k}": top(k, gallery) for k in tops} | {"mrr": reciprocal(gallery)}
 
 
@@ -60,14 +80,14 @@ def retrieval_report(
     samples: int = 1000,
     seed: int = 0,
 ) -> list[RetrievalRow]:
-    """Both directions: the whole gallery, each fixed size that is not above it, and each subject in the whole gallery.
+    """Both directions: the whole gallery, random galleries of each size below it, and each subject by itself.
 
     Args:
-        comparison: Of the split.
-        tops: Ranks that count as found.
-        galleries: Fixed sizes; the figures are exact expectations over all galleries of that size.
-        samples: Bootstrap draws; 0 gives no intervals.
-        seed: Of the draws.
+        comparison: Comparison of the split.
+        tops: Ranks of the top-k accuracies.
+        galleries: Sizes of random galleries; the scores are exact expectations over all galleries of that size.
+        samples: Number of bootstrap draws; 0 gives no intervals.
+        seed: Seed of the draws.
     """
     similarity, target, subject = comparison.similarity, comparison.target, comparison.subject
     everyone = np.arange(len(target))
@@ -94,14 +114,44 @@ def retrieval_report(
     return rows
 
 
-class Retrieval(Metric):
-    """Collects the embeddings of a whole split over batches and ranks; a batch's own figures mean nothing.
-
-    ``compute`` gives the figures of the whole gallery, EEG to sound by their name (``top1``) and sound to EEG behind
-    ``sound_to_eeg_``. ``embeddings`` gives what was collected, for all other measures.
+def gallery_curves(
+    comparison: Comparison,
+    permutations: int = 1000,
+    tops: Sequence[int] = TOPS,
+    sizes: Sequence[int] = SIZES,
+    group: Numbers | None = None,
+) -> dict[str, list[GalleryPoint]]:
+    """Top-k accuracy, EEG to sound, in galleries of increasing size, by name of the accuracy (``top1``).
 
     Args:
-        tops: Ranks that count as found.
+        comparison: Comparison of the split.
+        permutations: Number of permutations of the sounds.
+        tops: Ranks of the top-k accuracies; each curve starts at the first size above k, below which it is 1.
+        sizes: Sizes of the galleries; those above the split's number of sounds are left out.
+        group: Group of each window, (n,), within which sounds are permuted. The stimulus by default.
+    """
+    whole = comparison.similarity.shape[1]
+    ranks = rank_sounds(comparison.similarity, comparison.target)
+    curves = {}
+    for k in tops:
+        points = []
+        for size in (*(size for size in sizes if k < size < whole), whole):
+            table = top(k, size)
+            figure = mean_estimate(score(ranks, table), chance(ranks, table), comparison.stimulus)
+            null = permutation_null(retrieval_scores(comparison, table, group), permutations)
+            points.append(GalleryPoint(size, figure, null))
+        curves[f"top{k}"] = points
+    return curves
+
+
+class Retrieval(Metric):
+    """Retrieval on the embeddings of a whole split; the value of a single batch is not meaningful.
+
+    ``compute`` returns the scores in the whole gallery, EEG to sound by their name (``top1``) and sound to EEG with the
+    prefix ``sound_to_eeg_``. ``embeddings`` returns the collected embeddings for other measures.
+
+    Args:
+        tops: Ranks of the top-k accuracies.
         kwargs: See ``torchmetrics.Metric``; ``compute_on_cpu=True`` keeps the embeddings off the GPU.
     """
 
@@ -133,10 +183,10 @@ class Retrieval(Metric):
         Args:
             eeg: Unit vectors, (n, K).
             sound: Unit vectors, (n, K).
-            key: Windows that hold the same sound have the same key, (n,).
-            subject: Of each window, (n,).
-            stimulus: Of each window, (n,).
-            start: Of each window's sound, in seconds into its stimulus, (n,); only match-mismatch needs it.
+            key: Identifies the sound of each window: windows with the same sound have the same key, (n,).
+            subject: Subject of each window, (n,).
+            stimulus: Stimulus of each window, (n,).
+            start: Start of each window's sound within its stimulus, in seconds, (n,); only match-mismatch needs it.
         """
         self.eeg.append(eeg.detach().float())
         self.sound.append(sound.detach().float())
@@ -147,7 +197,7 @@ class Retrieval(Metric):
         self.start.append(unknown if start is None else start.double())
 
     def compute(self) -> dict[str, Tensor]:
-        """Figures of the whole gallery, scalars."""
+        """Scores in the whole gallery, scalars."""
         rows = retrieval_report(self._collected().compare(), self.tops, galleries=(), samples=0)
         return {
             ("" if row.direction == "eeg_to_sound" else "sound_to_eeg_") + name: torch.tensor(figure.value)
@@ -157,13 +207,13 @@ class Retrieval(Metric):
         }
 
     def chance(self) -> dict[str, Tensor]:
-        """What a constant model scores in EEG to sound, for the means over windows, scalars; every rank has to ask."""
+        """Expected mean scores of a constant model in EEG to sound, scalars; to be called on every rank."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             sounds = len(torch.unique(dim_zero_cat(self.key)))
         return {name: torch.tensor(float(table(sounds).mean())) for name, table in mean_tables(tops=self.tops).items()}
 
     def embeddings(self) -> Embeddings:
-        """What all ranks have collected; every rank has to ask."""
+        """Embeddings of all ranks; to be called on every rank."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             return self._collected()
 

@@ -1,4 +1,4 @@
-"""How far the spectrum of a sound is from that of its reference, one figure a clip."""
+"""Spectral distances and correlations of generated clips and their references, one value per clip."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Floats = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
 CEPSTRA = 13
-"""Mel cepstra that distortion is measured on, the first of which is c1: c0 is only loudness."""
+"""Number of mel cepstra that enter the distortion, from c1 on; c0 is loudness."""
 RANGE = 80.0
-"""Decibels below the loudest cell of the reference at which spectra are cut: what is quieter is not heard."""
-_CELLS = 2**22  # distances that warping holds at a time, which bounds memory
+"""Decibels below the loudest cell of the reference at which spectra are clipped, as quieter cells are inaudible."""
+_CELLS = 2**22  # distances in memory at a time
 
 
 def mel_correlation(reference: Floats, generated: Floats) -> Scores:
@@ -31,7 +31,7 @@ def mel_correlation(reference: Floats, generated: Floats) -> Scores:
 def band_correlation(reference: Floats, generated: Floats) -> Scores:
     """Pearson correlation over time, averaged over the bands that vary in the reference; both (n, T, F): (n,).
 
-    A band that varies in the reference and not in what was generated counts as 0.
+    A band that varies in the reference but not in the generated clip counts as 0.
     """
     bands = (spectrogram.transpose(0, 2, 1) for spectrogram in (reference, generated))
     each = _correlate(*bands)
@@ -44,9 +44,9 @@ def band_correlation(reference: Floats, generated: Floats) -> Scores:
 def mel_cepstral_distortion(reference: Floats, generated: Floats) -> Scores:
     """Mel cepstral distortion after dynamic time warping in decibels, both log mel spectrograms (n, T, F): (n,).
 
-    Cepstra c1 to c13 of the log mel spectrogram; frames are matched by the monotonic path of least total distance, with
-    steps of one frame in either sound or both and no limit to the warp, and the mean is over that path. Pauses count.
-    It is the root mean square difference in decibels of two smooth spectra.
+    It is computed on cepstra c1 to c13 of the log mel spectrogram and is the root mean square difference of two smooth
+    spectra in decibels. Frames are matched by the monotonic path of least total distance, with steps of one frame in
+    either sound or both and no limit to the warp; the mean is over that path, pauses included.
 
     Reference: Kubichek 1993, Mel-cepstral distance measure for objective speech quality assessment (PACRIM).
     """
@@ -58,24 +58,24 @@ def mel_cepstral_distortion(reference: Floats, generated: Floats) -> Scores:
 
 
 def mel_cepstra(log_mel: Floats) -> Scores:
-    """Amplitudes of the cosines that log mel spectra, (n, T, F), are made of: c1 to c13, (n, T, 13)."""
+    """Cepstra c1 to c13 of log mel spectra, (n, T, F), as amplitudes of cosines over the bands: (n, T, 13)."""
     bands = log_mel.shape[-1]
     amplitudes: Scores = dct(log_mel.astype(np.float64), norm="ortho")[..., 1 : CEPSTRA + 1] * np.sqrt(2 / bands)
     return amplitudes
 
 
 def warped_distance(first: Scores, second: Scores) -> Scores:
-    """Mean Euclidean distance of frames along the best monotonic path, (n, T, K) and (n, U, K): (n,)."""
+    """Mean Euclidean distance of frames along the monotonic path of least total, (n, T, K) and (n, U, K): (n,)."""
     square = np.square(first).sum(-1)[:, :, None] + np.square(second).sum(-1)[:, None]
     cost = np.sqrt((square - 2 * first @ second.transpose(0, 2, 1)).clip(min=0))
     count, rows, columns = cost.shape
-    # by antidiagonals, whose cells depend only on the two before; index i + 1 holds row i
+    # by antidiagonals: each depends only on the previous two; index i + 1 holds row i
     total = [np.full((count, rows + 1), np.inf) for _ in range(2)]
     length = [np.zeros((count, rows + 1)) for _ in range(2)]
     total[0][:, 0] = 0
     for diagonal in range(rows + columns - 1):
         row = np.arange(max(0, diagonal - columns + 1), min(diagonal, rows - 1) + 1)
-        # from the cell before in both sounds, in the first alone, in the second alone
+        # from the previous frame of both sounds, of the first alone, of the second alone
         before = np.stack([total[0][:, row], total[1][:, row], total[1][:, row + 1]])
         steps = np.stack([length[0][:, row], length[1][:, row], length[1][:, row + 1]])
         best = before.argmin(axis=0)[None]
@@ -90,8 +90,8 @@ def warped_distance(first: Scores, second: Scores) -> Scores:
 def log_spectral_distance(reference: Floats, generated: Floats) -> Scores:
     """Root mean square difference of two log spectra in decibels, averaged over frames; waveforms, both (n, S): (n,).
 
-    Frames of 64 ms every 10 ms. What lies more than 80 dB below the loudest cell of the reference is taken for that. It
-    is not blind to loudness.
+    Frames of 64 ms every 10 ms. Values more than 80 dB below the loudest cell of the reference are clipped to that
+    level. The distance depends on loudness.
 
     Reference: Gray and Markel 1976, Distance measures for speech processing (IEEE TASSP 24).
     """

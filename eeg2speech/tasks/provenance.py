@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from eeg2speech.checkpoints.parts import read_data
 from eeg2speech.checkpoints.training_record import (
+    Learned,
     Material,
     Seen,
     TrainingRecord,
@@ -20,6 +21,7 @@ from eeg2speech.checkpoints.training_record import (
 )
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.paths import expanded
+from eeg2speech.metrics.results import SeenSplits
 
 if TYPE_CHECKING:
     from eeg2speech.tasks.base import Task
@@ -64,7 +66,7 @@ def begin_training(task: Task) -> None:
     if not hasattr(data, "material"):  # a program's own data
         task.training_records = merged([*earlier, unknown_training(type(task).__name__)])
         return
-    for split, seen in _compare(earlier, data, ("val", *data.test_splits), task).items():
+    for split, seen in _compare(earlier, data, ("val", *data.test_splits), task.learned).items():
         if seen.trained:
             rank_zero_warn(
                 f"{split}: {seen.text} by {', '.join(seen.stages)}, which this run takes over; its test will refuse "
@@ -80,50 +82,69 @@ def begin_training(task: Task) -> None:
 
 
 def check_unseen(task: Task, splits: Sequence[str]) -> None:
-    """Refuse lists of unseen sounds or subjects that the task's weights were trained on.
+    """Refuse splits of unseen sounds or subjects that the task's weights were trained on.
 
-    What was seen goes into the task's results, under ``seen``.
+    What was seen goes into the task's results, as ``seen``.
 
     Args:
         task: About to be tested or validated.
-        splits: Names of the lists.
+        splits: Names of the splits.
 
     Raises:
-        ConfigError: A list is not unseen, or nothing is known of it, and ``allow_seen`` of the data module is not set.
+        ConfigError: See ``compare_with_training``.
     """
     data = getattr(task.trainer, "datamodule", None)
-    if not hasattr(data, "material"):
-        note = "the lists come from a program's own data; they were not compared with what was trained on"
+    if hasattr(data, "material"):
+        task.results["seen"] = compare_with_training(task.training_records, data, splits, task.learned)
+    else:
+        note = "the splits come from a program's own data; they were not compared with what was trained on"
         rank_zero_info(note)
-        task.results["seen"] = {"lists": {}, "notes": [note]}
-        return
+        task.results["seen"] = SeenSplits(notes=[note])
+
+
+def compare_with_training(
+    records: Sequence[TrainingRecord] | None, data: Any, splits: Sequence[str], learned: Learned
+) -> SeenSplits:
+    """What of some splits was trained on.
+
+    Args:
+        records: Of the trainings that the weights come from; None where a checkpoint has none.
+        data: Data module of the splits. With its ``allow_seen`` a split that is not unseen is no error.
+        splits: Names of the splits.
+        learned: What the model itself learns from.
+
+    Raises:
+        ConfigError: A split is not unseen, or nothing is known of it, and ``allow_seen`` is not set.
+    """
     allowed = bool(getattr(data, "allow_seen", False))
-    records = [unknown_training(EARLIER)] if task.training_records is None else task.training_records
+    records = [unknown_training(EARLIER)] if records is None else records
     unknown = [record.stage for record in records if record.data.get("unknown")]
     if unknown and not allowed:
         raise ConfigError(
-            f"there is no record of what {' and '.join(unknown)} was trained on, so that no list can be called unseen; "
-            "train again with this version, or test nevertheless with --allow_seen true"
+            f"there is no record of what {' and '.join(unknown)} was trained on, so that no split can be called "
+            "unseen; train again with this version, or test nevertheless with --allow_seen true"
         )
-    lists = _compare(records, data, splits, task)
-    known = {split: seen for split, seen in lists.items() if seen.trained}
-    if known and not allowed:
-        what = "; ".join(f"{split}: {seen.text} by {', '.join(seen.stages)}" for split, seen in known.items())
+    seen = _compare(records, data, splits, learned)
+    trained = {split: one for split, one in seen.items() if one.trained}
+    if trained and not allowed:
+        what = "; ".join(f"{split}: {one.text} by {', '.join(one.stages)}" for split, one in trained.items())
         raise ConfigError(
-            f"these lists are not unseen: {what}. Test with the data.split, data.conditions and data.store of the "
-            "run (the config.yaml in its folder has them), or go on with --allow_seen true, and the results will say so"
+            f"these splits are not unseen: {what}. Test with the data.split, data.conditions and data.store of the "
+            "run (the config.yaml in its folder has them), or with --allow_seen true, and the results will say so"
         )
-    notes = [_unlabelled(split, seen) for split, seen in lists.items() if seen.unlabelled]
-    notes += [f"{split}: checkpoints were chosen on {listed(s.validated)}" for split, s in lists.items() if s.validated]
+    notes = [_unlabelled(split, one) for split, one in seen.items() if one.unlabelled]
+    notes += [
+        f"{split}: checkpoints were chosen on {listed(one.validated)}" for split, one in seen.items() if one.validated
+    ]
     for note in notes:
         rank_zero_info(note)
-    task.results["seen"] = {"lists": {split: _plain(seen) for split, seen in lists.items()}, "notes": notes}
+    return SeenSplits(seen, notes)
 
 
-def _compare(records: Sequence[TrainingRecord], data: Any, splits: Sequence[str], task: Task) -> dict[str, Seen]:
+def _compare(records: Sequence[TrainingRecord], data: Any, splits: Sequence[str], learned: Learned) -> dict[str, Seen]:
     new_subjects = bool(data.training_data()["new_subjects"])
     return {
-        split: seen_before(records, split, data.material(split), task.learned, new_subjects)
+        split: seen_before(records, split, data.material(split), learned, new_subjects)
         for split in splits
         if split in data.datasets
     }
@@ -131,11 +152,3 @@ def _compare(records: Sequence[TrainingRecord], data: Any, splits: Sequence[str]
 
 def _unlabelled(split: str, seen: Seen) -> str:
     return f"{split}: an earlier stage saw EEG of {listed(seen.unlabelled)}, without labels"
-
-
-def _plain(seen: Seen) -> dict[str, Any]:
-    """What of a list was seen, for ``test.json``."""
-    return {
-        "text": seen.text, "sounds": list(seen.sounds), "subjects": list(seen.subjects), "stages": list(seen.stages),
-        "unlabelled": list(seen.unlabelled), "validated": list(seen.validated),
-    }  # fmt: skip

@@ -18,13 +18,38 @@ _GRADIENTS = "accumulated_gradients"
 
 
 class AtomicCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, made such that a run cannot be lost. Arguments are Lightning's.
+    """Lightning's ModelCheckpoint, which keeps a run safe: ``best.ckpt`` and ``last.ckpt`` in ``<run>/checkpoints``.
 
-    Files are written beside and renamed; so are those that others ask the trainer for. A best model that did not fit
-    on the disk is not remembered as the best, so that the next one that beats the file is saved. And ``last`` is the
-    last: Lightning's writes it only where the best is written, too, and a run that has stopped improving would go back
-    to where it last did.
+    Every checkpoint of the run is written under another name and then renamed, including those that other callbacks
+    save. If the disk is full, a best model that could not be written does not count as the best, so that the next
+    model better than the file on the disk is saved. ``last.ckpt`` is written at every validation; Lightning's
+    ModelCheckpoint writes it only together with the best, so that a run which stopped improving would resume from its
+    last improvement.
+
+    Args:
+        monitor: Metric that decides which model is the best; unset: the latest.
+        mode: ``min`` or ``max``.
+        filename: Name of the best checkpoint, without its suffix.
+        save_last: Also write ``last.ckpt``.
+        auto_insert_metric_name: See Lightning.
+        enable_version_counter: See Lightning.
+        **kwargs: Other arguments of Lightning's ModelCheckpoint.
     """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        mode: str = "min",
+        filename: str = "best",
+        save_last: bool = True,
+        auto_insert_metric_name: bool = False,
+        enable_version_counter: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            monitor=monitor, mode=mode, filename=filename, save_last=save_last,
+            auto_insert_metric_name=auto_insert_metric_name, enable_version_counter=enable_version_counter, **kwargs,
+        )  # fmt: skip
 
     @property
     def state_key(self) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
 from eeg2speech.core.files import written_beside
-from eeg2speech.core.types import Batch, SplitName
+from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_split, facts
-from eeg2speech.evaluation.alignment_electrodes import ElectrodeDrops, electrode_drops
+from eeg2speech.evaluation.controls import embed_split, window_labels
 from eeg2speech.metrics import Embeddings
 from eeg2speech.metrics.geometry import modality_gap
+from eeg2speech.metrics.results import AlignmentResult, ElectrodeImportance, in_words
 from eeg2speech.plotting import Figure, importance_topomap, response_figure
 from eeg2speech.quality.responses import Response, mean_response
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures, result_figures
@@ -32,25 +31,22 @@ DOTS = 120
 
 
 class LogAlignment(Callback):
-    """Shows in TensorBoard how EEG and sound come together; after a test also as files in ``<run>/pictures``.
+    """Draws the embeddings of EEG and sound in TensorBoard; after a test also as files in ``<run>/pictures``.
 
-    At validations: similarities, cosines and both sides on their principal components. After a test, of every list,
-    these and the results of ``EvaluateAlignment``: retrieval against the size of the gallery and the lag curve. Of
-    held-out stimuli also which electrodes matter, and of all data the response that speech evokes.
-    ``EvaluateAlignment`` must come before this callback in the list, and ``WriteResults`` after it.
+    At validations: similarities, cosines and both sides on their principal components. After a test, of every split,
+    these and the results of ``EvaluateAlignment``: retrieval against the size of the gallery, the lag curve and
+    electrode importance; and of all data the response that speech evokes. ``EvaluateAlignment`` comes before this
+    callback in the list.
 
     Args:
-        windows: Validation windows that are looked at, evenly spread.
-        tested: The same of each test list.
-        projected: Windows in TensorBoard's embedding projector.
-        electrodes: Windows with which electrodes are silenced in turn; 0 leaves that out.
+        windows: Validation windows that are drawn, evenly spread.
+        tested: The same of each test split.
+        projected: Windows in TensorBoard's embedding projector; 0 leaves it out.
         occasions: How many validations of a run are drawn, spread evenly from the first to the last; 0 for none.
     """
 
-    def __init__(
-        self, windows: int = 300, tested: int = 2000, projected: int = 300, electrodes: int = 200, occasions: int = 10
-    ) -> None:
-        self.windows, self.tested, self.projected, self.electrodes = windows, tested, projected, electrodes
+    def __init__(self, windows: int = 300, tested: int = 2000, projected: int = 300, occasions: int = 10) -> None:
+        self.windows, self.tested, self.projected = windows, tested, projected
         self.occasions = Occasions(occasions)
         self._rows: dict[str, list[NDArray[Any]]] = {}
 
@@ -59,11 +55,11 @@ class LogAlignment(Callback):
         return self.occasions.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore it."""
         self.occasions.load_state_dict(state_dict)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the windows of the validation before."""
+        """Drop the windows of the validation before."""
         self._rows = {}
 
     def on_validation_batch_end(
@@ -75,13 +71,13 @@ class LogAlignment(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep what the task has embedded anyway; of several devices, the first one's windows."""
-        if not _watched(trainer, pl_module):
+        """Keep the embeddings of the task; of several devices, those of the first."""
+        if not _logged(trainer, pl_module):
             return
         total = len(trainer.datamodule.datasets["val"])  # type: ignore[attr-defined]
         count = min(self.windows, total)
         chosen = torch.isin(batch["index"].cpu(), torch.arange(count) * total // count)
-        for name, values in ({"eeg": outputs["eeg"], "sound": outputs["sound"]} | facts(batch)).items():
+        for name, values in ({"eeg": outputs["eeg"], "sound": outputs["sound"]} | window_labels(batch)).items():
             self._rows.setdefault(name, []).append(values.detach().cpu()[chosen].numpy())
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -100,7 +96,7 @@ class LogAlignment(Callback):
             logger.experiment.add_figure(f"val/{name}", figure, step)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw every test list."""
+        """Draw every test split."""
         folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"  # a collective: every rank asks
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(pl_module, AlignmentTask) or not isinstance(data, EEGAudioDataModule):
@@ -108,7 +104,7 @@ class LogAlignment(Callback):
         if not trainer.is_global_zero:
             return
         logger = trainer.logger if isinstance(trainer.logger, TensorBoardLogger) else None
-        found = pl_module.results.setdefault("alignment", {}).setdefault("lists", {})
+        result: AlignmentResult | None = pl_module.results.get("alignment")
         step = step_of(trainer, pl_module)
         clouds: dict[str, Cloud] = {}
 
@@ -117,23 +113,20 @@ class LogAlignment(Callback):
             if logger is not None:
                 logger.experiment.add_figure(f"test/{name}", figure, step)
 
-        for split in tracked(trainer, "Drawing lists")(data.test_splits):
-            title = _title(data, split.replace("_", " "))
+        for split in tracked(trainer, "Drawing splits")(data.test_splits):
+            title = _title(data, in_words(split))
             embeddings = embed_split(pl_module, data, split, most=self.tested)
             figures = embedding_figures(embeddings, data.store.stimuli, data.store.subjects, title)
-            if split in found:
-                figures |= result_figures(found[split], title)
+            if result is not None:
+                figures |= result_figures(result.splits[split], title)
+                if (importance := result.splits[split].electrodes) is not None:
+                    figures["electrodes"] = _importance_figure(importance, title)
             for name, figure in figures.items():
                 show(f"{split}/{name}", figure)
             if self.projected:
                 clouds[split] = self._cloud(embeddings, data)
         if logger is not None and clouds:
             write_projector(Path(logger.log_dir), clouds)
-        if self.electrodes and data.test_splits:
-            split = _held_out(data)
-            drops = electrode_drops(pl_module, data, split, self.electrodes, tracked(trainer, "Silencing electrodes"))
-            found.setdefault(split, {})["electrodes"] = _described(drops)
-            show(f"{split}/electrodes", _drops_figure(drops, _title(data, split.replace("_", " "))))
         response = mean_response(data.store, track=tracked(trainer, "Response to sound, subjects"))
         if response is not None:
             show("response", _response_figure(response, data))
@@ -151,19 +144,11 @@ class LogAlignment(Callback):
         return Cloud(vectors, ("modality", "stimulus", "subject"), facts)
 
 
-def _described(found: ElectrodeDrops) -> dict[str, Any]:
-    """For ``test.json``."""
-    drops = {
-        name: {key: float(value) for key, value in asdict(drop).items()}
-        for name, drop in zip(found.names, found.drops, strict=True)
-    }
-    return {"silent around each": found.silent, "drop in mrr": drops}
-
-
-def _drops_figure(found: ElectrodeDrops, title: str) -> Figure:
-    about = f"{title}\n{found.silent} electrodes around each silent; in brackets: may be noise"
-    value, low = (np.array([getattr(drop, name) for drop in found.drops]) for name in ("value", "low"))
-    return importance_topomap(value, low, found.positions, found.names, about)
+def _importance_figure(importance: ElectrodeImportance, title: str) -> Figure:
+    about = f"{title}\n{importance.zeroed} electrodes around each set to zero; in brackets: may be noise"
+    value, low = (np.array([getattr(drop.mrr_drop, name) for drop in importance.drops]) for name in ("value", "low"))
+    positions = np.array([drop.position for drop in importance.drops])
+    return importance_topomap(value, low, positions, [drop.name for drop in importance.drops], about)
 
 
 def _response_figure(found: Response, data: EEGAudioDataModule) -> Figure:
@@ -171,8 +156,8 @@ def _response_figure(found: Response, data: EEGAudioDataModule) -> Figure:
     return response_figure(found.lags, found.weights, found.positions, title)
 
 
-def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
-    """Whether this is a validation of an alignment that TensorBoard is told of, on the first device."""
+def _logged(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    """Whether this is a validation of an alignment with TensorBoard, on the first device."""
     return (
         trainer.is_global_zero
         and not trainer.sanity_checking
@@ -180,11 +165,6 @@ def _watched(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
         and isinstance(pl_module, AlignmentTask)
         and isinstance(trainer.datamodule, EEGAudioDataModule)  # type: ignore[attr-defined]
     )
-
-
-def _held_out(data: EEGAudioDataModule) -> SplitName:
-    """The list of held-out stimuli, else whichever there is."""
-    return "unseen_stimulus" if "unseen_stimulus" in data.test_splits else data.test_splits[0]
 
 
 def _title(data: EEGAudioDataModule, *parts: str) -> str:

@@ -6,60 +6,66 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.reporting.tensorboard.layout import kind_of, layout_of
-from eeg2speech.reporting.tensorboard.settings import begun, columns, ended, judged_figures, settings_of
+from eeg2speech.reporting.tensorboard.settings import (
+    columns_summary,
+    end_summary,
+    judged_figures,
+    settings_of,
+    start_summary,
+)
 from eeg2speech.reporting.tensorboard.text import result_texts
 from eeg2speech.tasks import Task
 from eeg2speech.training.steps import step_of
+from eeg2speech.training.write_results import gather_results
 
 
 class LogOverview(Callback):
-    """Puts what matters first in TensorBoard; other loggers are left alone.
+    """Fills the TensorBoard tabs that summarise a run; other loggers are ignored.
 
-    CUSTOM SCALARS: the few figures of the stage that count, then how training goes. HPARAMS: settings that people
-    compare, beside final figures. TEXT: after a test the verdict with its reasons and the tables. Stands behind the
-    callbacks that test.
+    CUSTOM SCALARS: the main figures of the stage, then those of training. HPARAMS: settings and final figures. TEXT:
+    after a test, the verdict with its reasons and the tables. Must come after the callbacks that evaluate the model.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lay out the charts and tell the settings, at every start: each writes a file of its own."""
+        """Write layout and settings at every start, since each start writes an event file of its own."""
         logger = _logger(trainer)
         if logger is None:
             return
         logger.experiment.add_custom_scalars(layout_of(kind_of(pl_module)))
-        self._tell_settings(logger, trainer, pl_module)
+        _write_settings(logger, trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say that the run came to its end; one that is pre-empted does not get here."""
+        """Mark the run as ended; a pre-empted run does not get here."""
         logger = _logger(trainer)
         if logger is not None:
-            logger.experiment._get_file_writer().add_summary(ended(), trainer.global_step)
+            logger.experiment._get_file_writer().add_summary(end_summary(), trainer.global_step)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Have all loggers place a test at the step of the checkpoint that is tested, and not at step 0."""
+        """Log the figures of a test at the step of the tested checkpoint instead of step 0, in all loggers."""
         pl_module.log("step", float(step_of(trainer, pl_module)))
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell what was found."""
+        """Write settings, final figures, verdict and tables."""
         logger = _logger(trainer)
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if logger is None or not isinstance(pl_module, Task) or not isinstance(data, EEGAudioDataModule):
+        if logger is None or not isinstance(pl_module, Task):
             return
         step = step_of(trainer, pl_module)
-        metrics = {tag: float(value) for tag, value in trainer.callback_metrics.items() if tag.startswith("test/")}
-        self._tell_settings(logger, trainer, pl_module)  # the run may have been trained by another version
-        for tag, value in judged_figures(pl_module.results, metrics).items():
+        results = gather_results(trainer, pl_module)
+        _write_settings(logger, trainer, pl_module)  # the columns may differ from those that the training wrote
+        for tag, value in judged_figures(results).items():
             logger.experiment.add_scalar(tag, value, step)
-        for tag, text in result_texts(pl_module.results, metrics, data.description.simulated).items():
+        for tag, text in result_texts(results).items():
             logger.experiment.add_text(tag, text, step)
 
-    def _tell_settings(self, logger: TensorBoardLogger, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(task, Task) and isinstance(data, EEGAudioDataModule):
-            for summary in (columns(), begun(settings_of(trainer, task, data))):
-                logger.experiment._get_file_writer().add_summary(summary, step_of(trainer, task))
+
+def _write_settings(logger: TensorBoardLogger, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if isinstance(task, Task) and isinstance(data, EEGAudioDataModule):
+        for summary in (columns_summary(), start_summary(settings_of(trainer, task, data))):
+            logger.experiment._get_file_writer().add_summary(summary, step_of(trainer, task))
 
 
 def _logger(trainer: pl.Trainer) -> TensorBoardLogger | None:
-    """TensorBoard's, on the first device."""
+    """The TensorBoard logger, on the first device."""
     logger = trainer.logger
     return logger if trainer.is_global_zero and isinstance(logger, TensorBoardLogger) else None

@@ -18,9 +18,9 @@ Array = NDArray[np.floating[Any]]
 
 
 class LogReconstruction(Callback):
-    """Shows in TensorBoard, at validations, what was hidden and what came back: of EEG or of a spectrogram.
+    """Draws in TensorBoard, at validations, a window of EEG or sound and the reconstruction of its hidden patches.
 
-    Of EEG also where on the head it is wrong.
+    For EEG also the error at each electrode, over the head.
 
     Args:
         window: Which window of the first validation batch is drawn.
@@ -35,7 +35,7 @@ class LogReconstruction(Callback):
         return self.occasions.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore it."""
         self.occasions.load_state_dict(state_dict)
 
     def on_validation_batch_end(
@@ -54,20 +54,20 @@ class LogReconstruction(Callback):
         if not isinstance(pl_module, MaskedTask) or not isinstance(data, EEGAudioDataModule):
             return
         if pl_module.autoencoder.normalize_target:
-            return  # predictions are of patches without their level: there is no picture to put them into
+            return  # predictions of normalised patches lack the level that a picture needs
         if not self.occasions.due(trainer):
             return
         rows = outputs["image"].rows
-        painted, hidden = pl_module.autoencoder.paint(rows, outputs["result"])
-        images = tuple(image.float().cpu().numpy() for image in (rows, painted, hidden))
+        predicted, mask = pl_module.autoencoder.paint(rows, outputs["result"])
+        images = tuple(image.float().cpu().numpy() for image in (rows, predicted, mask))
         pick = min(self.window, len(rows) - 1)
         if isinstance(pl_module, MAEEGTask):
             self._draw_eeg(images, batch, pick, data, logger, trainer.global_step)
         elif isinstance(pl_module, AudioMAETask):
-            true, made, gone = (image[pick] for image in images)
+            target, predicted, hidden = (image[pick] for image in images)
             stimulus = data.store.stimuli[int(batch["stimulus"][pick])]
             title = f"stimulus {stimulus}, step {trainer.global_step}"
-            figure = spectrogram_figure(true, made, gone > 0, data.window, title)
+            figure = spectrogram_figure(target, predicted, hidden > 0, data.window, title)
             logger.experiment.add_figure("val/reconstruction", figure, trainer.global_step)
 
     def _draw_eeg(
@@ -80,19 +80,19 @@ class LogReconstruction(Callback):
         step: int,
     ) -> None:
         names = data.channel_names(int(batch["recording"][pick]))
-        eeg, painted, hidden = (image[:, : len(names)] for image in images)
+        eeg, predicted, hidden = (image[:, : len(names)] for image in images)
         subject = data.store.subjects[int(batch["subject"][pick])]
         simulated = "simulated EEG, " if data.description.simulated else ""
         title = f"{simulated}subject {subject}, step {step}"
         moment = f"{title}, {float(batch['start'][pick]):.2f} s into the recording"
         figure = reconstruction_figure(
-            eeg[pick], painted[pick], hidden[pick] > 0, names, rate=data.store.rate, title=moment
+            eeg[pick], predicted[pick], hidden[pick] > 0, names, rate=data.store.rate, title=moment
         )
         logger.experiment.add_figure("val/reconstruction", figure, step)
         same = (batch["recording"] == batch["recording"][pick]).cpu().numpy()
-        error = (((painted - eeg) ** 2) * hidden)[same].sum((0, 2))
+        error = (((predicted - eeg) ** 2) * hidden)[same].sum((0, 2))
         variance = (eeg**2 * hidden)[same].sum((0, 2))
         positions = batch["positions"][pick, : len(names)].float().cpu().numpy()
-        ratio = np.where(variance > 0, error / np.maximum(variance, 1e-9), np.nan)  # nothing hidden, nothing to show
+        ratio = np.where(variance > 0, error / np.maximum(variance, 1e-9), np.nan)  # NaN where nothing was hidden
         figure = error_topomap(ratio, positions, names, title=f"NMSE per electrode, {title}")
         logger.experiment.add_figure("val/error_topomap", figure, step)

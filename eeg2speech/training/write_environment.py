@@ -23,20 +23,20 @@ from eeg2speech.reporting.tensorboard.text import ENVIRONMENT, environment_text
 from eeg2speech.training.step_seed import StepSeed
 
 NAME = "environment"
-PATIENCE = 20
-"""Seconds that git may take; file systems of clusters are slow."""
+GIT_TIMEOUT_SECONDS = 20
+"""Long enough for the slow file systems of clusters."""
 
 
 class WriteEnvironment(Callback):
-    """Writes what a run depends on beside its config into ``<run>/environment.json``, at the start of every fit.
+    """Writes code version, packages, seeds, data and machine of a run to ``<run>/environment.json``.
 
-    Later starts in the same folder write ``environment.1.json`` and so on, as configs do: a resumed run may meet
-    another machine or other versions. TensorBoard shows the most of it under TEXT.
+    Every start of a fit writes a file of its own (``environment.1.json`` and so on, as configs do), because a resumed
+    run may use another machine or other versions. The TensorBoard tab TEXT shows the main entries.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write beside and rename; a disk that is full does not keep the run from training."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        """Write the file; a full disk gives a warning and does not stop the training."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective call, on every rank
         if not trainer.is_global_zero:
             return
         try:
@@ -53,7 +53,7 @@ class WriteEnvironment(Callback):
 
 
 def describe_environment(trainer: pl.Trainer) -> dict[str, Any]:
-    """What a run depends on beside its config, in plain values."""
+    """Code version, packages, seeds, data and machine of a run, as plain values."""
     return {
         "eeg2speech": __version__,
         "git": git_revision(Path(eeg2speech.__file__).parent),
@@ -74,9 +74,9 @@ def describe_environment(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def git_revision(folder: Path) -> dict[str, Any] | None:
-    """The commit that a folder of code is at, and whether tracked files differ from it; None outside of git.
+    """The commit of a folder of code, and whether tracked files differ from it; None outside of git.
 
-    A package that is installed into a folder inside some other repository is not part of that one.
+    A package that is installed inside another repository, as in a virtual environment, is not part of that repository.
     """
     git = shutil.which("git")
     if git is None or _git(git, folder, "ls-files", "--error-unmatch", "__init__.py") is None:
@@ -88,8 +88,8 @@ def git_revision(folder: Path) -> dict[str, Any] | None:
 
 def _git(git: str, folder: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603  # nothing in it comes from outside
-            [git, "-C", str(folder), *words], capture_output=True, text=True, timeout=PATIENCE, check=True
+        done = subprocess.run(  # noqa: S603  # no argument is user input
+            [git, "-C", str(folder), *words], capture_output=True, text=True, timeout=GIT_TIMEOUT_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -97,13 +97,13 @@ def _git(git: str, folder: Path, *words: str) -> str | None:
 
 
 def _packages() -> dict[str, str]:
-    """Versions of all that is installed, as pip lists it."""
+    """Versions of all installed packages, as pip lists them."""
     found = {str(package.metadata["Name"]): package.version for package in distributions()}
-    return dict(sorted({**found, "torch": str(torch.__version__)}.items()))  # which of its builds, too
+    return dict(sorted({**found, "torch": str(torch.__version__)}.items()))  # with its build, such as +cu126
 
 
 def _seeds(trainer: pl.Trainer) -> dict[str, Any]:
-    """Every seed that the run draws from."""
+    """All seeds of the run."""
     given = os.environ.get("PL_GLOBAL_SEED")
     steps = [callback.seed for callback in trainer.callbacks if isinstance(callback, StepSeed)]  # type: ignore[attr-defined]
     data = getattr(trainer, "datamodule", None)
@@ -116,7 +116,7 @@ def _seeds(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _data(data: Any) -> dict[str, Any] | None:
-    """Which store was trained on; its fingerprint covers who was recorded and what was heard when."""
+    """The store; its fingerprint covers recordings, stimuli and their timing."""
     if not isinstance(data, EEGAudioDataModule):
         return None
     store = data.store
@@ -135,7 +135,7 @@ def _hardware() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),  # sums are split among them, and so rounded differently
+        "threads": torch.get_num_threads(),  # the order of summation, and so rounding, depends on them
         "memory": _memory(),
         "gpus": [{"name": gpu.name, "memory": gpu.total_memory} for gpu in gpus],
         "cuda": torch.version.cuda,
@@ -144,7 +144,7 @@ def _hardware() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Model of the CPU: which vector instructions it has decides how sums are rounded."""
+    """Model of the CPU, whose vector instructions affect rounding."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -154,14 +154,14 @@ def _processor() -> str:
 
 
 def _memory() -> int | None:
-    """Bytes of main memory, where the system tells."""
+    """Bytes of main memory; None on Windows."""
     if sys.platform == "win32":
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _free(folder: Path) -> Path:
-    """The first name in a folder that is not taken."""
+    """The first unused file name in a folder."""
     file, count = folder / f"{NAME}.json", 0
     while file.exists():
         count += 1

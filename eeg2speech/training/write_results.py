@@ -1,27 +1,34 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
 from eeg2speech import __version__
-from eeg2speech.core.files import sha256_of, to_jsonable, write_json
+from eeg2speech.core.files import sha256_of
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.metrics.results import (
+    RESULTS_FILE,
+    UNTRAINED_FILE,
+    VERSION,
+    EvaluatedCheckpoint,
+    EvaluatedData,
+    Results,
+    TrainingSummary,
+    write_results,
+)
 from eeg2speech.tasks import Task
 from eeg2speech.training.steps import step_of
 
-RESULTS, UNTRAINED = "test.json", "test.untrained.json"
-"""Files in a run's folder: what a test found, and that of a model which was not trained."""
-
 
 class WriteResults(Callback):
-    """Writes what a test found into ``<run>/test.json``; stands behind the callbacks that find it.
+    """Writes the results of a test into ``<run>/test.json``; comes after the callbacks that evaluate.
 
-    It names the checkpoint, the store, the split and what the model was trained on. A figure that does not exist is
-    null. Figures of a model that was not trained go into ``test.untrained.json``.
+    It names the checkpoint, the store, the split and what the model was trained on; see ``metrics.results.Results``.
+    Results of a model that was not trained go into ``test.untrained.json``.
     """
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -29,46 +36,60 @@ class WriteResults(Callback):
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
         if not trainer.is_global_zero or not isinstance(pl_module, Task):
             return
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        about = {**data.summary(), **_tested_on(data)} if isinstance(data, EEGAudioDataModule) else {}
-        about |= {"checkpoint": _checkpoint(trainer, pl_module), "trained_on": _trained_on(pl_module)}
-        content = {"eeg2speech": __version__, **about, "metrics": metrics, **pl_module.results}
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / (RESULTS if step_of(trainer, pl_module) else UNTRAINED)
-        write_json(file, to_jsonable(content))
+        file = folder / (RESULTS_FILE if step_of(trainer, pl_module) else UNTRAINED_FILE)
+        write_results(file, gather_results(trainer, pl_module))
         rank_zero_info(f"Results written to {file}")
 
 
-def _checkpoint(trainer: pl.Trainer, task: Task) -> dict[str, Any]:
-    """Which weights were tested; without a file where a program trained and tested in one go."""
+def gather_results(trainer: pl.Trainer, task: Task) -> Results:
+    """All that a test has found so far: what the callbacks before this one left in ``task.results``, and its facts."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return Results(
+        version=VERSION,
+        eeg2speech=__version__,
+        stage=type(task).__name__,
+        checkpoint=_checkpoint(trainer, task),
+        metrics={k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")},
+        data=_evaluated(data) if isinstance(data, EEGAudioDataModule) else None,
+        trained_on=_trained_on(task),
+        **task.results,
+    )
+
+
+def _checkpoint(trainer: pl.Trainer, task: Task) -> EvaluatedCheckpoint:
     file = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
     there = file is not None and file.is_file()
-    return {
-        "path": None if file is None else str(file.resolve()),
-        "sha256": sha256_of(file) if file is not None and there else None,
-        "step": step_of(trainer, task),
-    }
+    return EvaluatedCheckpoint(
+        path=None if file is None else str(file.resolve()),
+        sha256=sha256_of(file) if file is not None and there else None,
+        step=step_of(trainer, task),
+    )
 
 
-def _tested_on(data: EEGAudioDataModule) -> dict[str, Any]:
-    """Store, and what chose the test lists from it."""
-    described = data.training_data()
-    store = {"path": str(data.store.root.resolve()), "fingerprint": described["fingerprint"]}
-    return {"store": store, "split": described["split"], "conditions": described["conditions"]}
+def _evaluated(data: EEGAudioDataModule) -> EvaluatedData:
+    return EvaluatedData(
+        name=data.description.name,
+        simulated=data.description.simulated,
+        store=str(data.store.root.resolve()),
+        fingerprint=str(data.store.fingerprint),
+        split=asdict(data.split),
+        conditions=None if data.conditions is None else [str(condition) for condition in data.conditions],
+        windows={split: len(dataset) for split, dataset in data.datasets.items()},
+    )
 
 
-def _trained_on(task: Task) -> list[dict[str, Any]] | None:
-    """The trainings that the weights come from, in short; None where no record says."""
+def _trained_on(task: Task) -> list[TrainingSummary] | None:
+    """The trainings that the weights come from, in short; None where no record exists."""
     if task.training_records is None:
         return None
     return [
-        {
-            "stage": record.stage,
-            "learned": record.learned,
-            "sounds": len(set(record.trained.sounds.values())),
-            "subjects": sorted(record.trained.subjects.values()),
-            **{key: record.data.get(key) for key in ("name", "store", "fingerprint", "split", "conditions")},
-        }
+        TrainingSummary(
+            record.stage,
+            record.learned,
+            len(set(record.trained.sounds.values())),
+            sorted(record.trained.subjects.values()),
+            *(record.data.get(key) for key in ("name", "store", "fingerprint", "split", "conditions")),
+        )
         for record in task.training_records
     ]

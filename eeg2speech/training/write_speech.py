@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
-from eeg2speech.audio.wav import write_wav
+from eeg2speech.audio.files import write_wav
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.core.tables import append_row, read_table, write_table
 from eeg2speech.core.types import Batch
@@ -17,13 +17,13 @@ from eeg2speech.inference.generated_table import TABLE, Generated, Making, row_o
 
 
 class WriteSpeech(Callback):
-    """Writes what ``eeg2speech predict`` speaks for windows of the test lists, and ``generated.tsv`` of what they are.
+    """Writes the speech that ``eeg2speech predict`` generates for windows of the test splits, and ``generated.tsv``.
 
-    Every window becomes a wav file in a folder of the run, which an earlier prediction in it makes room for; stages
-    that do not speak are passed over. For longer stretches and for other stores there is ``eeg2speech generate``.
+    Every window becomes a wav file in a folder of the run; files of an earlier prediction there are removed. Other
+    stages than the third are passed over. ``eeg2speech generate`` is for longer stretches and for other stores.
 
     Args:
-        folder: Inside the run's.
+        folder: Inside the run folder.
     """
 
     def __init__(self, folder: str = "predicted") -> None:
@@ -72,7 +72,7 @@ class WriteSpeech(Callback):
             append_row(self._table(trainer), row_of(clip, data.store, making))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Join the tables of all ranks; a window that two of them had counts once."""
+        """Join the tables of all ranks; a window that two of them generated counts once."""
         trainer.strategy.barrier("speech_files")
         if not trainer.is_global_zero:
             return

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eeg2speech.audio.channels import mixed
-from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.files import read_mono
 from eeg2speech.core.errors import DataError
 from tests.audio.sounds import clicks, talk
 

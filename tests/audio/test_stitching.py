@@ -10,8 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eeg2speech.audio.files import wav_writer, write_wav
 from eeg2speech.audio.stitching import MOST, Stitcher, cover
-from eeg2speech.audio.wav import wav_writer, write_wav
 from eeg2speech.core.errors import DiskError
 
 

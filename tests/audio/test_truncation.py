@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from eeg2speech.audio.sound_file import read_mono
-from eeg2speech.audio.streams import TRIMMED, mp3_samples
+from eeg2speech.audio.files import read_mono
+from eeg2speech.audio.truncation import TRIMMED, mp3_samples
 from eeg2speech.core.errors import DataError
 from eeg2speech.data.files.sounds import sound_seconds
 from tests.audio.sounds import talk

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from eeg2speech.baselines.cca import CCA
+from eeg2speech.baselines.lagged_decoders import CCA
 from eeg2speech.baselines.linear import METHODS, Method, fit_linear
 from eeg2speech.baselines.speech_features import speech_features
 from eeg2speech.core.errors import ConfigError

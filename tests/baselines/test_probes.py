@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eeg2speech.baselines.probes import group_folds, probe
+from eeg2speech.baselines.probes import BANDS, band_power, group_folds, probe
 from eeg2speech.core.errors import DataError
 
 
@@ -47,11 +47,10 @@ def test_what_only_marks_the_group_does_not_help_on_other_groups(kind):
 
 def test_folds_share_no_group_and_cover_every_row():
     groups = np.random.default_rng(0).integers(0, 11, 200)
-    tested = np.zeros(200, int)
-    for part in group_folds(groups, 4, np.random.default_rng(1)):
-        assert not set(groups[part]) & set(groups[~part])
-        tested += part
-    assert (tested == 1).all()
+    fold = group_folds(groups, 4, np.random.default_rng(1))
+    assert set(fold) == set(range(4))
+    for number in range(4):
+        assert not set(groups[fold == number]) & set(groups[fold != number])
 
 
 def test_given_test_rows_are_the_only_ones_tested():
@@ -107,9 +106,9 @@ def test_training_groups_that_hold_one_class_each_are_coped_with():
 
 def test_unusable_input_is_an_error_that_says_so():
     features, subject, stimulus = rows(1.0)
-    with pytest.raises(DataError, match="in training and test"):
+    with pytest.raises(DataError, match="in training and test rows; assign"):
         probe(features, subject, stimulus, test=np.arange(240) % 2 == 0)
-    with pytest.raises(DataError, match="both parts need some"):
+    with pytest.raises(DataError, match="0 of 240 rows are test rows"):
         probe(features, subject, stimulus, test=np.zeros(240, bool))
     with pytest.raises(DataError, match="NaN"):
         probe(np.where(features > 2, np.nan, features), subject, stimulus)
@@ -117,5 +116,33 @@ def test_unusable_input_is_an_error_that_says_so():
         probe(features, np.zeros(240), stimulus)
     with pytest.raises(DataError, match="single group"):
         probe(features, subject, np.zeros(240))
-    with pytest.raises(DataError, match="training part has a single class"):
+    with pytest.raises(DataError, match="training rows have a single class"):
         probe(features[subject < 2], subject[subject < 2], subject[subject < 2])
+
+
+@pytest.mark.parametrize(("band", "frequency"), list(enumerate([2.5, 6.0, 10.0, 20.0, 38.0])))
+def test_a_sine_has_its_power_in_its_band(band, frequency):
+    time = np.arange(320) / 100
+    window = np.stack([np.sin(2 * np.pi * frequency * time), np.zeros(320)])[None]
+    features = band_power(window, 100.0).reshape(2, len(BANDS))
+    assert features[0].argmax() == band
+    assert (features[1] == features[1, 0]).all()
+
+
+def test_an_offset_changes_nothing_and_doubling_adds_its_logarithm():
+    window = np.random.default_rng(0).normal(size=(3, 4, 300))
+    features = band_power(window, 100.0)
+    assert features.shape == (3, 4 * 5)
+    np.testing.assert_allclose(band_power(window + 7, 100.0), features, atol=1e-9)
+    np.testing.assert_allclose(band_power(2 * window, 100.0) - features, np.log10(4), atol=1e-6)
+
+
+def test_white_noise_has_its_density_in_every_band():
+    window = np.random.default_rng(0).normal(size=(400, 1, 320))
+    density = 10 ** band_power(window, 100.0)
+    np.testing.assert_allclose(density.mean(axis=0), 1 / 100, rtol=0.1)
+
+
+def test_bands_above_nyquist_are_left_out_and_short_windows_have_them_all():
+    assert band_power(np.random.default_rng(0).normal(size=(1, 2, 100)), 40.0).shape == (1, 2 * 4)
+    assert band_power(np.random.default_rng(0).normal(size=(1, 2, 16)), 100.0).shape == (1, 2 * 5)

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from eeg2speech.baselines.baseline import patterns
+from eeg2speech.baselines.covariance import HiddenPatches, Ridge
 from eeg2speech.baselines.neighbours import Interpolation, Nearest, Spline
 from eeg2speech.baselines.reconstruction import BASELINES, VARIANCE, ReconstructionBaselines
-from eeg2speech.baselines.ridge import Ridge
-from eeg2speech.baselines.selection import HiddenPatches
 from eeg2speech.core.errors import DataError
 
 C, T = 8, 64

@@ -40,6 +40,7 @@ def test_it_opens_from_disk_with_every_picture_and_sound_and_fits_the_window(bro
     assert browser.errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_nothing_that_keeps_anyone_from_reading_it(browser: Browser, page: str, width: int):
     pytest.importorskip("axe_core_python")

@@ -79,7 +79,7 @@ def test_parts_and_overlays_arrive_in_an_empty_folder(capsys: pytest.CaptureFixt
     )  # fmt: skip
     assert config["run"] == "runs/maeeg_audiomae"
     assert config["trainer"]["accelerator"] == "cpu"
-    assert config["trainer"]["max_steps"] > 0  # of parts/trainer.yaml, which maeeg.yaml names beside itself
+    assert config["trainer"]["max_steps"] > 0  # of maeeg.yaml, on parts/trainer.yaml
     assert config["model"]["init_args"]["encoder"]["init_args"]["width"] == 192
 
 

@@ -17,7 +17,7 @@ from eeg2speech.cli.sweep_tables import print_report
 from eeg2speech.core import progress
 from eeg2speech.core.console import table_console
 from eeg2speech.core.progress import Countdown, in_words, waiting
-from eeg2speech.training import ModelParts, line_progress
+from eeg2speech.training import ModelParts
 from eeg2speech.training.progress import tracked
 
 ROOT = Path(__file__).parents[2]
@@ -104,8 +104,7 @@ def test_a_run_without_a_terminal_writes_lines_and_no_bar(
     tmp_path: Path, tiny_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
-    for module in (line_progress, progress):
-        monkeypatch.setattr(module, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     configs = [f"--config={ROOT / name}" for name in ("configs/maeeg.yaml", "tests/conf/tiny.yaml")]
     given = [
         *configs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from eeg2speech.cli.sweep_config import SweepConfig
 from eeg2speech.cli.sweep_report import MEASURES, NOISE, Run, read_run, report
 from eeg2speech.cli.sweep_tables import print_report
 from eeg2speech.core.errors import DataError
-from eeg2speech.metrics.seeds import over_repetitions
+from eeg2speech.metrics import Estimate
+from eeg2speech.metrics.intervals import over_repetitions
+from eeg2speech.metrics.results import write_results
+from tests.reporting.run_folders import alignment_test, reconstruction_test
 
 NOISES = {0: 0.03, 1: -0.01, 2: 0.02}
 """What a seed adds to every figure."""
@@ -22,19 +26,22 @@ PLAN = SweepConfig([], factors={"encoder": {"untrained": [], "pretrained": []}, 
 GAIN = {("pretrained", "all"): 0.0, ("pretrained", "few"): 0.1}
 
 
-def figure(value, chance=0.01):
-    low, high = (None, None) if value is None else (value - 0.1, value + 0.1)
-    return {"value": value, "low": low, "high": high, "chance": chance}
+def figure(value: float) -> Estimate:
+    return Estimate(value, value - 0.1, value + 0.1, 0.01)
 
 
-def write_test(file: Path, model: float, cca: float | None = 0.2, noise: float = 0.05) -> None:
-    found = {
-        "figures": {"model": dict.fromkeys(MEASURES, figure(model)), "cca": dict.fromkeys(MEASURES, figure(cca))},
-        "controls, mrr": {"noise": figure(noise)},
-        "verdict": {"aligned": model > 0.5},
-    }
+def write_test(file: Path, model: float, cca: float = 0.2, noise: float = 0.05) -> None:
+    results = alignment_test()
+    assert results.alignment is not None
+    split = results.alignment.splits["unseen_stimulus"]
+    split = replace(
+        split,
+        figures={"model": dict.fromkeys(MEASURES, figure(model)), "cca": dict.fromkeys(MEASURES, figure(cca))},
+        controls_mrr={"noise": figure(noise)},
+        verdict=replace(split.verdict, aligned=model > 0.5),
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"alignment": {"lists": {"unseen_stimulus": found}}}))
+    write_results(file, replace(results, alignment=replace(results.alignment, splits={"unseen_stimulus": split})))
 
 
 def runs(folder: Path, seeds=NOISES) -> list[Run]:
@@ -114,15 +121,15 @@ def test_people_can_be_the_repetitions(tmp_path: Path):
 
 
 def test_figures_that_do_not_exist_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    write_test(tmp_path / "test.json", 0.4, cca=None)
+    write_test(tmp_path / "test.json", 0.4, cca=math.nan)
     found = report(SweepConfig([]), [read_run(tmp_path / "test.json", {}, 0)])
     assert found["conditions"][0]["lists"]["unseen_stimulus"]["figures"]["cca"]["mrr"] is None
     json.dumps(found, allow_nan=False)
     print_report(found)
-    assert "unseen stimulus" in capsys.readouterr().out
+    assert "unseen stimuli" in capsys.readouterr().out
 
 
 def test_another_kind_of_test_is_refused(tmp_path: Path):
-    (tmp_path / "test.json").write_text('{"reconstruction": {}}')
+    write_results(tmp_path / "test.json", reconstruction_test())
     with pytest.raises(DataError, match=r"test\.json.*alignment"):
         read_run(tmp_path / "test.json", {}, 0)

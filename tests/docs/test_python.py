@@ -52,7 +52,7 @@ def test_the_examples_run_in_order(place: Path, capsys: pytest.CaptureFixture[st
     for block in lines:
         exec(compile(block.text, f"python.md:{block.line}", "exec"), found)
     assert found["similarity"].shape == (62, 75)
-    assert np.allclose(found["same"].vectors, found["aligned"].embed_raw(found["raw"]).vectors, atol=2e-6)
+    assert np.allclose(found["same"].vectors, found["model"].embed_raw(found["raw"]).vectors, atol=2e-6)
     assert found["trials"].epochs.tolist() == [index for index in range(10) for _ in range(6)]
     assert len(found["features"]) == 62
     assert found["decision"].choice.shape == (62,)

@@ -1,8 +1,8 @@
 """The commands of the documentation are run to the end, page by page, as a reader would, on little data.
 
-A line is run as it stands there, with the shipped configs, and with what makes it quick behind it. What a page leaves
-is there for the next. ``make TARGET`` stands for the lines that ``make -n`` prints. Lines of ``LONG`` are run among the
-slow tests, and only those that ``NOT_HERE`` gives a reason for are never run; ``test_commands.py`` parses every one.
+A line is run with the shipped configs and with options that make it quick. The next page finds the files of the
+previous one. ``make TARGET`` stands for the lines that ``make -n`` prints. `make test` runs the first page without the
+lines of ``LONG``; all others are slow. Lines of ``NOT_HERE`` are never run; ``test_commands.py`` parses every line.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.filterwarnings("default")  # a reader sees them, and goes on
-@pytest.mark.parametrize("page", ORDER, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.name, marks=() if page.name == FIRST else pytest.mark.slow) for page in ORDER]
+)
 def test_what_a_page_shows_works(page: Path, walk: Walk) -> None:
     walk.page(page)
     left = {file: walk.folder / file for file in LEAVES.get(page.name, [])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -26,26 +27,31 @@ from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.preparation.ica import Ica
 from eeg2speech.data.preparation.preprocess import preprocess
 from eeg2speech.inference.alignment import AlignmentModel
-from eeg2speech.inference.cards import SIMULATED, figures, write_card
+from eeg2speech.inference.cards import SIMULATED, write_card
 from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder
 from eeg2speech.inference.training_data import TrainingDataInfo
+from eeg2speech.metrics import Estimate
+from eeg2speech.metrics.results import ReconstructionSplit, Results, judge_reconstruction, write_results
 from eeg2speech.models import Aligner, SpectrogramViT, ViTEncoder
 from eeg2speech.tasks.training_data import training_data_info
 from tests.inference.test_embedding import LAG, NAMES, RATE, SPLIT, WINDOW, make_raw, store, wave
+from tests.reporting.run_folders import alignment_test, reconstruction_test, speech_test
 
 __all__ = ["store"]  # the fixture: a store that was prepared from the recordings of make_raw
 SMALL: dict[str, Any] = {"width": 16, "depth": 1, "heads": 2}
-FIGURE = {"value": 0.5, "low": 0.4, "high": 0.6, "chance": 0.1}
-RESULTS = {
-    "alignment": {
-        "lists": {
-            "unseen_both": {
-                "verdict": {"aligned": False, "reasons": ["MRR 0.5 does not exceed every control"]},
-                "figures": {"model": {"mrr": FIGURE}},
-            }
-        }
-    }
-}
+
+
+def alignment_results() -> Results:
+    """Results of an alignment with an MRR of 0.5."""
+    results = alignment_test(simulated=False)
+    assert results.alignment is not None
+    split = results.alignment.splits["unseen_stimulus"]
+    split = replace(
+        split,
+        figures={"model": {"mrr": Estimate(0.5, 0.4, 0.6, 0.1)}},
+        verdict=replace(split.verdict, aligned=False, reasons=["MRR 0.5 does not exceed every control"]),
+    )
+    return replace(results, alignment=replace(results.alignment, judged="unseen_both", splits={"unseen_both": split}))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def run(data, tmp_path_factory) -> Path:
     _checkpoint(folder / "alignment", data, aligner, "aligner.", parts)
     _checkpoint(folder / "maeeg", data, aligner.encoder, "m.", {"encoder": ("m.", aligner.encoder)})
     _checkpoint(folder / "audiomae", data, sound.encoder, "m.", {"encoder": ("m.", sound.encoder)})
-    (folder / "alignment/test.json").write_text(json.dumps(RESULTS))
+    write_results(folder / "alignment/test.json", alignment_results())
     return folder
 
 
@@ -239,8 +245,9 @@ def test_the_card_states_data_licence_figures_and_limits(aligned, tmp_path):
     assert card.data.license == "other"
     assert "simulated-eeg" in card.data.tags
     for words in (
-        SIMULATED, "waves (simulated EEG)", "Licence of the data: CC0", "| unseen_both | MRR | 0.500 [0.400, 0.600] |",
-        "not aligned: MRR 0.5 does not exceed every control", "It reads no thoughts", "load_aligner('me/model')",
+        SIMULATED, "waves (simulated EEG)", "Licence of the data: CC0",
+        "| unseen stimuli and subjects | MRR | 0.500 [0.400, 0.600] | 0.100 (chance) |",
+        "not aligned: MRR 0.5 does not exceed every control", "It does not read thoughts", "load_aligner('me/model')",
     ):  # fmt: skip
         assert words in card.content
     given = ModelCard.load(_saved(aligned, tmp_path / "given", license="cc-by-4.0") / "README.md")
@@ -248,21 +255,21 @@ def test_the_card_states_data_licence_figures_and_limits(aligned, tmp_path):
 
 
 def test_cards_of_all_kinds_are_valid():
-    spoken = {"way": 10, "list": "unseen_both", "figure": FIGURE, "in words": "no speech information", "reasons": ["x"]}
-    rows = {"MAEEG": {"nmse": 0.5, "low": 0.4, "high": 0.6}, "kriging": {"nmse": 0.4}, "mean": {"nmse": 1.0}}
-    for part, results in (("speech", {"diffusion": {"verdict": spoken}}),
-                          ("encoder", {"reconstruction": {"lists": {"unseen_both": rows}}})):  # fmt: skip
-        assert len(figures(results)) == 1
+    for part, results, value in (("speech", speech_test(), 0.27), ("encoder", reconstruction_test(), 0.3)):
         card = write_card({part: ({"class": "X"}, 3)}, {"simulated": False}, {}, results)
         assert SIMULATED not in card.content
         assert "not recorded; ask its source" in card.content
-        assert ModelCard(str(card)).data.eval_results[0].metric_value == 0.5
-    rows = {"MAEEG": {"nmse": None, "low": None, "high": None}, "mean": {"nmse": None}}  # nothing to compute it from
-    none = write_card({"encoder": ({"class": "X"}, 3)}, {}, {}, {"reconstruction": {"lists": {"unseen_both": rows}}})
-    assert "| none |" in none.content
+        assert ModelCard(str(card)).data.eval_results[0].metric_value == value
+    results = reconstruction_test()  # nothing to compute it from
+    assert results.reconstruction is not None
+    nmse = {name: Estimate(math.nan, math.nan, math.nan, 1.0) for name in ("model", "mean")}
+    splits = {"unseen_both": ReconstructionSplit(0, nmse, judge_reconstruction(nmse))}
+    results = replace(results, reconstruction=replace(results.reconstruction, judged="unseen_both", splits=splits))
+    none = write_card({"encoder": ({"class": "X"}, 3)}, {}, {}, results)
+    assert "| n/a |" in none.content
     assert ModelCard(str(none)).data.eval_results is None
-    bare = write_card({"encoder": ({"class": "X"}, 3)}, {"name": "n", "simulated": True}, {}, {})
-    assert "nothing is known of how well it does" in bare.content
+    bare = write_card({"encoder": ({"class": "X"}, 3)}, {"name": "n", "simulated": True}, {}, None)
+    assert "the performance of this model is not known" in bare.content
     assert SIMULATED in bare.content
 
 

@@ -11,10 +11,10 @@ from eeg2speech.metrics.identification import (
     identification_nulls,
     identification_report,
     identify,
+    memorisation,
     nearest_training,
     step_embeddings,
 )
-from eeg2speech.metrics.memorisation import memorisation
 
 RNG = np.random.default_rng(0)
 

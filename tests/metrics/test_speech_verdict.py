@@ -7,7 +7,7 @@ import pytest
 from spaces import comparison, embeddings
 
 from eeg2speech.metrics.identification import identify
-from eeg2speech.metrics.speech_verdict import judge_speech, judged_way
+from eeg2speech.metrics.verdict import judge_speech, judged_way
 
 
 def arms(signal, seed=0, **controls):
@@ -24,7 +24,7 @@ def arms(signal, seed=0, **controls):
     return clips.compare(), found
 
 
-BLIND = {"noise": 0.0, "another trial": 0.0}
+BLIND = {"noise": 0.0, "another_trial": 0.0}
 
 
 def controls(**strengths):
@@ -38,7 +38,7 @@ def test_a_model_that_works_is_said_to():
     assert verdict.way == 10
     assert verdict.p == 1 / 1001
     assert "10-way identification" in verdict.reasons[0]
-    assert verdict.figure.value == pytest.approx(identify(compared, 10).mean())
+    assert verdict.estimate.value == pytest.approx(identify(compared, 10).mean())
     for name, difference in verdict.differences.items():
         assert difference.value == pytest.approx((identify(compared, 10) - blind[name]).mean())
         assert difference.high > difference.value > difference.low > 0
@@ -69,12 +69,12 @@ def test_a_control_that_was_not_run_leaves_no_verdict_in_favour():
 
 def test_a_control_may_lack_some_windows_but_not_all():
     compared, found = arms(0.7, **BLIND)
-    found["another trial"][:20] = np.nan
+    found["another_trial"][:20] = np.nan
     verdict = judge_speech(compared, found)
     assert verdict.informed
-    kept = identify(compared, 10)[20:] - found["another trial"][20:]
-    assert verdict.differences["another trial"].value == pytest.approx(kept.mean())
-    found["another trial"][:] = np.nan
+    kept = identify(compared, 10)[20:] - found["another_trial"][20:]
+    assert verdict.differences["another_trial"].value == pytest.approx(kept.mean())
+    found["another_trial"][:] = np.nan
     (reason,) = judge_speech(compared, found).reasons
     assert reason.startswith("control another trial is not a number")
 
@@ -91,8 +91,8 @@ def test_pairing_makes_the_difference_surer_than_its_parts():
     number = np.arange(size)
     clips = comparison(similarity, stimulus=stimulus, start=number)
     other = identify(comparison(control, stimulus=stimulus, start=number), 10)
-    verdict = judge_speech(clips, {"noise": other, "another trial": other})
-    paired, own = verdict.differences["noise"], verdict.figure
+    verdict = judge_speech(clips, {"noise": other, "another_trial": other})
+    paired, own = verdict.differences["noise"], verdict.estimate
     assert paired.high - paired.low < 0.6 * (own.high - own.low)
     assert paired.low > 0
 

@@ -1,22 +1,48 @@
-"""Run folders as fit and test leave them, with figures that are made up and known."""
+"""Run folders like those that fit and test write, with invented results."""
 
 from __future__ import annotations
 
 import io
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
+from eeg2speech.metrics import Effect, Estimate, Verdict
+from eeg2speech.metrics.frechet import Frechet
+from eeg2speech.metrics.identification import Memorisation
+from eeg2speech.metrics.results import (
+    RESULTS_FILE,
+    VERSION,
+    AlignmentResult,
+    AlignmentSplit,
+    ElectrodeDrop,
+    ElectrodeImportance,
+    EvaluatedCheckpoint,
+    EvaluatedData,
+    GalleryResult,
+    LagResult,
+    NullSummary,
+    ProbedTarget,
+    ReconstructionResult,
+    ReconstructionSplit,
+    Results,
+    RetrievalResult,
+    SpeechResult,
+    SpeechSplit,
+    VariantResult,
+    judge_reconstruction,
+    write_results,
+)
+from eeg2speech.metrics.verdict import SpeechVerdict
 from eeg2speech.plotting import Figure
 
 
-def figure(value: float, chance: float = 0.1) -> dict[str, float]:
-    return {"value": value, "low": value - 0.05, "high": value + 0.05, "chance": chance}
+def figure(value: float, chance: float = 0.1) -> Estimate:
+    return Estimate(value, value - 0.05, value + 0.05, chance)
 
 
 def png() -> bytes:
@@ -25,55 +51,81 @@ def png() -> bytes:
     return stream.getvalue()
 
 
-def alignment_test(aligned: bool = True, simulated: bool = True) -> dict[str, Any]:
-    mrr = 0.8 if aligned else 0.12
-    row = {"mrr": figure(mrr), "top1": figure(0.7), "top10": figure(0.9), "median_rank": figure(2.0, 40.0)}
-    null = {"low": 0.07, "high": 0.18, "percentile_99": 0.193, "permutations": 1000, "observed": mrr, "p": 0.001}
-    verdict = {"aligned": aligned, "p": 0.001, "reasons": ["MRR 0.800 exceeds everything" if aligned else "too low"]}
-    person = {"subject": "sub-07", "direction": "eeg_to_sound", "gallery": None, "size": 85.0, "windows": 85, **row}
-    part = {
-        "verdict": verdict, "windows": 595, "gallery": 85, "permutations": {"mrr": null, "top10": null},
-        "figures": {"model": row, "cca own": row}, "controls, mrr": {"noise": figure(0.057), "zeros": figure(0.061)},
-        "retrieval": [{**person, "subject": None}, person],
-        "lag curve, mrr": {"-0.10": figure(0.02), "+0.00": figure(mrr), "+0.10": figure(0.03)},
+def null(low: float, high: float, percentile_99: float, observed: float = 0.5) -> NullSummary:
+    return NullSummary(observed, 0.1, low, high, percentile_99, 0.001, 8.0, 1000, 85)
+
+
+def alignment_test(aligned: bool = True, simulated: bool = True) -> Results:
+    mrr = figure(0.8 if aligned else 0.12)
+    row = {"mrr": mrr, "top1": figure(0.7), "top10": figure(0.9), "median_rank": figure(2.0, 40.0)}
+    reasons = ["MRR 0.800 exceeds everything" if aligned else "too low"]
+    nulls = {"mrr": null(0.07, 0.18, 0.193, mrr.value), "top10": null(0.07, 0.18, 0.193, 0.9)}
+    lags = [LagResult(-0.1, figure(0.02)), LagResult(0.0, mrr), LagResult(0.1, figure(0.03))]
+    split = AlignmentSplit(
+        windows=595,
+        gallery=85,
+        verdict=Verdict(aligned, reasons, 0.001, Effect(8.0, 8.0)),
+        figures={"model": row, "cca_own": row},
+        protocol_windows={},
+        controls_mrr={"noise": figure(0.057), "zeros": figure(0.061)},
+        permutations=nulls,
+        retrieval=[RetrievalResult("eeg_to_sound", None, 85.0, who, 85, row) for who in (None, "sub-07")],
+        galleries={"top1": [GalleryResult(10, figure(0.9), null(0.05, 0.15, 0.2)),
+                            GalleryResult(85, figure(0.7), null(0.0, 0.05, 0.06))]},
+        lag_curve=lags,
+        geometry={"modality_gap": 0.2},
+        audio_block_cka=[0.1],
+        electrodes=ElectrodeImportance(2, [ElectrodeDrop("Cz", (0.0, 0.0, 0.1), figure(0.2, 0.0))]),
+    )  # fmt: skip
+    found = AlignmentResult("unseen_stimulus", "retrieval", 3.2, "steps", {"unseen_stimulus": split})
+    return replace(_test("AlignmentTask", simulated), alignment=found)
+
+
+def speech_test(simulated: bool = True) -> Results:
+    shares = {"truth": 1.0, "loa": 0.99, "eeg": 0.27, "noise": 0.06}
+    variants = {
+        name: VariantResult(
+            clips=45,
+            identification=[GalleryResult(10, figure(share), null(0.05, 0.17, 0.192, share))],
+            quality={} if name == "truth" else {"mel_corr": figure(share)},
+            missing={},
+            frechet=Frechet(1.5, 85, 45, 0.7),
+            memorised=Memorisation(0.02, 0.93),
+        )
+        for name, share in shares.items()
+    }
+    verdict = SpeechVerdict(
+        True, ["0.27 exceeds"], 10, figure(0.27), 0.001, Effect(6.0, 2.7), {"noise": figure(0.21, 0.0)}
+    )
+    split = SpeechSplit(45, 85, 9, [], verdict, variants)
+    found = SpeechResult(
+        "unseen_stimulus", "identification", 3.2, {"steps": 50}, {"pesq": "not installed"}, {"unseen_stimulus": split}
+    )
+    return replace(_test("DiffusionTask", simulated), speech=found)
+
+
+def reconstruction_test(simulated: bool = True) -> Results:
+    nmse = {
+        "model": Estimate(0.3, 0.28, 0.32, 1.0), "kriging": Estimate(0.5, 0.45, 0.55, 1.0),
+        "mean": Estimate(1.0, 1.0, 1.0, 1.0),
     }  # fmt: skip
-    found = {"measure": "retrieval", "verdict": {"list": "unseen_stimulus"}, "lists": {"unseen_stimulus": part}}
-    return _test(simulated) | {"alignment": found}
+    other = nmse | {"kriging": Estimate(0.2, 0.19, 0.21, 1.0)}
+    splits = {
+        name: ReconstructionSplit(60, one, judge_reconstruction(one))
+        for name, one in {"unseen_both": other, "unseen_stimulus": nmse}.items()
+    }
+    found = ReconstructionResult("unseen_stimulus", "NMSE", {"ratio": 0.8}, splits)
+    probes = {"subject": ProbedTarget("stimulus", 90, {"encoder": {"linear": figure(0.6), "knn": figure(0.5)}})}
+    return replace(_test("MAEEGTask", simulated), reconstruction=found, probes=probes)
 
 
-def speech_test(simulated: bool = True) -> dict[str, Any]:
-    null = {"null_low": 0.05, "null_high": 0.17, "percentile_99": 0.192, "p": 0.001, "permutations": 1000}
-    arms = {"truth": 1.0, "loa": 0.99, "eeg": 0.27, "noise": 0.06}
-    part = {
-        "windows": 45, "gallery": 85, "stimuli": 9, "stimuli of the pretrained parts": [],
-        "identification": {arm: {"10": figure(value) | null} for arm, value in arms.items()},
-        "quality": {arm: {"mel_corr": figure(value)} for arm, value in arms.items()},
-        "frechet": {arm: {"value": 1.5} for arm in arms},
-        "verdict": {"informed": True, "way": 10, "p": 0.001, "figure": figure(0.27), "reasons": ["0.27 exceeds"]},
-    }  # fmt: skip
-    found = {
-        "measure": "identification", "left out": {"pesq": "not installed"}, "verdict": {"list": "unseen_stimulus"},
-        "lists": {"unseen_stimulus": part},
-    }  # fmt: skip
-    return _test(simulated) | {"diffusion": found}
-
-
-def reconstruction_test(simulated: bool = True) -> dict[str, Any]:
-    rows = {
-        "MAEEG": {"nmse": 0.3, "low": 0.28, "high": 0.32}, "kriging": {"nmse": 0.5, "low": 0.45, "high": 0.55},
-        "mean": {"nmse": 1.0, "low": 1.0, "high": 1.0},
-    }  # fmt: skip
-    other = rows | {"kriging": {"nmse": 0.2, "low": 0.19, "high": 0.21}}
-    lists = {"unseen_both": other, "unseen_stimulus": rows}
-    return _test(simulated) | {"reconstruction": {"measure": "NMSE", "lists": lists}}
-
-
-def _test(simulated: bool) -> dict[str, Any]:
+def _test(stage: str, simulated: bool) -> Results:
     windows = {"train": 1000, "val": 50, "unseen_stimulus": 595}
-    return {"eeg2speech": "0.1.0", "data": "demo", "simulated": simulated, "windows": windows, "metrics": {}}
+    data = EvaluatedData("demo", simulated, "store", "ab12", {"by": "stimulus", "seed": 0}, None, windows)
+    return Results(VERSION, "0.2.0", stage, EvaluatedCheckpoint(None, None, 40), data=data)
 
 
-def make_run(folder: Path, task: str, test: dict[str, Any] | None, store: str | None = None) -> Path:
+def make_run(folder: Path, task: str, test: Results | None, store: str | None = None) -> Path:
     """A run with a config, TensorBoard events and, if given, a test."""
     folder.mkdir(parents=True)
     config = {
@@ -84,7 +136,7 @@ def make_run(folder: Path, task: str, test: dict[str, Any] | None, store: str | 
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     if test is not None:
-        (folder / "test.json").write_text(json.dumps(test))
+        write_results(folder / RESULTS_FILE, test)
     with SummaryWriter(str(folder)) as writer:
         for step in (10, 20, 30, 40):
             writer.add_scalar("train/loss", 1 / step, step)
@@ -105,5 +157,5 @@ def add_sounds(folder: Path, windows: int = 1) -> None:
     out.mkdir(parents=True)
     wave = np.sin(2 * np.pi * 440 * np.arange(8000) / 16_000) / 2
     for window in range(windows):
-        for arm in ("truth", "round_trip", "eeg", "noise"):
-            soundfile.write(out / f"{window:05d}_{arm}.wav", wave, 16_000)
+        for variant in ("truth", "round_trip", "eeg", "noise"):
+            soundfile.write(out / f"{window:05d}_{variant}.wav", wave, 16_000)

@@ -160,6 +160,7 @@ def test_a_signal_saves_and_starts_again(submit: Submit, whole: Job, name: str):
     nothing_lost(job, whole)
 
 
+@pytest.mark.slow
 def test_a_more_urgent_job_takes_the_machine(submit: Submit, whole: Job):
     job = submit()
     assert job.reaches(5), job.log()
@@ -169,7 +170,7 @@ def test_a_more_urgent_job_takes_the_machine(submit: Submit, whole: Job):
     nothing_lost(job, whole)
 
 
-@pytest.mark.slow  # tests/callbacks/test_preemption.py has it without a cluster
+@pytest.mark.slow  # tests/training/test_preemption.py has it without a cluster
 def test_a_signal_while_starting_is_kept(submit: Submit, whole: Job):
     job = submit(pause=0)
     assert wait(lambda: job.shown("JobState") == "RUNNING", LONG)
@@ -181,6 +182,7 @@ def test_a_signal_while_starting_is_kept(submit: Submit, whole: Job):
     nothing_lost(job, whole)
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_stays_cancelled(submit: Submit):
     job = submit()
     assert job.reaches(3), job.log()
@@ -190,6 +192,7 @@ def test_a_cancelled_job_stays_cancelled(submit: Submit):
     assert (job.folder / "run/checkpoints/preempted.ckpt").is_file()
 
 
+@pytest.mark.slow
 def test_a_job_without_srun_says_so(lab: Lab, tmp_path: Path):
     lab.run(
         *("sbatch", "--ntasks-per-node=2", "-o", str(tmp_path / "log")),

@@ -12,7 +12,7 @@ from eeg2speech.checkpoints.parts import read_part
 from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_split, untrained
+from eeg2speech.evaluation.controls import embed_split, untrained
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.models.rebuild import rebuild_aligner
 from eeg2speech.tasks import AlignmentTask

@@ -151,7 +151,7 @@ def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_
     assert seen["sounds"] == known
     verdict = found["alignment"]["lists"]["unseen_stimulus"]["verdict"]
     assert verdict["aligned"] is False
-    assert verdict["reasons"][0] == f"the list is not unseen: {seen['text']}"
+    assert verdict["reasons"][0] == f"the split is not unseen: {seen['text']}"
     assert "unseen stimulus (NOT UNSEEN" in printed.out
     assert "not judged, as the list is not unseen" in printed.out
     assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0

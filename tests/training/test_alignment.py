@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from eeg2speech.evaluation.alignment_controls import replaced, shuffled_within
 
 from eeg2speech.cli import main
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.alignment_controls import embed_split, replaced, shuffled_within, untrained
+from eeg2speech.evaluation.controls import embed_split, untrained
 from eeg2speech.metrics import Embeddings
 from eeg2speech.tasks import AlignmentTask
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eeg2speech.reporting.console.alignment_tables import print_figures, print_verdict
+from scipy.signal import butter, sosfiltfilt
 
-from eeg2speech.baselines.speech_features import modulations
-from eeg2speech.baselines.trf import BackwardTRF
+from eeg2speech.baselines.lagged_decoders import BackwardTRF
+from eeg2speech.evaluation.alignment import summarise
 from eeg2speech.metrics import Embeddings, judge, permutation_null, retrieval_report, retrieval_scores
 from eeg2speech.metrics.ranks import reciprocal
-from eeg2speech.reporting.console.alignment_tables import print_figures, print_verdict
-from eeg2speech.training.evaluate_alignment import summarise
 
 RATE, WINDOW = 64, 3.0
 
@@ -25,7 +25,7 @@ def test_the_report_runs_on_published_features_without_sound(capsys):
     samples, columns = round(RATE * WINDOW), []
     for subject, file in enumerate(sorted((root / "eeg").glob("*/*/*.npy"))):
         eeg = np.load(file)[:, : envelope.shape[1]]
-        heard = modulations(envelope[:, : eeg.shape[1]], RATE)
+        heard = sosfiltfilt(butter(2, (1.0, 8.0), "bandpass", fs=RATE, output="sos"), envelope[:, : eeg.shape[1]])
         cut, last = round(0.5 * eeg.shape[1]), round(0.6 * eeg.shape[1])
         decoder = BackwardTRF(RATE, 2).fit([(eeg[:, :cut], heard[:, :cut])], [(eeg[:, cut:last], heard[:, cut:last])])
         starts = np.arange(last, eeg.shape[1] - samples + 1, samples)

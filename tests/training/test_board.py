@@ -1,8 +1,10 @@
-"""What TensorBoard is told first of a run: the layout of charts, settings beside final figures, the verdict."""
+"""The overview of a run in TensorBoard: layout of charts, settings and final figures, verdict."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import metadata
 
 from eeg2speech.cli import main
-from eeg2speech.reporting.tensorboard.layout import EVERY, FIRST, HIDDEN, layout_of
+from eeg2speech.reporting.tensorboard.layout import COMMON, FIRST, RECONSTRUCTION, layout_of
 from eeg2speech.reporting.tensorboard.projector import Cloud, write_projector
 from eeg2speech.reporting.tensorboard.settings import FIGURES, SETTINGS, judged_figures
 from eeg2speech.reporting.tensorboard.text import RESULTS, VERDICT, result_texts
@@ -63,7 +65,7 @@ def test_every_start_of_a_fit_lays_out_the_charts_and_each_curve_is_one_that_is_
     for events in starts[:2]:
         content = events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0]
         layout = Layout.FromString(content)
-        assert [category.title for category in layout.category] == [HIDDEN, EVERY]
+        assert [category.title for category in layout.category] == [RECONSTRUCTION, COMMON]
         tags = [tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag]
         assert "val/nmse$" in tags
         optional = ("val/baselines/", "train/skipped", "train/samples_per_s", "lr/pg")  # of callbacks not there
@@ -112,35 +114,36 @@ def test_other_loggers_are_left_alone(tiny_store: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("test", "figures", "verdict", "row"),
     [
-        (alignment_test(), {"mrr": 0.8, "top10": 0.9, "verdict": 1}, "unseen stimulus: ALIGNED", "| **model** | 0.7 "),
-        (alignment_test(False), {"mrr": 0.12, "top10": 0.9, "verdict": 0}, "NOT ALIGNED\n", "| noise |  |  | 0.057 "),
-        (speech_test(), {"identification": 0.27, "verdict": 1}, "EEG CARRIES SPEECH INFORMATION", "| **eeg** | 0.27 "),
-        (reconstruction_test(), {"nmse": 0.3}, "BETTER THAN EVERY OTHER METHOD", "| kriging | 0.2 [0.19, 0.21] | 0.5 "),
+        (alignment_test, {"mrr": 0.8, "top10": 0.9, "verdict": 1}, "unseen stimuli: ALIGNED", "| **model** | 0.800 "),
+        (partial(alignment_test, False), {"mrr": 0.12, "top10": 0.9, "verdict": 0}, "NOT ALIGNED\n",
+         "| control: noise | 0.057 [0.007, 0.107] |  |  |"),
+        (speech_test, {"identification": 0.27, "verdict": 1}, "EEG CARRIES SPEECH INFORMATION",
+         "| **speech from EEG** | 0.270 "),
+        (reconstruction_test, {"nmse": 0.3}, "BETTER THAN EVERY BASELINE",
+         "| kriging | 0.500 [0.450, 0.550] | 0.200 "),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("simulated", [True, False])
-def test_a_test_is_told_with_its_verdict_and_its_figures(test, figures, verdict, row, simulated):
-    for found in test.values():
-        if isinstance(found, dict) and "lists" in found and "verdict" in found:
-            judged = found["lists"]["unseen_stimulus"]["verdict"]
-            found["verdict"] = {"list": "unseen_stimulus", **judged}
-    assert judged_figures(test, {}) == {f"test/judged/{name}": value for name, value in figures.items()}
-    texts = result_texts(test, {}, simulated)
+def test_a_test_has_its_verdict_and_its_figures(test, figures, verdict, row, simulated):
+    results = test(simulated=simulated)
+    assert judged_figures(results) == {f"test/judged/{name}": value for name, value in figures.items()}
+    texts = result_texts(results)
     assert verdict in texts[VERDICT]
     assert row in texts[RESULTS]
     assert all(text.startswith("# SIMULATED EEG") == simulated for text in texts.values())
 
 
 def test_a_test_without_comparison_is_not_judged():
-    texts = result_texts({}, {"test/unseen_both/nmse": 0.5}, simulated=False)
+    results = replace(reconstruction_test(simulated=False), reconstruction=None, metrics={"test/unseen_both/nmse": 0.5})
+    texts = result_texts(results)
     assert "Not judged" in texts[VERDICT]
-    assert "| test/unseen_both/nmse | 0.5 |" in texts[RESULTS]
-    assert judged_figures({}, {"test/unseen_both/nmse": 0.5}) == {"test/judged/nmse": 0.5}
+    assert "| test/unseen_both/nmse | 0.500 |" in texts[RESULTS]
+    assert judged_figures(results) == {"test/judged/nmse": 0.5}
 
 
 def test_an_own_stage_gets_the_charts_that_every_stage_has():
-    assert list(layout_of(None)) == [EVERY]
-    assert all(list(layout_of(kind))[-1] == EVERY for kind in FIRST)
+    assert list(layout_of(None)) == [COMMON]
+    assert all(list(layout_of(kind))[-1] == COMMON for kind in FIRST)
 
 
 def test_a_second_test_takes_the_place_of_the_first_in_the_projector(tmp_path: Path, capsys):

@@ -15,7 +15,7 @@ from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
 
 ROOT = Path(__file__).parents[2]
-PARTS = sorted((ROOT / "configs/parts").glob("trainer*.yaml"))
+STAGES = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAY = """
 trainer:
   callbacks:
@@ -130,14 +130,15 @@ def test_a_full_disk_does_not_end_a_run_that_skips(tiny_store: Path, tmp_path: P
         assert fit(tiny_store, tmp_path, "run", poison([2], "eeg")) == 0
 
 
-@pytest.mark.parametrize("file", PARTS, ids=lambda file: file.stem)
-def test_every_shipped_trainer_clips_gradients_skips_and_saves_soundly(file: Path):
-    content = yaml.safe_load(file.read_text())
-    if "callbacks" not in content:
-        pytest.skip("an overlay")
-    assert content["gradient_clip_val"] == 1.0
-    names = [callback["class_path"].rpartition(".")[2] for callback in content["callbacks"]]
-    assert {"SkipNonFinite", "AtomicCheckpoint", "StepSeed"} <= set(names)
+def test_every_stage_clips_gradients_skips_and_saves_soundly():
+    shared = yaml.safe_load((ROOT / "configs/parts/trainer.yaml").read_text())
+    assert shared["gradient_clip_val"] == 1.0
+    for file in STAGES:
+        trainer = yaml.safe_load(file.read_text())["trainer"]
+        assert "callbacks" not in trainer  # which would replace the shared ones
+        names = [callback["class_path"].rpartition(".")[2] for callback in shared["callbacks"] + trainer["callbacks+"]]
+        assert {"SkipNonFinite", "AtomicCheckpoint", "StepSeed"} <= set(names)
+        assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("setting", ["most: 0", "kept: -1"])

@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import soundfile
+from eeg2speech.evaluation.speech_variants import ARMS
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -20,8 +21,7 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
-from eeg2speech.evaluation.audio_gallery import AudioGallery
-from eeg2speech.evaluation.speech_variants import ARMS, SAMPLED, generate_variants, read_windows
+from eeg2speech.evaluation.generation import SAMPLED, AudioGallery, generate_variants, read_windows
 from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio import Waveform
 from eeg2speech.audio.channels import ChannelChoice, mixed
-from eeg2speech.audio.samples import RATES, scaled
-from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.files import read_mono
 from eeg2speech.audio.truncation import check_whole
+from eeg2speech.audio.waveform import RATES, scaled
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import printable
 from eeg2speech.core.types import Sound

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.audio import resample
-from eeg2speech.audio.samples import check_rate, scaled
-from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.files import read_mono
+from eeg2speech.audio.waveform import check_rate, scaled
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import RawRecording, Sound
 from eeg2speech.data.files.notices import collected_notices

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from eeg2speech.audio import Waveform, resample
 from eeg2speech.audio.channels import ChannelChoice
-from eeg2speech.audio.sound_file import read_mono
+from eeg2speech.audio.files import read_mono
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.tables import read_table
 from eeg2speech.data.store.store import check_id

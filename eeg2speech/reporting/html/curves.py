@@ -1,4 +1,4 @@
-"""Learning curves: what stands for the same thing is drawn in one picture."""
+"""Learning curves: one picture for each quantity."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from eeg2speech.reporting.html.embed import Budget, embed_figure
 from eeg2speech.reporting.html.views import Picture, RunView, Section, number
 from eeg2speech.reporting.tensorboard.events import Scalar
 
-MOST = 2000
-"""Points of a curve; more are not seen."""
+MAX_POINTS = 2000
+"""Points of a curve that are drawn."""
 FIRST = ("loss", "nmse", "mrr", "top10", "mel_corr", "loa_error", "diffusion_loss")
-"""What is shown without asking, in this order."""
+"""Quantities that are shown unfolded, in this order."""
 NAMES = {
     "nmse": "NMSE", "mrr": "mean reciprocal rank", "top1": "top-1", "top5": "top-5", "top10": "top-10",
     "lr": "learning rate", "grad_norm": "gradient norm", "samples_per_s": "windows per second",
     "mel_corr": "mel correlation", "loa_error": "LOA error", "median_rank": "median rank",
-    "modality_gap": "modality gap", "scale": "scale of the similarity",
+    "modality_gap": "modality gap", "logit_scale": "scale of the similarity",
 }  # fmt: skip
 
 
 def curve_sections(view: RunView, scalars: Mapping[str, Scalar], budget: Budget) -> list[Section]:
-    """Pictures of what matters, and folded, those of all else."""
+    """Sections of the main curves and, folded, of all others."""
     groups = _grouped(scalars)
     first = [name for name in FIRST if name in groups]
     others = [name for name in sorted(groups) if name not in FIRST]
@@ -39,35 +39,36 @@ def curve_sections(view: RunView, scalars: Mapping[str, Scalar], budget: Budget)
 
 
 def _grouped(scalars: Mapping[str, Scalar]) -> dict[str, dict[str, Scalar]]:
-    """Curves by what they measure, and in it by whose they are."""
+    """Curves by quantity, then by name in the legend."""
     groups: dict[str, dict[str, Scalar]] = defaultdict(dict)
     for tag, scalar in scalars.items():
-        part, _, rest = tag.partition("/")
-        if part == "test" or not rest:  # one figure is no curve; the epoch says nothing that steps do not
+        phase, _, rest = tag.partition("/")
+        if phase == "test" or not rest:  # a test is a single point, and "epoch" repeats the steps
             continue
-        if part == "lr":
+        if phase == "lr":
             groups["lr"][f"group {rest.removeprefix('pg')}"] = scalar
         elif rest.startswith("baselines/"):
             groups["nmse"][rest.partition("/")[2]] = scalar
         else:
-            measure, _, whose = rest.partition("/")
-            name = {"train": "training", "val": "validation"}.get(part, part)
-            groups[measure][f"{name}, {whose}" if whose else name] = scalar
+            measure, _, variant = rest.partition("/")
+            name = {"train": "training", "val": "validation"}.get(phase, phase)
+            groups[measure][f"{name}, {variant}" if variant else name] = scalar
     return groups
 
 
 def _draw(view: RunView, measure: str, curves: Mapping[str, Scalar], budget: Budget) -> Picture | None:
     label = NAMES.get(measure, measure.replace("_", " "))
-    if measure == "nmse":  # splines are so far off that nothing else could be told apart
+    if measure == "nmse":  # the error of splines is so large that other curves could not be distinguished
         curves = {name: curve for name, curve in curves.items() if min(curve.values) < 2} or curves
-    told = "; ".join(_words(name, curve) for name, curve in curves.items())
+    described = "; ".join(_words(name, curve) for name, curve in curves.items())
     thinned = {name: _thinned(curve) for name, curve in curves.items()}
     figure = training_figure(thinned, view.caption(label), label)
-    return embed_figure(figure, f"{label} along training. {told}.", view.caption(f"{label} along training"), budget)
+    alt = f"{label} during training. {described}."
+    return embed_figure(figure, alt, view.caption(f"{label} during training"), budget)
 
 
 def _thinned(curve: Scalar) -> tuple[list[int], list[float]]:
-    stride = -(-len(curve.steps) // MOST)
+    stride = -(-len(curve.steps) // MAX_POINTS)
     return curve.steps[::stride], curve.values[::stride]
 
 

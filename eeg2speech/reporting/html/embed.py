@@ -1,4 +1,4 @@
-"""Pictures and sounds that lie in the page itself."""
+"""Pictures and sounds embedded in the page as ``data:`` addresses, within a limit of bytes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from eeg2speech.plotting import Figure
 from eeg2speech.reporting.html.views import Picture
 
 LIMIT = 15_000_000
-"""Bytes of a page that a phone and a mail still take."""
+"""Bytes of a page that phones open and mail servers accept."""
 DPI = 150
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Budget:
-    """How many bytes the page may still hold; what is beyond them is left out and counted.
+    """Counts the bytes that the page may still hold; content beyond them is left out and listed.
 
     Args:
-        limit: In bytes, as they stand in the page.
+        limit: Bytes, after base64 encoding.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -27,12 +27,12 @@ class Budget:
         self.refused: list[str] = []
 
     def uri(self, content: bytes, kind: str, name: str) -> str | None:
-        """A ``data:`` address of a file, or None where there is no room for it.
+        """Encode a file as a ``data:`` address; None if it does not fit.
 
         Args:
-            content: Of the file.
+            content: Bytes of the file.
             kind: MIME type.
-            name: To say what was left out.
+            name: Entry in the list of content that was left out.
         """
         text = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
         if len(text) > self.left:
@@ -42,17 +42,17 @@ class Budget:
         return text
 
     def share(self, parts: int) -> Budget:
-        """A budget of its own for one of so many parts that are still to come, so that the last is not left empty."""
+        """Split off the share of one of the remaining parts, so that the first parts leave room for the last."""
         return Budget(self.left // parts)
 
     def spend(self, share: Budget) -> None:
-        """Take off what a part has used of its share."""
+        """Subtract what a part used of its share."""
         self.left -= share.limit - share.left
         self.refused += share.refused
 
 
 def embed_png(content: bytes, alt: str, caption: str, budget: Budget) -> Picture | None:
-    """A PNG file as a picture of the page; None where it is no PNG or there is no room."""
+    """Embed a PNG file; None if it is not a PNG or does not fit."""
     if not content.startswith(_PNG) or len(content) < 24:
         budget.refused.append(f"{caption} (not a PNG)")
         return None
@@ -62,7 +62,7 @@ def embed_png(content: bytes, alt: str, caption: str, budget: Budget) -> Picture
 
 
 def embed_figure(figure: Figure, alt: str, caption: str, budget: Budget) -> Picture | None:
-    """A figure that was just drawn."""
+    """Embed a matplotlib figure; None if it does not fit."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
     return embed_png(stream.getvalue(), alt, caption, budget)

@@ -1,4 +1,4 @@
-"""The page: one file that asks nothing of any network."""
+"""The HTML page: one file that loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -14,21 +14,28 @@ from markupsafe import Markup
 from eeg2speech import __version__
 from eeg2speech.core.errors import DiskError
 from eeg2speech.core.files import written_beside
-from eeg2speech.reporting.html.assemble import view_run
+from eeg2speech.reporting.html.clips import clip_sections
+from eeg2speech.reporting.html.curves import curve_sections
 from eeg2speech.reporting.html.embed import LIMIT, Budget
+from eeg2speech.reporting.html.facts import find_origin, run_facts, run_notes, stage_of
+from eeg2speech.reporting.html.pictures import picture_sections
+from eeg2speech.reporting.html.provenance import credits_section, environment_section
 from eeg2speech.reporting.html.run import Run
-from eeg2speech.reporting.html.views import Cell, Row, RunView, Table
+from eeg2speech.reporting.html.verdicts import show_verdicts
+from eeg2speech.reporting.html.views import RunView, Section, cell_note, cell_text
+from eeg2speech.reporting.tables import ResultTables, result_tables
+from eeg2speech.reporting.tensorboard.events import read_events
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenPage:
     """A page that was written.
 
     Attributes:
-        file: Where.
-        size: Bytes.
-        notes: What it lacks, by run.
-        refused: Pictures and sounds that did not fit.
+        file: Its path.
+        size: In bytes.
+        notes: What the runs lack.
+        refused: Pictures and sounds that were left out.
     """
 
     file: Path
@@ -37,14 +44,14 @@ class Written:
     refused: list[str]
 
 
-def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIMIT) -> Written:
-    """Write a page about runs, beside and then renamed.
+def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIMIT) -> WrittenPage:
+    """Write a page about runs; an existing page is replaced only once the new one is complete.
 
     Args:
         runs: In the order of the page.
-        file: Where to write.
-        clips: Windows of a test list to hear.
-        limit: Bytes of pictures and sounds; the page itself adds little.
+        file: Path of the page.
+        clips: Windows of each test split whose clips are on the page.
+        limit: Bytes of pictures and sounds; the text of the page adds little.
 
     Raises:
         DataError: A file of a run is damaged.
@@ -56,32 +63,66 @@ def write_page(runs: Sequence[Run], file: Path, clips: int = 4, limit: int = LIM
         share = budget.share(len(runs) - place)
         views.append(view_run(run, f"run-{place + 1}", clips, share))
         budget.spend(share)
-    _tell_apart(views)
-    text = render(views, budget.refused)
-    content = text.encode("utf-8")
+    _distinguish(views)
+    content = render(views, budget.refused).encode("utf-8")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(file) as partial:
             partial.write_bytes(content)
     except OSError as error:
-        raise DiskError(f"out={file}: cannot be written ({error.strerror}); choose another place") from error
+        raise DiskError(f"out={file}: cannot be written ({error.strerror}); choose another path") from error
     notes = [f"{view.folder}: {note}" for view in views for note in view.notes]
-    return Written(file, len(content), notes, budget.refused)
+    return WrittenPage(file, len(content), notes, budget.refused)
+
+
+def view_run(run: Run, anchor: str, clips: int, budget: Budget) -> RunView:
+    """Collect the content of the page about a run.
+
+    Args:
+        run: The run.
+        anchor: Identifier in the page.
+        clips: Windows of each test split whose clips are on the page.
+        budget: Of the run.
+
+    Raises:
+        DataError: A file of the run is damaged.
+    """
+    task, stage = stage_of(run)
+    origin = find_origin(run)
+    events = read_events(run.events)
+    view = RunView(anchor, stage.title, str(run.folder), origin.simulated, origin.evidence, stage.lead)
+    view.facts = run_facts(run, origin, events)
+    view.notes = run_notes(run, origin)
+    tables = ResultTables("", ())
+    if run.test is not None:
+        show_verdicts(view, run.test, budget)
+        tables = result_tables(run.test)
+    view.sections += view.tables("Figures", tables.text, tables.main)
+    view.sections += curve_sections(view, events.scalars, budget)
+    probes = "Linear and nearest-neighbour classifiers on the frozen encoder."
+    view.sections += view.tables("Probes of the encoder", probes, tables.probes)
+    sounds = clip_sections(view, run, events.sounds, clips, budget)
+    view.sections += sounds
+    view.sections += picture_sections(view, run, events, bool(sounds), budget)
+    view.sections += view.tables("Per subject", "", tables.subjects)
+    if run.configs:
+        view.sections.append(Section("Configuration", code=list(run.configs.items()), folded=True))
+    view.sections += [environment_section(run), credits_section(run, task, origin)]
+    return view
 
 
 def render(views: Sequence[RunView], refused: Sequence[str] = ()) -> str:
-    """HTML of a page.
+    """Render the HTML of a page.
 
     Args:
-        views: Of its runs.
+        views: Its runs.
         refused: What was left out.
     """
+    loader = PackageLoader("eeg2speech.reporting.html", "templates")
     environment = Environment(
-        loader=PackageLoader("eeg2speech.reporting.html", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    loader = environment.loader
-    assert loader is not None
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"text": cell_text, "note": cell_note}
     style, _, _ = loader.get_source(environment, "page.css")
     simulated = [view.simulated is True for view in views]
     title = views[0].title if len(views) == 1 else f"{len(views)} runs"
@@ -90,15 +131,14 @@ def render(views: Sequence[RunView], refused: Sequence[str] = ()) -> str:
         heading=title,
         style=Markup(style),  # noqa: S704  # a file of this package
         runs=views,
-        overview=_overview(views) if len(views) > 1 else None,
-        simulated=_amount(simulated),
+        simulated="all" if all(simulated) else "some" if any(simulated) else "none",
         refused=refused,
         version=__version__,
         now=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
 
 
-def _tell_apart(views: Sequence[RunView]) -> None:
+def _distinguish(views: Sequence[RunView]) -> None:
     """Add the folder to the titles of runs of the same stage."""
     counts = Counter(view.title for view in views)
     names = Counter((view.title, Path(view.folder).name) for view in views)
@@ -106,22 +146,3 @@ def _tell_apart(views: Sequence[RunView]) -> None:
         name = Path(view.folder).name
         if counts[view.title] > 1:
             view.title += f", {name if names[view.title, name] == 1 else view.folder}"
-
-
-def _amount(simulated: Sequence[bool]) -> str:
-    """How much of the page is about simulated data."""
-    return "all" if all(simulated) else "some" if any(simulated) else "none"
-
-
-def _overview(views: Sequence[RunView]) -> Table:
-    data = {True: "SIMULATED", False: "recorded", None: "not known"}
-    rows = [
-        Row(
-            view.title,
-            (Cell(data[view.simulated]), Cell(view.headline[0]), view.headline[1], Cell(view.folder)),
-            link=view.anchor,
-        )
-        for view in views
-    ]
-    note = "Verdict and main figure are those of the list that the run is judged by; intervals are 95 % over stimuli."
-    return Table("Runs of this page", ("Run", "EEG", "Verdict", "Main figure", "Folder"), rows, note)

@@ -1,4 +1,4 @@
-"""A run folder, as it lies on disk."""
+"""Reading a run folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from eeg2speech.core.errors import DataError
+from eeg2speech.metrics.results import RESULTS_FILE, Results, read_results
 
 CONFIG = re.compile(r"config(\.(\d+))?\.yaml")
 ENVIRONMENT = re.compile(r"environment(\.(\d+))?\.json")
@@ -19,27 +20,27 @@ EVENTS = "events.out.tfevents.*"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left.
+    """The files of a run.
 
     Attributes:
-        folder: Where.
-        configs: Text of every config by its file name, that of the training first.
-        config: The first of them, read; empty without one.
-        environments: Content of every ``environment.json`` by its name, the first start first.
-        test: Content of ``test.json``; None before a test.
-        events: TensorBoard's files.
+        folder: The run folder.
+        configs: Text of every config by file name, that of the training first.
+        config: Content of the first config; empty without one.
+        environments: Content of every ``environment.json`` by file name, the first start first.
+        test: ``test.json``; None before a test.
+        events: Event files of TensorBoard.
     """
 
     folder: Path
     configs: dict[str, str]
     config: dict[str, Any]
     environments: dict[str, dict[str, Any]]
-    test: dict[str, Any] | None
+    test: Results | None
     events: list[Path]
 
     @property
     def task(self) -> str:
-        """Class of the stage's task, ``MAEEGTask`` for one; empty where no config says."""
+        """Class name of the task, such as ``MAEEGTask``; empty without a config."""
         model = self.config.get("model")
         path = model.get("class_path", "") if isinstance(model, dict) else ""
         return str(path).rpartition(".")[2]
@@ -56,16 +57,16 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read what a run left.
+    """Read a run folder.
 
     Raises:
-        DataError: The folder is not there, holds no run, or a file in it is damaged.
+        DataError: The folder does not exist or is not a run folder, or a file in it is damaged or of another version.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; name one that `eeg2speech fit` wrote, such as runs/maeeg")
     configs = _numbered(folder, CONFIG)
     environments = _numbered(folder, ENVIRONMENT)
-    tested = folder / "test.json"
+    tested = folder / RESULTS_FILE
     events = sorted(folder.glob(EVENTS), key=lambda file: file.name)
     if not tested.is_file() and not (configs and events):
         raise DataError(f"{folder}: not a run folder: {_lacking(folder)}")
@@ -76,28 +77,28 @@ def read_run(folder: Path) -> Run:
         texts,
         config,
         {file.name: _json(file) for file in environments},
-        _json(tested) if tested.is_file() else None,
+        read_results(tested) if tested.is_file() else None,
         events,
     )
 
 
 def section(content: dict[str, Any], key: str) -> dict[str, Any]:
-    """A part of a config that may be missing."""
+    """A mapping inside a mapping; empty if the key is missing or holds something else."""
     found = content.get(key)
     return found if isinstance(found, dict) else {}
 
 
 def _lacking(folder: Path) -> str:
-    """What to do about a folder that is no run: often the one above a run is named."""
+    """What a folder lacks; often the user names the folder above run folders."""
     within = [child.name for child in sorted(folder.iterdir()) if _looks_like_run(child)]
     if within:
         names = " ".join(str(folder / name) for name in within[:4])
-        return f"its folders are; name them: eeg2speech report {names}{' ...' if len(within) > 4 else ''}"
+        return f"it contains run folders; name those: eeg2speech report {names}{' ...' if len(within) > 4 else ''}"
     return "neither test.json nor config.yaml with TensorBoard events; name one that `eeg2speech fit` wrote"
 
 
 def _looks_like_run(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "test.json").is_file() or (folder / "config.yaml").is_file())
+    return folder.is_dir() and ((folder / RESULTS_FILE).is_file() or (folder / "config.yaml").is_file())
 
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
@@ -109,17 +110,16 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); restore it or take it out of the folder") from error
+        raise DataError(f"{file}: cannot be read ({error}); restore it or remove it from the folder") from error
 
 
 def _json(file: Path) -> dict[str, Any]:
-    again = "test again to write it anew" if file.name == "test.json" else "take it out of the folder"
     try:
         content = json.loads(_text(file))
     except ValueError as error:
-        raise DataError(f"{file}: damaged JSON ({error}); {again}") from error
+        raise DataError(f"{file}: damaged JSON ({error}); remove it from the folder") from error
     if not isinstance(content, dict):
-        raise DataError(f"{file}: holds no JSON object; {again}")
+        raise DataError(f"{file}: does not hold a JSON object; remove it from the folder")
     return content
 
 
@@ -127,7 +127,7 @@ def _yaml(file: Path, text: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise DataError(f"{file}: damaged YAML ({error}); restore it or take it out of the folder") from error
+        raise DataError(f"{file}: damaged YAML ({error}); restore it or remove it from the folder") from error
     if not isinstance(content, dict):
-        raise DataError(f"{file}: holds no settings; restore it or take it out of the folder")
+        raise DataError(f"{file}: does not hold settings; restore it or remove it from the folder")
     return content

@@ -1,57 +1,12 @@
-"""What a page shows, as plain values: the template asks for nothing that is not here."""
+"""The contents of a page as plain values, which the template only lays out."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table.
-
-    Attributes:
-        text: What stands there.
-        note: In smaller letters below it: an interval.
-    """
-
-    text: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table.
-
-    Attributes:
-        head: What the row is about.
-        cells: One for each column but the first.
-        strong: It is the model's own.
-        link: Anchor in the page that the head leads to.
-    """
-
-    head: str
-    cells: Sequence[Cell]
-    strong: bool = False
-    link: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table.
-
-    Attributes:
-        caption: What it shows, and of what data.
-        columns: Heads, the first that of the rows' heads.
-        rows: From top to bottom.
-        note: How to read it.
-    """
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Row]
-    note: str = ""
+from eeg2speech.metrics import Interval, summary
+from eeg2speech.reporting.tables import ResultTable, Value
 
 
 @dataclass(frozen=True)
@@ -59,9 +14,9 @@ class Picture:
     """A picture.
 
     Attributes:
-        uri: The picture itself.
-        alt: What is seen on it, for those who do not see it.
-        caption: What it is.
+        uri: ``data:`` address that contains the picture.
+        alt: Alternative text for readers who do not see the picture.
+        caption: Below the picture.
         width: In pixels.
         height: In pixels.
     """
@@ -78,10 +33,10 @@ class Sound:
     """A sound and its spectrogram.
 
     Attributes:
-        name: Who speaks.
-        uri: The sound itself.
-        picture: Its spectrogram.
-        seconds: How long it is.
+        name: What produced the sound.
+        uri: ``data:`` address that contains the sound.
+        picture: The spectrogram.
+        seconds: Duration.
     """
 
     name: str
@@ -91,15 +46,15 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a model works, on one test list.
+class VerdictView:
+    """The verdict on one test split.
 
     Attributes:
-        title: The list.
+        title: The split.
         words: The verdict.
-        good: True for the better of two outcomes, False for the other, None where nothing is judged.
+        good: True for the favourable outcome, False for the other, None where no judgement is made.
         reasons: Why.
-        picture: The figure beside chance and controls.
+        picture: The model's figure, compared with chance and controls.
     """
 
     title: str
@@ -111,21 +66,21 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Section:
-    """Pictures, sounds or tables under a heading; empty ones are not shown.
+    """A heading and what follows it, in this order; empty parts are not shown.
 
     Attributes:
         title: The heading.
-        text: Below it.
-        tables: Then.
-        pictures: Then.
-        sounds: Then, by what they are of.
-        folded: Closed until it is asked for.
-        code: Text as it stands in files, by their names.
+        text: A paragraph.
+        tables: Tables.
+        pictures: Pictures.
+        sounds: Sounds, grouped under a subheading each.
+        folded: The section is closed until the reader opens it.
+        code: Contents of text files, by file name.
     """
 
     title: str
     text: str = ""
-    tables: Sequence[Table] = ()
+    tables: Sequence[ResultTable] = ()
     pictures: Sequence[Picture] = ()
     sounds: Sequence[tuple[str, Sequence[Sound]]] = ()
     folded: bool = False
@@ -134,51 +89,57 @@ class Section:
 
 @dataclass
 class RunView:
-    """All that is said of one run.
+    """The article of the page about one run.
 
     Attributes:
-        anchor: In the page.
-        title: Of its stage.
-        folder: Where it lies.
-        simulated: Its EEG was simulated; None where nothing tells.
-        told_by: How that is known.
-        lead: What the stage does, in a sentence.
-        facts: What was run on what.
-        notes: What is missing, and how to make it.
-        verdicts: On each test list.
-        sections: The rest, in the order of reading.
-        headline: Verdict and main figure of the overview.
+        anchor: Identifier in the page.
+        title: Name of the stage.
+        folder: Folder of the run.
+        simulated: The EEG is simulated; None if no file states whether it is.
+        evidence: The files and keys that state it.
+        lead: What the stage does, in one or two sentences.
+        facts: Terms and descriptions.
+        notes: What is missing, and how to get it.
+        verdicts: One for each test split.
+        sections: The rest, in reading order.
+        headline: Verdict, main figure and its interval, for the overview.
     """
 
     anchor: str
     title: str
     folder: str
     simulated: bool | None
-    told_by: str
+    evidence: str
     lead: str
     facts: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[VerdictView] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
-    headline: tuple[str, Cell] = ("not tested", Cell("-"))
+    headline: tuple[str, str, str] = ("not tested", "", "")
 
     def caption(self, text: str) -> str:
-        """A caption or title, which says of simulated data what they are wherever it is taken."""
+        """A caption or title, which names simulated EEG as such so that a copied picture still does."""
         return f"Simulated EEG: {text}" if self.simulated else text[:1].upper() + text[1:]
+
+    def tables(self, title: str, text: str, tables: Sequence[ResultTable]) -> list[Section]:
+        """A section of tables of results; none without tables."""
+        captioned = [replace(table, title=self.caption(table.title)) for table in tables]
+        return [Section(title, text, captioned)] if captioned else []
 
 
 def number(value: float | None) -> str:
-    """Three digits that matter; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "\N{EN DASH}"
-    size = abs(value)
-    whole = size >= 100 or (size >= 1 and size == int(size))
-    digits = 0 if whole else 1 if size >= 10 else 2 if size >= 1 else 3
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    """A number with three significant digits and a typographic minus sign."""
+    return summary.number(value).replace("-", "\N{MINUS SIGN}")
 
 
-def figure_cell(value: float | None, low: float | None, high: float | None) -> Cell:
-    """A figure with its interval below; one that is a single point is not repeated."""
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)) or low == high == value:
-        return Cell(number(value))
-    return Cell(number(value), f"{number(low)} to {number(high)}")
+def cell_text(value: Value) -> str:
+    """The value of a cell of a table, without its interval."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return number(value.value if isinstance(value, Interval) else value)
+
+
+def cell_note(value: Value) -> str:
+    """The interval of a cell of a table; empty without one."""
+    found = summary.bounds(value) if isinstance(value, Interval) else None
+    return "" if found is None else " to ".join(found).replace("-", "\N{MINUS SIGN}")

@@ -1,13 +1,13 @@
-"""Figures of an alignment, from embeddings and from what a test has found."""
+"""Figures of an alignment, from embeddings and from the results of a test."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from eeg2speech.metrics import Embeddings
+from eeg2speech.metrics import Embeddings, Estimate
+from eeg2speech.metrics.results import AlignmentSplit, GalleryResult
 from eeg2speech.plotting import (
     Curve,
     Figure,
@@ -19,18 +19,18 @@ from eeg2speech.plotting import (
 )
 
 SHOWN = 100
-"""Windows of the similarity matrix: more are finer than the dots on them."""
+"""Windows of the similarity matrix; the dots of more would overlap."""
 
 
 def embedding_figures(
     embeddings: Embeddings, stimuli: Sequence[str], subjects: Sequence[str], title: str
 ) -> dict[str, Figure]:
-    """What embeddings show by themselves.
+    """Similarity matrix, distribution of cosines, and principal components of embeddings.
 
     Args:
-        embeddings: Of a list.
-        stimuli: Names, in the order of the indices.
-        subjects: Names, in the order of the indices.
+        embeddings: Of a split.
+        stimuli: Names of all stimuli, by index.
+        subjects: Names of all subjects, by index.
         title: Above each figure.
     """
     return {
@@ -40,31 +40,34 @@ def embedding_figures(
     }
 
 
-def result_figures(found: Mapping[str, Any], title: str) -> dict[str, Figure]:
-    """What ``EvaluateAlignment`` has found on a list.
+def result_figures(found: AlignmentSplit, title: str) -> dict[str, Figure]:
+    """Retrieval by size of the gallery, and by lag.
 
     Args:
-        found: The list's results.
+        found: Results on a split.
         title: Above each figure.
     """
-    curves = {
-        name.replace("top", "top-"): _curve([point["gallery"] for point in points], points)
-        for name, points in found["galleries"].items()
-    }
-    null = found["permutations"]["mrr"]
-    lags = sorted(found["lag curve, mrr"].items(), key=lambda item: float(item[0]))
-    points = [point | {"null_low": null["low"], "null_high": null["high"]} for _, point in lags]
+    curves = {name.replace("top", "top-"): gallery_curve(points) for name, points in found.galleries.items()}
+    null, lags = found.permutations["mrr"], sorted(found.lag_curve, key=lambda one: one.lag)
+    band = [(null.low, null.high)] * len(lags)
+    lag_curve = _curve([one.lag for one in lags], [one.mrr for one in lags], band)
     return {
-        "galleries": gallery_figure(curves, f"{title}\nfinding the sound that a window heard"),
-        "lags": lag_figure(_curve([float(lag) for lag, _ in lags], points), f"{title}\nEEG moved against the sound"),
+        "galleries": gallery_figure(curves, f"{title}\nretrieval of the sound that a subject heard"),
+        "lags": lag_figure(lag_curve, f"{title}\nEEG shifted against the sound"),
     }
+
+
+def gallery_curve(points: Sequence[GalleryResult]) -> Curve:
+    """Accuracy by size of the gallery."""
+    bands = [(point.null.low, point.null.high) for point in points]
+    return _curve([point.gallery for point in points], [point.estimate for point in points], bands)
 
 
 def _similarity(embeddings: Embeddings, subjects: Sequence[str], title: str) -> Figure:
     names, counts = np.unique(embeddings.subject, return_counts=True)
     who = names[counts.argmax()]
     rows = np.flatnonzero(embeddings.subject == who)
-    rows = rows[np.unique(embeddings.key[rows], return_index=True)[1]]  # a sound heard twice has one column
+    rows = rows[np.unique(embeddings.key[rows], return_index=True)[1]]  # one column for each sound
     rows = rows[np.lexsort((embeddings.start[rows], embeddings.stimulus[rows]))][:SHOWN]
     similarity = embeddings.eeg[rows] @ embeddings.sound[rows].T
     about = f"{title}\nsubject {subjects[who]}: {len(rows)} windows and the sounds they heard"
@@ -90,6 +93,7 @@ def _plane(embeddings: Embeddings, stimuli: Sequence[str], title: str) -> Figure
     )
 
 
-def _curve(x: Sequence[float], points: Sequence[Mapping[str, float]]) -> Curve:
-    columns = ("value", "low", "high", "chance", "null_low", "null_high")
-    return Curve(np.array(x, float), *(np.array([point[name] for point in points]) for name in columns))
+def _curve(x: Sequence[float], estimates: Sequence[Estimate], bands: Sequence[tuple[float, float]]) -> Curve:
+    figures = np.array([(one.value, one.low, one.high, one.chance) for one in estimates], float).reshape(-1, 4)
+    null = np.array(bands, float).reshape(-1, 2)
+    return Curve(np.array(x, float), *figures.T, *null.T)

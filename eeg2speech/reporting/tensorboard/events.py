@@ -1,4 +1,4 @@
-"""What a run told TensorBoard, read back."""
+"""Reading the TensorBoard events of a run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 KEPT = {"scalars": 0, "images": 1, "audio": 1, "tensors": 1, "histograms": 1, "compressedHistograms": 1}
-"""Of each tag: every scalar, and the last of all else (pictures of a long run would fill the memory)."""
+"""Events of each tag that are kept: every scalar, and the last of the others (all pictures of a long run would fill
+the memory)."""
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """A figure along training.
+    """A scalar over the steps of training.
 
     Attributes:
-        steps: Of the optimizer, rising.
-        values: At these.
+        steps: Of the optimizer, ascending.
+        values: One for each step.
     """
 
     steps: list[int]
@@ -26,12 +27,12 @@ class Scalar:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Media:
     """A picture or a sound.
 
     Attributes:
         step: Of the optimizer.
-        content: Bytes of a file: PNG, or wav.
+        content: Bytes of a PNG or wav file.
     """
 
     step: int
@@ -40,29 +41,32 @@ class Seen:
 
 @dataclass
 class Events:
-    """Everything by its tag.
+    """The events of a run, by tag.
 
     Attributes:
-        scalars: Figures along training.
+        scalars: All scalars.
         images: The last picture of each tag.
         sounds: The last sound of each tag.
-        begun: When the first event was written, seconds since 1970; None without events.
-        trained: Seconds from the first training step that was logged to the last, summed over starts; None where
-            nothing tells.
+        begun: Time of the first event in seconds since 1970; None without events.
+        trained: Seconds from the first logged training step to the last, summed over starts; None if nothing was
+            logged.
     """
 
     scalars: dict[str, Scalar] = field(default_factory=dict)
-    images: dict[str, Seen] = field(default_factory=dict)
-    sounds: dict[str, Seen] = field(default_factory=dict)
+    images: dict[str, Media] = field(default_factory=dict)
+    sounds: dict[str, Media] = field(default_factory=dict)
     begun: float | None = None
     trained: float | None = None
 
 
 def read_events(files: Sequence[Path]) -> Events:
-    """Read the event files of a run, the oldest first.
+    """Read the event files of a run.
 
-    Where a run was resumed from an earlier step, what had been logged behind that step is left out. A file that breaks
-    off is read as far as it goes.
+    Of a run that was resumed from an earlier step, scalars that were logged after that step by the interrupted run are
+    left out. A truncated file is read up to its last complete event.
+
+    Args:
+        files: The oldest first.
     """
     found = Events()
     for file in files:
@@ -83,16 +87,15 @@ def read_events(files: Sequence[Path]) -> Events:
             found.trained = (found.trained or 0.0) + took
         for tag in tags["images"]:
             image = accumulator.Images(tag)[-1]
-            found.images[tag] = Seen(image.step, image.encoded_image_string)
+            found.images[tag] = Media(image.step, image.encoded_image_string)
         for tag in tags["audio"]:
             sound = accumulator.Audio(tag)[-1]
-            found.sounds[tag] = Seen(sound.step, sound.encoded_audio_string)
+            found.sounds[tag] = Media(sound.step, sound.encoded_audio_string)
     return found
 
 
 def _resumed(before: Scalar, points: Iterable[tuple[int, float]]) -> Scalar:
     later = sorted(points)
     kept = sum(step < later[0][0] for step in before.steps) if later else len(before.steps)
-    return Scalar(
-        before.steps[:kept] + [step for step, _ in later], before.values[:kept] + [value for _, value in later]
-    )
+    steps, values = [step for step, _ in later], [value for _, value in later]
+    return Scalar(before.steps[:kept] + steps, before.values[:kept] + values)

@@ -1,4 +1,4 @@
-"""Vectors for TensorBoard's embedding projector, which reads them from tables beside the events."""
+"""Embeddings for the projector of TensorBoard, which reads them from tables beside the events."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from eeg2speech.core.files import written_beside
 
 FOLDER = "projector"
 CONFIG = "projector_config.pbtxt"
-"""Where TensorBoard looks, in the folder of the events."""
+"""The file that TensorBoard reads, in the folder of the events."""
 DIGITS = 4
-"""Behind the point: a test of many windows would else be tens of megabytes of text."""
+"""Decimal places, which keep the text of many windows small."""
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Points with what is known of each.
+    """Points and their metadata.
 
     Attributes:
         vectors: (n, K).
-        columns: Names of the facts.
-        facts: Of each point, in the order of the columns.
+        columns: Names of the metadata.
+        facts: Metadata of each point, in the order of the columns.
     """
 
     vectors: NDArray[np.floating[Any]]
@@ -35,13 +35,13 @@ class Cloud:
 
 
 def write_projector(run: Path, clouds: Mapping[str, Cloud]) -> None:
-    """Write what the projector shows of a run, in the place of what an earlier test wrote.
+    """Write the embeddings of a run and replace those of an earlier test.
 
-    ``SummaryWriter.add_embedding`` complains about that and leaves tables behind that nothing shows any more.
+    ``SummaryWriter.add_embedding`` would warn and keep the tables of the earlier test.
 
     Args:
         run: Folder of the events.
-        clouds: By name, which becomes that of a folder.
+        clouds: Points by name of their folder.
     """
     config = []
     for name, cloud in clouds.items():
@@ -62,4 +62,4 @@ def _write(file: Path, rows: Iterable[Iterable[str]]) -> None:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split())  # a tab would begin another column
+    return " ".join(text.split())  # a tab would start another column

@@ -1,7 +1,7 @@
-"""Settings and final figures by which runs are compared: TensorBoard's tab HPARAMS.
+"""The TensorBoard tab HPARAMS: settings and final figures, to compare runs by.
 
-TensorBoard takes the list of columns from whichever run it meets first. It is therefore the same for all stages; what a
-stage does not have stays empty.
+TensorBoard takes the list of columns from the first run that it reads. The columns are therefore the same for all
+stages, and a stage leaves empty what it does not have.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from tensorboard.plugins.hparams.api_pb2 import (
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.metrics.results import Results
+from eeg2speech.metrics.summary import main_figures
 from eeg2speech.reporting.tensorboard.layout import kind_of
 from eeg2speech.tasks import Task
 
@@ -37,23 +39,23 @@ SETTINGS: dict[str, type] = {
     "loss": str, "similarity": str, "target": str,
     "components": str, "trainable": str, "guidance": float,
 }  # fmt: skip
-"""Columns and what they hold."""
+"""Columns and their types."""
 FIRST = ("data", "lr", "seed", "stage", "steps")
-"""Those that are seen without asking: TensorBoard shows five, those that are said to differ before the others."""
+"""The five columns that TensorBoard shows by default: those that are marked as different."""
 JUDGED = "test/judged"
-"""Figures of the test list that the verdict rests on."""
+"""Prefix of the figures of the split that the verdict is based on."""
 FIGURES = {
     f"{JUDGED}/verdict": "verdict, 1 is yes", f"{JUDGED}/nmse": "test NMSE", f"{JUDGED}/mrr": "test MRR",
     f"{JUDGED}/top10": "test top-10", f"{JUDGED}/identification": "test identification",
     "val/nmse": "last val NMSE", "val/mrr": "last val MRR", "val/top10": "last val top-10",
     "val/mel_corr/eeg": "last val mel r", "val/loss": "last val loss",
 }  # fmt: skip
-"""Names of the scalars whose last value is shown, and what they are called there."""
+"""Tags of the scalars whose last value is shown, and their column titles."""
 _TYPES = {str: DATA_TYPE_STRING, float: DATA_TYPE_FLOAT64, bool: DATA_TYPE_BOOL}
 
 
-def columns() -> Summary:
-    """Which settings and figures there are."""
+def columns_summary() -> Summary:
+    """Summary of all columns."""
     experiment = Experiment(
         hparam_infos=[
             HParamInfo(name=name, type=_TYPES[kind], differs=name in FIRST) for name, kind in SETTINGS.items()
@@ -63,8 +65,8 @@ def columns() -> Summary:
     return _summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
 
 
-def begun(settings: Mapping[str, Setting]) -> Summary:
-    """A run with these settings has begun."""
+def start_summary(settings: Mapping[str, Setting]) -> Summary:
+    """Summary of the settings of a run that starts."""
     info = SessionStartInfo(start_time_secs=time.time())
     for name, value in settings.items():
         if isinstance(value, bool):
@@ -76,8 +78,8 @@ def begun(settings: Mapping[str, Setting]) -> Summary:
     return _summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
 
 
-def ended() -> Summary:
-    """It came to its end."""
+def end_summary() -> Summary:
+    """Summary of a run that ended."""
     info = SessionEndInfo(status=STATUS_SUCCESS, end_time_secs=time.time())
     return _summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
 
@@ -87,7 +89,7 @@ def _summary(tag: str, content: HParamsPluginData) -> Summary:
 
 
 def settings_of(trainer: pl.Trainer, task: Task, data: EEGAudioDataModule) -> dict[str, Setting]:
-    """What a run was told to do, as far as people compare runs by it."""
+    """The settings of a run that are columns."""
     about, encoder = data.description, task.encoder.config
     found: dict[str, Any] = {
         "stage": (kind_of(task) or type(task).__name__).removesuffix("Task"),
@@ -96,13 +98,13 @@ def settings_of(trainer: pl.Trainer, task: Task, data: EEGAudioDataModule) -> di
         "seed": data.seed, "window": data.window, "steps": trainer.max_steps if trainer.max_steps > 0 else None,
         "batch": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
         "width": encoder["width"], "depth": encoder["depth"], "pretrained": task.encoder_weights is not None,
-        **_learning(trainer), **_own(task),
+        **_optimizer(trainer), **_stage_settings(task),
     }  # fmt: skip
     return {name: kind(found[name]) for name, kind in SETTINGS.items() if found.get(name) is not None}
 
 
-def _learning(trainer: pl.Trainer) -> dict[str, Any]:
-    """The optimizer and its highest learning rate, scaled to the batch, where there is one."""
+def _optimizer(trainer: pl.Trainer) -> dict[str, Any]:
+    """Optimizer and highest learning rate after scaling to the batch; empty without an optimizer."""
     if not trainer.optimizers:
         return {}
     optimizer = trainer.optimizers[0]
@@ -110,8 +112,8 @@ def _learning(trainer: pl.Trainer) -> dict[str, Any]:
     return {"optimizer": type(getattr(optimizer, "_optimizer", optimizer)).__name__, "lr": max(rates)}
 
 
-def _own(task: Task) -> dict[str, Any]:
-    """What one stage has and others have not."""
+def _stage_settings(task: Task) -> dict[str, Any]:
+    """Settings that only one stage has."""
     settings: Mapping[str, Any] = task.hparams
     kind = kind_of(task)
     if kind in ("MAEEGTask", "AudioMAETask"):
@@ -126,26 +128,6 @@ def _own(task: Task) -> dict[str, Any]:
     return {}
 
 
-def judged_figures(results: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, float]:
-    """Final figures of a test, by the name of their scalar.
-
-    Args:
-        results: What the task's test found, by section.
-        metrics: What Lightning averaged over test lists, by tag.
-    """
-    found: dict[str, float] = {}
-    if lists := results.get("reconstruction", {}).get("lists"):
-        found["nmse"] = lists[judged_list(lists)]["MAEEG"]["nmse"]
-    elif errors := {tag.split("/")[1]: value for tag, value in metrics.items() if tag.endswith("/nmse")}:
-        found["nmse"] = float(errors[judged_list(errors)])
-    if verdict := results.get("alignment", {}).get("verdict"):
-        figures = results["alignment"]["lists"][verdict["list"]]["figures"]["model"]
-        found |= {name: figures[name]["value"] for name in ("mrr", "top10")} | {"verdict": verdict["aligned"]}
-    if verdict := results.get("diffusion", {}).get("verdict"):
-        found |= {"identification": verdict["figure"]["value"], "verdict": verdict["informed"]}
-    return {f"{JUDGED}/{name}": float(value) for name, value in found.items()}
-
-
-def judged_list(lists: Mapping[str, Any]) -> str:
-    """Of test lists the one that counts: new sounds, to people whose EEG was trained on, else the first."""
-    return "unseen_stimulus" if "unseen_stimulus" in lists else next(iter(lists))
+def judged_figures(results: Results) -> dict[str, float]:
+    """Final figures of a test, by tag."""
+    return {f"{JUDGED}/{name}": value for name, value in main_figures(results).items()}

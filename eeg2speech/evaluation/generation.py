@@ -1,0 +1,310 @@
+"""Generated speech of a split by variant, in the space of the audio encoder beside the real sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch import distributed as dist
+
+from eeg2speech.audio.mel import level
+from eeg2speech.core.seeding import mix
+from eeg2speech.core.types import Batch, SplitName
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.evaluation.controls import window_labels
+from eeg2speech.evaluation.models import SpeechModel, on_device
+from eeg2speech.losses.gather import rank_and_world
+from eeg2speech.metrics.frechet import clip_embeddings
+from eeg2speech.metrics.identification import nearest_training, step_embeddings
+from eeg2speech.metrics.results import VARIANTS
+from eeg2speech.metrics.speech import speech_figures
+from eeg2speech.metrics.surrogates import another_trial, noise
+from eeg2speech.metrics.word_error import Transcriber, word_error_rates
+
+if TYPE_CHECKING:  # diffusers takes seconds to import
+    from eeg2speech.models.audioldm2.speech import SpeechDiffusion
+
+SAMPLED = VARIANTS[2:]
+"""Variants that the sampler generates."""
+NOISE, CLIP = 0x6E6F6973, 0x636C6970  # keys of the noise in place of EEG, and of the sampler's
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class AudioGallery:
+    """The windows of a split, and its different sounds as tokens of the audio encoder.
+
+    Attributes:
+        key: Windows that hold the same sound have the same key, (n,).
+        subject: Of each window, (n,).
+        stimulus: Of each window, (n,).
+        sounds: Keys of the different sounds, ascending, (G,).
+        start: Of each sound, in seconds into its stimulus, (G,).
+        tokens: Of each sound, (G, L, F, D).
+    """
+
+    key: Rows
+    subject: Rows
+    stimulus: Rows
+    sounds: Rows
+    start: NDArray[np.float64]
+    tokens: Floats
+
+    def spread(self, most: int | None) -> Rows:
+        """Indices of all windows, or of ``most`` with as many different sounds as possible, from all subjects in turn.
+
+        Windows that are evenly spread would not do: of several subjects with the same stimuli they hold the same few
+        sounds.
+        """
+        count = len(self.key)
+        if most is None or most >= count:
+            return np.arange(count)
+        sound = np.searchsorted(self.sounds, self.key)
+        times = np.bincount(sound)
+        order = np.argsort(sound, kind="stable")
+        number = np.empty(count, np.int64)  # of each window among those of its sound
+        number[order] = np.arange(count) - np.repeat(np.cumsum(times) - times, times)
+        turn = (number + sound) % times[sound]
+        rounds = np.lexsort((sound, turn))  # every sound once, then every sound that is left once more, and so on
+        size = np.bincount(turn)
+        whole = int((np.cumsum(size) <= most).sum())
+        first = int(size[:whole].sum())
+        last = first + np.arange(most - first) * size[whole] // max(most - first, 1)
+        return np.sort(np.concatenate([rounds[:first], rounds[last]]))
+
+
+@dataclass(frozen=True)
+class TrainingClips:
+    """Real training sounds in the space of the audio encoder.
+
+    Attributes:
+        mean: Mean of their tokens, (F, D).
+        embedded: Unit vectors, (m, K).
+    """
+
+    mean: Floats
+    embedded: Floats
+
+
+@dataclass(frozen=True)
+class GeneratedClips:
+    """Clips of one variant for n windows.
+
+    Attributes:
+        similarity: With every sound of the split, (n, G).
+        nearest: Similarity with the nearest training sound, (n,).
+        voice: Mean of the tokens of each clip, (n, D).
+        figures: Quality against the recording by figure, (n,); the recording itself has none.
+        waves: Waveforms that are kept, (S,), by their place among the windows.
+    """
+
+    similarity: Floats
+    nearest: NDArray[np.floating[Any]]
+    voice: NDArray[np.float64]
+    figures: dict[str, NDArray[np.float64]]
+    waves: dict[int, Floats]
+
+
+@dataclass(frozen=True)
+class GeneratedSplit:
+    """Clips of all variants for windows of a split.
+
+    Attributes:
+        rows: Index of each window in the split, (n,).
+        moved: Whether the other trial of a window is of another sound, (n,); where not, ``another_trial`` leaves it
+            out.
+        gallery: Windows and real sounds of the split.
+        nearest: Similarity of these sounds with the nearest training sound, (G,).
+        kept: Places among ``rows`` whose waveforms are kept.
+        variants: By id.
+    """
+
+    rows: Rows
+    moved: NDArray[np.bool_]
+    gallery: AudioGallery
+    nearest: NDArray[np.floating[Any]]
+    kept: Rows
+    variants: dict[str, GeneratedClips]
+
+
+@torch.no_grad()
+def generate_variants(
+    task: SpeechModel, batch: Batch, other: Batch | None = None, variants: Collection[str] = VARIANTS
+) -> Iterator[tuple[str, Tensor]]:
+    """Waveforms of a batch of windows by each variant, (B, S), in the order of ``VARIANTS``.
+
+    The sampler starts from the same noise in all variants: it depends on the index of the window alone, so that
+    variants differ by their condition only, and a clip does not depend on its batch.
+
+    Args:
+        task: Whose model.
+        batch: Windows.
+        other: For each window one of another trial of its subject; None leaves ``another_trial`` out.
+        variants: Which to generate.
+    """
+    audio, index = batch["audio"], batch["index"].tolist()
+    seeds = [mix(CLIP, row) for row in index]
+    target = task.model.loa_of_sound(audio)
+    for variant in VARIANTS:
+        if variant not in variants:
+            continue
+        if variant == "truth":
+            yield variant, audio
+        elif variant == "round_trip":
+            yield variant, task.model.round_trip(audio)
+        elif variant == "loa":
+            yield variant, task.generate(target, seeds, target.shape[1])
+        elif variant == "eeg":
+            yield variant, task.generate(task.loa_of(batch), seeds, target.shape[1])
+        elif variant == "noise":
+            drawn = noise(batch["eeg"], batch["channel_mask"], [mix(NOISE, row) for row in index])
+            yield variant, task.generate(task.loa_of({**batch, "eeg": drawn}), seeds, target.shape[1])
+        elif variant == "another_trial" and other is not None:
+            yield variant, task.generate(task.loa_of(other), seeds, target.shape[1])
+        elif variant == "unconditional":
+            yield variant, task.generate(None, seeds, target.shape[1])
+
+
+def generate_split(
+    task: SpeechModel,
+    data: EEGAudioDataModule,
+    split: SplitName,
+    training: TrainingClips,
+    windows: int | None,
+    examples: int,
+    batch: int,
+    done: Callable[[int], object] = lambda count: None,
+    transcribe: Transcriber | None = None,
+) -> GeneratedSplit:
+    """Generate every variant of windows of a split; several devices share the windows, and each gets all results.
+
+    Args:
+        task: Whose model.
+        data: Whose windows.
+        split: Which.
+        training: Training sounds that clips are compared with.
+        windows: All, or this many, of as many different sounds as possible.
+        examples: How many of them have their waveforms kept.
+        batch: Clips that a device generates at once.
+        done: Called with how many more clips were generated.
+        transcribe: Recognises speech. Word error rates compare with its text of the recording, as windows cut words.
+    """
+    gallery = embed_gallery(task, data, split)
+    sounds = step_embeddings(gallery.tokens, training.mean)
+    rows = gallery.spread(windows)
+    other, moved = another_trial(gallery.subject[rows], gallery.stimulus[rows])
+    kept = spread_evenly(len(rows), examples)
+    found: dict[str, list[Arrays]] = {variant: [] for variant in VARIANTS}
+    waves: dict[str, dict[int, Floats]] = {variant: {} for variant in VARIANTS}
+    # every device takes as many steps, or one would wait for ever: the last windows may be the first ones again
+    rank, world = rank_and_world()
+    mine = np.resize(np.arange(len(rows)), -(-len(rows) // world) * world)[rank::world]
+    for first in range(0, len(mine), batch):
+        places = mine[first : first + batch]
+        here, there = (read_windows(task, data, split, which[places]) for which in (rows, rows[other]))
+        truth = here["audio"].cpu().numpy()
+        texts = [] if transcribe is None else [transcribe(wave) for wave in truth]
+        for variant, sound in generate_variants(task, here, there):
+            tokens = audio_tokens(task.model, sound)
+            embedded = step_embeddings(tokens, training.mean)
+            made = sound.float().cpu().numpy()
+            measured = {
+                "similarity": embedded @ sounds.T,
+                "nearest": nearest_training(embedded, training.embedded)[1],
+                "voice": clip_embeddings(tokens),
+            }
+            if variant != "truth":
+                figures = speech_figures(truth, made)
+                if transcribe is not None:
+                    figures |= {"wer": word_error_rates(transcribe, made, texts)}
+                measured |= {f"figure {name}": values for name, values in figures.items()}
+            shared = _gather({**measured, "places": places, "waves": made}, task.device)
+            clips = dict(zip(shared.pop("places").tolist(), shared.pop("waves"), strict=True))
+            waves[variant] |= {place: clips[place] for place in kept.tolist() if place in clips}
+            found[variant].append(shared)
+            if variant in SAMPLED:
+                done(len(clips))
+    variants = {variant: _join(parts, len(rows), waves[variant]) for variant, parts in found.items()}
+    return GeneratedSplit(rows, moved, gallery, nearest_training(sounds, training.embedded)[1], kept, variants)
+
+
+def embed_training_clips(task: SpeechModel, data: EEGAudioDataModule, most: int) -> TrainingClips:
+    """Embed the different sounds of this many training windows, evenly spread."""
+    tokens = embed_gallery(task, data, "train", most).tokens
+    mean: Floats = tokens.mean(axis=(0, 1))
+    return TrainingClips(mean, step_embeddings(tokens, mean))
+
+
+def embed_gallery(
+    task: SpeechModel, data: EEGAudioDataModule, split: SplitName, most: int | None = None
+) -> AudioGallery:
+    """Tokens of every different sound of a split.
+
+    Args:
+        task: Whose audio encoder.
+        data: Whose windows.
+        split: Which.
+        most: All windows, or this many evenly spread.
+    """
+    columns: dict[str, list[NDArray[Any]]] = {}
+    known: set[int] = set()
+    for batch in data.batches(split, most):
+        rows = {name: values.numpy() for name, values in window_labels(batch).items()}
+        for name, values in rows.items():
+            columns.setdefault(name, []).append(values)
+        _, first = np.unique(rows["key"], return_index=True)
+        new = [index for index in first.tolist() if int(rows["key"][index]) not in known]
+        known.update(rows["key"][new].tolist())
+        if new:
+            tokens = audio_tokens(task.model, batch["audio"][new].to(task.device))
+            for name, values in (("sounds", rows["key"][new]), ("begin", rows["start"][new]), ("tokens", tokens)):
+                columns.setdefault(name, []).append(values)
+    found = {name: np.concatenate(values) for name, values in columns.items()}
+    order = np.argsort(found["sounds"])
+    ordered = (found[name][order] for name in ("sounds", "begin", "tokens"))
+    return AudioGallery(found["key"], found["subject"], found["stimulus"], *ordered)
+
+
+@torch.no_grad()
+def audio_tokens(model: SpeechDiffusion, audio: Tensor) -> Floats:
+    """LOA tokens of waveforms, (B, S), at one level, since the level of generated ones is arbitrary, (B, L, F, D)."""
+    tokens: Floats = model.loa_of_sound(level(audio)).float().cpu().numpy()
+    return tokens
+
+
+def read_windows(task: SpeechModel, data: EEGAudioDataModule, split: SplitName, rows: Rows) -> Batch:
+    """Windows of a split by their index, on the device of the model."""
+    return on_device(data.datasets[split].__getitems__([(int(row), 0) for row in rows]), task.device)
+
+
+def spread_evenly(count: int, most: int | None) -> Rows:
+    """Indices of all of ``count`` windows, or of ``most`` evenly spread."""
+    chosen = count if most is None else min(most, count)
+    return np.arange(chosen) * count // max(chosen, 1)
+
+
+def _gather(rows: Arrays, device: torch.device) -> Arrays:
+    """Rows of all processes in the order of the windows; every process has as many."""
+    _, world = rank_and_world()
+    if world == 1:
+        return rows
+    gathered: Arrays = {}
+    for name, values in rows.items():
+        own = torch.from_numpy(np.ascontiguousarray(values)).to(device)
+        parts = [torch.empty_like(own) for _ in range(world)]
+        dist.all_gather(parts, own)
+        gathered[name] = torch.stack(parts, dim=1).flatten(0, 1).cpu().numpy()
+    return gathered
+
+
+def _join(parts: list[Arrays], count: int, waves: dict[int, Floats]) -> GeneratedClips:
+    whole = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+    figures = {name.removeprefix("figure "): values for name, values in whole.items() if name.startswith("figure ")}
+    return GeneratedClips(whole["similarity"], whole["nearest"], whole["voice"], figures, waves)
