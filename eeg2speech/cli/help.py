@@ -16,7 +16,7 @@ from eeg2speech.cli import STAGES, TOOLS
 WIDEST = 98
 """Columns of a help on a wide terminal."""
 MARGIN = 24
-"""Column at which the meaning of an option begins."""
+"""Column at which the meanings of options begin, unless all names are short."""
 METAVARS = (("list", "[A,B,...]"), ("tuple", "[A,B]"), ("Path", "PATH"), ("int", "N"), ("float", "X"))
 """Placeholder for the value of an option, by a word in the name of its type; the first that fits."""
 COMMANDS = {
@@ -158,14 +158,15 @@ def page(usage: str, text: str, groups: Mapping[str, Mapping[str, str]], ending:
         ending: Examples, and paragraphs that are separated by empty lines.
     """
     width = min(shutil.get_terminal_size().columns - 2, WIDEST)
+    margin = min(MARGIN, 4 + max(len(name) for rows in groups.values() for name in rows))
     lines = [f"usage: {usage}", "", fill(text, width)]
     for title, rows in groups.items():
         lines += ["", f"{title}:"]
         for name, meaning in rows.items():
-            filled = textwrap.wrap(meaning, width - MARGIN)
-            fits = len(name) <= MARGIN - 4
-            lines.append(f"  {name:<{MARGIN - 2}}{filled.pop(0)}" if fits else f"  {name}")
-            lines += [" " * MARGIN + line for line in filled]
+            filled = textwrap.wrap(meaning, width - margin)
+            fits = len(name) <= margin - 4
+            lines.append(f"  {name:<{margin - 2}}{filled.pop(0)}" if fits else f"  {name}")
+            lines += [" " * margin + line for line in filled]
     return "\n".join([*lines, "", fill(ending, width), ""])
 
 

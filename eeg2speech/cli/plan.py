@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from rich.table import Table
@@ -94,6 +94,7 @@ def parser() -> CommandParser:
     )
     made.add_argument("-c", "--config", action="append", help="Its config, and overlays.")
     made.add_class_arguments(PlanOptions, as_group=False)
+    next(action for action in made._actions if action.dest == "alignment").metavar = "FILE"
     made.arrange(GROUPS)
     return made
 
@@ -118,10 +119,9 @@ def run(argv: Sequence[str]) -> int:
         from eeg2speech.planning.measure import footprint
 
         stage = build_planned(argv)
-        options = stage.options
-        settings = stage.settings if options.steps is None else replace(stage.settings, steps=options.steps)
-        cost = footprint(stage.task, stage.data, settings.precision)
-    name, assumed = type(stage.task).__name__, options.assumptions()
+        options, settings = stage.options, stage.settings
+        cost = footprint(stage.model, stage.datamodule, settings.precision)
+    name, assumed = type(stage.model).__name__, options.assumptions()
     assumptions = assumed.described(settings.precision) + stage.remarks
     rows = [estimate(cost, settings, assumed, count) for count in options.counts]
     if options.json:
@@ -138,20 +138,29 @@ def _print_plan(stage: str, settings: Run, cost: Footprint, rows: list[Estimate]
     """Print a column for each number of GPUs, and every assumption."""
     console = table_console(sys.stdout)
     console.print(Text(f"{stage}: a step of {settings.batch} windows per GPU", style="bold"))
+    passes, update = cost.passes, cost.update
     accumulated = f" x {settings.accumulated} accumulated" if settings.accumulated > 1 else ""
     console.print(
         Text(
             f"{cost.trained / 1e6:.3g} M parameters trained, {cost.frozen / 1e6:.3g} M frozen; "
-            f"{cost.flops / 1e12:.4g} TFLOP in {cost.operations} operations forward and backward{accumulated}, "
-            f"{cost.step_flops / 1e12:.4g} TFLOP in {cost.step_operations} of the optimizer"
+            f"{passes.flops / 1e12:.4g} TFLOP in {passes.operations} operations forward and backward{accumulated}, "
+            f"{update.flops / 1e12:.4g} TFLOP in {update.operations} of the optimizer"
         )
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("GPUs")
     for row in rows:
         table.add_column(str(row.gpus), justify="right")
-    for name, show in LINES.items():
-        table.add_row(name, *(show(row) for row in rows))
+    table.add_row("Memory per GPU", *(_bytes(row.memory) + ("" if row.fits else " TOO MUCH") for row in rows))
+    for part in rows[0].memory_of:
+        table.add_row(f"  {part}", *(_bytes(row.memory_of[part]) for row in rows))
+    table.add_row("Time of a step", *(_time(row.step) for row in rows))
+    for part in rows[0].time_of:
+        table.add_row(f"  {part}", *(_time(row.time_of[part]) for row in rows))
+    table.add_row("  limited by", *map(_limit, rows))
+    table.add_row("Windows/s", *(f"{row.windows_per_s:.4g}" for row in rows))
+    table.add_row("Run", *(_hours(row.hours) for row in rows))
+    table.add_row("GPU-hours", *(_hours(row.gpu_hours) for row in rows))
     console.print(table)
     steps = "no end: give --steps" if settings.steps is None else f"{settings.steps} steps"
     console.print(Text(f"Run: {steps}; the batch per GPU is constant, so a step of n GPUs has n times the windows."))
@@ -176,27 +185,6 @@ def _hours(value: float | None) -> str:
 
 
 def _limit(row: Estimate) -> str:
-    """The largest share of a step's time."""
-    busy = {"arithmetic": row.arithmetic, "memory traffic": row.traffic, "launches": row.launches}
-    if row.step > 1.5 * max(busy.values()):
-        return "communication"
-    return max(busy, key=lambda name: busy[name])
-
-
-LINES: dict[str, Callable[[Estimate], str]] = {
-    "Memory per GPU": lambda row: _bytes(row.memory) + ("" if row.fits else " TOO MUCH"),
-    "  weights": lambda row: _bytes(row.weights),
-    "  gradients": lambda row: _bytes(row.gradients),
-    "  optimizer": lambda row: _bytes(row.optimizer),
-    "  moving average": lambda row: _bytes(row.average),
-    "  activations": lambda row: _bytes(row.working),
-    "Time of a step": lambda row: _time(row.step),
-    "  arithmetic": lambda row: _time(row.arithmetic),
-    "  memory traffic": lambda row: _time(row.traffic),
-    "  launches": lambda row: _time(row.launches),
-    "  communication": lambda row: _time(row.communication),
-    "  limited by": _limit,
-    "Windows/s": lambda row: f"{row.windows_per_s:.4g}",
-    "Run": lambda row: _hours(row.hours),
-    "GPU-hours": lambda row: _hours(row.gpu_hours),
-}
+    """The part that takes most of a step's time."""
+    busy = {name: seconds for name, seconds in row.time_of.items() if name != "communication"}
+    return "communication" if row.step > 1.5 * max(busy.values()) else max(busy, key=lambda name: busy[name])

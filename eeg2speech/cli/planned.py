@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +26,36 @@ PRECISIONS = {"None": "32-true", "32": "32-true", "16": "16-mixed", "bf16": "bf1
 """Lightning's names of precisions, by the abbreviations that users may give."""
 
 
-@dataclass
-class PlannedStage:
-    """A stage that is not run.
+class PlannedCLI(StageCLI):
+    """Builds model and data module, and no trainer, whose devices a login node may not have.
 
     Attributes:
-        task: With random weights, or those that its config names.
-        data: Not set up.
-        settings: Settings of the run that its cost depends on.
         options: Options of the plan.
         remarks: Replacements for parts that do not exist yet, in words.
     """
 
-    task: Task
-    data: EEGAudioDataModule
-    settings: Run
+    model: Task
+    datamodule: EEGAudioDataModule
     options: PlanOptions
-    remarks: list[str] = field(default_factory=list)
-
-
-class PlannedCLI(StageCLI):
-    """Builds model and data module, and no trainer, whose devices a login node may not have."""
+    remarks: list[str]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the plan."""
         super().add_arguments_to_parser(parser)
         parser.add_class_arguments(PlanOptions, as_group=False)
+
+    @property
+    def settings(self) -> Run:
+        """Settings of the run that its cost depends on."""
+        trainer = self.config.trainer
+        steps = self.options.steps or trainer.max_steps
+        return Run(
+            batch=self.datamodule.batch_size,
+            steps=steps if steps > 0 else None,
+            accumulated=trainer.accumulate_grad_batches,
+            precision=PRECISIONS.get(str(trainer.precision), str(trainer.precision)),
+            averaged=any(one.class_path.endswith(AverageTrained.__name__) for one in trainer.callbacks or []),
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Take no checkpoint."""
@@ -62,7 +66,7 @@ class PlannedCLI(StageCLI):
     def before_instantiate_classes(self) -> None:
         """Describe an aligner for stage 3 if stage 2 has not been trained."""
         self.options = PlanOptions(**{field.name: self.config[field.name] for field in fields(PlanOptions)})
-        self.remarks: list[str] = []
+        self.remarks = []
         if not str(self.config.model.class_path).endswith(".DiffusionTask"):
             return
         settings = self.config.model.init_args
@@ -76,7 +80,7 @@ class PlannedCLI(StageCLI):
         return None
 
 
-def build_planned(argv: Sequence[str]) -> PlannedStage:
+def build_planned(argv: Sequence[str]) -> PlannedCLI:
     """Build a stage.
 
     Args:
@@ -85,19 +89,6 @@ def build_planned(argv: Sequence[str]) -> PlannedStage:
     Raises:
         ConfigError: No stage is named, or its settings contradict each other.
     """
-    cli = _parse(argv)
-    trainer = cli.config.trainer
-    settings = Run(
-        batch=cli.datamodule.batch_size,
-        steps=trainer.max_steps if trainer.max_steps > 0 else None,
-        accumulated=trainer.accumulate_grad_batches,
-        precision=PRECISIONS.get(str(trainer.precision), str(trainer.precision)),
-        averaged=any(one.class_path.endswith(AverageTrained.__name__) for one in trainer.callbacks or []),
-    )
-    return PlannedStage(cli.model, cli.datamodule, settings, cli.options, cli.remarks)
-
-
-def _parse(argv: Sequence[str]) -> PlannedCLI:
     argv = find_configs(argv)
     check_configs(argv)
     check_renamed("plan", argv)
@@ -125,6 +116,6 @@ def _beside(configs: Any) -> Path:
 def _describe_aligner(configs: Sequence[str], store: Path | None) -> dict[str, Any]:
     """The aligner that stage 2 would write: its classes, sizes and subjects."""
     given = [word for config in configs for word in ("--config", config)]
-    cli = _parse([*given, *(["--data.store", str(store)] if store is not None else [])])
+    cli = build_planned([*given, *(["--data.store", str(store)] if store is not None else [])])
     _, described = cli.model.parts["aligner"]
     return {**described, "subjects": list(cli.datamodule.subject_names)}

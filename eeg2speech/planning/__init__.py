@@ -3,7 +3,7 @@
 Counting needs torch and is in ``planning.measure``; the rest does not.
 """
 
-from eeg2speech.planning.estimate import Estimate, Footprint, Run, estimate
+from eeg2speech.planning.estimate import Estimate, Footprint, Run, Work, estimate
 from eeg2speech.planning.hardware import GPUS, Assumptions
 
-__all__ = ["GPUS", "Assumptions", "Estimate", "Footprint", "Run", "estimate"]
+__all__ = ["GPUS", "Assumptions", "Estimate", "Footprint", "Run", "Work", "estimate"]

@@ -29,23 +29,36 @@ class Run:
     averaged: bool = False
 
 
+@dataclass
+class Work:
+    """Work of a computation.
+
+    Attributes:
+        flops: Floating-point operations of matrix products, convolutions and attention.
+        traffic: Bytes read and written by all operations.
+        operations: Number of operations.
+        peak: Largest number of bytes held at once.
+    """
+
+    flops: int = 0
+    traffic: int = 0
+    operations: int = 0
+    peak: int = 0
+
+
 @dataclass(frozen=True)
 class Footprint:
-    """Cost of one batch on one device and of the optimizer step after it. Bytes unless said otherwise.
+    """Cost of one batch on one device and of the optimizer step after it.
 
     Attributes:
         trained: Number of trained parameters.
         frozen: Number of other parameters.
-        weights: All parameters and buffers.
-        gradients: Gradients of the trained parameters.
-        optimizer: State of the optimizer.
-        working: Largest additional memory of forward and backward pass: activations and temporary tensors.
-        flops: Floating-point operations of matrix products, convolutions and attention in both passes.
-        traffic: Bytes read and written by all operations of both passes.
-        operations: Number of operations of both passes.
-        step_flops: As ``flops``, in the optimizer's step.
-        step_traffic: As ``traffic``, in the optimizer's step.
-        step_operations: As ``operations``, in the optimizer's step.
+        weights: Bytes of all parameters and buffers.
+        gradients: Bytes of the gradients.
+        optimizer: Bytes of the optimizer's state.
+        working: Bytes that forward and backward pass need in addition: activations and temporary tensors.
+        passes: Work of forward and backward pass.
+        update: Work of the optimizer step.
     """
 
     trained: int
@@ -54,50 +67,34 @@ class Footprint:
     gradients: int
     optimizer: int
     working: int
-    flops: int
-    traffic: int
-    operations: int
-    step_flops: int
-    step_traffic: int
-    step_operations: int
+    passes: Work
+    update: Work
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Memory, bytes per GPU, and time, seconds per optimizer step.
+    """Memory and time on a number of GPUs.
 
     Attributes:
         gpus: Number of GPUs.
-        weights: Parameters and buffers.
-        gradients: Gradients of trained parameters, and the buckets in which DDP sums them.
-        optimizer: State of the optimizer.
-        average: Moving average of the trained weights.
-        working: Activations and temporary tensors.
-        memory: Sum of these, and of the memory that CUDA occupies.
+        memory: Bytes per GPU.
         fits: Whether this fits into the GPU's memory.
-        arithmetic: Time of the FLOPs of a step.
-        traffic: Time of reading and writing memory.
-        launches: Time of launching operations.
-        communication: Time of exchanging gradients.
-        step: Largest of the first three times, plus the communication that the backward pass does not hide.
+        memory_of: Parts of the memory: weights, gradients (with the buckets in which DDP sums them), optimizer, moving
+            average, activations, and CUDA with its libraries.
+        step: Seconds per optimizer step: the longest of arithmetic, memory traffic and launches, and the communication
+            that the backward pass does not hide.
+        time_of: Parts of the time: arithmetic, memory traffic, launches of operations, and communication.
         windows_per_s: Windows per second over all GPUs.
         hours: Hours of the run; None for a run without an end.
         gpu_hours: Hours of the run times GPUs.
     """
 
     gpus: int
-    weights: float
-    gradients: float
-    optimizer: float
-    average: float
-    working: float
     memory: float
     fits: bool
-    arithmetic: float
-    traffic: float
-    launches: float
-    communication: float
+    memory_of: dict[str, float]
     step: float
+    time_of: dict[str, float]
     windows_per_s: float
     hours: float | None
     gpu_hours: float | None
@@ -112,22 +109,35 @@ def estimate(cost: Footprint, run: Run, assumed: Assumptions, gpus: int) -> Esti
         assumed: Assumptions about the hardware.
         gpus: Number of GPUs.
     """
-    gradients = cost.gradients * (2 if gpus > 1 else 1)  # DDP's buckets are copies
-    average = cost.gradients if run.averaged else 0
-    memory = cost.weights + gradients + cost.optimizer + average + cost.working + assumed.context
-    arithmetic = (run.accumulated * cost.flops + cost.step_flops) / (assumed.peak(run.precision) * assumed.mfu)
-    moved = run.accumulated * cost.traffic + cost.step_traffic
-    traffic = moved / (assumed.gpu.bandwidth * assumed.memory_share)
-    launches = (run.accumulated * cost.operations + cost.step_operations) * assumed.launch
-    busy = max(arithmetic, traffic, launches)
-    communication = exchange(cost, assumed, gpus)
+    memory = {
+        "weights": cost.weights,
+        "gradients": cost.gradients * (2 if gpus > 1 else 1),  # DDP's buckets are copies
+        "optimizer": cost.optimizer,
+        "moving average": cost.gradients if run.averaged else 0,
+        "activations": cost.working,
+        "CUDA": assumed.context,
+    }
+    passes, update, repeated = cost.passes, cost.update, run.accumulated
+    bandwidth = assumed.gpu.bandwidth * assumed.memory_share
+    time = {
+        "arithmetic": (repeated * passes.flops + update.flops) / (assumed.peak(run.precision) * assumed.mfu),
+        "memory traffic": (repeated * passes.traffic + update.traffic) / bandwidth,
+        "launches": (repeated * passes.operations + update.operations) * assumed.launch,
+    }
+    busy, communication = max(time.values()), exchange(cost, assumed, gpus)
     step = busy + max(0.0, communication - BACKWARD * busy / run.accumulated)
     hours = None if run.steps is None else run.steps * step / 3600
     return Estimate(
-        gpus, cost.weights, gradients, cost.optimizer, average, cost.working, memory, memory <= assumed.gpu.memory,
-        arithmetic, traffic, launches, communication, step, gpus * run.batch * run.accumulated / step,
-        hours, None if hours is None else hours * gpus,
-    )  # fmt: skip
+        gpus=gpus,
+        memory=sum(memory.values()),
+        fits=sum(memory.values()) <= assumed.gpu.memory,
+        memory_of=memory,
+        step=step,
+        time_of=time | {"communication": communication},
+        windows_per_s=gpus * run.batch * run.accumulated / step,
+        hours=hours,
+        gpu_hours=None if hours is None else hours * gpus,
+    )
 
 
 def exchange(cost: Footprint, assumed: Assumptions, gpus: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,19 +24,9 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import Batch
 from eeg2speech.models.audio.cached import CachedAudio
 from eeg2speech.models.eeg.subject import SubjectLayer
-from eeg2speech.planning.estimate import Footprint
+from eeg2speech.planning.estimate import Footprint, Work
 from eeg2speech.tasks import MaskedTask, Task
 from eeg2speech.tasks.optimizers import decay_groups
-
-
-@dataclass
-class Work:
-    """Work of a computation: FLOPs, bytes moved, number of operations, and largest number of bytes held at once."""
-
-    flops: int = 0
-    traffic: int = 0
-    operations: int = 0
-    peak: int = 0
 
 
 def count_work(compute: Callable[[], Any]) -> Work:
@@ -92,19 +82,18 @@ def measure(
     for group in optimizer.param_groups:
         if "foreach" in group and group["foreach"] is None:  # the default; a GPU updates many parameters at once
             group["foreach"] = True
-    step = count_work(optimizer.step)
-    state = size(value for values in optimizer.state.values() for value in values.values())
+    update = count_work(optimizer.step)
     return Footprint(
         trained=sum(p.numel() for p in trained),
         frozen=sum(p.numel() for p in module.parameters() if not p.requires_grad),
         weights=size([*module.parameters(), *module.buffers()]),
         gradients=gradients,
-        optimizer=state,
+        optimizer=size(value for values in optimizer.state.values() for value in values.values()),
         # gradients of the last step exist in the forward pass, those of this step at the end of the backward pass
         working=max(0, passes.peak - gradients),
-        flops=passes.flops, traffic=passes.traffic, operations=passes.operations,
-        step_flops=step.flops, step_traffic=step.traffic, step_operations=step.operations,
-    )  # fmt: skip
+        passes=passes,
+        update=update,
+    )
 
 
 def footprint(task: Task, data: Any, precision: str) -> Footprint:

@@ -268,7 +268,7 @@ def test_tests_and_doctor_name_a_damaged_checkpoint(stage: Run, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
-def test_a_foreign_checkpoint_is_told_in_one_line(
+def test_a_foreign_checkpoint_is_reported_in_one_line(
     command: str, stage: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     content = {"state_dict": {"weight": torch.zeros(2)}, "pytorch-lightning_version": "2.6.0", "loops": {}}

@@ -85,7 +85,7 @@ def test_what_a_callback_goes_through_is_counted(monkeypatch: pytest.MonkeyPatch
         assert capsys.readouterr().err.count("Drawing: ") == lines
 
 
-def test_a_wait_is_told_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_a_wait_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with waiting("Counting"):
         pass
@@ -96,7 +96,7 @@ def test_a_wait_is_told_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, cap
     assert capsys.readouterr() == ("", "")
 
 
-def test_times_are_said_as_one_says_them():
+def test_times_are_printed_in_usual_units():
     assert [in_words(seconds) for seconds in (40.2, 750, 12600)] == ["40 s", "12 min", "3.5 h"]
 
 
@@ -132,17 +132,17 @@ def test_a_run_without_a_terminal_writes_lines_and_no_bar(
     assert json.loads((tmp_path / "runs/maeeg/test.json").read_text())["data"]["simulated"] is True
 
 
-def test_what_is_frozen_is_told_before_training(capsys: pytest.CaptureFixture[str]):
+def test_frozen_parts_are_printed_before_training(capsys: pytest.CaptureFixture[str]):
     module = torch.nn.ModuleDict(
-        {"speaks": torch.nn.Linear(3, 4), "stays": torch.nn.Linear(4, 4), "empty": torch.nn.ReLU()}
+        {"trained": torch.nn.Linear(3, 4), "stays": torch.nn.Linear(4, 4), "empty": torch.nn.ReLU()}
     )
     module["stays"].requires_grad_(False)
-    module["both"] = torch.nn.Sequential(module["speaks"], module["stays"])
+    module["both"] = torch.nn.Sequential(module["trained"], module["stays"])
     ModelParts().on_fit_start(SimpleNamespace(is_global_zero=True), module)
     printed = capsys.readouterr().out
     assert "36 weights, 16 of them trained" in printed  # what is shared counts once
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "Linear" in line]
-    assert rows == [["speaks", "Linear", "16", "all"], ["stays", "Linear", "20", "none"]]
+    assert rows == [["trained", "Linear", "16", "all"], ["stays", "Linear", "20", "none"]]
     assert re.search(r"both +│ Sequential +│ +36 │ +16 │", printed)
     assert "empty" not in printed
     ModelParts().on_fit_start(SimpleNamespace(is_global_zero=False), module)

@@ -138,7 +138,7 @@ def test_what_fails_is_reported_and_the_rest_is_run(
     assert "error: bad/seed0: " in error
 
 
-def test_prepared_stages_hear_what_the_condition_hears(tmp_path: Path):
+def test_earlier_stages_have_the_data_options_of_the_condition(tmp_path: Path):
     factors = {
         "person": {"a": ["--data.split.test_subjects=[a]"], "b": ["--data.split.test_subjects=[b]"]},
         "pairs": {"few": ["--data.train_fraction=0.1"], "all": []},
@@ -159,7 +159,7 @@ def test_prepared_stages_hear_what_the_condition_hears(tmp_path: Path):
         ({"over": "person"}, ["over=person", "encoder"]),
     ],
 )
-def test_mistakes_in_a_plan_get_one_line(
+def test_mistakes_in_a_config_get_one_line(
     tmp_path: Path, changes: dict, words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     assert main(["sweep", str(write_plan(tmp_path, **changes)), str(tmp_path / "out")]) == 1

@@ -15,7 +15,7 @@ from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main, plan
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.models import ViTEncoder
-from eeg2speech.planning import Assumptions, Footprint, Run, estimate
+from eeg2speech.planning import Assumptions, Footprint, Run, Work, estimate
 from eeg2speech.planning.measure import count_work, measure, without_content
 
 ROOT = Path(__file__).parents[2]
@@ -87,9 +87,8 @@ def test_weights_and_optimizer_are_those_of_a_real_run(
 
 
 COST = Footprint(
-    trained=10**9, frozen=0, weights=4 * 10**9, gradients=4 * 10**9, optimizer=8 * 10**9,
-    working=10**9,
-    flops=67 * 10**12, traffic=10**9, operations=100, step_flops=0, step_traffic=10**9, step_operations=10,
+    trained=10**9, frozen=0, weights=4 * 10**9, gradients=4 * 10**9, optimizer=8 * 10**9, working=10**9,
+    passes=Work(67 * 10**12, 10**9, 100), update=Work(0, 10**9, 10),
 )  # fmt: skip
 
 
@@ -97,9 +96,9 @@ def test_time_and_gpu_hours_follow_from_the_assumptions():
     assumed = Assumptions(mfu=0.5, latency=0.0)
     one, eight, many = (estimate(COST, Run(batch=4, steps=1800), assumed, count) for count in (1, 8, 64))
     assert one.step == pytest.approx(2.0)  # 67 TFLOP at half of 67 TFLOP/s
-    assert one.communication == 0
-    assert eight.communication == pytest.approx(7 / 8 * 8 / 450)
-    assert many.communication == pytest.approx(63 / 64 * 8 / 25)  # between nodes
+    assert one.time_of["communication"] == 0
+    assert eight.time_of["communication"] == pytest.approx(7 / 8 * 8 / 450)
+    assert many.time_of["communication"] == pytest.approx(63 / 64 * 8 / 25)  # between nodes
     assert many.step == pytest.approx(2.0)  # all of it behind the backward pass
     slow = estimate(COST, Run(batch=4, steps=1800), Assumptions(mfu=0.5, network=1e9, latency=0.0), 64)
     assert slow.step == pytest.approx(2.0 + 63 / 64 * 8 - 4 / 3)
@@ -127,7 +126,7 @@ def test_every_shipped_stage_has_a_plan(
     monkeypatch.chdir(tmp_path)  # where no stage was trained yet
     found = planned(capsys, "--config", str(ROOT / f"configs/{stage}.yaml"))
     assert [row["gpus"] for row in found["estimates"]] == [1, 8, 64]
-    assert found["footprint"]["flops"] > 10**9
+    assert found["footprint"]["passes"]["flops"] > 10**9
     assert all(row["fits"] and row["step"] > 0 and row["gpu_hours"] > 0 for row in found["estimates"])
     assert any("H100" in line and "40%" in line for line in found["assumptions"])
     assert found["run"]["averaged"] == (stage == "diffusion")
@@ -156,9 +155,9 @@ def test_flops_grow_with_the_batch_and_the_depth(capsys: pytest.CaptureFixture[s
     half = planned(capsys, *base, "--data.batch_size", "32")["footprint"]
     whole = planned(capsys, *base)["footprint"]
     deep = planned(capsys, *base, "--model.init_args.encoder.init_args.depth", "8")["footprint"]
-    assert whole["flops"] == pytest.approx(2 * half["flops"], rel=0.001)
+    assert whole["passes"]["flops"] == pytest.approx(2 * half["passes"]["flops"], rel=0.001)
     assert whole["weights"] == half["weights"]
-    assert deep["flops"] > 1.3 * whole["flops"]
+    assert deep["passes"]["flops"] > 1.3 * whole["passes"]["flops"]
 
 
 @pytest.mark.parametrize(
