@@ -122,16 +122,6 @@ class Seen:
         return " and ".join(parts)
 
 
-def list_words(split: str, seen: str) -> str:
-    """Name of a test list in words, with what of it was trained on.
-
-    Args:
-        split: Name of the list.
-        seen: As ``seen_text`` gives it.
-    """
-    return split.replace("_", " ") + (f" (NOT UNSEEN: {seen})" if seen else "")
-
-
 def read_records(data: Mapping[str, Any], source: str) -> list[TrainingRecord] | None:
     """Records that a checkpoint or an export keeps with what it says of its data; None where it keeps none.
 
@@ -214,25 +204,3 @@ def _subjects_in(trained: Material, material: Material) -> list[str]:
 def listed(names: Sequence[str]) -> str:
     """The first of some names, and how many more there are."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
-def seen_text(results: Mapping[str, Any], split: str) -> str:
-    """What of a list was trained on, in words; empty where nothing was.
-
-    Args:
-        results: Of a task, or the content of its ``test.json``.
-        split: Name of the list.
-    """
-    return str(results.get("seen", {}).get("lists", {}).get(split, {}).get("text", ""))
-
-
-def verdict_words(verdict: Mapping[str, Any], good: str, bad: str, key: str = "aligned") -> str:
-    """A verdict in words.
-
-    Args:
-        verdict: As in ``test.json``.
-        good: Where its key is true.
-        bad: Where it is false.
-        key: Of the verdict.
-    """
-    return UNJUDGED if verdict.get("seen") else good if verdict[key] else bad

@@ -4,14 +4,11 @@ import pytest
 
 from eeg2speech.checkpoints.training_record import (
     KEY,
-    UNJUDGED,
     Material,
     TrainingRecord,
-    list_words,
     merged,
     read_records,
     seen_before,
-    verdict_words,
 )
 from eeg2speech.core.errors import DataError
 
@@ -109,11 +106,3 @@ def test_a_record_survives_plain_values_and_is_kept_once():
 def test_a_damaged_record_is_named(damaged):
     with pytest.raises(DataError, match=r"x\.ckpt: damaged record"):
         read_records({KEY: damaged}, "x.ckpt")
-
-
-def test_words_of_a_list_that_is_not_unseen():
-    assert list_words("unseen_both", "") == "unseen both"
-    assert list_words("unseen_both", "1 of 2 sounds") == "unseen both (NOT UNSEEN: 1 of 2 sounds)"
-    assert verdict_words({"aligned": True, "seen": "1 of 2"}, "yes", "no") == UNJUDGED
-    assert verdict_words({"aligned": True, "seen": ""}, "yes", "no") == "yes"
-    assert verdict_words({"informed": False}, "yes", "no", "informed") == "no"
