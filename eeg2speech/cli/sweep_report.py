@@ -57,11 +57,14 @@ def read_run(file: Path, levels: Levels, seed: int) -> SweepRun:
         raise DataError(f"{file}: without results of an alignment; remove its folder and run again")
     figures: dict[Cell, float] = {}
     chance: dict[tuple[str, str], float] = {}
-    for split, one in found.splits.items():
-        for decoder, row in one.figures.items():
-            figures |= {(split, decoder, name): row[name].value for name in MEASURES}
-        figures[split, NOISE, "mrr"] = one.controls_mrr["noise"].value
-        chance |= {(split, name): one.figures[MODEL][name].chance for name in MEASURES}
+    try:
+        for split, one in found.splits.items():
+            for decoder, row in one.figures.items():
+                figures |= {(split, decoder, name): row[name].value for name in MEASURES}
+            figures[split, NOISE, "mrr"] = one.controls_mrr["noise"].value
+            chance |= {(split, name): one.figures[MODEL][name].chance for name in MEASURES}
+    except KeyError as error:
+        raise DataError(f"{file}: damaged results, {error} is missing; remove its folder and run again") from error
     return SweepRun(levels, seed, figures, chance, {split: one.verdict.aligned for split, one in found.splits.items()})
 
 

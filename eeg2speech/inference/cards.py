@@ -130,7 +130,7 @@ def _limits(data: Mapping[str, Any], components: str | None) -> str:
     if data.get("simulated"):
         limits.insert(0, SIMULATED)
     if components is not None:
-        limits.append("The quality of its speech proves nothing: it generates natural speech without any EEG.")
+        limits.append("The quality of its speech proves nothing: speech from noise in place of EEG sounds as natural.")
         limits.append(f"It needs the components {components!r} of AudioLDM 2, whose own licence applies.")
     return "\n".join(f"- {limit}" for limit in limits)
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eeg2speech.checkpoints.training_record import listed
-from eeg2speech.metrics.bootstrap import Interval
-from eeg2speech.metrics.estimate import Estimate
+from eeg2speech.metrics import Estimate, Interval
 from eeg2speech.metrics.results import (
     MODEL,
     AlignmentResult,

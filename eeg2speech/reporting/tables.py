@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eeg2speech.metrics.bootstrap import Interval
+from eeg2speech.metrics import Interval
 from eeg2speech.metrics.results import (
     MODEL,
     AlignmentResult,

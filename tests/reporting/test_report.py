@@ -18,6 +18,7 @@ import soundfile
 from torch.utils.tensorboard import SummaryWriter
 
 from eeg2speech.cli import main
+from eeg2speech.metrics.results import Results, write_results
 from eeg2speech.reporting.html import read_run, write_page
 from eeg2speech.reporting.tensorboard.events import read_events
 from tests.reporting.run_folders import (
@@ -211,6 +212,13 @@ def test_a_split_that_was_trained_on_is_not_judged(tmp_path: Path):
     assert [box["class"] for box in page.all("div") if "verdict" in box.get("class", "").split()] == ["verdict open"]
 
 
+def without_model() -> Results:
+    results = alignment_test()
+    assert results.alignment is not None
+    splits = {name: replace(split, figures={}) for name, split in results.alignment.splits.items()}
+    return replace(results, alignment=replace(results.alignment, splits=splits))
+
+
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
@@ -220,6 +228,7 @@ def test_a_split_that_was_trained_on_is_not_judged(tmp_path: Path):
         (lambda run: (run / "test.json").write_text('{"alignment": {}}'), "version of the results is none"),
         (lambda run: (run / "test.json").write_text('{"version": 99}'), "version of the results is 99"),
         (lambda run: (run / "test.json").write_text('{"version": 1}'), "is missing"),
+        (lambda run: write_results(run / "test.json", without_model()), "'model' is missing"),
         (lambda run: (run / "test.json").write_text("[]"), "holds no JSON object"),
         (lambda run: (run / "config.yaml").write_text("a: [b"), "damaged YAML"),
         (lambda run: (run / "environment.json").write_text("no"), "damaged JSON"),

@@ -156,7 +156,7 @@ def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_
     assert "NOT JUDGED, AS THE SPLIT IS NOT UNSEEN" in printed.out
     assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text()
-    assert "new sounds, not unseen" in page
+    assert "Unseen stimuli (NOT UNSEEN)" in page
     assert "Not judged, as the split is not unseen" in page
 
 

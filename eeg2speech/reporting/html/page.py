@@ -12,8 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from eeg2speech import __version__
-from eeg2speech.core.errors import DiskError
+from eeg2speech.core.errors import DataError, DiskError
 from eeg2speech.core.files import written_beside
+from eeg2speech.metrics.results import RESULTS_FILE
 from eeg2speech.reporting.html.clips import clip_sections
 from eeg2speech.reporting.html.curves import curve_sections
 from eeg2speech.reporting.html.embed import LIMIT, Budget
@@ -95,8 +96,12 @@ def view_run(run: RunFiles, anchor: str, clips: int, budget: Budget) -> RunView:
     view.notes = run_notes(run, origin)
     tables = ResultTables("", ())
     if run.test is not None:
-        show_verdicts(view, run.test, budget)
-        tables = result_tables(run.test)
+        try:
+            show_verdicts(view, run.test, budget)
+            tables = result_tables(run.test)
+        except KeyError as error:
+            file = run.folder / RESULTS_FILE
+            raise DataError(f"{file}: damaged results, {error} is missing; test the checkpoint again") from error
     view.sections += view.tables("Figures", tables.text, tables.main)
     view.sections += curve_sections(view, events.scalars, budget)
     probes = "Linear and nearest-neighbour classifiers on the frozen encoder."
