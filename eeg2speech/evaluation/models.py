@@ -116,8 +116,8 @@ def check_splits(model: Task | Trained, data: EEGAudioDataModule) -> SeenSplits:
         data: Whose test splits; with ``data.allow_seen`` a split that is not unseen is no error.
 
     Raises:
-        ConfigError: There is no test split, a split is not unseen or nothing is known of it, or the windows are not as
-            in training.
+        ConfigError: There is no test split, a split is not unseen, there is no record of what was trained on, or the
+            windows are not as in training.
     """
     if not data.test_splits:
         raise ConfigError("the data module has no test split: call data.setup('test') first, or change data.split")

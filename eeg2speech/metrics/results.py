@@ -371,7 +371,7 @@ class SpeechSplit:
 
 @dataclass(frozen=True)
 class SpeechResult:
-    """Whether speech generated from EEG carries information about what was heard, and its quality.
+    """Whether speech generated from EEG carries information about the presented sound, and its quality.
 
     Attributes:
         judged: Split that the verdict of the run rests on.

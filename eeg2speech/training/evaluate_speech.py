@@ -68,7 +68,7 @@ class EvaluateSpeech(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate on all devices; evaluate, print and write on the first."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank calls it
         run = diffusion_run(trainer, pl_module)
         if run is None:
             return

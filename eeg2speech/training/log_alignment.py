@@ -98,7 +98,7 @@ class LogAlignment(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw every test split."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"  # a collective: every rank asks
+        folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"  # a collective: every rank calls it
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(pl_module, AlignmentTask) or not isinstance(data, EEGAudioDataModule):
             return

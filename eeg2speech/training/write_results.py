@@ -33,7 +33,7 @@ class WriteResults(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write beside and rename."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank calls it
         if not trainer.is_global_zero or not isinstance(pl_module, Task):
             return
         folder.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ class WriteSpeech(Callback):
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Empty this rank's table."""
-        run = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        run = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank calls it
         self._out = run / self.folder
         self._out.mkdir(parents=True, exist_ok=True)
         source = trainer.ckpt_path
