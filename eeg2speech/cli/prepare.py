@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         Exit status: 1 if a recording failed; the others are in the store.
     """
-    if argv and argv[0] in NAMES:
+    if argv and (argv[0] in NAMES or argv[0].endswith((".yaml", ".yml"))):
         from eeg2speech.cli.preparing import run_dataset  # brings scipy
 
         return run_dataset(argv[0], list(argv[1:]))
@@ -75,7 +75,8 @@ def _help_text() -> str:
     for title, group in DATASETS.items():
         lines += ["", f"{title}:", *rows(group.items(), 16)]
     more = "What was prepared before is skipped unless its files have changed; "
-    more += "`eeg2speech prepare DATASET --help` lists the options."
+    more += "`eeg2speech prepare DATASET --help` lists the options. "
+    more += "DATASET may also be a YAML file with the rules of a BIDS dataset."
     lines += ["", *paragraph(more)]
     lines += ["", "examples:", "  eeg2speech prepare bids ~/my_dataset stores/mine --jobs 4"]
     lines += ["  eeg2speech prepare demo embedded stores/demo"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.cli.machine import json_stdout, print_json
@@ -18,6 +17,8 @@ from eeg2speech.data.files.notices import collected_notices
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.readers import READERS
+from eeg2speech.data.readers.base import Reader
+from eeg2speech.data.readers.bids_rules import rules_reader
 from eeg2speech.data.simulation.embedded import describe
 from eeg2speech.data.simulation.simulator import Simulation, demo_sources
 from eeg2speech.data.simulation.speech import read_speech, sound_files
@@ -33,7 +34,7 @@ def run_dataset(name: str, argv: list[str]) -> int:
     """Prepare a dataset.
 
     Args:
-        name: Of the dataset.
+        name: Name of the dataset, or a YAML file with the rules of a BIDS dataset.
         argv: Words after it.
 
     Returns:
@@ -44,18 +45,19 @@ def run_dataset(name: str, argv: list[str]) -> int:
     options.pop("config", None)
     if name == DEMO:
         return _demo(**options)
-    reader = READERS[name]
-    own = {field.name: options.pop(field.name) for field in fields(reader)}  # type: ignore[arg-type]
+    reader = _reader(name)
+    own = {field.name: options.pop(field.name) for field in fields(reader)}
     return _into(reader(**own), **options)
 
 
 def dataset_parser(name: str) -> CommandParser:
-    """The parser of a dataset: what its reader takes, and what is done to every recording."""
-    place = "embedded" if name == DEMO else f"~/{name}"
+    """The parser of a dataset: options of its reader, and of the preprocessing."""
+    stem = Path(name).stem
+    place = "embedded" if name == DEMO else f"~/{stem}"
     parser = CommandParser(
         prog=f"eeg2speech prepare {name}",
-        description=described(_demo if name == DEMO else READERS[name]),
-        epilog=shown(f"eeg2speech prepare {name} {place} stores/{name} --jobs 4"),
+        description=described(_demo if name == DEMO else _reader(name)),
+        epilog=shown(f"eeg2speech prepare {name} {place} stores/{stem} --jobs 4"),
         parser_mode=MODE,
     )
     parser.add_argument("--config", action="config", help="YAML file of these options.")
@@ -63,15 +65,19 @@ def dataset_parser(name: str) -> CommandParser:
     if name == DEMO:
         parser.add_function_arguments(_demo, as_positional=True)
     else:
-        parser.add_class_arguments(READERS[name], as_positional=True)
+        parser.add_class_arguments(_reader(name), as_positional=True)
         parser.add_function_arguments(_into, skip={"reader"}, as_positional=True)
     own = {"root": "sounds and store"} if name == DEMO else {"root": "the dataset", "out": "the store"}
     parser.entitle(own | {"preprocessing.rate": "what is done to every recording"})
     return parser
 
 
+def _reader(name: str) -> type[Reader]:
+    return READERS[name] if name in READERS else rules_reader(expanded(name))
+
+
 def _into(
-    reader: Any,
+    reader: Reader,
     out: Path,
     preprocessing: Preprocessing = PREPROCESSING,
     jobs: int = 1,

@@ -191,7 +191,7 @@ def test_a_continuous_file_whose_records_are_apart_is_said(tmp_path, caplog):
     raw = edf(tmp_path, ["0", "1", "7", "8"], "EDF+C")
     with caplog.at_level(logging.WARNING):
         assert discontinuities(raw).unrecorded == {200: 5.0}
-    assert "r.edf: is said to be continuous (EDF+C), but 1 of its data records begin later" in caplog.text
+    assert "r.edf: is declared continuous (EDF+C), but 1 of its data records begin later" in caplog.text
 
 
 def test_times_that_do_not_ascend_are_refused_or_not_looked_at(tmp_path, caplog):
@@ -208,7 +208,7 @@ def test_times_that_do_not_ascend_are_refused_or_not_looked_at(tmp_path, caplog)
 def test_a_clock_that_runs_apart_from_the_samples_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert discontinuities(edf(tmp_path, [f"{1.002 * n:.3f}" for n in range(60)])).breaks == []
-    assert "r.edf: the times of its data records run 0.118 s apart from their samples" in caplog.text
+    assert "r.edf: the times of its data records drift 0.118 s from their samples" in caplog.text
 
 
 def test_biosemi_recordings_break_where_the_status_says_a_new_epoch(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import mne
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from eeg2speech.data.loading.scaling import Scaling
 from eeg2speech.data.loading.windows import WindowDataset, cut_windows
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
-from eeg2speech.data.readers.braindecode_datasets import _Reading
+from eeg2speech.data.readers.braindecode_datasets import _read
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.training_data import TrainingDataInfo
@@ -134,7 +136,7 @@ def test_a_cut_of_known_length_moves_no_window_of_a_model():
 
 
 def test_recordings_of_braindecode_are_rest_between_interruptions(tmp_path):
-    source = Source("r", "r", "", "", (), _Reading(paused(), "r", ("eeg",)))
+    source = Source("r", "r", "", "", (), partial(_read, paused(), "r", ("eeg",)))
     description = Description("made", "tests", "CC0", "none", simulated=False, rate=100.0)
     prepare_sources([source], tmp_path / "s", description, Preprocessing(deviation=None))
     spans = [(s.onset, s.duration) for s in Store(tmp_path / "s").segments]

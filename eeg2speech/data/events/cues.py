@@ -1,4 +1,4 @@
-"""Sounds at times of a recording, cut to what recording and sound hold."""
+"""Sounds at times of a recording, as segments that end with the recording and with the sound."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.types import Condition, Segment, Sound
+from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound
+from eeg2speech.data.events.events import Event
 from eeg2speech.data.files.downloads import check_downloaded
 from eeg2speech.data.files.sounds import SUFFIXES, sound_at, sound_seconds
+from eeg2speech.data.timing.clock import Clock
+
+UNPLACED = "the onset is counted from before a pause of unknown length"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Cue:
-    """A sound that is to be paired with a stretch of EEG.
+    """A sound that belongs to a stretch of EEG.
 
     Attributes:
         onset: Seconds of EEG.
-        duration: Seconds; None for as long as the sound goes on.
-        sound: File of the sound; None for none.
-        offset: Where in the sound it starts, in seconds.
+        duration: Seconds; None until the end of the sound.
+        sound: File of the sound; None if there is none.
+        offset: Start in the sound, in seconds.
         condition: What the subject did.
         label: Class of the stretch, or empty.
         text: What was said, or empty.
-        where: What says so, for error messages.
-        channel: Which channel of the sound; ``mean`` averages all.
-        origin: Where the onset is counted from, in seconds of EEG: that of an event; None for the onset itself.
+        where: Origin of the cue (file and line), for error messages.
+        channel: Channel of the sound; ``mean`` averages all.
+        origin: Onset of the event that ``onset`` is counted from, in seconds of EEG; None for the onset itself.
     """
 
     onset: float
@@ -53,27 +57,73 @@ class Cue:
 
 
 def silent(recording: str, seconds: float) -> Segment:
-    """The whole of a recording that no sound belongs to, for training that needs none."""
+    """The whole of a recording without a sound, for training that needs none."""
     return Segment(recording, 0.0, seconds, "", 0.0, "rest")
+
+
+def on_clock(read: RawRecording, events: Iterable[Event]) -> list[Event]:
+    """Events with onsets on the clock of a recording, which runs on during interruptions.
+
+    Triggers count samples, and so do all events of a recording that is not ``clocked``. Apply this before a delay is
+    added to onsets: a delay passes on the clock.
+    """
+    clock = Clock.of(read)
+    return [
+        replace(event, onset=clock.at(event.onset), sampled=False) if event.sampled or not read.clocked else event
+        for event in events
+    ]
+
+
+def delayed(cues: Iterable[Cue], seconds: float) -> list[Cue]:
+    """Cues whose sound starts some seconds after their event."""
+    return [
+        replace(cue, onset=cue.onset + seconds, origin=cue.onset if cue.origin is None else cue.origin) for cue in cues
+    ]
+
+
+def add_segments(read: RawRecording, cues: Iterable[Cue], recording: str, root: Path) -> None:
+    """Add the segments and sounds of cues to a recording, or a single segment without a sound.
+
+    A cue is left out with a warning if a pause of unknown length lies between its event and its onset: the sample of
+    its onset is unknown.
+
+    Raises:
+        DataError: See ``pair``.
+    """
+    clock, cues = Clock.of(read), list(cues)
+    placed = [cue for cue in cues if cue.origin is None or clock.follows(cue.origin, cue.onset)]
+    if lost := len(cues) - len(placed):
+        logger.warning(
+            "%s: %d segments begin behind a pause of unknown length, counted from before it; left out", recording, lost
+        )
+        read.lost = [*read.lost, Lost("segment", UNPLACED, f"{lost} segments")]
+    segments, read.stimuli = pair(placed, recording, clock.seconds, read.rate, root)
+    read.segments = segments or [silent(recording, clock.seconds)]
+    if read.breaks:
+        within = sum(first in read.breaks and stop in read.breaks for first, stop in read.gaps)
+        logger.warning(
+            "%s: interrupted %d times; filters do not cross interruptions, and sounds continue after one only where "
+            "its length is known", recording, len(read.breaks) - within,
+        )  # fmt: skip
 
 
 def pair(
     cues: Iterable[Cue], recording: str, seconds: float, rate: float, root: Path
 ) -> tuple[list[Segment], dict[str, Sound]]:
-    """Turn cues into segments that end with the recording and with their sound, and log what was cut.
+    """Turn cues into segments that end with the recording and with their sound, and log how much was cut.
 
     Args:
-        cues: What belongs together.
-        recording: Id for the segments.
+        cues: Cues of one recording.
+        recording: Id of the recording.
         seconds: Length of the recording.
-        rate: Its samples per second.
+        rate: Samples per second of the recording.
         root: Folder of the dataset.
 
     Returns:
         Segments in the order of the cues, and sound by stimulus.
 
     Raises:
-        DataError: A sound is missing or damaged, or a cue does not lie in the recording or in its sound.
+        DataError: A sound is missing or damaged, or a cue lies outside the recording or its sound.
     """
     segments: list[Segment] = []
     stimuli: dict[str, Sound] = {}
@@ -105,7 +155,7 @@ def pair(
 
 
 def _rest(sound: Path, cue: Cue) -> float:
-    """Seconds of a sound from a cue's offset on."""
+    """Seconds of a sound after a cue's offset."""
     check_downloaded(sound)
     if not sound.is_file():
         raise DataError(f"{cue.where}: sound {sound} is missing; download it, or leave this recording out")
@@ -118,14 +168,14 @@ def _rest(sound: Path, cue: Cue) -> float:
 def stimulus_id(root: Path, sound: Path) -> str:
     """Id of a sound: its path below ``stimuli/``, or else below ``root``, with ``_`` for ``/``.
 
-    Where two sounds would get the same one, part of a hash of the path tells them apart.
+    Where two sounds would get the same id, part of a hash of the path is appended.
     """
     sound = Path(os.path.normpath(sound))
     published = sound.is_relative_to(root / "stimuli")
     folder, base = (root / "stimuli", root / "stimuli") if published else (sound.parent, root)
     path = sound.relative_to(base).as_posix() if sound.is_relative_to(base) else sound.name
-    alone = _ids(folder)[_plain_id(sound.relative_to(folder).as_posix())] <= 1
-    return _plain_id(path) + ("" if alone else "_" + hashlib.sha256(path.encode()).hexdigest()[:6])
+    unique = _ids(folder)[_plain_id(sound.relative_to(folder).as_posix())] <= 1
+    return _plain_id(path) + ("" if unique else "_" + hashlib.sha256(path.encode()).hexdigest()[:6])
 
 
 def _plain_id(path: str) -> str:
@@ -137,6 +187,6 @@ def _plain_id(path: str) -> str:
 
 @lru_cache(maxsize=64)
 def _ids(folder: Path) -> Counter[str]:
-    """How many sounds below a folder would get each id."""
+    """Number of sounds below a folder for each id."""
     files = (file for file in folder.rglob("*") if file.name.lower().endswith(SUFFIXES))
     return Counter(_plain_id(file.relative_to(folder).as_posix()) for file in files)

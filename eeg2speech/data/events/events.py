@@ -17,16 +17,16 @@ from eeg2speech.data.files.reading import wrap_read_errors
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened during a recording.
+    """An event of a recording.
 
     Attributes:
         onset: Seconds of EEG.
-        duration: Seconds; None where it is not known or zero.
-        name: What happened: ``trial_type``, else ``value``.
-        columns: Cell by column; empty where nothing is known.
+        duration: Seconds; None where it is unknown or zero.
+        name: ``trial_type``, else ``value``.
+        columns: Cell by column; empty where the value is unknown.
         where: Table and line, for error messages.
-        sampled: True where the onset is counted in samples of the recording, which stand still while it is interrupted.
-        twins: ``where`` of annotations at the same sample, for a trigger: perhaps the same event, twice in the file.
+        sampled: True where the onset counts samples of the recording, which do not advance during interruptions.
+        twins: For a trigger, ``where`` of the annotations at the same sample: perhaps the same event.
     """
 
     onset: float
@@ -39,10 +39,10 @@ class Event:
 
 
 def read_events(file: Path) -> list[Event]:
-    """Read an ``events.tsv``. Rows without an onset, of things that never happened, are passed over.
+    """Read an ``events.tsv``. Rows without an onset, of events that did not happen, are skipped.
 
     Raises:
-        DataError: It is no such table; names file and line.
+        DataError: The file is no such table; the message names file and line.
     """
     events = []
     for row in read_rows(file):
@@ -75,9 +75,9 @@ def annotated_events(raw: BaseRaw, file: Path, clocked: bool = False) -> list[Ev
 
     Args:
         raw: The recording.
-        file: Its file.
-        clocked: The file has a clock that went on while nothing was recorded. Its annotations are then read from the
-            file itself: mne cuts off what lies behind the length of the samples.
+        file: File of the recording.
+        clocked: The file has a clock that runs on during interruptions. Its annotations are then read from the file
+            itself: mne cuts off those after the length of the samples.
     """
     if clocked:
         with wrap_read_errors(file):
@@ -95,7 +95,7 @@ def annotated_events(raw: BaseRaw, file: Path, clocked: bool = False) -> list[Ev
 
 
 def without_marks(events: Iterable[Event], rate: float) -> list[Event]:
-    """Events, without a duration where it is one sample or less: that marks a place, such as a BrainVision marker."""
+    """Events without durations of one sample or less: these mark a time, as a BrainVision marker does."""
     return [
         replace(event, duration=None) if event.duration is not None and event.duration * rate < 1.01 else event
         for event in events

@@ -1,9 +1,11 @@
-"""Rules that say which sound belongs to which stretch of EEG, for datasets that do not say it themselves."""
+"""Rules that assign sounds to stretches of EEG, for datasets without ``stim_file``."""
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,24 +14,28 @@ from typing import Any
 
 from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import Condition
+from eeg2speech.core.types import Condition, Lost
 from eeg2speech.data.events.cues import Cue
 from eeg2speech.data.events.events import Event
 from eeg2speech.data.files.reading import inside
 
-SPECIFICATION = re.compile(r"(.?[<>^])?0?\d{0,3}")
-"""Padding that a template may ask for: ``{run:0>2}``. Wider fields would only fill the memory."""
-REGULAR = ("match", "event")
+PADDING = re.compile(r"(.?[<>^])?0?\d{0,3}")
+"""Format that a template may ask for: ``{run:0>2}``. The width is limited, as a wide field would fill the memory."""
+EXPRESSIONS = ("match", "event")
 TEMPLATES = ("sound", "onset", "offset", "duration", "label", "text")
+SHOWN = 8
+"""Names of events in a warning."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
 class SoundRule:
-    """Which sound belongs to a recording or to some of its events.
+    """Assigns a sound to a recording or to some of its events.
 
-    Rules are tried in order; the first that matches wins, for every event anew. Texts in braces are filled in from
-    the recording's name (subject, session, task, run, acquisition, stem: its id, folder: where it lies), the event's
-    columns, and the named groups of both expressions, of which the later win. ``{run:0>2}`` pads with zeros.
+    Rules are tried in order; for every event, the first that matches is used. Names in braces are replaced by values:
+    of the recording (subject, session, task, run, acquisition, stem: its id, folder: its location), of the event's
+    columns, and of the named groups of both expressions; later ones take precedence. ``{run:0>2}`` pads with zeros.
 
     Attributes:
         match: Regular expression that must be found in the recording's path relative to the dataset.
@@ -42,7 +48,7 @@ class SoundRule:
         condition: What the subject did.
         label: Class of the segment, e.g. {trial_type}.
         text: What was said, e.g. {value}.
-        channel: Of a sound with several: left, right, its number from 0, or the mean of all.
+        channel: Channel of a sound with several: left, right, its number from 0, or the mean of all.
     """
 
     match: str = ""
@@ -57,72 +63,72 @@ class SoundRule:
     channel: ChannelChoice = "mean"
 
 
+@dataclass
+class Ruled:
+    """Result of applying rules to a recording.
+
+    Attributes:
+        cues: Cues in the order of the events.
+        found: Number of cues of each rule.
+        fitting: Indices of the rules whose ``match`` is found in the recording's path.
+        incomplete: Events that lack a number that their rule asks for.
+    """
+
+    cues: list[Cue] = field(default_factory=list)
+    found: list[int] = field(default_factory=list)
+    fitting: list[int] = field(default_factory=list)
+    incomplete: list[Event] = field(default_factory=list)
+
+
 def check_rules(rules: Sequence[SoundRule]) -> None:
-    """Refuse rules that could never work.
+    """Check expressions and templates.
 
     Raises:
-        ConfigError: An expression or a template is malformed; names the rule and the field.
+        ConfigError: An expression or a template is malformed; the message names the rule and the field.
     """
     for number, rule in enumerate(rules):
-        for key in REGULAR:
+        for key in EXPRESSIONS:
+            value = getattr(rule, key)
             try:
-                re.compile(getattr(rule, key) or "")
+                re.compile(value or "")
             except re.error as error:
-                value = getattr(rule, key)
                 raise ConfigError(f"sounds[{number}].{key}={value!r}: no regular expression ({error})") from error
         for key in TEMPLATES:
             if isinstance(template := getattr(rule, key), str):
                 _names(template, f"sounds[{number}].{key}")
 
 
-def by_event(rules: Sequence[SoundRule]) -> bool:
+def uses_events(rules: Sequence[SoundRule] | None) -> bool:
     """Whether a rule asks for events."""
-    return any(rule.event is not None for rule in rules)
+    return any(rule.event is not None for rule in rules or ())
 
 
-@dataclass
-class Ruled:
-    """What rules find in a recording.
-
-    Attributes:
-        cues: In the order of the events.
-        found: How many cues each rule made.
-        fitting: Rules whose ``match`` is found in the recording's path.
-        passed: Events that lack a number that their rule asks for.
-    """
-
-    cues: list[Cue] = field(default_factory=list)
-    found: list[int] = field(default_factory=list)
-    fitting: list[int] = field(default_factory=list)
-    passed: list[Event] = field(default_factory=list)
-
-
-def described_rules(rules: Sequence[SoundRule]) -> dict[str, list[dict[str, Any]]]:
-    """Rules as settings of a store; the mean of all channels, which older stores do not name, is left out."""
-    described = [asdict(rule) for rule in rules]
+def rules_as_settings(rules: Sequence[SoundRule] | None) -> dict[str, list[dict[str, Any]]]:
+    """Rules as settings of a store, without the default channel."""
+    described = [asdict(rule) for rule in rules or ()]
     for rule in described:
         if rule["channel"] == "mean":
             del rule["channel"]
-    return {"sounds": described}
+    return {"sounds": described} if described else {}
 
 
 def ruled_cues(
-    rules: Sequence[SoundRule], root: Path, path: str, names: Mapping[str, str], events: Sequence[Event]
+    rules: Sequence[SoundRule], root: Path, path: str, names: dict[str, str], events: Sequence[Event]
 ) -> Ruled:
     """Apply rules to a recording.
 
-    An event that lacks a number its rule asks for (``n/a`` in the table) is passed over, and so is a trigger if the
-    rule finds an annotation at the same sample: it is in the file twice.
+    An event that lacks a number its rule asks for (``n/a`` in the table) is skipped. So is a trigger if the rule finds
+    an annotation at the same sample: the event is in the file twice.
 
     Args:
-        rules: Tried in order.
+        rules: Rules in the order in which they are tried.
         root: Folder of the dataset.
-        path: The recording's path relative to it, with slashes.
-        names: What templates may name besides columns and groups.
-        events: Of the recording.
+        path: Path of the recording relative to ``root``, with slashes.
+        names: Values that templates may use besides columns and groups.
+        events: Events of the recording.
 
     Raises:
-        ConfigError: A template is malformed or names what there is not.
+        ConfigError: A template is malformed or uses an unknown name.
         DataError: A filled-in template leads out of the dataset or is no number.
     """
     ruled = Ruled(found=[0] * len(rules))
@@ -133,7 +139,7 @@ def ruled_cues(
         if not found:
             continue
         ruled.fitting.append(number)
-        known = {**names, **_groups(found)}
+        known = names | found.groupdict(default="")
         if rule.event is None:
             if not taken:
                 cue = _cue(rule, f"sounds[{number}]", root, known, None, path)
@@ -150,14 +156,15 @@ def ruled_cues(
         selected = {events[index].where for index in hits}
         for index, hit in hits.items():
             event = events[index]
-            if not selected.intersection(event.twins):
-                known = {**names, **event.columns, **_groups(found), **_groups(hit)}
-                cue = _cue(rule, f"sounds[{number}]", root, known, event, event.where)
-                if cue:
-                    cues[index] = cue
-                    ruled.found[number] += 1
-                else:
-                    ruled.passed.append(event)
+            if selected.intersection(event.twins):
+                continue
+            known = names | event.columns | found.groupdict(default="") | hit.groupdict(default="")
+            cue = _cue(rule, f"sounds[{number}]", root, known, event, event.where)
+            if cue:
+                cues[index] = cue
+                ruled.found[number] += 1
+            else:
+                ruled.incomplete.append(event)
     ruled.cues = [cues[index] for index in sorted(cues)]
     return ruled
 
@@ -167,7 +174,7 @@ def _cue(
 ) -> Cue | None:
     sound = _fill(rule.sound, known, f"{which}.sound")
     onset, offset = (_number(getattr(rule, field), known, f"{which}.{field}", where) for field in ("onset", "offset"))
-    duration = event.duration if event else None
+    start, duration = (event.onset, event.duration) if event else (0.0, None)
     if rule.duration is not None:
         duration = _number(rule.duration, known, f"{which}.duration", where)
     if onset is None or offset is None or (duration is None and rule.duration is not None):
@@ -175,7 +182,7 @@ def _cue(
     if duration is not None and duration <= 0:
         raise DataError(f"{where}: {which}.duration gives {duration:g} s; make it more than 0")
     return Cue(
-        (event.onset if event else 0.0) + onset,
+        start + onset,
         duration,
         inside(root, sound, where) if sound else None,
         offset,
@@ -184,16 +191,12 @@ def _cue(
         _fill(rule.text, known, f"{which}.text"),
         where,
         rule.channel,
-        origin=event.onset if event else 0.0,
+        origin=start,
     )
 
 
-def _groups(found: re.Match[str]) -> dict[str, str]:
-    return {name: text or "" for name, text in found.groupdict().items()}
-
-
 def _number(value: float | str, known: Mapping[str, str], field: str, where: str) -> float | None:
-    """Seconds, None where the table knows none."""
+    """Seconds; None where the table has no value."""
     text = _fill(value, known, field) if isinstance(value, str) else str(value)
     if not text:
         return None
@@ -217,7 +220,7 @@ def _fill(template: str, known: Mapping[str, str], field: str) -> str:
 
 
 def _names(template: str, field: str) -> list[str]:
-    """Names in a template, which may hold nothing but names and padding: no attributes, no items, no code."""
+    """Names in a template, which may hold only names and padding: no attributes, no items, no code."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
@@ -228,7 +231,53 @@ def _names(template: str, field: str) -> list[str]:
             continue
         if not name or name.isdigit() or set(name) & set(".[]!{}") or conversion:
             raise ConfigError(f"{field}={template!r}: {{{name}}} is no name; write a name in braces, such as {{run}}")
-        if not SPECIFICATION.fullmatch(specification or ""):
+        if not PADDING.fullmatch(specification or ""):
             raise ConfigError(f"{field}={template!r}: {specification!r} is no padding; write such as {{run:0>2}}")
         names.append(name)
     return names
+
+
+def report_losses(
+    rules: Sequence[SoundRule], ruled: Ruled, events: Sequence[Event], name: str, markers: Path | None
+) -> list[Lost]:
+    """Warn of a recording in which rules find nothing, or events without the numbers that they ask for.
+
+    Returns:
+        What the recording lacks.
+    """
+    lost = []
+    if ruled.incomplete:
+        logger.warning(
+            "%s: %d events lack a number that their rule asks for (the first: %s); skipped",
+            name, len(ruled.incomplete), ruled.incomplete[0].where,
+        )  # fmt: skip
+        reason = "events lack a number that their rule asks for"
+        lost.append(Lost("segment", reason, f"{len(ruled.incomplete)} events"))
+    if ruled.cues or not any(rule.sound for rule in rules):
+        return lost
+    if not ruled.fitting:
+        logger.warning("%s: no rule fits the path of this recording; kept without a sound", name)
+        return [*lost, Lost("sound", "no rule fits its path")]
+    if events:
+        logger.warning("%s: no rule finds a sound; its events are %s", name, count_names(events))
+        return [*lost, Lost("sound", "no rule finds one of its events")]
+    logger.warning("%s: no rule finds a sound, as the recording has no events", name)
+    reason = f"{markers.name} is missing" if markers else "it has no events"
+    return [*lost, Lost("sound", reason, missing=markers is not None)]
+
+
+def count_names(events: Sequence[Event]) -> str:
+    """Names of events with their counts: ``'Stimulus/S  1' (12), '65' (3)``."""
+    counts = Counter(event.name for event in events)
+    shown = [f"{name!r} ({count})" for name, count in counts.most_common(SHOWN)]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def segments_by_rule(rules: Sequence[SoundRule], ruled: Ruled) -> dict[str, int]:
+    """Number of segments of each rule, by the rule's index and expressions."""
+    found = {}
+    for number, (rule, count) in enumerate(zip(rules, ruled.found, strict=True)):
+        said = [f"{key}: {value}" for key in EXPRESSIONS if (value := getattr(rule, key))]
+        found[f"sounds[{number}] ({', '.join(said)})" if said else f"sounds[{number}]"] = count
+    return found

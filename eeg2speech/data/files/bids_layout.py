@@ -1,4 +1,4 @@
-"""How a BIDS dataset lies on disk: recordings, the entities in their names, sidecars and tables."""
+"""Files of a BIDS dataset: recordings, the entities in their names, sidecars and tables."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from pathlib import Path
 from typing import Literal
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.data.files.companions import LED_TO, UNSUPPORTED
 from eeg2speech.data.files.downloads import check_downloaded, has_content, is_listed
-from eeg2speech.data.files.signal_files import signal_files
+from eeg2speech.data.files.signal_files import HEADERS, UNSUPPORTED
 
 Datatype = Literal["eeg", "ieeg", "meg"]
 SUFFIXES = (".fif", ".vhdr", ".edf", ".bdf", ".set", ".ds", ".con", ".sqd")
-"""Of the files that hold or lead to a signal; the earlier one is read where a recording is there twice."""
+"""Suffixes of signals and their headers; where a recording has several files, the one with the first suffix is read."""
 LONG = {"sub": "subject", "ses": "session", "acq": "acquisition"}
 """Names of entities that BIDS shortens in file names."""
 
 
 @dataclass(frozen=True)
 class BidsRecording:
-    """A recording that a file name promises.
+    """A recording according to a file name.
 
     Attributes:
         name: Id: the file's name without suffix and ``split``.
-        file: What is opened: of a split recording the first part.
+        file: File that is opened; of a split recording the first part.
         datatype: Kind of signal.
-        entities: What its name says, by long name, e.g. ``{"subject": "01", "run": "2"}``.
+        entities: Entities in the name, by long name, e.g. ``{"subject": "01", "run": "2"}``.
     """
 
     name: str
@@ -36,17 +35,13 @@ class BidsRecording:
     datatype: Datatype
     entities: dict[str, str]
 
-    def files(self) -> list[Path]:
-        """Every file that the signal is spread over."""
-        return signal_files(self.file)
-
 
 @dataclass(frozen=True)
 class Row:
     """A row of a table.
 
     Attributes:
-        cells: Cell by column; empty where the table says ``n/a``.
+        cells: Cell by column; empty where the table has ``n/a``.
         where: File and line, for error messages.
     """
 
@@ -55,7 +50,7 @@ class Row:
 
 
 def entities(name: str) -> dict[str, str]:
-    """What a file's name says, by long name: ``sub-01_run-2_eeg.edf`` gives subject ``01`` and run ``2``."""
+    """Entities in a file name, by long name: ``sub-01_run-2_eeg.edf`` gives subject ``01`` and run ``2``."""
     pairs = (part.split("-", 1) for part in name.split("_")[:-1] if "-" in part)
     return {LONG.get(key, key): value for key, value in pairs}
 
@@ -63,9 +58,9 @@ def entities(name: str) -> dict[str, str]:
 def recordings(root: Path, datatype: Datatype) -> list[BidsRecording]:
     """Recordings of one kind, sorted by id.
 
-    The standard's own places are searched, so that ``derivatives/`` and ``sourcedata/`` are left alone. What was not
-    downloaded is a recording, too, unless it is there in another format; and so is what is there in no format that is
-    read, or without the file that leads to it: opening it says so.
+    Only the folders of the standard are searched, not ``derivatives/`` and ``sourcedata/``. Files that were not
+    downloaded are listed, unless the recording exists in another format. So are files in formats that are not read and
+    signals without their header: opening them raises an error.
     """
     found: dict[str, BidsRecording] = {}
     places = (f"sub-*/{datatype}/sub-*", f"sub-*/ses-*/{datatype}/sub-*")
@@ -82,28 +77,28 @@ def recordings(root: Path, datatype: Datatype) -> list[BidsRecording]:
 
 
 def _preference(file: Path) -> tuple[bool, bool, int, Path]:
-    """Files of a recording in the order in which they are read: those with content first."""
+    """Sort key of the files of a recording: files with content first."""
     order = _order(file)
     return order >= len(SUFFIXES), not (file.is_dir() or has_content(file)), order, file
 
 
 def _order(file: Path) -> int:
-    """Rank of a file among those of a recording; beyond ``len(SUFFIXES)`` it is none."""
+    """Rank of a file by suffix; above ``len(SUFFIXES)`` it is no recording."""
     suffix = file.suffix.lower()
     if suffix in SUFFIXES:
         return SUFFIXES.index(suffix)
-    return len(SUFFIXES) + (suffix not in (*UNSUPPORTED, *LED_TO))
+    return len(SUFFIXES) + (suffix not in (*UNSUPPORTED, *HEADERS))
 
 
 def sidecars(root: Path, recording: BidsRecording, ending: str, free: Collection[str] = ()) -> list[Path]:
     """Files that describe a recording by the standard's inheritance principle, the most specific first.
 
-    Such a file lies in the recording's folder or above it and names no entity that the recording contradicts.
+    Such a file is in the recording's folder or above it, and its entities do not contradict those of the recording.
 
     Args:
         root: Folder of the dataset.
-        recording: What is to be described.
-        ending: Of the file's name, e.g. ``events.tsv``.
+        recording: Recording that the files describe.
+        ending: End of the file name, e.g. ``events.tsv``.
         free: Entities that the recording need not have, such as ``space`` of electrodes.
     """
     found = []
@@ -120,18 +115,18 @@ def sidecars(root: Path, recording: BidsRecording, ending: str, free: Collection
 
 
 def sidecar(root: Path, recording: BidsRecording, ending: str) -> Path | None:
-    """The most specific of ``sidecars``, None if there is none."""
+    """The most specific of ``sidecars``; None if there is none."""
     return next(iter(sidecars(root, recording, ending)), None)
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """Read a tab-separated table of the standard: ``n/a`` where nothing is known.
+    """Read a tab-separated table of the standard, in which ``n/a`` is an unknown value.
 
-    Quotes around a cell, which the standard has not and spreadsheets write, are taken off; so are empty cells beyond
-    the last column.
+    Quotes around a cell, which spreadsheets write though the standard does not allow them, are removed; so are empty
+    cells after the last column.
 
     Raises:
-        DataError: It is no such table; names file and line.
+        DataError: The file is no such table; the message names file and line.
     """
     check_downloaded(file)
     try:

@@ -1,4 +1,4 @@
-"""Where a recording of mne was interrupted, as its annotations or its file say."""
+"""Interruptions of a recording of mne, by its annotations or its file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.timing.stretches import merged
 
 SKIP = re.compile(r"(Comment/)?BAD_(ACQ_SKIP|disconnection)", re.IGNORECASE)
-"""Annotations of samples that were never recorded: mne (FIF, EGI, Neuralynx, MEF) and ANT."""
+"""Annotations of samples that were not recorded: mne (FIF, EGI, Neuralynx, MEF) and ANT."""
 EDGE = re.compile(r"(Comment/)?(EDGE|BAD) boundary|New Segment/|Amplifier (dis|re)connected", re.IGNORECASE)
-"""Annotations of places where something is missing: mne (concatenated recordings), BrainVision, ANT."""
+"""Annotations of times where samples are missing: mne (concatenated recordings), BrainVision, ANT."""
 CUT = {"RawEEGLAB": r"boundary|-99(\.0*)?", "RawGDF": r"32766", "": r"(Comment/)?boundary"}
-"""The same in EEGLAB, which says how much was cut out, and in GDF, by mne's class of recording; else by ``""``."""
+"""The same by mne's class of recording: EEGLAB, which has the length of the cut, GDF, and ``""`` for all others."""
 
 
 @dataclass
@@ -29,9 +29,9 @@ class Discontinuities:
 
     Attributes:
         breaks: First sample of each later contiguous piece.
-        unrecorded: Seconds that passed at a break without a sample, by its sample, where that is known.
-        gaps: Stretches of samples without a signal: the first, and the one after the last.
-        clocked: Times of events are those of a clock that went on meanwhile.
+        unrecorded: Seconds without samples at a break, by its sample, where the length is known.
+        gaps: First sample, and the sample after the last one, of stretches without a signal.
+        clocked: Times of events are those of a clock that runs on during interruptions.
     """
 
     breaks: list[int] = field(default_factory=list)
@@ -41,12 +41,12 @@ class Discontinuities:
 
 
 def is_interruption(text: str) -> bool:
-    """Whether an annotation of mne or of a manufacturer says that the recording was interrupted there."""
+    """Whether an annotation of mne or of a manufacturer marks an interruption of the recording."""
     return bool(SKIP.match(text) or EDGE.match(text))
 
 
 def is_boundary(text: str) -> bool:
-    """Whether an event may be an interruption: EEGLAB names them so, but boundaries of words are called that too."""
+    """Whether an event may be an interruption: EEGLAB uses the name boundary, but so do linguists for words."""
     return bool(re.fullmatch(CUT[""], text, re.IGNORECASE))
 
 
@@ -71,11 +71,11 @@ def discontinuities(raw: BaseRaw) -> Discontinuities:
             marks.setdefault(round(onset * rate), math.nan)
         elif cut.fullmatch(text):  # EEGLAB puts it half a sample before what follows
             at = math.ceil(onset * rate - 0.01)
-            # a file that pauses has a clock of its own, and a mark of one sample (BrainVision) says nothing of a length
-            told = not pauses and seconds * rate > (0.0 if type(raw).__name__ == "RawEEGLAB" else 1.01)
-            marks[at] = seconds if told else math.nan
+            # a file that pauses has its own clock, and a mark of one sample (BrainVision) has no length
+            known = not pauses and seconds * rate > (0.0 if type(raw).__name__ == "RawEEGLAB" else 1.01)
+            marks[at] = seconds if known else math.nan
             limited += [at] * ((onset + seconds) * rate > samples - 1.5)
-    if limited:  # mne lets no annotation go on behind the end of the data, but this one says what lies outside of them
+    if limited:  # mne cuts annotations off at the end of the data, but these describe time outside the data
         whole = _cuts_of_file(raw, cut)
         marks |= {at: whole.get(at, math.nan) for at in limited}
     for before, interruptions, first, last in files:
@@ -91,7 +91,7 @@ def discontinuities(raw: BaseRaw) -> Discontinuities:
 
 
 def _cuts_of_file(raw: BaseRaw, cut: re.Pattern[str]) -> dict[int, float]:
-    """Seconds that were cut out by sample, as an EEGLAB file has them; nothing for other recordings."""
+    """Seconds that were cut out of an EEGLAB file, by sample; empty for other recordings."""
     file = raw.filenames[0]
     if type(raw).__name__ != "RawEEGLAB" or len(raw.filenames) > 1 or file is None or not Path(file).is_file():
         return {}
@@ -106,9 +106,9 @@ def _cuts_of_file(raw: BaseRaw, cut: re.Pattern[str]) -> dict[int, float]:
 
 
 def _notes(raw: BaseRaw, pauses: Mapping[float, float]) -> Iterator[tuple[str, float, float, float]]:
-    """Text of each annotation, where it begins and ends in seconds of samples, and its duration.
+    """Text of each annotation, its onset and end in seconds of samples, and its duration.
 
-    Where a file pauses, its annotations are on a clock, and mne leaves out what lies behind the length of the samples.
+    Where a file pauses, its annotations are on a clock, and mne drops those after the length of the samples.
     """
     notes = [(float(note["onset"]), float(note["duration"]), str(note["description"])) for note in raw.annotations]
     for onset, seconds, text in notes + (annotations_of(Path(str(raw.filenames[0]))) if pauses else []):
@@ -117,7 +117,7 @@ def _notes(raw: BaseRaw, pauses: Mapping[float, float]) -> Iterator[tuple[str, f
 
 
 def _signal_time(clock: float, pauses: Mapping[float, float]) -> float:
-    """Seconds of signal before a time of a file's clock; nothing passes in a pause."""
+    """Seconds of signal before a time of a file's clock, which runs on in pauses."""
     lost = 0.0
     for before, seconds in sorted(pauses.items()):
         if clock <= before + lost:
@@ -127,7 +127,7 @@ def _signal_time(clock: float, pauses: Mapping[float, float]) -> float:
 
 
 def _of_files(raw: BaseRaw) -> Iterator[tuple[int, Interruptions, int, int]]:
-    """For each EDF or BDF file: samples before it, its interruptions, and the first and last sample that is taken."""
+    """For each EDF or BDF file: samples before it, its interruptions, and the first and last sample that is used."""
     if type(raw).__name__ not in ("RawEDF", "RawBDF"):
         return
     before = 0

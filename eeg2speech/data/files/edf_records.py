@@ -1,4 +1,4 @@
-"""Data records of EDF and BDF files: when each began, and so where the recorder paused."""
+"""Times of the data records of EDF and BDF files, which show where the recorder paused."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from eeg2speech.core.errors import DataError
 
 ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 TIME = re.compile(rb"([+-]\d+(?:\.(\d*))?)\x14")
-"""Onset of a data record, first thing in its first annotation signal, and its decimals."""
+"""Onset of a data record, at the start of its first annotation signal, and its decimals."""
 TEXT = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\0]+?)\x14\0")
-"""An annotation: onset, duration where there is one, and texts, with 0x14 between them."""
+"""An annotation: onset, optional duration, and texts, separated by 0x14."""
 DRIFT = 0.05
-"""Seconds by which records may run apart from their samples without a word."""
+"""Seconds by which the times of records may drift from their samples without a warning."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Interruptions:
-    """Where a file says that nothing was recorded for some time.
+    """Pauses of a file.
 
     Attributes:
-        pauses: Seconds that passed unrecorded, NaN where unknown, by the seconds of signal before them.
-        clocked: The file's annotations are on a clock that went on meanwhile.
+        pauses: Length in seconds, NaN where unknown, by the seconds of signal before the pause.
+        clocked: The file's annotations are on a clock that runs on in pauses.
     """
 
     pauses: dict[float, float]
@@ -48,13 +48,13 @@ class _Header:
 
 
 def interruptions_of(file: Path) -> Interruptions:
-    """Find the pauses of an EDF+ or BDF+ file by the times of its records, those of BioSemi by its status channel.
+    """Find the pauses of an EDF+ or BDF+ file by the times of its records, or of a BioSemi file by its status channel.
 
-    A record that begins later than the one before ends follows a pause: by more than a sample, than the times are
-    rounded to, and than twice what others begin too early, which is how much the times jitter.
+    A pause lies between two records if the second begins later than the first one ends, by more than a sample, the
+    rounding of the times, and twice their jitter: the largest amount by which a record begins too early.
 
     Raises:
-        DataError: The file is said to pause (``EDF+D``), but the times of its records cannot be read or do not ascend.
+        DataError: The file declares pauses (``EDF+D``), but the times of its records are missing or do not ascend.
         ValueError: The header is damaged.
     """
     header = _header(file)
@@ -67,7 +67,7 @@ def interruptions_of(file: Path) -> Interruptions:
 
 
 def annotations_of(file: Path) -> list[tuple[float, float, str]]:
-    """Annotations of an EDF+ or BDF+ file, on the clock of its records, which is 0 s at the first sample.
+    """Annotations of an EDF+ or BDF+ file, on the clock of its records, with 0 s at the first sample.
 
     Returns:
         Onset and duration in seconds, and text, in the order of the file.
@@ -81,7 +81,7 @@ def annotations_of(file: Path) -> list[tuple[float, float, str]]:
     for records in zip(*signals, strict=True):
         for onset, duration, texts in (hit for record in records for hit in TEXT.findall(record.tobytes())):
             for text in filter(None, _decoded(texts).split("\x14")):
-                what, _, channel = text.partition("@@")  # the same annotation for each channel that it is about
+                what, _, channel = text.partition("@@")  # repeated for each of its channels
                 note = (float(onset) - start, float(duration or 0), what if channel in header.labels else text)
                 if note[2] == text or note not in found:
                     found.append(note)
@@ -109,7 +109,7 @@ def _header(file: Path) -> _Header:
 
 
 def _signal(file: Path, header: _Header, number: int) -> NDArray[np.uint8]:
-    """Bytes of one signal, (records, bytes), mapped into memory: nothing else of the file is read."""
+    """Bytes of one signal, (records, bytes), as a memory map, so that the other signals are not read."""
     whole = sum(header.widths)
     records = (file.stat().st_size - header.begin) // whole
     if records < 1:
@@ -135,7 +135,7 @@ def _pauses(file: Path, header: _Header, number: int) -> dict[float, float]:
         text = f"data record {record + 1} begins at {times[record]:g} s, the one before it at {times[record - 1]:g} s"
         if pausing:
             raise DataError(f"{file}: {text}; export the recording again")
-        logger.warning("%s: its data records have times that do not ascend (%s); they are not looked at", file, text)
+        logger.warning("%s: its data records have times that do not ascend (%s); they are ignored", file, text)
         return {}
     rate = max(n for n, label in zip(header.samples, header.labels, strict=True) if label not in ANNOTATIONS)
     whole = math.isclose(header.seconds / unit, round(header.seconds / unit), abs_tol=1e-6)
@@ -147,20 +147,20 @@ def _pauses(file: Path, header: _Header, number: int) -> dict[float, float]:
     drift = float(np.abs(lost - before[pieces]).max())
     if drift > max(DRIFT, limit):
         logger.warning(
-            "%s: the times of its data records run %.3g s apart from their samples; check its sampling rate",
+            "%s: the times of its data records drift %.3g s from their samples; check its sampling rate",
             file,
             drift,
         )
     if later.size and not pausing:
         logger.warning(
-            "%s: is said to be continuous (%s), but %d of its data records begin later than the ones before them end; "
-            "taken for pauses", file, header.kind or "EDF", later.size,
+            "%s: is declared continuous (%s), but %d of its data records begin later than the ones before them end; "
+            "treated as pauses", file, header.kind or "EDF", later.size,
         )  # fmt: skip
     return {header.seconds * int(at): float(seconds) for at, seconds in zip(later, np.diff(before), strict=True)}
 
 
 def _epochs(file: Path, header: _Header, number: int) -> dict[float, float]:
-    """Where bit 16 of the status rises: a BioSemi recording that was paused goes on there."""
+    """Times where bit 16 of the status rises: a BioSemi recording continues there after a pause."""
     new = (_signal(file, header, number)[:, 2::3] & 1).ravel()
     at = np.flatnonzero(np.diff(new.astype(np.int8)) > 0) + 1
     rate = header.samples[number] / header.seconds

@@ -1,4 +1,4 @@
-"""Warnings about recordings, collected in the processes that read them, and shown once for each kind."""
+"""Warnings about recordings, collected in the processes that read them and shown once for each kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Notice:
     """A warning about a recording or a file.
 
     Attributes:
-        kind: The same for all warnings that differ only in the file and in figures.
+        kind: Equal for all warnings that differ only in file and numbers.
         text: One line that names the file.
     """
 
@@ -28,16 +28,15 @@ class Notice:
 def collected_notices() -> Iterator[list[Notice]]:
     """Collect the warnings that this package logs, instead of printing each where it occurs.
 
-    A warning is logged as ``logger.warning("%s: ...", file, ...)``: its text before the values are filled in is its
-    kind.
+    A warning is logged as ``logger.warning("%s: ...", file, ...)``; the text without values is its kind.
 
     Yields:
-        The list that they are added to.
+        The list that the warnings are added to.
     """
     notices: list[Notice] = []
     handler = _Collector(notices)
     logger = logging.getLogger("eeg2speech")
-    logger.addHandler(handler)  # logging prints what no handler takes
+    logger.addHandler(handler)  # logging prints only records without a handler
     try:
         yield notices
     finally:
@@ -66,6 +65,5 @@ def one_line_per_kind(notices: Iterable[Notice]) -> list[str]:
 
 
 def kind_of(text: str) -> str:
-    """What a line says without its values: the name before the first colon, figures, what is in brackets or quotes."""
-    said = text.partition(": ")[2] or text
-    return _VALUES.sub("#", said)
+    """A line without its values: the name before the first colon, numbers, and text in brackets or quotes."""
+    return _VALUES.sub("#", text.partition(": ")[2] or text)

@@ -1,4 +1,4 @@
-"""Gzipped recordings, unpacked for as long as somebody reads from them."""
+"""Gzipped recordings, unpacked for as long as they are read."""
 
 from __future__ import annotations
 
@@ -17,18 +17,15 @@ from eeg2speech.data.files.reading import wrap_read_errors
 CHUNK = 2**22
 """Bytes unpacked at once."""
 LARGEST = 32 * 10**9
-"""Bytes of an unpacked file beyond which it is taken for a bomb: five hours of 73 channels at 8192 Hz in 24 bits."""
+"""Largest unpacked file in bytes; a larger one is refused as a zip bomb. Five hours of 73 channels at 8192 Hz with
+24 bits fit in."""
 
 
 def read_packed(file: Path, read: Callable[[Path], RawRecording]) -> RawRecording:
     """Read a recording that may be gzipped.
 
-    It is unpacked into the folder for temporary files (TMPDIR). The copy goes when the signal that ``read`` returned
-    is no longer needed, when reading fails, or when the program ends.
-
-    Args:
-        file: The recording; unpacked only if its name ends in ``.gz``.
-        read: Reads the unpacked file.
+    It is unpacked into the folder for temporary files (TMPDIR). The copy is deleted with the signal that ``read``
+    returned, when reading fails, and when the program ends.
 
     Raises:
         DataError: The file is damaged.
@@ -54,7 +51,7 @@ def _unpack(file: Path, target: Path) -> None:
                 raise DataError(f"{file}: unpacks to more than {LARGEST / 1e9:.0f} GB, which is no recording")
             try:
                 stream.write(chunk)
-                stream.flush()  # a full disk is to be noticed here, not on closing
+                stream.flush()  # so that a full disk raises here, not on closing
             except OSError as error:
                 free = shutil.disk_usage(target.parent).free / 1e9
                 raise DiskError(

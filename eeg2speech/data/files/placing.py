@@ -1,4 +1,4 @@
-"""Places of scalp electrodes: those that the data give, else those of a standard montage."""
+"""Positions of scalp electrodes: those in the data, else those of a standard montage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eeg2speech.data.electrodes.position_checks import fault_of_positions
 from eeg2speech.data.files.raw import UNKNOWN
 
 FEWEST_TO_FIT = 3
-"""Electrodes that a standard montage is fitted to."""
+"""Smallest number of electrodes that a standard montage is fitted to."""
 SHOWN = 8
 """Names in a warning."""
 CHOOSE = (
@@ -28,16 +28,11 @@ logger = logging.getLogger(__name__)
 
 
 def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> list[Channel]:
-    """Give scalp electrodes without a place the one that their name has in a standard montage.
+    """Give scalp electrodes without a position the one that their name has in a standard montage.
 
-    Where the data place at least half of the electrodes, the others take standard places that are turned, moved and
-    scaled to fit those. Where they place fewer, all take standard places, unless the montage has even fewer of them.
-    Electrodes that are left stay without. Warnings name what was done.
-
-    Args:
-        channels: Of a recording, with the places that the data give.
-        montage: One of mne's built-in montages.
-        source: File that the channels come from, for warnings.
+    Where the data have positions of at least half of the electrodes, the others get standard positions, rotated, moved
+    and scaled to fit these. Where the data have fewer, all get standard positions, unless the montage has even fewer of
+    them. The remaining electrodes stay without a position. Warnings name what was done.
 
     Raises:
         DataError: The montage is unknown.
@@ -52,12 +47,12 @@ def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> l
         if len(given) >= len(names) / 2 and len(common) >= FEWEST_TO_FIT:
             standard = _fitted(standard, given, common)
             logger.warning(
-                "%s: gives no positions for %d of its %d electrodes (%s); they take those of %s, fitted to the others",
+                "%s: gives no positions for %d of its %d electrodes (%s); they get those of %s, fitted to the others",
                 source, len(fill), len(names), _shown(fill), montage,
             )  # fmt: skip
         elif len(given) <= len(standard):
             logger.warning(
-                "%s: gives positions for only %d of its %d electrodes; all take those of %s by name",
+                "%s: gives positions for only %d of its %d electrodes; all get those of %s by name",
                 source, len(given), len(names), montage,
             )  # fmt: skip
             given = {}
@@ -69,13 +64,13 @@ def placed_by_name(channels: Sequence[Channel], montage: str, source: Path) -> l
 
 
 def placed_at(channel: Channel, place: Position) -> Channel:
-    """A channel, moved to a place in metres."""
+    """A channel at another position, in metres."""
     x, y, z = place
     return replace(channel, x=x, y=y, z=z)
 
 
 def _given(scalp: Sequence[Channel], source: Path) -> dict[str, Position]:
-    """Places that the data give, none if they cannot be right."""
+    """Positions in the data, empty if they are implausible."""
     fault = fault_of_positions([channel.name for channel in scalp], places_of(scalp))
     if fault:
         logger.warning("%s: positions in the file %s; they are not used", source, fault)
@@ -86,7 +81,7 @@ def _given(scalp: Sequence[Channel], source: Path) -> dict[str, Position]:
 def _fitted(
     standard: Mapping[str, Position], given: Mapping[str, Position], common: Sequence[str]
 ) -> dict[str, Position]:
-    """Standard places, turned, moved and scaled so that common electrodes come closest to their given places.
+    """Standard positions, rotated, moved and scaled to the least-squares fit of the common electrodes.
 
     Reference: Umeyama 1991, Least-squares estimation of transformation parameters between two point patterns.
     """
@@ -105,7 +100,7 @@ def _warn_of_unknown(unknown: Sequence[str], names: Sequence[str], montage: str,
         return
     inputs = are_inputs(names) and sum(is_input(name) for name in unknown) > len(unknown) / 2
     logger.warning(
-        "%s: no place is known for %s (not in %s); they go without one%s",
+        "%s: no position is known for %s (not in %s); they stay without a position%s",
         source, _shown(unknown), montage, f" ({CHOOSE})" if inputs else "",
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""Recordings that a program has in memory: from mne, or as arrays."""
+"""Recordings from objects of mne, or from arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,39 +22,56 @@ UNKNOWN = (float("nan"),) * 3
 
 
 def from_mne(
-    raw: BaseRaw, kinds: Sequence[str] = ("eeg",), lazily: bool = False, beside: Sequence[str] = ()
+    raw: BaseRaw,
+    kinds: Sequence[str] = ("eeg",),
+    lazily: bool = False,
+    beside: Sequence[str] = (),
+    factors: Mapping[str, float] | None = None,
 ) -> RawRecording:
-    """Take the EEG channels out of an ``mne.io.Raw``.
+    """Convert the EEG channels of an ``mne.io.Raw``.
 
-    Channels in ``raw.info["bads"]`` are marked bad, positions are those of its montage, and where it was interrupted
-    (``discontinuities``) a new piece starts.
+    Channels in ``raw.info["bads"]`` are marked bad, positions are those of its montage, and a new piece starts at every
+    interruption (``discontinuities``).
 
     Args:
         raw: Recording.
-        kinds: Channel types to take, of ``types.DECODABLE``.
-        lazily: Leave the signal in the file; it is read as it is asked for.
-        beside: Further types to take where there are any, which are not decoded from, such as ``eog``.
+        kinds: Channel types, of ``types.DECODABLE``.
+        lazily: Leave the signal in the file and read it when it is needed.
+        beside: Further types that are not decoded from, such as ``eog``; they may be absent.
+        factors: Factors by channel that convert values that are read lazily to volts.
 
     Raises:
-        DataError: It has no such channel, or the times of the records of its file contradict each other.
+        DataError: There is no channel of ``kinds``, or the times of the file's records contradict each other.
     """
     picks = _picks(raw, kinds, beside)
     channels = [_channel(raw, pick) for pick in picks]
     rate = float(raw.info["sfreq"])
     found = discontinuities(raw)
-    signal = InFile(raw, picks) if lazily else raw.get_data(picks)
+    eeg = InFile(raw, picks, factors or {}) if lazily else raw.get_data(picks)
     return RawRecording(
-        signal, rate, channels, [], found.breaks,
+        eeg, rate, channels, [], found.breaks,
         unrecorded=found.unrecorded, gaps=found.gaps, clocked=found.clocked,
     )  # fmt: skip
 
 
+def from_file(raw: BaseRaw, file: Path, kinds: Sequence[str] = ("eeg",)) -> RawRecording:
+    """Like ``from_mne`` with the signal left in the file, after reading its last sample: a file may be cut short.
+
+    Raises:
+        DataError: The file has no such channel, or is cut short.
+    """
+    with wrap_read_errors(file):
+        found = from_mne(raw, kinds, lazily=True)
+        raw.get_data(start=max(raw.n_times - 1, 0))
+    return found
+
+
 def from_epochs(epochs: BaseEpochs, kinds: Sequence[str] = ("eeg",)) -> RawRecording:
-    """Take the EEG channels out of ``mne.Epochs`` and lay the epochs end to end, each a piece of its own.
+    """Convert the EEG channels of ``mne.Epochs``: the epochs one after the other, with a break between them.
 
     Args:
-        epochs: All of one subject; those that its own limits reject are dropped.
-        kinds: Channel types to take, of ``types.DECODABLE``.
+        epochs: Epochs of one subject; those that their own limits reject are dropped.
+        kinds: Channel types, of ``types.DECODABLE``.
 
     Raises:
         DataError: There is no such channel, or no epoch is left.
@@ -71,7 +88,7 @@ def from_epochs(epochs: BaseEpochs, kinds: Sequence[str] = ("eeg",)) -> RawRecor
 
 
 def _picks(recording: BaseRaw | BaseEpochs, kinds: Sequence[str], beside: Sequence[str] = ()) -> list[int]:
-    """Channels of some types, by number."""
+    """Indices of the channels of some types."""
     types = recording.get_channel_types()
     picks = [pick for pick, kind in enumerate(types) if kind in (*kinds, *beside)]
     if not any(types[pick] in kinds for pick in picks):
@@ -83,7 +100,7 @@ def _picks(recording: BaseRaw | BaseEpochs, kinds: Sequence[str], beside: Sequen
 
 
 def _channel(recording: BaseRaw | BaseEpochs, pick: int) -> Channel:
-    """A channel as mne describes it; a position in other than head coordinates is none."""
+    """A channel of mne; a position in other than head coordinates is treated as unknown."""
     info, kind, name = recording.info["chs"][pick], recording.get_channel_types([pick])[0], recording.ch_names[pick]
     place = np.asarray(info["loc"][:3], float)
     in_head = info["coord_frame"] == FIFF.FIFFV_COORD_HEAD or kind != "eeg"
@@ -92,39 +109,42 @@ def _channel(recording: BaseRaw | BaseEpochs, pick: int) -> Channel:
 
 
 class InFile:
-    """Channels of an ``mne.io.Raw`` that is read piece by piece, so that hours of it need little memory.
+    """Channels of an ``mne.io.Raw`` that is read in pieces, so that hours of it need little memory.
 
     Args:
         raw: Recording, not loaded.
-        picks: Channels, by number.
+        picks: Indices of the channels.
+        factors: Factors on the values by name of the channel, 1 where there is none.
     """
 
-    def __init__(self, raw: BaseRaw, picks: Sequence[int]) -> None:
+    def __init__(self, raw: BaseRaw, picks: Sequence[int], factors: Mapping[str, float]) -> None:
         self.raw, self.picks = raw, np.asarray(picks, np.intp)
+        self.factors = np.array([factors.get(raw.ch_names[pick], 1.0) for pick in picks])
         self.shape = (len(self.picks), int(raw.n_times))
 
     def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.float64]:
-        """Volts (teslas of a MEG), (channels, samples)."""
+        """Volts (teslas for MEG), (channels, samples)."""
         first, last, _ = part[1].indices(self.shape[1])
         with wrap_read_errors(Path(self.raw.filenames[0] or "recording")):
             data: NDArray[np.float64] = self.raw.get_data(self.picks[part[0]], start=first, stop=max(first, last))
-        return data
+        factors = self.factors[part[0], None]
+        return data if (factors == 1).all() else data * factors
 
 
 def from_array(
     eeg: NDArray[np.floating], rate: float, names: Sequence[str], positions: ArrayLike | None = None
 ) -> RawRecording:
-    """Describe an array of EEG.
+    """Convert an array of EEG.
 
     Args:
         eeg: Volts, (channels, samples).
         rate: Samples per second.
-        names: Of the electrodes, (channels,).
+        names: Names of the electrodes, (channels,).
         positions: Metres in head coordinates (x right, y front, z up), NaN where unknown, (channels, 3); None if all
-            are to be found by name.
+            are unknown.
 
     Raises:
-        DataError: Names or positions do not go with the array.
+        DataError: The numbers of names or positions differ from that of the channels.
     """
     eeg = np.asarray(eeg)
     places = np.full((len(names), 3), np.nan) if positions is None else np.asarray(positions, float)

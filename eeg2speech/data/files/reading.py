@@ -1,12 +1,13 @@
-"""Reading files of others: clear errors over damaged ones, and paths that stay inside the dataset."""
+"""Errors of damaged files in one line, and paths that stay inside the dataset."""
 
 from __future__ import annotations
 
+import csv
 import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -27,16 +28,16 @@ EXPLAINED = (
         "is of a kind that is not supported ({error}); convert it",
     ),
 )
-"""What libraries complain of that is no damage, by what their message says, and what is said instead."""
+"""Messages of libraries that do not mean damage, and the messages that replace them."""
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def wrap_read_errors(file: Path) -> Iterator[None]:
-    """Turn whatever a library raises over a damaged file into one line that names the file.
+    """Turn any error of a library that reads a file into a ``DataError`` of one line that names the file.
 
-    Warnings of the library are logged with the file's name instead of being shown with a line of its source.
+    Warnings of the library are logged with the file's name.
 
     Raises:
         DataError: The file could not be read.
@@ -46,11 +47,11 @@ def wrap_read_errors(file: Path) -> Iterator[None]:
             warnings.simplefilter("always")
             yield
     except Eeg2SpeechError:
-        check_downloaded(file)  # a pointer to the content is no table either
+        check_downloaded(file)  # the error may come from the text of a pointer file
         raise
     except MemoryError:
         raise
-    # parsers of others raise anything on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
+    # parsers raise any exception on damaged files: AssertionError, AttributeError, UnboundLocalError, ...
     except Exception as error:
         other = _other_file(file, error)
         for needed in (other or file, file):
@@ -60,8 +61,22 @@ def wrap_read_errors(file: Path) -> Iterator[None]:
         logger.info("%s: %s", file, text)
 
 
+def read_csv(file: Path, columns: Iterable[str], delimiter: str = ",", errors: str = "strict") -> list[dict[str, str]]:
+    """Rows of a table with a header, by column; the first row is line 2 of the file. Empty cells are empty strings.
+
+    Raises:
+        DataError: The file is missing or damaged, or lacks one of the columns.
+    """
+    with wrap_read_errors(file), file.open(encoding="utf-8-sig", errors=errors, newline="") as stream:
+        table = csv.DictReader(stream, delimiter=delimiter, restval="")
+        missing = [name for name in columns if name not in (table.fieldnames or ())]
+        if missing:
+            raise DataError(f"{file}: no column {missing[0]}; replace the file")
+        return [{name: cell for name, cell in row.items() if name is not None} for row in table]
+
+
 def what_is_wrong(file: Path, error: Exception) -> str:
-    """What a library's error over a file means, and what to do: what is not supported or missing is no damage."""
+    """Meaning of a library's error and remedy: the file is damaged, not supported, or needs another file."""
     text = one_line(error)
     if (other := _other_file(file, error)) is not None:
         return (
@@ -81,26 +96,26 @@ def what_is_wrong(file: Path, error: Exception) -> str:
 
 
 def _other_file(file: Path, error: Exception) -> Path | None:
-    """Another file than the one that is read, where the error is about that."""
+    """The file that an error is about, if it is not the one that is read."""
     named = error.filename if isinstance(error, OSError) else None
     return Path(named) if isinstance(named, str) and Path(named).absolute() != file.absolute() else None
 
 
 def error_text(error: Exception) -> str:
-    """What the operating system says, else the first line of the message."""
+    """Message of the operating system, else the first line of the error."""
     return getattr(error, "strerror", None) or one_line(error)
 
 
 def one_line(error: object) -> str:
-    """The first line of a message, or the error's name where it has none."""
+    """The first line of a message, or the type of the error if the message is empty."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 def inside(root: Path, path: str | Path, named_in: str | Path) -> Path:
-    """A path that a file of the dataset names, which must not lead out of the dataset.
+    """Resolve a path that a file of the dataset names; it must not lead out of the dataset.
 
-    Links that the dataset's own folder contains (datalad, git-annex) may point anywhere; only what the path itself
-    says counts. Names that differ from the only such file in case, or in how accents are composed (macOS), mean it.
+    Only the path itself is checked: links in the dataset's folder (datalad, git-annex) may point anywhere. A name may
+    differ from that of the file in case and in the composition of accents (macOS), if only one file matches.
 
     Args:
         root: Folder of the dataset.
@@ -108,7 +123,7 @@ def inside(root: Path, path: str | Path, named_in: str | Path) -> Path:
         named_in: File that names it, for the error message.
 
     Raises:
-        DataError: It is absolute or leads out of ``root``.
+        DataError: The path is absolute or leads out of ``root``.
     """
     parts = str(path).replace("\\", "/").split("/")
     depth = 0
@@ -120,12 +135,12 @@ def inside(root: Path, path: str | Path, named_in: str | Path) -> Path:
         raise DataError(f"{named_in}: {str(path)!r} leads out of {root}; correct it")
     found = root
     for part in parts:
-        found = _as_written(found, part)
+        found = _similar(found, part)
     return found
 
 
-def _as_written(folder: Path, name: str) -> Path:
-    """A file of a folder, under the name that it has there; the name itself where there is no such file, or several."""
+def _similar(folder: Path, name: str) -> Path:
+    """The only file of a folder with this name apart from case and accents, else the path of the name itself."""
     file = folder / name
     if file.exists() or not folder.is_dir():
         return file

@@ -1,4 +1,4 @@
-"""Sound files of datasets: what libsndfile reads, and NumPy archives, plain or gzipped."""
+"""Sound files of datasets: the formats of libsndfile, and NumPy archives, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -31,22 +31,18 @@ UNREADABLE = (
 )  # fmt: skip
 """Sounds in formats that are not read."""
 LARGEST = 4 * 10**9
-"""Bytes of an unpacked archive beyond which it is taken for a bomb: six hours of stereo at 24 kHz in float64."""
+"""Largest unpacked archive in bytes; a larger one is refused as a zip bomb. Six hours of stereo at 24 kHz fit in."""
 
 
 def sound_at(file: Path, channel: ChannelChoice = "mean") -> Sound:
-    """Where a sound is read from.
-
-    Args:
-        file: Of the sound.
-        channel: Which of its channels; ``mean`` averages all.
+    """Check a sound file and return how to read it.
 
     Raises:
-        DataError: The file is missing or of no known kind.
+        DataError: The file is missing or of an unknown format.
     """
     if not file.name.lower().endswith(SUFFIXES):
         raise DataError(f"{file}: unknown kind of sound; convert it to one of {', '.join(SUFFIXES)}")
-    if printable(str(file)) != str(file):  # libsndfile takes no other names
+    if printable(str(file)) != str(file):  # libsndfile accepts no other names
         raise DataError(f"{printable(str(file))}: its name, or that of its folder, is no UTF-8; rename it")
     check_downloaded(file)
     if not file.is_file():
@@ -55,7 +51,7 @@ def sound_at(file: Path, channel: ChannelChoice = "mean") -> Sound:
 
 
 def read_sound(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, float]:
-    """Read a sound file or a NumPy archive as one waveform, and warn of what is odd about it.
+    """Read a sound file or a NumPy archive as one waveform, and warn of irregularities.
 
     Returns:
         Waveform in [-1, 1], (samples,), and its rate.
@@ -71,7 +67,7 @@ def _zipped(file: Path) -> bool:
 
 
 def sound_file(sound: Sound) -> Path | None:
-    """The file that holds a sound; None where a reader makes the sound otherwise."""
+    """The file of a sound; None where a reader makes the sound in another way."""
     if isinstance(sound, partial) and sound.func is read_sound:
         sound = sound.args[0]
     return sound if isinstance(sound, Path) else None
@@ -81,7 +77,7 @@ def sound_seconds(file: Path) -> float:
     """Length of a sound in seconds.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The file cannot be read.
     """
     return _seconds(file, file.stat().st_mtime_ns if file.is_file() else 0)
 
@@ -98,13 +94,9 @@ def _seconds(file: Path, _modified: int) -> float:
 
 
 def read_npz(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, float]:
-    """Read a NumPy archive that holds a waveform ``audio`` and its rate ``fs``, as SparrKULee has them.
+    """Read a NumPy archive with a waveform ``audio`` and its rate ``fs``, the format of SparrKULee.
 
-    Integers are scaled by their range. Of two dimensions the shorter one are the channels.
-
-    Args:
-        file: Plain or gzipped.
-        channel: Which of the channels; ``mean`` averages all.
+    Integers are scaled by their range. Of two dimensions, the shorter one is that of the channels.
 
     Returns:
         Waveform in [-1, 1], (samples,), and its rate.
@@ -117,7 +109,7 @@ def read_npz(file: Path, channel: ChannelChoice = "mean") -> tuple[Waveform, flo
 
 
 def _archived(file: Path) -> tuple[NDArray[np.generic], float]:
-    """Samples of an archive as they are, and their rate."""
+    """Samples of an archive without scaling, and their rate."""
     with wrap_read_errors(file):
         if file.name.lower().endswith(".gz"):
             with gzip.open(file) as stream:

@@ -1,4 +1,4 @@
-"""Units of voltages: as a file's header spells them, else as ``channels.tsv`` does, and the factors that make volts."""
+"""Units of voltages in headers and ``channels.tsv``, and the factors that convert to volts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from mne.io import BaseRaw
-from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.core.types import Signal
 
 VOLTAGES = ("eeg", "seeg", "ecog", "eog")
 MICRO = ("\u00c2\u00b5", "\u00ce\u00bc", "\x83\xca", "\u00b5", "\u03bc")
-"""The prefix of microvolts: UTF-8 that was read as latin-1, Shift-JIS, micro sign, Greek letter."""
+"""Spellings of the prefix micro: UTF-8 that was read as latin-1, Shift-JIS, micro sign, Greek letter."""
 UNIT = re.compile(r"(micro|milli|nano|u|m|n|)v(?:olts?)?")
 FACTOR = {"": 1.0, "m": 1e-3, "milli": 1e-3, "u": 1e-6, "micro": 1e-6, "n": 1e-9, "nano": 1e-9}
 
@@ -25,36 +22,30 @@ logger = logging.getLogger(__name__)
 
 
 def volts_of(unit: str) -> float | None:
-    """Volts of a unit as people spell it (``uV``, ``µV``, ``microvolt``, ``UV``); None if it is no unit of voltage."""
+    """Volts per unit for any spelling (``uV``, ``µV``, ``microvolt``, ``UV``); None if it is no unit of voltage."""
     for micro in MICRO:
         unit = unit.replace(micro, "u")
     text = "".join(unit.split())
-    text = text if text[:1] == "M" and len(text) <= 2 else text.lower()  # MV may be meant for either
+    text = text if text[:1] == "M" and len(text) <= 2 else text.lower()  # MV is ambiguous
     match = UNIT.fullmatch(text)
     return FACTOR[match[1]] if match else None
 
 
 def check_gain(gain: float) -> None:
-    """Refuse a factor that no unit needs.
+    """Check the gain.
 
     Raises:
-        ConfigError: It is not above 0.
+        ConfigError: The gain is not above 0.
     """
     if not 0 < gain < float("inf"):
-        raise ConfigError(f"gain={gain:g} must be above 0; 1e-6 is right for microvolts that are taken for volts")
+        raise ConfigError(f"gain={gain:g} must be above 0; 1e-6 is right for microvolts that are treated as volts")
 
 
-def gains(raw: BaseRaw, file: Path, said: Mapping[str, str], gain: float) -> dict[str, float]:
-    """Factors that turn what mne reads into volts, by channel.
+def gains(raw: BaseRaw, file: Path, listed_units: Mapping[str, str], gain: float) -> dict[str, float]:
+    """Factors that convert the values that mne reads to volts, by channel.
 
-    The unit in the file counts; where the file has none that is known, that of ``channels.tsv``; else the values are
-    taken for volts. Formats with a fixed unit (FIF, EEGLAB, ...) are read as their format has it.
-
-    Args:
-        raw: Recording as mne reads it.
-        file: Its file.
-        said: Units by channel as ``channels.tsv`` has them, empty where it says nothing.
-        gain: Factor that the user asks for on top of that.
+    The unit in the file is used; where the file has no known unit, that of ``channels.tsv``. Without either, the values
+    are treated as volts. Formats with a fixed unit (FIF, EEGLAB, ...) keep it.
     """
     written = header_units(raw, file)
     found, unknown, contradicted = {}, [], Counter[tuple[str, str]]()
@@ -63,11 +54,11 @@ def gains(raw: BaseRaw, file: Path, said: Mapping[str, str], gain: float) -> dic
         if kind not in VOLTAGES or name not in written:
             continue
         unit, applied = written[name]
-        own, listed = volts_of(unit), volts_of(said.get(name, ""))
+        own, listed = volts_of(unit), volts_of(listed_units.get(name, ""))
         if own is None and listed is None and kind != "eog":
             unknown.append(unit)
         if own is not None and listed is not None and own != listed:
-            contradicted[unit, said[name]] += 1
+            contradicted[unit, listed_units[name]] += 1
         right = own if own is not None else listed
         found[name] *= 1.0 if right is None else right / applied
     spelt = ", ".join(dict.fromkeys(repr(unit) for unit in unknown))
@@ -78,20 +69,20 @@ def gains(raw: BaseRaw, file: Path, said: Mapping[str, str], gain: float) -> dic
         )  # fmt: skip
     elif unknown:
         logger.warning(
-            "%s: no unit is known of %d channels (the file says %s); their values are taken for volts: correct the "
+            "%s: no unit is known of %d channels (the file says %s); their values are treated as volts: correct the "
             "file, name the unit in channels.tsv, or give a gain",
             file, len(unknown), spelt,
         )  # fmt: skip
     for (unit, listed_unit), count in contradicted.items():
         logger.warning(
-            "%s: %d channels are in %s by the file, in %s by channels.tsv; the file's unit is taken",
+            "%s: %d channels are in %s by the file, in %s by channels.tsv; the file's unit is used",
             file, count, unit, listed_unit,
         )  # fmt: skip
     return found
 
 
 def header_units(raw: BaseRaw, file: Path) -> dict[str, tuple[str, float]]:
-    """Units as the headers of EDF, BDF and BrainVision spell them, and the factors that mne has applied, by channel."""
+    """Units in the headers of EDF, BDF and BrainVision, and the factors that mne has applied, by channel."""
     suffix = file.suffix.lower()
     if suffix in (".edf", ".bdf"):
         extras = raw._raw_extras[0]
@@ -112,7 +103,7 @@ def _edf_units(file: Path, picks: Sequence[int]) -> list[str]:
 
 
 def _brainvision_units(file: Path, channels: int) -> list[str]:
-    """The format has microvolts where none is written."""
+    """Units of BrainVision; microvolts where none is written, as the format says."""
     content = file.read_bytes()
     try:
         text = content.decode("utf-8")
@@ -125,20 +116,3 @@ def _brainvision_units(file: Path, channels: int) -> list[str]:
         if 0 < int(number) <= channels:
             units[int(number) - 1] = cells[3].strip() or "µV"
     return units
-
-
-class Scaled:
-    """A signal whose channels are multiplied by factors as they are read.
-
-    Args:
-        signal: (channels, samples).
-        factors: One for each channel, (channels,).
-    """
-
-    def __init__(self, signal: Signal, factors: NDArray[np.float64]) -> None:
-        self.signal, self.factors = signal, factors
-        self.shape = signal.shape
-
-    def __getitem__(self, part: tuple[slice | NDArray[np.intp], slice], /) -> NDArray[np.floating]:
-        """Volts, (channels, samples)."""
-        return self.signal[part] * self.factors[part[0], None]

@@ -25,24 +25,24 @@ from eeg2speech.data.files.reading import wrap_read_errors
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 FARTHEST = 0.5
-"""Metres that intracranial electrodes may lie from the origin of their coordinates on average."""
+"""Largest mean distance of intracranial electrodes from the origin of their coordinates, in metres."""
 HEAD = ("CapTrak", "ElektaNeuromag")
 """Systems whose axes and origin are those of head coordinates."""
 TURNED = ("CTF", "EEGLAB", "EEGLAB-HJ", "4DBti", "KitYokogawa")
-"""Systems with x to the front and y to the left, about the same origin."""
+"""Systems with x to the front and y to the left, with about the same origin."""
 EARS = (0.08, 0.3)
-"""Metres that may lie between the landmarks at both ears: else they are in another unit."""
+"""Plausible distance of the landmarks at both ears in metres; any other means that they are in another unit."""
 
 logger = logging.getLogger(__name__)
 
 
 def with_electrodes(channels: Sequence[Channel], root: Path, recording: BidsRecording) -> list[Channel]:
-    """Channels with the positions of ``electrodes.tsv``, or as they were where the dataset has none that can be used.
+    """Channels with the positions of ``electrodes.tsv``; unchanged where the dataset has no usable positions.
 
-    Names are compared as ``match_names`` does. Scalp electrodes are moved into head coordinates by the landmarks in
-    ``coordsystem.json``, or by its coordinate system if that is known to be one of the head. Intracranial ones stay in
-    the dataset's own coordinates. Positions of the recording itself are dropped then: they may be those of another
-    cap, or in other coordinates.
+    Names are compared by ``match_names``. Positions of scalp electrodes are transformed to head coordinates by the
+    landmarks in ``coordsystem.json``, or by its coordinate system if that is one of the head. Intracranial electrodes
+    keep the dataset's own coordinates. All positions in the recording are discarded then, as they may belong to another
+    cap or coordinate system.
 
     Raises:
         DataError: A table or description is damaged.
@@ -86,12 +86,12 @@ def _read(table: Path) -> dict[str, Position]:
         except KeyError as error:
             raise DataError(f"{table}: no column {error.args[0]!r}; add name, x, y and z") from error
         except ValueError as error:
-            raise DataError(f"{row.where}: {error}; write numbers, n/a where nothing is known") from error
+            raise DataError(f"{row.where}: {error}; write numbers, or n/a where the position is unknown") from error
     return {name: place for name, place in places.items() if math.isfinite(sum(place)) and any(place)}
 
 
 def _metres(system: Mapping[str, Any], key: str, places: Mapping[str, Position]) -> float | str:
-    """Metres of the unit in which coordinates are given, or why it is not known."""
+    """Metres per unit of the coordinates, or the reason why the unit is unknown."""
     unit = str(system.get(key) or "n/a")
     found = METRES.get(unit.strip().lower())
     if found is not None:
@@ -103,7 +103,7 @@ def _metres(system: Mapping[str, Any], key: str, places: Mapping[str, Position])
 
 
 def _distance(places: Iterable[Position]) -> float:
-    """Mean distance from the origin, 0 where there is none."""
+    """Mean distance from the origin; 0 without positions."""
     return float(np.mean([float(np.linalg.norm(place)) for place in places] or [0.0]))
 
 
@@ -119,7 +119,7 @@ def _intracranial(places: Mapping[str, Position], system: Mapping[str, Any]) -> 
 
 
 def _scalp(places: Mapping[str, Position], system: Mapping[str, Any]) -> dict[str, Position] | str:
-    """Positions in head coordinates, or why the description does not say how to get there."""
+    """Positions in head coordinates, or the reason why the transformation is unknown."""
     name, scale = str(system.get("EEGCoordinateSystem", "")), _metres(system, "EEGCoordinateUnits", places)
     if isinstance(scale, str):
         return scale
@@ -134,7 +134,7 @@ def _scalp(places: Mapping[str, Position], system: Mapping[str, Any]) -> dict[st
         points = {electrode: np.array([-y, x, z]) for electrode, (x, y, z) in points.items()}
     elif name not in HEAD:
         return (
-            f"coordinates of EEGCoordinateSystem={name!r} without landmarks cannot be turned into those of the head; "
+            f"coordinates of EEGCoordinateSystem={name!r} without landmarks cannot be transformed to the head; "
             "add AnatomicalLandmarkCoordinates of NAS, LPA and RPA"
         )
     fault = fault_of_positions(list(points), np.array(list(points.values())))
@@ -144,8 +144,8 @@ def _scalp(places: Mapping[str, Position], system: Mapping[str, Any]) -> dict[st
 
 
 def _landmarks(system: Mapping[str, Any], name: str, scale: float) -> dict[str, np.ndarray] | None:
-    """Nasion and both ears in metres, None unless all are there, and can be, in the electrodes' own coordinates."""
-    marks = system.get("AnatomicalLandmarkCoordinates")  # "n/a" where nothing is known, as a whole or for each
+    """Nasion and both ears in metres, in the coordinates of the electrodes; None unless all exist and are plausible."""
+    marks = system.get("AnatomicalLandmarkCoordinates")  # "n/a" where unknown, as a whole or for each
     items = marks.items() if isinstance(marks, Mapping) else ()
     found = {str(key).upper(): place for key, place in items if isinstance(place, list) and "n/a" not in place}
     unit = system.get("AnatomicalLandmarkCoordinateUnits")

@@ -1,22 +1,19 @@
-"""Reader of EAV: conversations in five emotions, with EEG, the participant's speech and video.
-
-Reference: Lee et al. 2024, EAV: EEG-Audio-Video Dataset for Emotion Recognition in Conversational Contexts, Scientific
-Data 11, 1026, doi 10.1038/s41597-024-03838-4.
-"""
+"""Reader of EAV: EEG and speech of conversations in five emotions (doi 10.1038/s41597-024-03838-4)."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.paths import expanded
+from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import electrode_positions
 from eeg2speech.data.events.cues import silent
@@ -25,8 +22,7 @@ from eeg2speech.data.files.matlab import read_mat
 from eeg2speech.data.files.raw import from_array
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.store.store import Description
+from eeg2speech.data.readers.base import Reader, by_number, check_choice
 
 ELECTRODES = (
     *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4", "T8"),
@@ -37,109 +33,77 @@ MONTAGE = "standard_1005"
 RATE = 500.0
 EMOTIONS = ("Neutral", "Sadness", "Anger", "Happiness", "Calmness")
 TASKS: dict[str, Condition] = {"listening": "listening", "speaking": "overt"}
-"""What the participant did; the rows of the label table are each emotion in turn, listened to and then spoken."""
+"""The rows of the label table are each emotion in turn, first listening and then speaking."""
 SOUND = re.compile(r"(\d+)_Trial_\d+_Speaking_([A-Za-z]+?)(_aud)?\.wav", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Eav:
+class Eav(Reader):
     """EAV: 30-channel EEG of people who answer an actor in five emotions (doi 10.5281/zenodo.10205702).
 
-    The published sound is that of the participant's own speech, so muscle activity is in the EEG wherever there is
-    sound: what is decoded may be the muscles.
+    The published sound is the participant's own speech, so the EEG contains muscle activity wherever there is sound:
+    a decoder may use the muscles.
+
+    Names of files and variables are those of the authors' loaders (nubcico/EAV). Public loaders are the source of the
+    order of the electrodes and of the label table's rows, and of the assignment of trial n to the sound whose name
+    begins with n. Amplitudes are treated as microvolts; the files do not name a unit. The reader was tested on files
+    written in that layout, not on published ones.
 
     Attributes:
         root: Folder that holds subject1, subject2, ...
-        subjects: Participants, e.g. [1,2]; all if not given.
         tasks: Of listening and speaking; speaking if not given, as listening is published without sound.
     """
 
-    root: Path
-    subjects: list[str | int] | None = None
+    name = "eav"
+    title = "EAV"
+    url = "https://doi.org/10.5281/zenodo.10205702"
+    citation = (
+        "M.-H. Lee, A. Shomanov, B. Begim, Z. Kabidenova, A. Nyssanbay, A. Yazici, S.-W. Lee, EAV: EEG-Audio-Video "
+        "Dataset for Emotion Recognition in Conversational Contexts, Sci. Data 11, 1026, 2024"
+    )
+
+    layout = "folders subject1, subject2, ..."
+
     tasks: list[str] | None = None
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
-        unknown = [task for task in self.tasks or () if task not in TASKS]
-        if unknown:
-            raise ConfigError(f"tasks: {unknown[0]!r} is no task of EAV; choose from {', '.join(TASKS)}")
+        check_choice("tasks", self.tasks, TASKS)
         tasks = tuple(dict.fromkeys(self.tasks or ["speaking"]))
-        root = expanded(self.root)
-        if not root.is_dir():
-            raise DataError(f"{root}: no such folder; give the folder of EAV that holds subject1")
-        folders = {
-            int(match[1]): folder
-            for folder in root.iterdir()
-            if folder.is_dir() and (match := re.fullmatch(r"subject0*(\d+)", folder.name))
-        }
-        if not folders:
-            raise DataError(
-                f"{root}: holds no folder subject1, subject2, ...; give the folder that EAV was unpacked to"
-            )
         if "speaking" in tasks:
-            logger.warning("EAV: people speak while their EEG is recorded; what is decoded may be their muscles")
-        sources = []
-        wanted = None if self.subjects is None else [str(s).removeprefix("subject") for s in self.subjects]
-        for label in chosen([str(number) for number in sorted(folders)], wanted, root):
-            folder = folders[int(label)]
-            eeg, table = (_file_in(folder / "EEG", int(label), end) for end in ("eeg.mat", "eeg_label.mat"))
-            sounds = sorted((folder / "Audio").glob("*.wav"))
-            recording = f"subject{int(label):02d}"
-            load = partial(read_eav, eeg, table, tuple(sounds), recording, tasks)
-            inputs = (eeg, table, *sounds)
-            sources.append(Source(recording, recording, "", "", inputs, load))
-        return sources
+            logger.warning("EAV: participants speak during the EEG; a decoder may use muscle activity")
+        folders = by_number((folder for folder in root.iterdir() if folder.is_dir()), r"subject(\d+)")
+        for number, folder in folders.items():
+            recording = f"subject{number}"
+            eeg, table = (_file_in(folder / "EEG", int(number), end) for end in ("eeg.mat", "eeg_label.mat"))
+            sounds = tuple(sorted((folder / "Audio").glob("*.wav")))
+            load = partial(read_eav, eeg, table, sounds, recording, tasks)
+            yield Source(recording, recording, "", "", (eeg, table, *sounds), load)
 
-    def description(self) -> Description:
-        """What goes into ``dataset.json``."""
-        return describe(
-            "EAV",
-            source="https://doi.org/10.5281/zenodo.10205702",
-            license="unknown",
-            citation="M.-H. Lee, A. Shomanov, B. Begim, Z. Kabidenova, A. Nyssanbay, A. Yazici, S.-W. Lee, EAV: "
-            "EEG-Audio-Video Dataset for Emotion Recognition in Conversational Contexts, Sci. Data 11, 1026, 2024",
-            reader="eav",
-            tasks=list(self.tasks or ["speaking"]),
-        )
+    def settings(self) -> dict[str, Any]:
+        """The tasks, which choose segments."""
+        return {"tasks": list(self.tasks or ["speaking"])}
 
 
 def read_eav(eeg: Path, table: Path, sounds: tuple[Path, ...], recording: str, tasks: tuple[str, ...]) -> RawRecording:
-    """Read one participant: his or her trials in a row, each a piece of its own.
-
-    File and variable names are those of the authors' loaders (nubcico/EAV). The order of the label table's rows and
-    of the electrodes, and that trial n is the sound whose name begins with n, is what public loaders have found; only
-    files written in that layout have been read, not the published ones. Amplitudes are taken for microvolts, which
-    nothing in the files says.
-
-    Args:
-        eeg: Signal, ``seg1`` or ``seg``: (samples, 30, trials).
-        table: ``label``: one-hot, (10, trials).
-        sounds: Of speech, ``002_Trial_02_Speaking_Neutral_Aud.wav``.
-        recording: Id for the segments.
-        tasks: To make segments of.
-
-    Raises:
-        DataError: A file is missing or damaged, or sounds and labels contradict each other.
-    """
+    """Read one participant: the trials one after the other, with a break between them."""
     signal = _read_signal(eeg)
     samples, _, trials = signal.shape
     labels = _read_labels(table, trials)
-    # trial by trial one after the other; the one copy that is needed
     continuous = np.ascontiguousarray(signal.transpose(1, 2, 0), np.float32).reshape(len(ELECTRODES), -1)
-    continuous *= 1e-6
+    continuous *= 1e-6  # in place, as the signal is large
     raw = from_array(continuous, RATE, ELECTRODES, electrode_positions(ELECTRODES, MONTAGE, source=str(eeg)))
     raw.breaks = [samples * trial for trial in range(1, trials)]
-    of_trial = _by_trial(sounds, labels)
+    sound_by_trial = _sounds_by_trial(sounds, labels)
     stimuli: dict[str, Sound] = {}
     for trial, (task, emotion) in enumerate(labels):
         if task not in tasks:
             continue
         seconds, stimulus = samples / RATE, ""
-        sound = of_trial.get(trial)
         if task == "speaking":
-            if sound is None:
+            if (sound := sound_by_trial.get(trial)) is None:
                 name = f"trial {trial + 1}"
                 raw.lost.append(Lost("segment", "speaking without its sound in Audio", name, seconds, missing=True))
                 continue
@@ -183,8 +147,8 @@ def _read_labels(file: Path, trials: int) -> list[tuple[str, str]]:
     return [(tuple(TASKS)[row % len(TASKS)], EMOTIONS[row // len(TASKS)]) for row in classes]
 
 
-def _by_trial(sounds: tuple[Path, ...], labels: list[tuple[str, str]]) -> dict[int, Path]:
-    """Sound by trial, counted from 0, after checking that its name says what the label table says."""
+def _sounds_by_trial(sounds: tuple[Path, ...], labels: list[tuple[str, str]]) -> dict[int, Path]:
+    """Sound by trial, counted from 0; the emotion in a sound's name has to agree with the label table."""
     found: dict[int, Path] = {}
     for file in sounds:
         match = SOUND.fullmatch(file.name)
@@ -192,8 +156,7 @@ def _by_trial(sounds: tuple[Path, ...], labels: list[tuple[str, str]]) -> dict[i
             logger.warning("%s: not named like a sound of EAV; left out", file)
             continue
         trial = int(match[1]) - 1
-        said = ("speaking", match[2].capitalize())
-        if not 0 <= trial < len(labels) or labels[trial] != said:
+        if not 0 <= trial < len(labels) or labels[trial] != ("speaking", match[2].capitalize()):
             held = " ".join(labels[trial]) if 0 <= trial < len(labels) else f"only {len(labels)} trials"
             raise DataError(f"{file}: the label table has {held} there; download this participant again")
         found[trial] = file

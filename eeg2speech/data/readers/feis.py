@@ -1,7 +1,4 @@
-"""Reader of FEIS: 14-channel Emotiv EEG of people hearing, imagining and speaking phonemes.
-
-Reference: Wellington and Clayton 2019, Fourteen-channel EEG with Imagined Speech, doi 10.5281/zenodo.3369178.
-"""
+"""Reader of FEIS: Emotiv EEG of people who hear, imagine and speak phonemes (doi 10.5281/zenodo.3369178)."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import logging
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,14 +19,12 @@ from typing import TextIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.paths import expanded
+from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel, Condition, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import electrode_positions, read_locs
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.reading import what_is_wrong
-from eeg2speech.data.readers.base import absent, chosen, describe
-from eeg2speech.data.store.store import Description
+from eeg2speech.data.readers.base import Reader, check_choice, missing_source
 
 CONDITIONS: dict[str, Condition] = {
     "stimuli": "listening",
@@ -38,11 +33,11 @@ CONDITIONS: dict[str, Condition] = {
     "speaking": "overt",
     "resting": "rest",
 }
-"""What the participant did in each phase."""
+"""Condition of each phase."""
 ELECTRODES = ("F3", "FC5", "AF3", "F7", "T7", "P7", "O1", "O2", "P8", "T8", "F8", "AF4", "FC6", "F4")
 RATE = 256
 LARGEST = 2 * 10**9
-"""Bytes of an unpacked table beyond which a zip is taken for a bomb; the published ones have 10 to 60 MB."""
+"""Largest unpacked table in bytes; a larger one is refused as a zip bomb. The published ones have 10 to 60 MB."""
 
 Rows: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]
 
@@ -50,101 +45,63 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Feis:
+class Feis(Reader):
     """FEIS: 14-channel EEG of hearing, imagining and speaking phonemes (doi 10.5281/zenodo.3369178).
 
+    Every epoch is a segment whose stimulus is the participant's own recording of the phoneme. Where the sounds of a
+    participant are missing, the store holds the EEG without a sound.
+
     Attributes:
-        root: Folder that holds data_eeg and data_wav.
-        phases: Of stimuli, articulators, thinking, speaking and resting; all that are there if not given.
+        root: Folder that holds data_eeg and data_wav, or the folder above it.
         subjects: Participants, e.g. [01,02]; all if not given.
+        phases: Of stimuli, articulators, thinking, speaking and resting; all that exist if not given.
     """
 
-    root: Path
+    name = "feis"
+    title = "FEIS"
+    url = "https://doi.org/10.5281/zenodo.3369178"
+    license = "ODC-BY 1.0"
+    citation = (
+        "S. Wellington, J. Clayton, Fourteen-channel EEG with Imagined Speech (FEIS) dataset v1.0, University of "
+        "Edinburgh, 2019"
+    )
+    selections = (*Reader.selections, "phases")
+
+    layout = "data_eeg with tables of the phases (.zip or .csv)"
+
     phases: list[str] | None = None
-    subjects: list[str | int] | None = None  # YAML reads 01 as a number
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant and phase."""
-        return feis_sources(self.root, self.phases, self.subjects)
-
-    def description(self) -> Description:
-        """What goes into ``dataset.json``."""
-        return describe(
-            "FEIS",
-            source="https://doi.org/10.5281/zenodo.3369178",
-            license="ODC-BY 1.0",
-            citation="S. Wellington, J. Clayton, Fourteen-channel EEG with Imagined Speech (FEIS) dataset v1.0, "
-            "University of Edinburgh, 2019",
-            reader="feis",
-        )
-
-
-def feis_sources(
-    root: Path, phases: Sequence[str] | None = None, subjects: Sequence[str | int] | None = None
-) -> list[Source]:
-    """Recordings of FEIS: one per participant and phase.
-
-    Every epoch is a segment whose stimulus is the participant's own recording of the phoneme, ``01_goose``.
-    Where a participant's sounds are missing the segments keep that stimulus, but the store will hold no sound
-    for it: such recordings serve whatever needs no audio, and reading their audio is an error.
-
-    Args:
-        root: Folder that holds ``data_eeg``, or whose only such subfolder does.
-        phases: Of stimuli, articulators, thinking, speaking and resting; None for those that are there.
-        subjects: Participants, ``05`` or ``5``; None for all.
-
-    Raises:
-        ConfigError: A phase is unknown.
-        DataError: The folder is not FEIS, or holds nothing of what was asked for.
-    """
-    unknown = [phase for phase in phases or () if phase not in CONDITIONS]
-    if unknown:
-        raise ConfigError(f"phases: {unknown[0]!r} is no phase of FEIS; choose from {', '.join(CONDITIONS)}")
-    root = _find_root(expanded(root))
-    folders = {folder.name: folder for folder in sorted((root / "data_eeg").iterdir()) if folder.is_dir()}
-    locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
-
-    sources = []
-    for subject in chosen(folders, subjects, root / "data_eeg"):
-        wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
-        for phase in dict.fromkeys(phases or CONDITIONS):
-            recording = f"sub-{subject}_phase-{phase}"
-            table = next(
-                (f for f in (folders[subject] / f"{phase}.csv", folders[subject] / f"{phase}.zip") if is_listed(f)),
-                None,
-            )
-            if table is None:
-                if phases:
-                    message = (
-                        f"{folders[subject]}: no {phase}.zip or {phase}.csv; download it, or leave it out of phases"
-                    )
-                    sources.append(absent(recording, subject, "", phase, message))
-                continue
-            inputs = (table, *([locs] if locs else []), *wavs.values())
-            load = partial(read_feis, table, recording, subject, phase, wavs, locs)
-            sources.append(Source(recording, subject, "", phase, inputs, load))
-    if not any(source.inputs for source in sources):
-        wanted = ", ".join(phases or CONDITIONS)
-        raise DataError(f"{root / 'data_eeg'}: no participant has {wanted} as .zip or .csv; download FEIS again")
-    return sources
+        check_choice("phases", self.phases, CONDITIONS)
+        if not (root / "data_eeg").is_dir():
+            below = [folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir()]
+            if not below:
+                return
+            if len(below) > 1:
+                raise DataError(f"{root}: {len(below)} subfolders hold data_eeg; give the one of FEIS")
+            root = below[0]
+        locs = next(iter(sorted(root.rglob("*[Cc]ap14.locs"))), None)
+        for folder in sorted(folder for folder in (root / "data_eeg").iterdir() if folder.is_dir()):
+            subject = folder.name
+            wavs = {file.stem: file for file in sorted((root / "data_wav" / subject / "wavs").glob("*.wav"))}
+            for phase in dict.fromkeys(self.phases or CONDITIONS):
+                recording = f"sub-{subject}_phase-{phase}"
+                tables = (folder / f"{phase}.csv", folder / f"{phase}.zip")
+                table = next((file for file in tables if is_listed(file)), None)
+                if table is not None:
+                    inputs = (table, *([locs] if locs else []), *wavs.values())
+                    load = partial(read_feis, table, recording, subject, phase, wavs, locs)
+                    yield Source(recording, subject, "", phase, inputs, load)
+                elif self.phases:
+                    message = f"{folder}: no {phase}.zip or {phase}.csv; download it, or leave it out of phases"
+                    yield missing_source(recording, subject, "", phase, message)
 
 
 def read_feis(
     table: Path, recording: str, subject: str, phase: str, wavs: dict[str, Path], locs: Path | None
 ) -> RawRecording:
-    """Read one phase of one participant.
-
-    Args:
-        table: ``PHASE.csv``, or the zip that holds it.
-        recording: Id for the segments.
-        subject: Participant.
-        phase: Phase.
-        wavs: Sound file by phoneme; may be empty.
-        locs: Electrode positions; None for the standard ones.
-
-    Raises:
-        DataError: The table is damaged or not FEIS.
-    """
+    """Read one phase of one participant, with sounds by phoneme; ``locs`` None stands for standard positions."""
     with _open_table(table, phase) as stream:
         epochs, microvolts, labels = _read_rows(stream, table)
     if locs is None:
@@ -167,42 +124,29 @@ def read_feis(
     channels = [Channel(name, "eeg", *place) for name, place in zip(ELECTRODES, places, strict=True)]
     prompts = sorted(set(labels.tolist()) - {""})
     stimuli: dict[str, Sound] = {f"{subject}_{label}": wavs[label] for label in prompts if label in wavs}
-    silent = [label for label in prompts if label not in wavs] if CONDITIONS[phase] != "rest" else []
+    without = [label for label in prompts if label not in wavs] if CONDITIONS[phase] != "rest" else []
     lost = []
-    if silent:
-        logger.warning("%s: data_wav has no sound of %d of its %d labels", recording, len(silent), len(prompts))
+    if without:
+        logger.warning("%s: data_wav has no sound of %d of its %d labels", recording, len(without), len(prompts))
         reason = "its sounds are not in data_wav"
-        lost = [Lost("sound" if not stimuli else "segment", reason, ", ".join(silent), missing=bool(wavs))]
+        lost = [Lost("sound" if not stimuli else "segment", reason, ", ".join(without), missing=bool(wavs))]
     return RawRecording(microvolts.T * 1e-6, RATE, channels, segments, breaks, stimuli, lost=lost)
-
-
-def _find_root(root: Path) -> Path:
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the folder of FEIS that holds data_eeg")
-    if (root / "data_eeg").is_dir():
-        return root
-    below = sorted(folder.parent for folder in root.glob("*/data_eeg") if folder.is_dir())
-    if len(below) != 1:
-        found = f"{len(below)} subfolders hold one" if below else "neither does a subfolder"
-        raise DataError(f"{root}: holds no data_eeg, and {found}; give the folder of FEIS that holds data_eeg")
-    return below[0]
 
 
 @contextmanager
 def _open_table(table: Path, phase: str) -> Iterator[TextIO]:
-    """Open the CSV file, inside its zip or as it is."""
+    """Open the CSV file, in its zip or unpacked."""
     try:
         if table.suffix == ".csv":
             with table.open(encoding="utf-8-sig", newline="") as stream:
                 yield stream
             return
-        with zipfile.ZipFile(table) as archive:
-            member = _member(archive, table, phase)
-            with (
-                archive.open(member) as binary,
-                io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream,
-            ):
-                yield stream
+        with (
+            zipfile.ZipFile(table) as archive,
+            archive.open(_member(archive, table, phase)) as binary,
+            io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream,
+        ):
+            yield stream
     except UnicodeDecodeError as error:
         raise DataError(f"{table}: is no text table ({error.reason}); download it again") from error
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
@@ -245,13 +189,7 @@ def _read_rows(stream: TextIO, table: Path) -> Rows:
         if not first_row.strip():
             raise DataError(f"{table}: holds no samples; download it again")
         rows = np.loadtxt(
-            chain([first_row], stream),
-            row,
-            comments=None,
-            delimiter=",",
-            quotechar='"',
-            usecols=used,
-            ndmin=1,
+            chain([first_row], stream), row, comments=None, delimiter=",", quotechar='"', usecols=used, ndmin=1
         )
     except UnicodeDecodeError:
         raise
@@ -261,7 +199,7 @@ def _read_rows(stream: TextIO, table: Path) -> Rows:
 
 
 def _at_line(error: ValueError) -> str:
-    """What loadtxt complains of, at the line of the file: it counts rows after the header from 0 or 1."""
+    """An error of loadtxt with the line of the file; loadtxt counts rows after the header, from 0 or 1."""
     text = str(error)
     if match := re.match(r"could not convert string '(.*)' to \S+ at row (\d+)", text, re.DOTALL):
         return f"line {int(match[2]) + 2}: {match[1]!r} is not a number"

@@ -1,33 +1,29 @@
-"""Reader of KARA ONE: people imagining and then saying seven phonemic prompts and four words.
-
-Reference: Zhao and Rudzicz 2015, Classifying phonological categories in imagined and articulated speech, ICASSP,
-doi 10.1109/ICASSP.2015.7178118.
-"""
+"""Reader of KARA ONE: EEG of imagined and spoken phonemes and words (doi 10.1109/ICASSP.2015.7178118)."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mne
 import numpy as np
 
-from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.paths import expanded
+from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Condition, Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.electrodes.montage import electrode_positions
 from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.matlab import read_mat
-from eeg2speech.data.files.raw import BaseRaw, from_mne
+from eeg2speech.data.files.raw import BaseRaw, from_file
 from eeg2speech.data.files.reading import wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import absent, chosen, describe
-from eeg2speech.data.store.store import Description
+from eeg2speech.data.readers.base import Reader, check_choice, missing_source
 
 CONDITIONS: dict[str, Condition] = {
     "clearing": "rest",
@@ -35,10 +31,10 @@ CONDITIONS: dict[str, Condition] = {
     "thinking": "imagined",
     "speaking": "overt",
 }
-"""What the participant did in each phase of a trial, in their order."""
+"""Condition of each phase of a trial, in their order."""
 DEFAULT_PHASES = ("thinking", "speaking")
 OTHERS = ("M1", "M2", "CB1", "CB2", "VEO", "HEO", "VEOG", "HEOG", "EKG", "ECG", "EMG", "TRIGGER", "STI 014")
-"""Mastoids, two electrodes that no standard montage has, and what is no EEG."""
+"""Mastoids, two electrodes that no standard montage has, and channels other than EEG."""
 MONTAGE = "standard_1005"
 
 Span = tuple[int, int]
@@ -48,89 +44,62 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class KaraOne:
+class KaraOne(Reader):
     """KARA ONE: 60-channel EEG of imagined and spoken phonemes and words (University of Toronto).
 
-    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. Muscles move during
-    speaking: what is decoded from that phase may be their activity.
+    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. Per trial and phase, the
+    stimulus is what the participant then said. Clearing and prompt have no sound: the sounds of the prompts are not
+    published. Muscles move during speaking: a decoder may use their activity in that phase.
+
+    The layout is that of public loaders; the reader was tested on files written in that layout, not on published ones.
+    The sounds are assumed to begin with the phase of speaking, as in those loaders; nothing in the dataset confirms it.
 
     Attributes:
         root: Folder that holds the participants' folders (MM05, ...), at any depth.
         subjects: Participants, e.g. [MM05,P02]; all if not given.
         phases: Of clearing, stimulus, thinking and speaking; thinking and speaking if not given.
-        cleaned: Read the .set files, which the authors have filtered and freed of eye movements, not the raw .cnt.
+        cleaned: Read the .set files, which the authors filtered and freed of eye movements, not the raw .cnt.
     """
 
-    root: Path
-    subjects: list[str | int] | None = None
+    name = "karaone"
+    title = "KARA ONE"
+    url = "http://www.cs.toronto.edu/~complingweb/data/karaOne/karaOne.html"
+    citation = (
+        "S. Zhao, F. Rudzicz, Classifying phonological categories in imagined and articulated speech, ICASSP 2015, "
+        "pp. 992-996"
+    )
+
+    layout = "epoch_inds.mat beside a recording (.cnt, or .set if cleaned)"
+
     phases: list[str] | None = None
     cleaned: bool = False
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
-        unknown = [phase for phase in self.phases or () if phase not in CONDITIONS]
-        if unknown:
-            raise ConfigError(f"phases: {unknown[0]!r} is no phase of KARA ONE; choose from {', '.join(CONDITIONS)}")
+        check_choice("phases", self.phases, CONDITIONS)
         phases = tuple(dict.fromkeys(self.phases or DEFAULT_PHASES))
-        root = expanded(self.root)
-        if not root.is_dir():
-            raise DataError(f"{root}: no such folder; give the folder that KARA ONE was unpacked to")
-        tables = (
-            file for file in sorted(root.rglob("*.mat")) if file.name == "epoch_inds.mat"
-        )  # links that dangle, too
-        folders = {file.parent.name: file.parent for file in tables}
-        if not folders:
-            raise DataError(f"{root}: holds no epoch_inds.mat at any depth; unpack the participants' archives there")
-        sources = []
-        for subject in chosen(sorted(folders), self.subjects, root):
-            folder = folders[subject]
-            signal = _signal_file(folder, self.cleaned)
+        suffix = ".set" if self.cleaned else ".cnt"
+        tables = [file for file in root.rglob("*.mat") if file.name == "epoch_inds.mat"]  # also dangling links
+        for table in sorted(tables, key=lambda file: file.parent.name):
+            folder, subject = table.parent, table.parent.name
+            signal = next(iter(sorted(folder.glob(f"*{suffix}"))), None)
             if signal is None:
-                kind = "set" if self.cleaned else "cnt"
-                sources.append(
-                    absent(subject, subject, "", "", f"{folder}: holds no .{kind}; unpack the archive again")
-                )
+                message = f"{folder}: holds no {suffix}; unpack the archive again"
+                yield missing_source(subject, subject, "", "", message)
                 continue
-            beside = [folder / "epoch_inds.mat", *(f for f in (_labels_file(folder),) if f is not None)]
+            labels = _labels_file(folder)
             wavs = sorted((folder / "kinect_data").glob("*.wav"))
-            load = partial(read_karaone, folder, signal, subject, phases)
-            sources.append(Source(subject, subject, "", "", (*signal_files(signal), *beside, *wavs), load))
-        if not any(source.inputs for source in sources):
-            raise DataError(
-                f"{root}: no participant has a .{'set' if self.cleaned else 'cnt'}; set cleaned accordingly"
-            )
-        return sources
+            inputs = (*signal_files(signal), table, *([labels] if labels else []), *wavs)
+            yield Source(subject, subject, "", "", inputs, partial(read_karaone, signal, subject, phases))
 
-    def description(self) -> Description:
-        """What goes into ``dataset.json``."""
-        return describe(
-            "KARA ONE",
-            source="http://www.cs.toronto.edu/~complingweb/data/karaOne/karaOne.html",
-            license="unknown",
-            citation="S. Zhao, F. Rudzicz, Classifying phonological categories in imagined and articulated speech, "
-            "ICASSP 2015, pp. 992-996",
-            reader="karaone",
-            phases=list(self.phases or DEFAULT_PHASES),
-            cleaned=self.cleaned,
-        )
+    def settings(self) -> dict[str, Any]:
+        """The phases, which choose segments, and the kind of signal."""
+        return {"phases": list(self.phases or DEFAULT_PHASES), "cleaned": self.cleaned}
 
 
-def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ...]) -> RawRecording:
-    """Read one participant: per trial and phase a segment whose stimulus is what the participant then said.
-
-    The layout is that of public loaders; only files written in it have been read, not the published ones. Sounds
-    are taken to begin with the phase of speaking, as those loaders do; nothing in the dataset confirms it. Segments of
-    clearing and of the prompt have no sound: the prompts' sounds are not published.
-
-    Args:
-        folder: Of the participant.
-        signal: Its ``.cnt`` or ``.set``.
-        subject: Participant, also the recording's id.
-        phases: To make segments of.
-
-    Raises:
-        DataError: A file is damaged, or labels and trials do not go together.
-    """
+def read_karaone(signal: Path, subject: str, phases: tuple[str, ...]) -> RawRecording:
+    """Read the recording of one participant, and the segments of some phases."""
+    folder = signal.parent
     raw = _read_signal(signal)
     trials = _read_trials(folder / "epoch_inds.mat")
     labels = _read_labels(folder)
@@ -167,17 +136,13 @@ def read_karaone(folder: Path, signal: Path, subject: str, phases: tuple[str, ..
     return raw
 
 
-def _signal_file(folder: Path, cleaned: bool) -> Path | None:
-    return next(iter(sorted(folder.glob("*.set" if cleaned else "*.cnt"))), None)
-
-
 def _labels_file(folder: Path) -> Path | None:
     candidates = (folder / "kinect_data" / "labels.txt", folder / "all_features_simple.mat")
     return next((file for file in candidates if is_listed(file)), None)
 
 
 def _read_signal(file: Path) -> RawRecording:
-    """EEG of the cap at standard positions, in volts; it stays in the file where the file is uncompressed."""
+    """EEG of the cap at standard positions, in volts; the signal stays in the file."""
     with wrap_read_errors(file):
         raw: BaseRaw
         if file.suffix == ".set":
@@ -186,12 +151,11 @@ def _read_signal(file: Path) -> RawRecording:
             raw = mne.io.read_raw_cnt(file, verbose="ERROR")
         others = {name: "misc" for name in raw.ch_names if name.upper().strip() in OTHERS}
         raw.set_channel_types(others, on_unit_change="ignore", verbose="ERROR")
-        found = from_mne(raw, lazily=True)
-        raw.get_data(start=max(raw.n_times - 1, 0))  # a file that was cut short fails here and not later
+    found = from_file(raw, file)
     names = [channel.name for channel in found.channels]
-    # the header's own positions are in no known frame
-    places = electrode_positions(names, MONTAGE, source=str(file)).tolist()
-    found.channels = [replace(c, x=x, y=y, z=z) for c, (x, y, z) in zip(found.channels, places, strict=True)]
+    # the positions in the header are in an unknown coordinate frame
+    positions = electrode_positions(names, MONTAGE, source=str(file)).tolist()
+    found.channels = [replace(c, x=x, y=y, z=z) for c, (x, y, z) in zip(found.channels, positions, strict=True)]
     found.unrecorded = {}  # the authors count samples of the whole file
     return found
 
@@ -200,7 +164,7 @@ def _read_trials(file: Path) -> list[dict[str, Span]]:
     """Samples of the phases of every trial.
 
     ``speaking_inds`` has prompt and speech in turn, but in some files entries are doubled or missing. Each is
-    therefore found by where it lies: the prompt between clearing and thinking, the speech before the next clearing.
+    therefore found by its time: the prompt between clearing and thinking, the speech before the next clearing.
     """
     content = read_mat(file, ["clearing_inds", "thinking_inds", "speaking_inds"])
     with wrap_read_errors(file):
@@ -217,9 +181,9 @@ def _read_trials(file: Path) -> list[dict[str, Span]]:
         if 0 < rest[0] < rest[1] <= thought[0] < thought[1] <= end:
             trial |= {"clearing": rest, "thinking": thought}
             for phase, first, last in (("stimulus", rest[1], thought[0]), ("speaking", thought[1], end)):
-                inside = [span for span in others if first <= span[0] and span[1] <= last]
-                if len(inside) == 1:
-                    trial[phase] = inside[0]
+                within = [span for span in others if first <= span[0] and span[1] <= last]
+                if len(within) == 1:
+                    trial[phase] = within[0]
         trials.append(trial)
     return trials
 

@@ -1,52 +1,46 @@
-"""Reader of MEG-MASC: MEG of 27 people listening twice to four stories.
-
-Reference: Gwilliams et al. 2023, Introducing MEG-MASC: a high-quality magneto-encephalography dataset for evaluating
-natural speech processing, Scientific Data 10, 862, doi 10.1038/s41597-023-02752-5.
-"""
+"""Reader of MEG-MASC: MEG of people who listen twice to four stories (doi 10.1038/s41597-023-02752-5)."""
 
 from __future__ import annotations
 
 import ast
-import csv
 import logging
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import mne
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Lost, RawRecording, Segment, Sound, Source
 from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
-from eeg2speech.data.files.raw import BaseRaw, from_mne
-from eeg2speech.data.files.reading import inside, wrap_read_errors
+from eeg2speech.data.files.raw import BaseRaw, from_file
+from eeg2speech.data.files.reading import inside, read_csv, wrap_read_errors
 from eeg2speech.data.files.signal_files import signal_files
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import absent, chosen, describe
-from eeg2speech.data.store.store import Description
+from eeg2speech.data.readers.base import Reader, missing_source, select
 
 SUFFIXES = (".con", ".sqd", ".fif")
 LONGEST = 2000
-"""Characters of an event's description; Python's parser is not given longer ones."""
+"""Longest description of an event, in characters, that is given to Python's parser."""
 NAME = re.compile(r"sub-(\w+?)_ses-(\w+?)_task-(\w+?)_events\.tsv")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Event:
+class StoryEvent:
     """One row of a table of events.
 
     Attributes:
-        onset: In seconds of the recording.
-        line: Of the table.
-        about: What its column ``trial_type`` describes: ``kind``, ``sound``, ``start``, ``word``, ...
+        onset: Seconds of the recording.
+        line: Line of the table.
+        about: Content of the column ``trial_type``: ``kind``, ``sound``, ``start``, ``word``, ...
     """
 
     onset: float
@@ -55,95 +49,67 @@ class Event:
 
 
 @dataclass
-class MegMasc:
-    """MEG-MASC: 208-channel KIT MEG of people listening to stories (osf.io/ag3kj, doi 10.1038/s41597-023-02752-5).
+class MegMasc(Reader):
+    """MEG-MASC: 208-channel KIT MEG of people who listen to stories (osf.io/ag3kj, doi 10.1038/s41597-023-02752-5).
 
-    Merge the parts on OSF (ag3kj, h2tzn, u5327, dr4wy) into one folder.
+    Merge the parts on OSF (ag3kj, h2tzn, u5327, dr4wy) into one folder. Every sound file of a story is a segment, with
+    its words as text. Sensor positions are those in the machine, equal for all participants, not relative to the head.
+
+    The tables are read as the authors' code and public loaders describe them. The reader was tested on FIF files with
+    tables written in that layout; no KIT file has been read, which is left to mne.
 
     Attributes:
         root: Folder that holds sub-01, ... and stimuli/audio.
-        subjects: Participants, e.g. [1,2]; all if not given.
-        sessions: Of 0 and 1; both if not given. In the second, the same stories are heard again.
+        sessions: Of 0 and 1; both if not given. The second session repeats the stories of the first.
     """
 
-    root: Path
-    subjects: list[str | int] | None = None
+    name = "meg_masc"
+    title = "MEG-MASC"
+    url = "https://osf.io/ag3kj"
+    license = "CC0"
+    citation = (
+        "L. Gwilliams, G. Flick, A. Marantz, L. Pylkkänen, D. Poeppel, J.-R. King, Introducing MEG-MASC: a "
+        "high-quality magneto-encephalography dataset for evaluating natural speech processing, Sci. Data 10, 862, 2023"
+    )
+
+    layout = "sub-01/ses-0/meg/sub-01_ses-0_task-0_meg.con and its events.tsv, or the like"
+
     sessions: list[str | int] | None = None
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant, session and story."""
-        root = expanded(self.root)
-        tables = [
-            (match, file)
-            for file in sorted(root.glob("sub-*/ses-*/meg/sub-*_events.tsv"))
-            if (match := NAME.fullmatch(file.name))
-        ]
-        if not tables:
-            raise DataError(f"{root}: holds no sub-01/ses-0/meg/..._events.tsv; give the folder of MEG-MASC")
-        subjects = chosen(dict.fromkeys(match[1] for match, _ in tables), self.subjects, root)
-        sessions = chosen(sorted({match[2] for match, _ in tables}), self.sessions, root)
+        tables = sorted(root.glob("sub-*/ses-*/meg/sub-*_events.tsv"))
+        named = {file: match.groups() for file in tables if (match := NAME.fullmatch(file.name))}
+        sessions = select(sorted({session for _, session, _ in named.values()}), self.sessions, root) if named else []
         sounds = sorted((root / "stimuli" / "audio").glob("*.wav"))
-        sources = []
-        for match, events in tables:
-            subject, session, task = match.groups()
-            if subject not in subjects or session not in sessions:
+        for events, (subject, session, task) in named.items():
+            if session not in sessions:
                 continue
             stem = events.name.removesuffix("_events.tsv")
             signal = next((f for s in SUFFIXES if is_listed(f := events.with_name(f"{stem}_meg{s}"))), None)
             if signal is None:
                 message = f"{events}: no {stem}_meg.con beside it; download it"
-                sources.append(absent(stem, subject, session, task, message))
+                yield missing_source(stem, subject, session, task, message)
                 continue
-            load = partial(read_meg_masc, root, signal, events, stem)
-            sources.append(Source(stem, subject, session, task, (*signal_files(signal), events, *sounds), load))
-        if not any(source.inputs for source in sources):
-            raise DataError(f"{root}: none of the recordings asked for has a .con file; download them")
-        return sources
-
-    def description(self) -> Description:
-        """What goes into ``dataset.json``."""
-        return describe(
-            "MEG-MASC",
-            source="https://osf.io/ag3kj",
-            license="CC0",
-            citation="L. Gwilliams, G. Flick, A. Marantz, L. Pylkkänen, D. Poeppel, J.-R. King, Introducing MEG-MASC: "
-            "a high-quality magneto-encephalography dataset for evaluating natural speech processing, Sci. Data 10, "
-            "862, 2023",
-            reader="meg_masc",
-        )
+            inputs = (*signal_files(signal), events, *sounds)
+            yield Source(stem, subject, session, task, inputs, partial(read_meg_masc, root, signal, events, stem))
 
 
 def read_meg_masc(root: Path, signal: Path, events: Path, recording: str) -> RawRecording:
-    """Read one story: a segment per sound file, its words as text.
-
-    The tables are read as the authors' code and public loaders describe them. Reading has been tried on FIF files with
-    tables written in that layout; no KIT file has been read, which is left to mne's reader. Sensor positions
-    are those in the machine, the same for everyone, not relative to the head.
-
-    Args:
-        root: Folder that sounds are named in.
-        signal: KIT or FIF file.
-        events: Table of sounds, words and phonemes.
-        recording: Id for the segments.
-
-    Raises:
-        DataError: A file is damaged, or a sound is missing.
-    """
+    """Read one story: a segment per sound file, with its words as text."""
     with wrap_read_errors(signal):
         raw: BaseRaw
         if signal.suffix == ".fif":
             raw = mne.io.read_raw_fif(signal, verbose="ERROR")
         else:
             raw = mne.io.read_raw_kit(signal, verbose="ERROR")
-        found = from_mne(raw, ("mag", "grad"), lazily=True)
-        raw.get_data(start=max(raw.n_times - 1, 0))  # a file that was cut short fails here and not later
+    found = from_file(raw, signal, ("mag", "grad"))
     end = found.eeg.shape[1] / found.rate
-    heard = sorted(read_events(events), key=lambda event: event.onset)
-    words = [event for event in heard if event.about["kind"] == "word"]
-    played = [event for event in heard if event.about["kind"] == "sound"]
+    rows = sorted(read_events(events), key=lambda event: event.onset)
+    words = [event for event in rows if event.about["kind"] == "word"]
+    played = [event for event in rows if event.about["kind"] == "sound"]
     stimuli: dict[str, Sound] = {}
-    for event, following in pairwise([*played, None]):
-        assert event is not None
+    for event, following in zip_longest(played, played[1:]):
         where = f"{events}: line {event.line}"
         name, start = event.about.get("sound"), _number(event.about.get("start", 0.0), where)
         if not isinstance(name, str) or start < 0:
@@ -160,35 +126,29 @@ def read_meg_masc(root: Path, signal: Path, events: Path, recording: str) -> Raw
         offset = start + first - event.onset
         found.segments.append(Segment(recording, first, stop - first, file.stem, offset, "listening", text=text))
     if not played:
-        logger.warning("%s: has no rows of sounds; the recording is kept without", events)
+        logger.warning("%s: has no rows of sounds; the recording is kept without a sound", events)
         found.lost.append(Lost("sound", "its table of events has no sounds"))
     found.segments = found.segments or [silent(recording, end)]
     found.stimuli = stimuli
     return found
 
 
-def read_events(file: Path) -> list[Event]:
-    """Sounds and words of a table of events, whose descriptions are Python dictionaries written out.
+def read_events(file: Path) -> list[StoryEvent]:
+    """Sounds and words of a table of events, whose descriptions are Python dictionaries as text.
 
     Raises:
         DataError: The table is damaged, or a description is no dictionary of plain values.
     """
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        table = csv.DictReader(stream, delimiter="\t")
-        missing = [name for name in ("onset", "trial_type") if name not in (table.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}: no column {missing[0]}; download it again")
-        events = []
-        for line, row in enumerate(table, start=2):
-            text = row["trial_type"] or ""
-            if re.search(r"""['"]kind['"]\s*:\s*['"]phoneme['"]""", text):
-                continue  # nine of ten rows
-            where = f"{file}: line {line}"
-            events.append(Event(_number(row["onset"], where), line, _described(text, where)))
+    events = []
+    for line, row in enumerate(read_csv(file, ("onset", "trial_type"), "\t"), start=2):
+        if re.search(r"""['"]kind['"]\s*:\s*['"]phoneme['"]""", row["trial_type"]):
+            continue  # nine of ten rows
+        where = f"{file}: line {line}"
+        events.append(StoryEvent(_number(row["onset"], where), line, _description(row["trial_type"], where)))
     return events
 
 
-def _described(text: str, where: str) -> dict[str, Any]:
+def _description(text: str, where: str) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise DataError(f"{where}: a description of {len(text)} characters, at most {LONGEST} are read; correct it")
     try:

@@ -1,13 +1,9 @@
-"""Reader of SingleWordProductionDutch: electrodes inside the head of people who read words aloud.
-
-Reference: Verwoert et al. 2022, Dataset of Speech Production in intracranial Electroencephalography, Scientific Data 9,
-434, doi 10.1038/s41597-022-01542-9.
-"""
+"""Reader of SingleWordProductionDutch: intracranial EEG of words read aloud (doi 10.1038/s41597-022-01542-9)."""
 
 from __future__ import annotations
 
-import csv
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,105 +16,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Channel, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.data.electrodes.montage import Position
 from eeg2speech.data.electrodes.names import channel_key, match_names
 from eeg2speech.data.events.cues import silent
-from eeg2speech.data.files.reading import wrap_read_errors
-from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.store.store import Description
+from eeg2speech.data.files.raw import UNKNOWN
+from eeg2speech.data.files.reading import read_csv, wrap_read_errors
+from eeg2speech.data.readers.base import Reader, find_folder
 
 RATE, SOUND_RATE = 1024.0, 48000.0
-"""Samples per second that the authors give; the files have the time of every sample on a recorder's clock instead."""
-CLOCK = 0.01
-"""Fraction by which that clock may run off the nominal rate."""
+"""Nominal samples per second. Some files have the time of every sample on the recorder's clock instead."""
+TOLERANCE = 0.01
+"""Fraction by which that clock may differ from the nominal rate."""
 COMMISSURE = (0.0, 0.031, 0.040)
-"""Where ACPC coordinates begin in head coordinates, in metres: for mne's fsaverage; a person's differ by about 1 cm."""
+"""Origin of ACPC coordinates in head coordinates, in metres: of mne's fsaverage; a person's differs by about 1 cm."""
 SILENCE = ("", "+", "nan", "n/a")
-"""What the stream of prompts holds where no word is shown."""
+"""Content of the stream of prompts where no word is shown."""
 STEP = 2**14
 """Samples copied at once."""
 
-Place = tuple[float, float, float]
-NOWHERE: Place = (float("nan"), float("nan"), float("nan"))
 Prompt = tuple[float, str]
-"""When a word was shown, in seconds of the recording, and the word."""
+"""Onset of a word in seconds of the recording, and the word."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class SingleWords:
+class SingleWords(Reader):
     """SingleWordProductionDutch: 10 people with sEEG electrodes read 100 words aloud (osf.io/nrgx6, CC BY 4.0).
 
-    Such electrodes are a strong positive control. A run is one sound of five minutes, and electrodes differ from person
-    to person, so whatever is held out must come from the same run: it is cut into parts, each a stimulus, as
-    many as the authors' cross-validation has folds. Sounds are the participant's own, shifted in pitch by the authors.
+    Intracranial electrodes are a strong positive control. A run has one sound of five minutes, and the electrodes
+    differ between participants, so the test data have to come from the same run as the training data. A run is
+    therefore cut into parts, each a stimulus, as many as the authors' cross-validation has folds. The sounds are the
+    participant's own voice, shifted in pitch by the authors.
+
+    Names in the NWB file, units (microvolts) and rates are those of the authors' loader and of public ones; the reader
+    was tested on files written in that layout, not on published ones.
 
     Attributes:
         root: Folder that holds sub-01, sub-02, ... (SingleWordProductionDutch-iBIDS).
-        subjects: Participants, e.g. [1,2]; all if not given.
         parts: Stretches of several words that each run is cut into; 0 makes every word a stimulus with a label.
     """
 
-    root: Path
-    subjects: list[str | int] | None = None
+    name = "single_words"
+    title = "SingleWordProductionDutch"
+    url = "https://doi.org/10.17605/OSF.IO/NRGX6"
+    license = "CC BY 4.0"
+    citation = (
+        "M. Verwoert, M. C. Ottenhoff, S. Goulis, A. J. Colon, L. Wagner, S. Tousseyn, J. P. van Dijk, P. L. Kubben, "
+        "C. Herff, Dataset of Speech Production in intracranial Electroencephalography, Scientific Data 9, 434, 2022"
+    )
+
+    layout = "sub-01/ieeg, sub-02/ieeg, ..."
+
     parts: int = 10
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per participant."""
         if self.parts < 0:
             raise ConfigError(f"parts={self.parts} must be 0 or more")
-        root = expanded(self.root)
-        if (root / "SingleWordProductionDutch-iBIDS").is_dir():
-            root /= "SingleWordProductionDutch-iBIDS"
-        folders = {folder.parent.name.removeprefix("sub-"): folder for folder in sorted(root.glob("sub-*/ieeg"))}
-        if not folders:
-            raise DataError(f"{root}: holds no sub-01/ieeg; give the folder SingleWordProductionDutch-iBIDS")
-        sources = []
-        for label in chosen(folders, self.subjects, root):
-            prefix = f"sub-{label}_task-wordProduction"
-            file = folders[label] / f"{prefix}_ieeg.nwb"
-            channels = folders[label] / f"{prefix}_channels.tsv"
-            places = next(iter(sorted(folders[label].glob("*_electrodes.tsv"))), None)
-            load = partial(read_single_words, file, channels, places, f"sub-{label}", self.parts)
-            inputs = (file, channels, *([places] if places else []))
-            sources.append(Source(f"sub-{label}", label, "", "", inputs, load))
-        return sources
-
-    def description(self) -> Description:
-        """What goes into ``dataset.json``."""
-        return describe(
-            "SingleWordProductionDutch",
-            source="https://doi.org/10.17605/OSF.IO/NRGX6",
-            license="CC BY 4.0",
-            citation="M. Verwoert, M. C. Ottenhoff, S. Goulis, A. J. Colon, L. Wagner, S. Tousseyn, J. P. van Dijk, "
-            "P. L. Kubben, C. Herff, Dataset of Speech Production in intracranial Electroencephalography, Scientific "
-            "Data 9, 434, 2022",
-            reader="single_words",
-            parts=self.parts,
-        )
+        root = find_folder(root, "SingleWordProductionDutch-iBIDS") or root
+        for folder in sorted(root.glob("sub-*/ieeg")):
+            recording = folder.parent.name
+            file, channels = (folder / f"{recording}_task-wordProduction_{end}" for end in ("ieeg.nwb", "channels.tsv"))
+            electrodes = next(iter(sorted(folder.glob("*_electrodes.tsv"))), None)
+            load = partial(read_single_words, file, channels, electrodes, recording, self.parts)
+            inputs = (file, channels, *([electrodes] if electrodes else []))
+            yield Source(recording, recording.removeprefix("sub-"), "", "", inputs, load)
 
 
-def read_single_words(file: Path, channels: Path, places: Path | None, recording: str, parts: int) -> RawRecording:
+def read_single_words(file: Path, channels: Path, electrodes: Path | None, recording: str, parts: int) -> RawRecording:
     """Read one participant.
-
-    Names in the NWB file, its units (microvolts) and rates are those of the authors' loader and of public ones; only
-    files written in that layout have been read, not the published ones.
 
     Args:
         file: NWB file with the series iEEG, Audio and Stimulus.
         channels: Table of the channels, in the order of the series.
-        places: Electrode positions in ACPC coordinates, in millimetres; None if unknown.
-        recording: Id for the segments.
+        electrodes: Electrode positions in ACPC coordinates, in millimetres; None if unknown.
+        recording: Id of the recording.
         parts: Stretches that the run is cut into; 0 for single words.
 
     Raises:
         ConfigError: pynwb is not installed.
-        DataError: A file is damaged or they do not go together.
     """
-    names = [row["name"] for row in _read_rows(channels, ("name",))]
-    with _series(file) as series:
+    names = [row["name"] for row in read_csv(channels, ("name",), "\t")]
+    with _open_series(file) as series:
         start, rate = _clock(series("iEEG"), RATE, file)
         sound_start, sound_rate = _clock(series("Audio"), SOUND_RATE, file)
         eeg = _read_signal(series("iEEG").data, file)
@@ -128,8 +109,7 @@ def read_single_words(file: Path, channels: Path, places: Path | None, recording
         peak = max((float(np.abs(sound[i : i + 2**20]).max()) for i in range(0, sound_samples, 2**20)), default=0.0)
     if len(names) != len(eeg):
         raise DataError(f"{channels}: {len(names)} channels, but {file.name} holds {len(eeg)}; download it again")
-    # both clocks are one; a sound that was started earlier is heard from this second on
-    lead = start - sound_start
+    lead = start - sound_start  # seconds of sound before the first sample of EEG, on their common clock
     last = min(eeg.shape[1] / rate, sound_samples / sound_rate - lead)
     segments: list[Segment] = []
     stimuli: dict[str, Sound] = {}
@@ -139,38 +119,27 @@ def read_single_words(file: Path, channels: Path, places: Path | None, recording
             continue
         stimulus = f"{recording}_{'word' if parts == 0 else 'part'}-{number:03d}"
         span = (round((first + lead) * sound_rate), round((end + lead) * sound_rate))
-        stimuli[stimulus] = partial(read_sound, file, *span, sound_rate, peak)
+        stimuli[stimulus] = partial(read_voice, file, *span, sound_rate, peak)
         label = words if parts == 0 else ""
         segments.append(Segment(recording, first, end - first, stimulus, 0.0, "overt", label, words))
     lost = []
     if not segments:
         logger.warning("%s: shows no words while sound and EEG were recorded; kept without a sound", file)
         lost, segments = [Lost("sound", "no words are shown")], [silent(recording, eeg.shape[1] / rate)]
-    return RawRecording(eeg, rate, _channels(names, places), segments, stimuli=stimuli, lost=lost)
+    return RawRecording(eeg, rate, _located(names, electrodes), segments, stimuli=stimuli, lost=lost)
 
 
-def read_sound(file: Path, first: int, last: int, rate: float, peak: float) -> tuple[NDArray[np.float32], float]:
-    """Read a stretch of the participant's voice.
-
-    Args:
-        file: NWB file.
-        first: Sample it begins with.
-        last: Sample it ends before.
-        rate: Samples per second.
-        peak: Largest amplitude of the whole run, which becomes 1.
-
-    Returns:
-        Waveform in [-1, 1], (samples,), and its rate.
-    """
-    with _series(file) as series:
+def read_voice(file: Path, first: int, last: int, rate: float, peak: float) -> tuple[NDArray[np.float32], float]:
+    """A stretch of the voice, divided by the peak of the run: waveform in [-1, 1], (samples,), and its rate."""
+    with _open_series(file) as series:
         wave = np.asarray(series("Audio").data[first:last], np.float64)
     wave = wave.reshape(len(wave), -1).mean(axis=1)
     return (wave / (peak or 1.0)).astype(np.float32), rate
 
 
 @contextmanager
-def _series(file: Path) -> Iterator[Any]:
-    """Open an NWB file; what is yielded gives a series of it by name."""
+def _open_series(file: Path) -> Iterator[Any]:
+    """Open an NWB file; yields a function that returns a series by name."""
     try:
         from pynwb import NWBHDF5IO
     except ImportError as error:
@@ -187,9 +156,10 @@ def _series(file: Path) -> Iterator[Any]:
 
 
 def _clock(series: Any, nominal: float, file: Path) -> tuple[float, float]:
-    """When a series begins on the recorder's clock, in seconds, and its samples per second.
+    """Start of a series on the recorder's clock, in seconds, and its samples per second.
 
-    Times of samples come from a network clock that jitters; the authors' own loader counts samples at the nominal rate.
+    The times of samples come from a network clock that jitters; the authors' own loader counts samples at the nominal
+    rate.
     """
     if series.rate is not None:
         return float(series.starting_time or 0.0), float(series.rate)
@@ -198,13 +168,13 @@ def _clock(series: Any, nominal: float, file: Path) -> tuple[float, float]:
         raise DataError(f"{file}: {series.name} has neither a rate nor the time of every sample; download it again")
     first, last = float(times[0]), float(times[samples - 1])
     rate = (samples - 1) / (last - first) if last > first else 0.0
-    if not abs(rate / nominal - 1) < CLOCK:
+    if not abs(rate / nominal - 1) < TOLERANCE:
         raise DataError(f"{file}: {series.name} has {rate:g} samples per second, not {nominal:g}; download it again")
     return first, nominal
 
 
 def _read_signal(data: Any, file: Path) -> NDArray[np.float32]:
-    """Volts, (channels, samples); copied piece by piece, as the file has samples first and double the precision."""
+    """Volts, (channels, samples); copied in steps, as the file has (samples, channels) in double precision."""
     if len(data.shape) != 2 or 0 in data.shape:
         raise DataError(f"{file}: iEEG of shape {data.shape} is not (samples, channels); download it again")
     samples, channels = data.shape
@@ -215,7 +185,7 @@ def _read_signal(data: Any, file: Path) -> NDArray[np.float32]:
 
 
 def _read_prompts(data: Any, rate: float) -> list[Prompt]:
-    """Words shown; the stream names what is on the screen at every sample."""
+    """Words shown; the stream has the content of the screen at every sample."""
     shown = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in data[:]]
     prompts = []
     sample = 0
@@ -227,7 +197,7 @@ def _read_prompts(data: Any, rate: float) -> list[Prompt]:
 
 
 def _stretches(prompts: list[Prompt], last: float, parts: int) -> Iterator[tuple[float, float, str]]:
-    """Onset, end and words of every stretch: from the first prompt of one to the first of the next."""
+    """Onset, end and words of every stretch: from its first prompt to the first prompt of the next."""
     prompts = [prompt for prompt in prompts if prompt[0] < last]
     groups = np.array_split(np.arange(len(prompts)), min(parts or len(prompts), len(prompts)) or 1)
     edges = [prompts[group[0]][0] for group in groups if group.size] + [last]
@@ -235,33 +205,22 @@ def _stretches(prompts: list[Prompt], last: float, parts: int) -> Iterator[tuple
         yield first, end, " ".join(prompts[index][1] for index in group)
 
 
-def _channels(names: list[str], places: Path | None) -> list[Channel]:
+def _located(names: list[str], electrodes: Path | None) -> list[Channel]:
     """Channels in head coordinates, as far as their positions are known."""
-    known: dict[str, Place] = {}
-    if places is not None:
-        for row in _read_rows(places, ("name", "x", "y", "z")):
-            x, y, z = (_metres(row[axis], origin) for axis, origin in zip("xyz", COMMISSURE, strict=True))
-            known[row["name"]] = (x, y, z)
-    named = match_names(names, known, channel_key)
-    known = {name: known[listed] for name, listed in named.items()}
-    unknown = [name for name in names if not np.isfinite(known.get(name, NOWHERE)).all()]
+    listed: dict[str, Position] = {}
+    for row in read_csv(electrodes, ("name", "x", "y", "z"), "\t") if electrodes else ():
+        x, y, z = (_metres(row[axis], origin) for axis, origin in zip("xyz", COMMISSURE, strict=True))
+        listed[row["name"]] = (x, y, z)
+    matched = match_names(names, listed, channel_key)
+    places = {name: listed[matched[name]] if name in matched else UNKNOWN for name in names}
+    unknown = [name for name, place in places.items() if not np.isfinite(place).all()]
     if unknown:
-        logger.warning("%s: no position of %s", places or "sEEG", ", ".join(unknown))
-    return [Channel(name, "seeg", *known.get(name, NOWHERE)) for name in names]
+        logger.warning("%s: no position of %s", electrodes or "sEEG", ", ".join(unknown))
+    return [Channel(name, "seeg", *places[name]) for name in names]
 
 
 def _metres(cell: str, origin: float) -> float:
     try:
         return float(cell) * 1e-3 + origin
     except ValueError:  # n/a
-        return float("nan")
-
-
-def _read_rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        table = csv.DictReader(stream, delimiter="\t")
-        rows = [{key: value or "" for key, value in row.items() if key is not None} for row in table]
-        missing = [name for name in columns if name not in (table.fieldnames or ())]
-    if missing:
-        raise DataError(f"{file}: no column {missing[0]}; download it again")
-    return rows
+        return math.nan

@@ -1,15 +1,11 @@
-"""Reader of SparrKULee: 64-channel EEG of people listening to Dutch stories and podcasts.
-
-Reference: Accou et al. 2024, SparrKULee: A Speech-Evoked Auditory Response Repository from KU Leuven, Containing the
-EEG of 85 Participants, doi 10.3390/data9080094.
-"""
+"""Reader of SparrKULee: EEG of people who listen to Dutch stories and podcasts (doi 10.3390/data9080094)."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,17 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eeg2speech.core.errors import DataError
-from eeg2speech.core.paths import expanded
-from eeg2speech.core.types import Envelope, Lost, RawRecording, Segment, Sound, Source
+from eeg2speech.core.types import Lost, RawRecording, Segment, Source
 from eeg2speech.data.events.cues import silent
 from eeg2speech.data.files.downloads import is_listed
 from eeg2speech.data.files.packed import read_packed
 from eeg2speech.data.files.raw import from_mne
-from eeg2speech.data.files.reading import inside, wrap_read_errors
+from eeg2speech.data.files.reading import inside, read_csv, wrap_read_errors
 from eeg2speech.data.files.sounds import sound_at, sound_seconds
-from eeg2speech.data.readers.base import chosen, describe
-from eeg2speech.data.readers.biosemi import cap_channels, channels_first, find_cap, in_volts
-from eeg2speech.data.store.store import Description
+from eeg2speech.data.readers.arrays import array_recording, envelope_samples, find_cap, with_envelope, with_sound
+from eeg2speech.data.readers.base import Reader
 
 PUBLISHED_RATE = 64.0
 PUBLISHED_NAME = re.compile(r"(?P<run>sub-(?P<subject>[^_]+)_.+)_desc-preproc-audio-(?P<stimulus>.+)_eeg")
@@ -38,191 +32,117 @@ UNALIGNED = (
     "sub-017_ses-shortstories01_task-listeningActive_run-03",
     "sub-048_ses-varyingStories05_task-listeningActive_run-04",
 )
-"""Recordings whose triggers were lost, so that their sound cannot be placed, as the dataset's README lists them."""
+"""Recordings without usable triggers, as the dataset's README lists them: the onset of their sound is unknown."""
 NONE = ("", "n/a")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class SparrKULee:
+class SparrKULee(Reader):
     """SparrKULee: 85 people, 64 electrodes at 8192 Hz, Dutch stories and podcasts (CC BY-NC 4.0; some on request).
 
-    Get it from doi 10.48804/K3VSND. The raw recordings are packed (.bdf.gz); one at a time is unpacked into the
+    Download it from doi 10.48804/K3VSND. The raw recordings are packed (.bdf.gz). One at a time is unpacked into the
     folder for temporary files (TMPDIR), which takes one to three gigabytes. The onsets of sounds are those of
-    events.tsv, which rounds to 10 ms. Three recordings without usable triggers are left out.
+    events.tsv, rounded to 10 ms. Three recordings without usable triggers are left out.
 
     With published, the dataset's own preprocessing is read in place of the raw recordings: 64 Hz, average reference,
-    artefacts removed, in microvolts, starting with the sound, and corrected for the drift between the clocks. Where
-    the sound itself is missing, its published envelope takes its place.
+    artefacts removed, in microvolts, starting with the sound, corrected for the drift between the clocks. Where the
+    sound is missing, its published envelope is used.
 
     Verified on real files: events, and the published EEG and envelope of two participants. The raw recordings were
     only tested as files written in that layout. Stimuli named _shifted or _artefact are another rendering of the story
-    of that number: keep them on one side of a split.
+    with that number: keep them on the same side of a split.
 
     Attributes:
-        root: Folder of the dataset.
-        subjects: Participants, e.g. [1,2]; all if not given.
         published: Read the published preprocessing in place of the raw recordings.
     """
 
-    root: Path
-    subjects: list[str | int] | None = None
+    name = "sparrkulee"
+    title = "SparrKULee"
+    url = "https://doi.org/10.48804/K3VSND"
+    license = "CC BY-NC 4.0"
+    citation = (
+        "B. Accou, L. Bollens, M. Gillis, W. Verheijen, H. Van hamme, T. Francart, SparrKULee: A Speech-Evoked "
+        "Auditory Response Repository from KU Leuven, Containing the EEG of 85 Participants, Data 9(8), 2024"
+    )
+
+    layout = "sub-*/ses-*/eeg/*_eeg.bdf.gz, or derivatives/**/sub-*_desc-preproc-audio-*_eeg.npy for published"
+
     published: bool = False
 
-    def sources(self) -> list[Source]:
+    def find(self, root: Path) -> Iterator[Source]:
         """One recording per run; with ``published``, one per run and sound."""
-        root = expanded(self.root)
-        if not root.is_dir():
-            raise DataError(f"{root}: no such folder; give the folder of SparrKULee")
-        found = _published(root) if self.published else _raw(root)
-        subjects = chosen(sorted({source.subject for source in found}), self.subjects, root)
-        return [source for source in found if source.subject in subjects]
+        return _published(root) if self.published else _raw(root)
 
-    def description(self) -> Description:
-        """What goes into ``dataset.json``."""
-        return describe(
-            "SparrKULee",
-            source="https://doi.org/10.48804/K3VSND",
-            license="CC BY-NC 4.0",
-            citation="B. Accou, L. Bollens, M. Gillis, W. Verheijen, H. Van hamme, T. Francart, SparrKULee: A "
-            "Speech-Evoked Auditory Response Repository from KU Leuven, Containing the EEG of 85 Participants, "
-            "Data 9(8), 2024",
-            reader="sparrkulee",
-            published=self.published,
-        )
+
+def _raw(root: Path) -> Iterator[Source]:
+    files = {f.name.removesuffix(".gz").removesuffix("_eeg.bdf"): f for f in root.glob("sub-*/ses-*/eeg/*_eeg.bdf*")}
+    left_out = sorted(files.keys() & set(UNALIGNED))
+    if left_out:
+        logger.warning("%s: left out, as their triggers do not suffice: %s", root, ", ".join(left_out))
+    for recording in sorted(files.keys() - set(UNALIGNED)):
+        file, events = files[recording], _events_file(root, recording)
+        inputs = (file, *([events, *_sounds_named(events, root)] if is_listed(events) else []))
+        subject, session, run = (_entity(recording, key) for key in ("sub", "ses", "run"))
+        yield Source(recording, subject, session, run, inputs, partial(read_raw_run, file, root, recording))
+
+
+def _published(root: Path) -> Iterator[Source]:
+    for file in sorted((root / "derivatives").rglob("sub-*_desc-preproc-audio-*_eeg.npy")):
+        if (name := PUBLISHED_NAME.fullmatch(file.stem)) is None:
+            continue
+        run, stimulus = name["run"], name["stimulus"]
+        speech, events = _sound_of(root, stimulus) or _envelope_of(root, stimulus), _events_file(root, run)
+        inputs = (file, *([speech] if speech else []), *([events] if is_listed(events) else []))
+        recording = f"{run}_{stimulus}"
+        load = partial(read_published, file, root, recording, run, stimulus)
+        yield Source(recording, name["subject"], _entity(run, "ses"), _entity(run, "run"), inputs, load)
 
 
 def read_raw_run(file: Path, root: Path, recording: str) -> RawRecording:
-    """Read one raw recording; its signal stays in an unpacked copy, which goes when the signal does.
-
-    Args:
-        file: ``.bdf.gz`` or ``.bdf``.
-        root: Folder of the dataset.
-        recording: Id for the segments.
-
-    Raises:
-        DataError: A file is missing or damaged.
-        DiskError: There is no room for the unpacked copy.
-    """
-    events = _events_of(file)
+    """Read one raw recording. The signal stays in an unpacked copy, which is deleted with the signal."""
+    events = _events_file(root, recording)
     resting = "rest" in recording.lower() and not is_listed(events)
-    rows = [] if resting else _read_events(events)
     segments, stimuli = [], {}
-    for row in rows:
+    for row in [] if resting else _read_events(events):
         sound = inside(root / "stimuli", row["stim_file"], events)
         segment = _segment(row, events, recording)
         stimuli[segment.stimulus] = sound_at(sound)
         segments.append(replace(segment, duration=min(segment.duration, sound_seconds(sound))))
-    recorded = read_packed(file, partial(_read_bdf, packed=file))
-    seconds = recorded.eeg.shape[1] / recorded.rate
-    if resting:
-        segments = [Segment(recording, 0.0, seconds, "", 0.0, "rest")]
+    raw = read_packed(file, partial(_read_bdf, packed=file))
+    seconds = raw.eeg.shape[1] / raw.rate
     late = next((segment for segment in segments if segment.onset >= seconds), None)
     if late is not None:
         raise DataError(f"{events}: onset {late.onset:g} s lies outside {file.name} of {seconds:.1f} s; leave it out")
     segments = [replace(segment, duration=min(segment.duration, seconds - segment.onset)) for segment in segments]
     lost = []
-    if not segments:
-        logger.warning("%s: has no rows of sounds; the recording is kept without", events)
-        lost, segments = [Lost("sound", "its events.tsv has no sounds")], [silent(recording, seconds)]
-    return replace(recorded, segments=segments, stimuli=stimuli, lost=lost)
+    if not segments and not resting:
+        logger.warning("%s: has no rows of sounds; the recording is kept without a sound", events)
+        lost = [Lost("sound", "its events.tsv has no sounds")]
+    return replace(raw, segments=segments or [silent(recording, seconds)], stimuli=stimuli, lost=lost)
 
 
 def read_published(file: Path, root: Path, recording: str, run: str, stimulus: str) -> RawRecording:
-    """Read the published preprocessing of one sound in one run.
-
-    Args:
-        file: EEG in microvolts at 64 Hz, (64, samples), which starts with the sound.
-        root: Folder of the dataset.
-        recording: Id for the segment.
-        run: Name that the files of the raw run start with.
-        stimulus: Id of the sound.
-
-    Raises:
-        DataError: A file is damaged, or there is neither the sound nor its envelope.
-    """
-    channels = cap_channels("biosemi64")
+    """Read the published preprocessing of one sound in one run: microvolts at 64 Hz, (64, samples)."""
     with wrap_read_errors(file):
         array = np.load(file, allow_pickle=False)
-    eeg = in_volts(channels_first(array, len(channels), file, "EEG"), "uV", file)
-    sound, envelope = _sound_of(root, stimulus), _envelope_of(root, stimulus)
-    stimuli: dict[str, Sound] = {}
-    envelopes: dict[str, Envelope] = {}
-    if sound is not None:
-        stimuli[stimulus], heard = sound_at(sound), sound_seconds(sound)
-    elif envelope is not None:
-        envelopes[stimulus] = partial(_envelope_at_rate, envelope)
-        heard = len(read_envelope(envelope)) / PUBLISHED_RATE
-    else:
-        raise DataError(f"{root}: neither a sound nor an envelope of {stimulus}; download stimuli or derivatives")
-    events = _events_of_run(root, run)
+    raw = array_recording(array, PUBLISHED_RATE, "biosemi64", "uV", file, "EEG")
+    events = _events_file(root, run)
     rows = _read_events(events) if is_listed(events) else []
     label = next((_label(row) for row in rows if _stimulus(row) == stimulus), "")
-    duration = min(eeg.shape[1] / PUBLISHED_RATE, heard)
-    segment = Segment(recording, 0.0, duration, stimulus, 0.0, "listening", label)
-    return RawRecording(eeg, PUBLISHED_RATE, channels, [segment], stimuli=stimuli, envelopes=envelopes)
+    if sound := _sound_of(root, stimulus):
+        return with_sound(raw, recording, stimulus, sound, label)
+    if envelope := _envelope_of(root, stimulus):
+        return with_envelope(raw, recording, stimulus, partial(read_envelope, envelope), label)
+    raise DataError(f"{root}: neither a sound nor an envelope of {stimulus}; download stimuli or derivatives")
 
 
-def read_envelope(file: Path) -> NDArray[np.float64]:
-    """A published envelope, (samples,) at 64 Hz.
-
-    Raises:
-        DataError: It is damaged, or no row of finite numbers.
-    """
+def read_envelope(file: Path) -> tuple[NDArray[np.float64], float]:
+    """A published envelope, (samples,), and its rate."""
     with wrap_read_errors(file):
         values = np.load(file, allow_pickle=False)
-    if (
-        values.dtype.kind != "f"
-        or values.size == 0
-        or values.size != max(values.shape)
-        or not np.isfinite(values).all()
-    ):
-        raise DataError(f"{file}: {values.dtype} of shape {values.shape}, not finite samples; download it again")
-    return np.asarray(values.ravel(), np.float64)
-
-
-def _envelope_at_rate(file: Path) -> tuple[NDArray[np.floating], float]:
-    return read_envelope(file), PUBLISHED_RATE
-
-
-def _raw(root: Path) -> list[Source]:
-    files = {f.name.removesuffix(".gz").removesuffix("_eeg.bdf"): f for f in root.glob("sub-*/ses-*/eeg/*_eeg.bdf*")}
-    if not files:
-        raise DataError(
-            f"{root}: no sub-*/ses-*/eeg/*_eeg.bdf.gz; download them, or read the published preprocessing (published)"
-        )
-    left_out = sorted(files.keys() & set(UNALIGNED))
-    if left_out:
-        logger.warning("%s: left out, as their triggers do not suffice: %s", root, ", ".join(left_out))
-    sources = []
-    for recording, file in sorted(files.items()):
-        if recording not in UNALIGNED:
-            events = _events_of(file)
-            inputs = (file, *([events, *_sounds_named(events, root)] if is_listed(events) else []))
-            subject, session, run = (_entity(recording, key) for key in ("sub", "ses", "run"))
-            load = partial(read_raw_run, file, root, recording)
-            sources.append(Source(recording, subject, session, run, inputs, load))
-    return sources
-
-
-def _published(root: Path) -> list[Source]:
-    sources = []
-    for file in sorted((root / "derivatives").rglob("sub-*_desc-preproc-audio-*_eeg.npy")):
-        name = PUBLISHED_NAME.fullmatch(file.stem)
-        if name is None:
-            continue
-        run, stimulus = name["run"], name["stimulus"]
-        recording = f"{run}_{stimulus}"
-        heard = _sound_of(root, stimulus) or _envelope_of(root, stimulus)
-        events = _events_of_run(root, run)
-        inputs = (file, *([heard] if heard else []), *([events] if is_listed(events) else []))
-        load = partial(read_published, file, root, recording, run, stimulus)
-        session = _entity(run, "ses")
-        sources.append(Source(recording, name["subject"], session, _entity(run, "run"), inputs, load))
-    if not sources:
-        raise DataError(f"{root}: derivatives hold no sub-*_desc-preproc-audio-*_eeg.npy; download them")
-    return sources
+    return envelope_samples(values, file), PUBLISHED_RATE
 
 
 def _entity(name: str, key: str) -> str:
@@ -242,17 +162,13 @@ def _read_bdf(file: Path, packed: Path) -> RawRecording:
     return replace(from_mne(raw, lazily=True), channels=electrodes)
 
 
-def _events_of(file: Path) -> Path:
-    return file.with_name(file.name.removesuffix(".gz").removesuffix("_eeg.bdf") + "_events.tsv")
-
-
-def _events_of_run(root: Path, run: str) -> Path:
-    """Events of the raw run that a published file was made from."""
+def _events_file(root: Path, run: str) -> Path:
+    """Table of events of a raw recording."""
     return root / f"sub-{_entity(run, 'sub')}" / f"ses-{_entity(run, 'ses')}" / "eeg" / f"{run}_events.tsv"
 
 
 def _sounds_named(events: Path, root: Path) -> list[Path]:
-    """Sounds of a recording, as far as its table can be read; faults are reported when the recording is read."""
+    """Sounds that a table names; empty if the table is damaged, which is reported when the recording is read."""
     try:
         return sorted({inside(root / "stimuli", row["stim_file"], events) for row in _read_events(events)})
     except DataError:
@@ -261,12 +177,8 @@ def _sounds_named(events: Path, root: Path) -> list[Path]:
 
 def _read_events(file: Path) -> list[dict[str, str]]:
     """Rows that belong to a sound."""
-    with wrap_read_errors(file), file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t", restval="")
-        missing = {"onset", "duration", "stim_file"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{file}: no column {sorted(missing)[0]}; download it again")
-        rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+    rows = read_csv(file, ("duration", "onset", "stim_file"), "\t")
+    rows = [{name: cell.strip() for name, cell in row.items()} for row in rows]
     return [row for row in rows if row["stim_file"] not in NONE]
 
 
@@ -277,7 +189,7 @@ def _stimulus(row: dict[str, str]) -> str:
 
 
 def _label(row: dict[str, str]) -> str:
-    """What the sound was heard in: ``in_noise_-4dB``, ``silence``, or nothing."""
+    """Background of the sound: ``in_noise_-4dB``, ``silence``, or nothing."""
     condition, snr = (row.get(key, "") for key in ("condition", "snr"))
     shown = "" if condition in NONE else condition
     return shown if snr in NONE else f"{shown}_{snr}dB".removeprefix("_")
@@ -289,7 +201,7 @@ def _segment(row: dict[str, str], file: Path, recording: str) -> Segment:
     except ValueError as error:
         raise DataError(f"{file}: {error}; download it again") from error
     if not (0 <= onset < math.inf and 0 < duration < math.inf):
-        raise DataError(f"{file}: onset {onset:g} s and duration {duration:g} s are no stretch; download it again")
+        raise DataError(f"{file}: onset {onset:g} s or duration {duration:g} s is impossible; download it again")
     return Segment(recording, onset, duration, _stimulus(row), 0.0, "listening", _label(row))
 
 
@@ -299,7 +211,7 @@ def _sound_of(root: Path, stimulus: str) -> Path | None:
 
 
 def _envelope_of(root: Path, stimulus: str) -> Path | None:
-    """Published under either name, in ``derivatives/preprocessed_stimuli`` or ``derivatives/stimuli``."""
+    """Published under two names, in ``derivatives/preprocessed_stimuli`` or ``derivatives/stimuli``."""
     names = (f"{stimulus}_-_envelope.npy", f"{stimulus}_envelope.npy")
     folders = (root / "derivatives" / folder for folder in ("preprocessed_stimuli", "stimuli"))
     return next((folder / name for folder in folders for name in names if is_listed(folder / name)), None)

@@ -188,7 +188,7 @@ def test_tables_may_begin_with_a_byte_order_mark_and_sit_above(tmp_path):
 def test_pictures_and_rows_without_onset_are_passed_over(tmp_path, caplog):
     events = [event(stim_file="face.png"), event(onset="n/a"), event()]
     assert len(load(write_bids(tmp_path / "bids", ONE, events=events)).segments) == 1
-    assert "no sounds are passed over (.png)" in caplog.text
+    assert "no sounds are skipped (.png)" in caplog.text
 
 
 def channels(**changes):
@@ -218,7 +218,7 @@ def test_wrong_channel_tables_are_named(tmp_path, caplog):
         load(root)
     write_tsv(table, channels()[:5])
     assert len(load(root).channels) == 6
-    assert "says nothing of 1 channels (EOG, ...)" in caplog.text
+    assert "has no rows for 1 channels (EOG, ...)" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".vhdr", ".edf"])
@@ -245,7 +245,7 @@ def test_unknown_electrodes_go_without_a_place_and_are_named(tmp_path, caplog):
     names = ("Fp1", "EEG Cz-REF", "X17", "T3")
     raw = load(write_bids(tmp_path / "bids", ONE, names=names))
     assert [np.isfinite(channel.x) for channel in raw.channels] == [True, True, False, True]
-    assert "no place is known for X17 (not in standard_1005)" in caplog.text
+    assert "no position is known for X17 (not in standard_1005)" in caplog.text
     with pytest.raises(DataError, match="montage 'cap' is not built in"):
         load(tmp_path / "bids", montage="cap")
 
@@ -302,7 +302,7 @@ def test_axes_that_point_elsewhere_are_turned(tmp_path):
 @pytest.mark.parametrize(
     ("system", "units", "said"),
     [
-        ("Other", "m", "EEGCoordinateSystem='Other' without landmarks cannot be turned into those of the head"),
+        ("Other", "m", "EEGCoordinateSystem='Other' without landmarks cannot be transformed to the head"),
         (
             "CapTrak",
             "n/a",
@@ -347,11 +347,11 @@ def test_measured_and_standard_positions_are_not_mixed_without_a_word(tmp_path, 
     root = write_bids(tmp_path / "bids", ONE)
     write_electrodes(root, "CapTrak", places=MEASURED | {"Oz": ("n/a", "n/a", "n/a")})
     assert place(load(root), "Fp1") == pytest.approx(MEASURED["Fp1"])
-    assert "gives no positions for 1 of its 5 electrodes (Oz); they take those of standard_1005, fitted" in caplog.text
+    assert "gives no positions for 1 of its 5 electrodes (Oz); they get those of standard_1005, fitted" in caplog.text
     caplog.clear()
     write_electrodes(root, "CapTrak", places={"Fp1": MEASURED["Fp1"], "Cz": MEASURED["Cz"], "T7": (0, 0, 0)})
     assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)
-    assert "gives positions for only 2 of its 5 electrodes; all take those of standard_1005 by name" in caplog.text
+    assert "gives positions for only 2 of its 5 electrodes; all get those of standard_1005 by name" in caplog.text
 
 
 @pytest.mark.parametrize(("units", "factor"), [("mm", 1000), ("cm", 100), ("m", 1), ("MM", 1000), (" m", 1)])
@@ -384,7 +384,7 @@ def test_landmarks_in_another_unit_are_not_used(tmp_path, caplog):
     landmarks = {"NAS": (0.0, 0.1, 0.0), "LPA": (-0.08, 0.0, 0.0), "RPA": (0.08, 0.0, 0.0)}
     write_electrodes(root, "Other", "mm", landmarks, {n: tuple(1000 * v for v in p) for n, p in MEASURED.items()})
     load(root)
-    assert "EEGCoordinateSystem='Other' without landmarks cannot be turned" in caplog.text
+    assert "EEGCoordinateSystem='Other' without landmarks cannot be transformed" in caplog.text
 
 
 def test_an_electrode_that_occurs_twice_is_refused(tmp_path):
@@ -754,8 +754,8 @@ def test_doubled_names_of_electrodes_are_refused(tmp_path, types, message):
         ("sub-02_task-x_ieeg.nwb", "format .nwb is not supported; convert it to one of"),
         ("sub-02_task-x_ieeg.bdf.gz", "format .bdf.gz is not supported"),
         ("sub-02_task-x_ieeg", "a recording without a suffix (4D/BTi?) is not supported"),
-        ("sub-02_task-x_ieeg.eeg", "sub-02_task-x_ieeg.vhdr, by way of which it is read, is missing"),
-        ("sub-02_task-x_ieeg.fdt", "sub-02_task-x_ieeg.set, by way of which it is read, is missing"),
+        ("sub-02_task-x_ieeg.eeg", "its header, sub-02_task-x_ieeg.vhdr, is missing"),
+        ("sub-02_task-x_ieeg.fdt", "its header, sub-02_task-x_ieeg.set, is missing"),
     ],
 )
 def test_a_recording_that_is_not_read_is_no_silence(tmp_path, name, message):

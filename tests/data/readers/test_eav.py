@@ -51,13 +51,13 @@ def test_speech_has_the_sound_whose_name_begins_with_its_trial(root):
 def test_listening_is_read_when_asked_for_and_has_no_sound(root):
     raw = load(root, tasks=["listening", "speaking"])
     assert [(s.condition, s.stimulus) for s in raw.segments[:2]] == [("listening", ""), ("overt", "subject01_002")]
-    with pytest.raises(ConfigError, match="'talking' is no task of EAV; choose from listening, speaking"):
+    with pytest.raises(ConfigError, match="'talking' is unknown; choose from listening, speaking"):
         Eav(root, tasks=["talking"]).sources()
 
 
 def test_muscles_are_warned_of(root, caplog):
     assert [s.recording for s in Eav(root).sources()] == ["subject01", "subject02"]
-    assert "what is decoded may be their muscles" in caplog.text
+    assert "a decoder may use muscle activity" in caplog.text
     assert "muscle" in Eav.__doc__
 
 
@@ -94,9 +94,9 @@ def test_tables_of_another_shape_are_refused(root):
 def test_folders_that_are_not_eav_say_so(root, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         Eav(tmp_path / "nowhere").sources()
-    with pytest.raises(DataError, match="holds no folder subject1"):
+    with pytest.raises(DataError, match="holds no folders subject1"):
         Eav(root / "subject1").sources()
-    with pytest.raises(DataError, match="no participant '7'; it holds 1, 2"):
+    with pytest.raises(DataError, match="no participant 'subject7'; it holds subject01, subject02"):
         Eav(root, subjects=["subject7"]).sources()
 
 

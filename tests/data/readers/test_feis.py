@@ -11,7 +11,7 @@ from feis_files import HEADER, feis_table, write_feis
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.readers import feis
-from eeg2speech.data.readers.feis import ELECTRODES, feis_sources
+from eeg2speech.data.readers.feis import ELECTRODES, Feis
 
 real = pytest.mark.real
 
@@ -30,12 +30,12 @@ def rewrite(root, table, participant="01", phase="thinking"):
 
 
 def load(root, **kwargs):
-    (source,) = feis_sources(root, phases=["thinking"], subjects=["01"], **kwargs)
+    (source,) = Feis(root, phases=["thinking"], subjects=["01"], **kwargs).sources()
     return source.load()
 
 
 def test_one_source_per_participant_and_phase(root):
-    sources = feis_sources(root)
+    sources = Feis(root).sources()
     assert [source.recording for source in sources] == [
         "sub-01_phase-stimuli",
         "sub-01_phase-thinking",
@@ -74,7 +74,7 @@ def test_columns_are_found_by_name(root):
 
 
 def test_a_participant_without_sounds_keeps_the_stimuli_but_has_no_file(root):
-    (source,) = feis_sources(root, phases=["thinking"], subjects=["2"])
+    (source,) = Feis(root, phases=["thinking"], subjects=["2"]).sources()
     raw = source.load()
     assert {s.stimulus for s in raw.segments} == {"02_goose", "02_s"}
     assert not raw.stimuli
@@ -83,7 +83,7 @@ def test_a_participant_without_sounds_keeps_the_stimuli_but_has_no_file(root):
 @pytest.mark.parametrize(("phase", "condition"), [("stimuli", "listening"), ("speaking", "overt"), ("resting", "rest")])
 def test_conditions_by_phase(tmp_path, phase, condition):
     root = write_feis(tmp_path / "feis", phases=(phase,), labels=("s",))
-    assert feis_sources(root)[0].load().segments[0].condition == condition
+    assert Feis(root).sources()[0].load().segments[0].condition == condition
 
 
 def test_unzipped_tables_a_folder_above_and_missing_positions_are_fine(tmp_path):
@@ -97,11 +97,11 @@ def test_unzipped_tables_a_folder_above_and_missing_positions_are_fine(tmp_path)
 
 def test_a_requested_phase_that_one_participant_lacks_fails(root):
     (root / "data_eeg" / "02" / "thinking.zip").unlink()
-    first, second = feis_sources(root, phases=["thinking"])
+    first, second = Feis(root, phases=["thinking"]).sources()
     assert first.load().lost == []
     with pytest.raises(DataError, match=r"02: no thinking\.zip or thinking\.csv; download it"):
         second.load()
-    assert [s.subject for s in feis_sources(root) if s.run == "thinking"] == ["01"]
+    assert [s.subject for s in Feis(root).sources() if s.run == "thinking"] == ["01"]
 
 
 @pytest.mark.parametrize(
@@ -116,33 +116,33 @@ def test_zips_of_other_kinds_are_not_called_damaged(root, local, central, value,
     content[content.find(b"PK\x03\x04") + local] = content[content.find(b"PK\x01\x02") + central] = value
     table.write_bytes(content)  # packed by another method, or encrypted
     with pytest.raises(DataError, match=rf"thinking\.zip: {message}"):
-        feis_sources(root, phases=["thinking"])[1].load()
+        Feis(root, phases=["thinking"]).sources()[1].load()
 
 
 def test_labels_without_sounds_are_named_unless_they_are_rest(root, caplog):
     wavs = root / "data_wav" / "01" / "wavs"
     gone = sorted(wavs.glob("*.wav"))[0]
     gone.unlink()
-    (raw,) = [s.load() for s in feis_sources(root, phases=["thinking"], subjects=["01"])]
+    (raw,) = [s.load() for s in Feis(root, phases=["thinking"], subjects=["01"]).sources()]
     assert [(lost.what, lost.name, lost.missing) for lost in raw.lost] == [("segment", gone.stem, True)]
     for wav in wavs.glob("*.wav"):
         wav.unlink()
-    (raw,) = [s.load() for s in feis_sources(root, phases=["thinking"], subjects=["01"])]
+    (raw,) = [s.load() for s in Feis(root, phases=["thinking"], subjects=["01"]).sources()]
     assert [(lost.what, lost.missing) for lost in raw.lost] == [("sound", False)]
     assert "sub-01_phase-thinking: data_wav has no sound of" in caplog.text
 
 
 def test_selections_that_find_nothing_say_so(root, tmp_path):
-    with pytest.raises(ConfigError, match="'thinkin' is no phase of FEIS; choose from stimuli"):
-        feis_sources(root, phases=["thinkin"])
+    with pytest.raises(ConfigError, match="'thinkin' is unknown; choose from stimuli"):
+        Feis(root, phases=["thinkin"]).sources()
     with pytest.raises(DataError, match="no participant '07'; it holds 01, 02"):
-        feis_sources(root, subjects=["07"])
-    with pytest.raises(DataError, match="no participant has speaking"):
-        feis_sources(root, phases=["speaking"])
+        Feis(root, subjects=["07"]).sources()
+    with pytest.raises(DataError, match="holds no data_eeg with tables of the phases"):
+        Feis(root, phases=["speaking"]).sources()
     with pytest.raises(DataError, match="no such folder"):
-        feis_sources(tmp_path / "nowhere")
+        Feis(tmp_path / "nowhere").sources()
     with pytest.raises(DataError, match="holds no data_eeg"):
-        feis_sources(root / "data_wav")
+        Feis(root / "data_wav").sources()
 
 
 @pytest.mark.parametrize("keep", [100, 0.3, 0.9, 0.999])
@@ -213,7 +213,7 @@ def test_damaged_rows_are_named_by_line(root):
 @real
 @pytest.mark.skipif("EEG2SPEECH_REAL_DATA" not in os.environ, reason="no real data")
 def test_published_feis_is_read():
-    sources = feis_sources(Path(os.environ["EEG2SPEECH_REAL_DATA"]) / "feis", phases=["articulators"])
+    sources = Feis(Path(os.environ["EEG2SPEECH_REAL_DATA"]) / "feis", phases=["articulators"]).sources()
     start = time.perf_counter()
     raw = sources[0].load()
     assert time.perf_counter() - start < 2  # 0.2 to 0.4 s on one busy core

@@ -204,8 +204,8 @@ def without(suffix, gone):
         (without_a_part, r"a_raw\.fif: its part .*a_raw-2\.fif is missing; download it"),
         (renamed, r"S1\.vhdr: .*orig\.eeg, which it needs, cannot be read .* correct the name inside S1\.vhdr"),
         (without(".vhdr", ".eeg"), r"a\.vhdr: .*a\.eeg, which it needs, cannot be read"),
-        (without(".vhdr", ".vhdr"), r"a\.eeg: a\.vhdr, by way of which it is read, is missing; download it"),
-        (lambda path: (path / "a.fdt").touch(), r"a\.fdt: a\.set, by way of which it is read, is missing"),
+        (without(".vhdr", ".vhdr"), r"a\.eeg: its header, a\.vhdr, is missing; download it"),
+        (lambda path: (path / "a.fdt").touch(), r"a\.fdt: its header, a\.set, is missing"),
         (lambda path: (path / "a.ds").mkdir(), r"a\.ds: .*a\.res4, which it needs, is missing"),
     ],
 )
@@ -231,9 +231,7 @@ def test_formats_that_are_not_read_are_named_and_headers_that_name_their_signal_
     for name in ("c.xdf", "d.bdf.gz", "e.txt.gz", "f.mat", ".g.xdf"):
         (tmp_path / name).touch()
     assert [source.recording for source in Files(tmp_path).sources()] == ["a", "b"]
-    assert caplog.messages == [
-        f"{tmp_path}: files in formats that are not supported are passed over: 1 .bdf.gz, 1 .xdf"
-    ]
+    assert caplog.messages == [f"{tmp_path}: files in formats that are not supported are skipped: 1 .bdf.gz, 1 .xdf"]
 
 
 def test_annotations_in_latin_1_are_read(tmp_path, caplog):

@@ -90,7 +90,7 @@ def test_onsets_of_a_table_are_on_the_clock_of_the_file(tmp_path, root):
     write_tsv(folder / "sub-01_task-x_events.tsv", [{"onset": 30, "duration": 8, "stim_file": "a.wav"}])
     store, warnings = prepared(tmp_path, Bids(tmp_path / "bids"))
     assert in_sounds(store) == [("a", 1.0)]
-    assert any("onsets of its events are taken for times on its clock" in text for text in warnings)
+    assert any("onsets of its events are treated as times on its clock" in text for text in warnings)
 
 
 def test_sounds_go_on_behind_what_eeglab_cut_out(tmp_path, root):
@@ -167,8 +167,8 @@ def test_tables_name_interruptions_that_a_format_cannot(tmp_path, root):
     store, warnings = prepared(tmp_path, Bids(tmp_path / "bids"))
     assert store.pieces(store.recordings[0]) == [(0, 1000), (1200, 2000), (2000, 4000)]
     assert any("interrupted 2 times" in text for text in warnings)  # a skip is one, though it has two edges
-    (said,) = [text for text in warnings if "are not taken for interruptions" in text]
-    assert "events.tsv: 1 rows 'boundary' are not taken" in said
+    (said,) = [text for text in warnings if "are not treated as interruptions" in text]
+    assert "events.tsv: 1 rows 'boundary' are not treated" in said
 
 
 def test_signals_of_several_rates_stay_in_their_place(tmp_path, root, monkeypatch):

@@ -57,7 +57,7 @@ def test_other_phases_have_no_sound(root):
     assert [(s.condition, s.stimulus) for s in raw.segments[:2]] == [("rest", ""), ("listening", "")]
     assert raw.segments[1].duration == pytest.approx(0.5)
     assert not raw.stimuli
-    with pytest.raises(ConfigError, match="'speakin' is no phase of KARA ONE; choose from clearing"):
+    with pytest.raises(ConfigError, match="'speakin' is unknown; choose from clearing"):
         KaraOne(root, phases=["speakin"]).sources()
 
 
@@ -117,7 +117,7 @@ def test_participants_at_any_depth_and_what_they_lack(tmp_path):
     lacking = KaraOne(root).sources()[1]
     with pytest.raises(DataError, match=r"P02: holds no \.cnt; unpack the archive again"):
         lacking.load()
-    with pytest.raises(DataError, match=r"no participant has a \.set; set cleaned accordingly"):
+    with pytest.raises(DataError, match=r"beside a recording \(\.cnt, or \.set if cleaned\)"):
         KaraOne(root, cleaned=True).sources()
     with pytest.raises(DataError, match="no participant 'MM99'; it holds MM05, P02"):
         KaraOne(root, subjects=["MM99"]).sources()

@@ -160,4 +160,4 @@ def test_a_table_without_sounds_keeps_the_recording_and_is_named(root, caplog):
     raw = load(root)
     assert [(s.onset, s.duration, s.stimulus, s.condition) for s in raw.segments] == [(0.0, 7.5, "", "rest")]
     assert [(lost.what, lost.reason) for lost in raw.lost] == [("sound", "its table of events has no sounds")]
-    assert caplog.messages == [f"{events(root)}: has no rows of sounds; the recording is kept without"]
+    assert caplog.messages == [f"{events(root)}: has no rows of sounds; the recording is kept without a sound"]

@@ -49,7 +49,7 @@ def test_some_missing_positions_are_fitted_to_the_measured_ones_and_said(caplog)
     found = places_of(placed_by_name(channels(NAMES, given), "standard_1005", FILE))
     np.testing.assert_allclose(found, turned(STANDARD), atol=1e-9)
     said = (
-        "gives no positions for 2 of its 16 electrodes (T7, P4); they take those of standard_1005, fitted to the others"
+        "gives no positions for 2 of its 16 electrodes (T7, P4); they get those of standard_1005, fitted to the others"
     )
     assert caplog.messages == [f"a.edf: {said}"]
 
@@ -60,7 +60,7 @@ def test_few_measured_positions_are_dropped_and_said(caplog):
     found = places_of(placed_by_name(channels(NAMES, given), "standard_1005", FILE))
     np.testing.assert_array_equal(found, STANDARD)
     assert caplog.messages == [
-        "a.edf: gives positions for only 5 of its 16 electrodes; all take those of standard_1005 by name"
+        "a.edf: gives positions for only 5 of its 16 electrodes; all get those of standard_1005 by name"
     ]
 
 
@@ -70,7 +70,7 @@ def test_measured_positions_of_names_that_no_montage_has_are_kept(caplog):
     found = places_of(placed_by_name(channels(names, given), "standard_1005", FILE))
     np.testing.assert_array_equal(found[:5], given[:5])
     assert np.isnan(found[5:]).all()
-    assert "no place is known for E6, E7" in caplog.text
+    assert "no position is known for E6, E7" in caplog.text
 
 
 def test_positions_that_cannot_be_right_are_replaced_and_said(caplog):
@@ -93,7 +93,7 @@ def test_inputs_of_an_amplifier_go_without_a_place_and_the_cap_is_asked_for(capl
     found = places_of(placed_by_name(channels(names), "standard_1005", FILE))
     assert np.isnan(found).all()  # A1 is no earlobe, C3 is not C3 of the 10-20 system
     (line,) = caplog.messages
-    assert "no place is known for A1, A2, A3" in line
+    assert "no position is known for A1, A2, A3" in line
     assert "choose the montage of the cap, such as biosemi128" in line
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from bids_files import volts, write_recording
 
-from eeg2speech.data.events.recording_files import open_recording
+from eeg2speech.data.files.recording_files import open_recording
 from eeg2speech.data.files.signal_files import signal_files
 
 

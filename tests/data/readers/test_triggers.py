@@ -9,10 +9,10 @@ import pytest
 from bids_files import volts, write_bids, write_sound
 
 from eeg2speech.data.events import triggers
-from eeg2speech.data.events.recording_files import open_recording
 from eeg2speech.data.events.sound_rules import SoundRule
 from eeg2speech.data.events.triggers import recorded_events, trigger_channels, trigger_events
 from eeg2speech.data.files.raw import from_mne
+from eeg2speech.data.files.recording_files import open_recording
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.readers.files import Files
 

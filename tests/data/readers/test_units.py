@@ -118,7 +118,7 @@ def test_a_unit_that_nobody_knows_is_said(tmp_path, caplog, unit, said):
     root = bids(tmp_path / "bids", unit, signal(), said)
     np.testing.assert_allclose(load_bids(root), signal(), atol=4e-9)
     (line,) = caplog.messages
-    assert f"no unit is known of 6 channels (the file says {unit!r}); their values are taken for volts" in line
+    assert f"no unit is known of 6 channels (the file says {unit!r}); their values are treated as volts" in line
 
 
 def test_a_gain_answers_for_a_unit_that_nobody_knows(tmp_path, caplog):
@@ -136,7 +136,7 @@ def test_the_unit_of_the_file_goes_before_that_of_the_table(tmp_path, caplog):
     root = bids(tmp_path / "bids", "uV", 1e6 * signal(), "V")
     np.testing.assert_allclose(load_bids(root), signal(), atol=4e-9)
     (line,) = caplog.messages
-    assert line.endswith("6 channels are in uV by the file, in V by channels.tsv; the file's unit is taken")
+    assert line.endswith("6 channels are in uV by the file, in V by channels.tsv; the file's unit is used")
 
 
 def test_channels_may_have_different_units(tmp_path, caplog):

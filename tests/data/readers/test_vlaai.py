@@ -31,8 +31,8 @@ def rewrite(root, **arrays):
 def test_one_source_per_trial_people_in_order(root):
     sources = Vlaai(root).sources()
     assert [s.recording for s in sources][2:5] == ["sub-02_run-000", "sub-02_run-001", "sub-10_run-000"]
-    assert [s.subject for s in Vlaai(root, subjects=["S10", 2]).sources()] == ["10", "10", "02", "02"]
-    with pytest.raises(DataError, match="no participant '7'"):
+    assert [s.subject for s in Vlaai(root, subjects=["S10", 2]).sources()] == ["02", "02", "10", "10"]
+    with pytest.raises(DataError, match="no participant 'S7'"):
         Vlaai(root, subjects=["S7"]).sources()
 
 
@@ -83,8 +83,8 @@ def test_the_other_orientation_is_turned(root):
         ({"eeg": np.zeros((64, 64))}, r"of shape \(64, 64\)"),
         ({"eeg": np.array([{}], object)}, "holds Python objects, which are never read; save plain arrays"),
         ({"envelope": np.zeros((2560, 28))}, r"envelope is float64 of shape \(2560, 28\)"),
-        ({"envelope": np.full(2560, np.nan)}, "not finite samples"),
-        ({"envelope": np.zeros(0)}, "not finite samples"),
+        ({"envelope": np.full(2560, np.nan)}, "not a row of finite samples"),
+        ({"envelope": np.zeros(0)}, "not a row of finite samples"),
     ],
 )
 def test_archives_of_another_kind_are_named(root, arrays, message):
