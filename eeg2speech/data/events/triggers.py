@@ -212,7 +212,7 @@ def port_codes(values: Codes, bits: int | None) -> tuple[Codes, int]:
 
 
 def remove_transitions(starts: Codes, codes: Codes, samples: int, rate: float) -> tuple[Codes, Codes]:
-    """Remove runs in which some lines of the port had not switched yet.
+    """Remove runs in which some lines of the port had not switched yet, from starts and codes, (runs,) each.
 
     Of consecutive short runs, none is kept where they lead from one code to another, and the highest one where they
     lead back to the same code: that is a pulse.

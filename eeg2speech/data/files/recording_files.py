@@ -147,7 +147,8 @@ def decodable(
     try:
         with wrap_read_errors(file):  # looks up the types of channels, which a damaged file may lack
             factors = gains(raw, file, units or {}, gain)
-            read = from_mne(raw, KINDS[datatype], True, ("eog",) if datatype == "eeg" else (), factors)
+            beside = ("eog",) if datatype == "eeg" else ()
+            read = from_mne(raw, KINDS[datatype], lazily=True, beside=beside, factors=factors)
     except DataError as error:
         if str(file) in str(error):
             raise

@@ -120,8 +120,8 @@ def prepare_braindecode(
     summary = prepare_sources(sources, expanded(out), description, preprocessing or Preprocessing(), jobs)
     if kept:
         more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
-        notice = Notice("kept", f"{out}: kept {', '.join(kept[:SHOWN])}{more} as prepared before, since changes of "
-                        "data in memory are not detected; choose another OUT if they differ")  # fmt: skip
+        notice = Notice("kept", f"{out}: kept {', '.join(kept[:SHOWN])}{more} as prepared before, since data in "
+                        "memory cannot be compared with the store; choose another OUT if they differ")  # fmt: skip
         logger.warning("%s", notice.text)
         summary.notices.append(notice)
     return summary

@@ -69,7 +69,7 @@ class KaraOne(Reader):
         "pp. 992-996"
     )
 
-    layout = "folders with epoch_inds.mat and a recording (.cnt, or .set if cleaned)"
+    layout = "epoch_inds.mat beside a recording (.cnt, or .set if cleaned)"
 
     phases: list[str] | None = None
     cleaned: bool = False

@@ -57,7 +57,7 @@ def test_participants_are_found_by_number_or_name_and_all_files_are_inputs(tmp_p
     assert [s.subject for s in Brennan(root, subjects=[10, "S01", "sub-02"]).sources()] == ["S01", "S02", "S10"]
     names = [file.name for file in Brennan(root, subjects=[2]).sources()[0].inputs]
     assert names[:5] == ["S02.vhdr", "S02.eeg", "S02.vmrk", "S02.mat", "AliceChapterOne-EEG.csv"]
-    with pytest.raises(DataError, match="no participant '7'; it holds 01, 02, 10"):
+    with pytest.raises(DataError, match="no participant '7'; it holds S01, S02, S10"):
         Brennan(root, subjects=[7]).sources()
 
 

@@ -127,7 +127,7 @@ def test_other_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="holds no EEG/Subject1"):
         Broderick(tmp_path).sources()
     (tmp_path / "EEG").mkdir()
-    with pytest.raises(DataError, match=r"holds no Subject1/Subject1_Run1\.mat"):
+    with pytest.raises(DataError, match=r"holds no EEG/Subject1/Subject1_Run1\.mat"):
         Broderick(tmp_path).sources()
 
 

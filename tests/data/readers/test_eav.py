@@ -96,7 +96,7 @@ def test_folders_that_are_not_eav_say_so(root, tmp_path):
         Eav(tmp_path / "nowhere").sources()
     with pytest.raises(DataError, match="holds no folders subject1"):
         Eav(root / "subject1").sources()
-    with pytest.raises(DataError, match="no participant 'subject7'; it holds 01, 02"):
+    with pytest.raises(DataError, match="no participant 'subject7'; it holds subject01, subject02"):
         Eav(root, subjects=["subject7"]).sources()
 
 

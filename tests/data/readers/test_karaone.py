@@ -117,7 +117,7 @@ def test_participants_at_any_depth_and_what_they_lack(tmp_path):
     lacking = KaraOne(root).sources()[1]
     with pytest.raises(DataError, match=r"P02: holds no \.cnt; unpack the archive again"):
         lacking.load()
-    with pytest.raises(DataError, match=r"and a recording \(\.cnt, or \.set if cleaned\)"):
+    with pytest.raises(DataError, match=r"beside a recording \(\.cnt, or \.set if cleaned\)"):
         KaraOne(root, cleaned=True).sources()
     with pytest.raises(DataError, match="no participant 'MM99'; it holds MM05, P02"):
         KaraOne(root, subjects=["MM99"]).sources()
