@@ -238,11 +238,11 @@ def _replace_and_reference(
                 name = channels[rows[int(live.argmax())]].name
                 if len(rows) == len(channels):
                     raise DataError(
-                        f"{source_name}: {name} is its only good channel, from which an average reference "
+                        f"{source_name}: {name} is its only good channel, of which an average reference "
                         "leaves nothing; record more, or set preprocessing.reference=none"
                     )
                 logger.warning(
-                    "%s: %s is its only good channel of type %s, from which an average reference leaves nothing",
+                    "%s: %s is its only good channel of type %s, of which an average reference leaves nothing",
                     source_name, name, kind,
                 )  # fmt: skip
             part[live] -= part[live].mean(axis=0)
