@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from torch import nn
 
 from eeg2speech.audio.fbank import BANDS, Fbank
 from eeg2speech.core.errors import ConfigError
@@ -18,6 +19,7 @@ class AudioMAETask(MaskedTask):
     Args:
         samples: Frames of 10 ms in a window, one per EEG sample; linked from the data module.
         encoder: Encodes the visible patches of mel bands by frames; stage 2 starts from it.
+        decoder: Predicts the masked patches; not used after this stage.
         optimizer: Makes the optimizer from parameter groups.
         **settings: Other arguments of ``MaskedTask``; ``electrodes`` in ``masking`` means mel bands here.
 
@@ -32,6 +34,8 @@ class AudioMAETask(MaskedTask):
         self,
         samples: int,
         encoder: ViTEncoder,
+        decoder: nn.Module | None = None,
+        *,
         optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=5e-3, betas=(0.9, 0.95), weight_decay=0.05),
         **settings: Any,
     ) -> None:
@@ -40,7 +44,7 @@ class AudioMAETask(MaskedTask):
                 raise ConfigError(f"{key}={encoder.config[key]} is for EEG; sound needs {needed} (model.encoder.{key})")
         if BANDS % encoder.patch[0]:
             raise ConfigError(f"patch={list(encoder.patch)} does not divide {BANDS} mel bands (model.encoder.patch)")
-        super().__init__(samples, encoder, optimizer=optimizer, **settings)
+        super().__init__(samples, encoder, decoder, optimizer=optimizer, **settings)
         self.fbank = Fbank()
 
     def image(self, batch: Batch) -> Image:
