@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar
 
 from eeg2speech.checkpoints.training_record import UNJUDGED, Learned, Overlap
+from eeg2speech.core.decoding import FieldError, decode
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.files import to_jsonable, written_beside
 from eeg2speech.metrics.frechet import Frechet
@@ -551,9 +551,9 @@ class Results:
                 "again (eeg2speech test)"
             )
         try:
-            results: Results = _decode(cls, content, "")
+            results: Results = decode(cls, content)
             return results
-        except _FieldError as error:
+        except FieldError as error:
             again = "test the checkpoint again (eeg2speech test)"
             raise DataError(f"{source}: damaged results, {error}; {again}") from error
 
@@ -615,53 +615,3 @@ def judge_reconstruction(nmse: Mapping[str, Estimate], seen: str = "") -> Recons
 def in_words(name: str) -> str:
     """The id of a split, control, variant, decoder or method in words."""
     return name.replace("_", " ")
-
-
-class _FieldError(ValueError):
-    """A value does not have the type of its field."""
-
-
-def _decode(kind: Any, value: Any, key: str) -> Any:
-    """A value of JSON as the type of its field; ``key`` is its place in the file."""
-    origin, args = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return value
-    if origin in (Union, types.UnionType):  # all unions are with None
-        return None if value is None else _decode(next(one for one in args if one is not type(None)), value, key)
-    if is_dataclass(kind):
-        return _decode_fields(kind, value, key)
-    if origin is dict:
-        _require(isinstance(value, Mapping), value, key)
-        return {name: _decode(args[1], inner, f"{key}.{name}") for name, inner in value.items()}
-    if origin in (list, tuple):
-        _require(isinstance(value, list), value, key)
-        kinds = [args[0]] * len(value) if origin is list or args[-1] is Ellipsis else args
-        _require(len(kinds) == len(value), value, key)
-        return origin(_decode(*pair, f"{key}[{place}]") for place, pair in enumerate(zip(kinds, value, strict=True)))
-    if origin is Literal:
-        _require(value in args, value, key)
-        return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float:
-        _require(value is None or number, value, key)
-        return math.nan if value is None else float(value)
-    _require(isinstance(value, kind) and (kind is not int or number), value, key)
-    return value
-
-
-def _decode_fields(kind: Any, value: Any, key: str) -> Any:
-    _require(isinstance(value, Mapping), value, key)
-    hints = get_type_hints(kind)
-    found = {}
-    for one in fields(kind):
-        place = f"{key}.{one.name}".removeprefix(".")
-        if one.name in value:
-            found[one.name] = _decode(hints[one.name], value[one.name], place)
-        elif one.default is MISSING and one.default_factory is MISSING:
-            raise _FieldError(f"{place} is missing")
-    return kind(**found)
-
-
-def _require(right: bool, value: Any, key: str) -> None:
-    if not right:
-        raise _FieldError(f"{key} has the value {str(value)[:40]!r}")
