@@ -52,5 +52,5 @@ def test_throughput_leaves_validation_out(monkeypatch: pytest.MonkeyPatch):
 def test_a_probe_of_people_who_share_no_sound_is_left_out():
     subject = np.arange(40) // 20
     features = {"encoder": np.random.default_rng(0).standard_normal((40, 3))}
-    with pytest.warns(UserWarning, match="encoder is not probed, a training part has a single class"):
+    with pytest.warns(UserWarning, match="encoder is not probed, the training rows have a single class"):
         assert probe_encoder._probe(features, subject, groups=subject, done=lambda _: None) == {}
