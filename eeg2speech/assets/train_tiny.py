@@ -27,9 +27,8 @@ from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.losses.diffusion import DiffusionLoss
 from eeg2speech.models.audio.encoder import SpectrogramViT
 from eeg2speech.models.audioldm2.conditioner import Conditioner
-from eeg2speech.models.audioldm2.hub import MANIFEST
-from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
-from eeg2speech.models.audioldm2.vocoder import IstftVocoder
+from eeg2speech.models.audioldm2.files import MANIFEST, OWN_AUDIO
+from eeg2speech.models.audioldm2.vocoders import IstftVocoder
 from eeg2speech.tasks.optimizers import WarmupCosine
 
 SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)

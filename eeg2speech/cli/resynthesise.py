@@ -8,8 +8,7 @@ from typing import Literal
 from eeg2speech.core.errors import ConfigError, DataError
 
 OUT = Path("runs/resynthesised")
-WINDOW = {"SpectrogramViT": 3.2, "AudioMAE": 10.24}
-"""Seconds, by the encoder of sound: those it was trained with."""
+
 GROUPS = {
     "the model": ["components", "audio_weights", "device"],
     "how": ["channel", "window", "overlap", "seed", "solver", "steps", "guidance", "batch_size"],
@@ -68,21 +67,21 @@ def resynthesise(
     from eeg2speech.cli.machine import json_stdout, print_json
     from eeg2speech.cli.resynthesised_sounds import find_sounds, read_sounds
     from eeg2speech.core.progress import Countdown
-    from eeg2speech.models.audio.encoder import STEP
-    from eeg2speech.models.audioldm2.rebuild import sound_only
+    from eeg2speech.models.audio.encoder import STEP, audio_encoder_class
+    from eeg2speech.models.audioldm2.rebuild import build_speech
     from eeg2speech.models.audioldm2.resynthesis import Resynthesis, choose_audio
     from eeg2speech.models.audioldm2.sampling import Sampler
 
     waves = read_sounds(find_sounds([sounds] if isinstance(sounds, str) else sounds), channel)
     described, weights = choose_audio(components, audio_weights)
-    seconds = WINDOW[described["class"]] if window is None else window
+    seconds = audio_encoder_class(described, str(weights)).window if window is None else window
     samples, common = round(seconds * RATE), round(overlap * RATE)
     if samples < STEP or samples % STEP or not 0 <= common <= samples / 2:
         raise ConfigError(
             f"--window {seconds} s must be a multiple of {STEP / RATE} s and --overlap {overlap} s at most half of it"
         )
     with json_stdout(json):
-        model = sound_only(components, described, weights).to(choose_device(device))
+        model = build_speech(components, described, weights).to(choose_device(device))
     again = Resynthesis(model, Sampler(solver, steps, guidance), samples, common, seed, batch_size)
     grids = {name: cover(max(len(wave), samples), samples, common) for name, wave in waves.items()}
     _make_folder(out)

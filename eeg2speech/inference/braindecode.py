@@ -23,7 +23,7 @@ from eeg2speech.inference.eeg_embedder import Embeddings
 from eeg2speech.inference.encoders import EEGEncoder, is_audio_encoder
 from eeg2speech.inference.training_data import trained_types
 from eeg2speech.models.eeg.encoder import ViTEncoder
-from eeg2speech.models.rebuild import build_encoder
+from eeg2speech.models.registry import build_encoder
 
 __all__ = ["PretrainedEncoder", "embed_dataset", "prepare_braindecode"]
 

@@ -18,7 +18,7 @@ from eeg2speech.inference.hub import Published
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.audio.encoder import PATCH, SpectrogramViT
 from eeg2speech.models.eeg.encoder import ViTEncoder
-from eeg2speech.models.rebuild import build_encoder
+from eeg2speech.models.registry import build_encoder
 
 
 class _Encoded(Published):

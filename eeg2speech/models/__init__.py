@@ -1,13 +1,15 @@
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audio.audiomae import AudioMAE
 from eeg2speech.models.audio.cached import CachedAudio
-from eeg2speech.models.audio.encoder import SpectrogramViT
+from eeg2speech.models.audio.encoder import AudioEncoder, SpectrogramViT
 from eeg2speech.models.eeg.autoencoder import MaskedAutoencoder, Reconstruction
 from eeg2speech.models.eeg.decoders import CrossDecoder, FullDecoder, LocalDecoder
 from eeg2speech.models.eeg.encoder import ViTEncoder
+from eeg2speech.models.registry import register
 
 __all__ = [
     "Aligner",
+    "AudioEncoder",
     "AudioMAE",
     "CachedAudio",
     "CrossDecoder",
@@ -17,4 +19,5 @@ __all__ = [
     "Reconstruction",
     "SpectrogramViT",
     "ViTEncoder",
+    "register",
 ]

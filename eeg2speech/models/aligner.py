@@ -1,3 +1,5 @@
+"""The model of stage 2: EEG and sound in one space."""
+
 from __future__ import annotations
 
 from typing import Any, Literal
@@ -6,42 +8,43 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.models.audio.cached import CachedAudio
+from eeg2speech.models.audio.cached import CachedAudio, without_cache
 from eeg2speech.models.audio.encoder import STEP, AudioEncoder
 from eeg2speech.models.audio.loa import LOAScale
 from eeg2speech.models.eeg.encoder import ViTEncoder
 from eeg2speech.models.eeg.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
 from eeg2speech.models.eeg.subject import SubjectLayer
 from eeg2speech.models.eeg.whitening import Whitening
+from eeg2speech.models.registry import describe
 
 Target = Literal["joint", "loa"]
-"""Where EEG is led to: a space that both sides learn, or the standardised tokens of a frozen audio encoder."""
+"""What EEG is aligned with: a space that both sides learn, or the standardised tokens of a frozen audio encoder."""
 
 
 class Aligner(nn.Module):
     """EEG and sound in one space: an encoder and a head on each side, one vector for every 160 ms.
 
-    With ``target: loa`` the sound has no head to be learned: its vectors are the tokens of the audio encoder,
-    standardised, and those of the EEG are a prediction of them, on which AudioLDM 2 can be conditioned.
+    With ``target: loa`` the sound side has no trained head: its vectors are the standardised tokens of the audio
+    encoder, and those of the EEG predict them, so that AudioLDM 2 can be conditioned on them.
 
     Reference: Radford et al. 2021, CLIP (arXiv 2103.00020); Defossez et al. 2023 (arXiv 2208.12266) for EEG and speech.
 
     Args:
-        encoder: Of EEG; its patches last one step of 160 ms.
-        audio: Of sound.
-        subjects: How many people the data has; each has a place in the subject layer and the whitening.
+        encoder: Encoder of EEG; its patches last one step of 160 ms.
+        audio: Encoder of sound.
+        subjects: Number of subjects in the data; each has an index in the subject layer and the whitening.
         channels: Electrodes of the largest montage.
-        features: Of a step's vector, E; with ``loa`` it is F * D of the audio encoder, whatever is given.
+        features: Of a step's vector, E; with ``loa`` always F * D of the audio encoder.
         width: Features of a step inside the heads.
-        spatial_pooling: How the electrode groups of a step become one: ``flat``, a matrix for data with a single
-            montage, or ``pooling``, spatial filters by position, for any.
+        spatial_pooling: How the electrode groups of a step are combined: ``flat``, a matrix for data with a single
+            montage, or ``pooling``, spatial filters by position, for any montage.
         filters: Spatial filters of ``pooling``.
-        kernel: Steps that a convolution of the EEG head sees.
+        kernel: Steps covered by a convolution of the EEG head.
         depth: Convolutions of the EEG head.
-        dropout: Share of features dropped in the EEG head in training.
-        similarity: How two windows are compared.
-        centre: Compare what changes within a window; not for ``pooled``.
-        subject_layer: Mix the channels of each subject in a way of its own.
+        dropout: Fraction of features dropped in the EEG head in training.
+        similarity: How two windows are compared; see ``heads.embed``.
+        centre: Subtract the mean over a window's steps before comparing; not for ``pooled``.
+        subject_layer: Mix the channels of each subject with a matrix of its own.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
         target: ``joint`` or ``loa``.
 
@@ -116,7 +119,7 @@ class Aligner(nn.Module):
             eeg: Scaled EEG, (B, C, T).
             positions: Metres in head coordinates, (B, C, 3).
             channel_mask: True where a channel exists, (B, C); None if all do.
-            subject: Place of each window's subject, -1 for one the model does not know, (B,).
+            subject: Index of each window's subject, -1 for an unseen subject, (B,).
 
         Returns:
             (B, L, E).
@@ -142,14 +145,14 @@ class Aligner(nn.Module):
         return self.project(self.audio(audio))
 
     def project(self, tokens: Tensor) -> Tensor:
-        """The sound's side of the space from tokens of the audio encoder, (B, L, F, D) to (B, L, E)."""
+        """Project tokens of the audio encoder into the space, (B, L, F, D) to (B, L, E)."""
         if isinstance(self.sound_head, nn.Linear):
             tokens = rearrange(tokens, "b l f d -> b l (f d)")
         out: Tensor = self.sound_head(tokens)
         return out
 
     def loa_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
-        """Tokens of the sound as the EEG tells them, in the audio encoder's own units; arguments as of ``eeg_steps``.
+        """Predict the tokens of the sound from EEG, in the audio encoder's units; arguments as of ``eeg_steps``.
 
         Returns:
             (B, L, F, D).
@@ -178,18 +181,14 @@ class Aligner(nn.Module):
 
     @property
     def any_montage(self) -> bool:
-        """Whether electrodes are known by their positions alone, so that any montage will do."""
-        by_place = self.config["spatial_pooling"] == "flat" or self.config["subject_layer"] or self.config["whitening"]
-        return not by_place and self.encoder.config["position"] == "electrode"
+        """Whether electrodes are identified by their positions, so that any montage can be used."""
+        by_index = self.config["spatial_pooling"] == "flat" or self.config["subject_layer"] or self.config["whitening"]
+        return not by_index and self.encoder.config["position"] == "electrode"
 
     @property
     def description(self) -> dict[str, Any]:
-        """Class and config of this and of both encoders, in plain values."""
-        cached = isinstance(self.audio, CachedAudio)
-        audio = self.audio.encoder if isinstance(self.audio, CachedAudio) else self.audio
-        parts: dict[str, dict[str, Any]] = {
-            name: {"class": type(module).__name__, "config": module.config}
-            for name, module in (("encoder", self.encoder), ("audio", audio))
-        }
-        parts["audio"]["cached"] = cached  # its weights then have one more prefix
-        return {"class": type(self).__name__, "config": {**self.config, **parts}}
+        """Class and config of the aligner and of both encoders, in plain values."""
+        cached = isinstance(self.audio, CachedAudio)  # its weights have one more prefix
+        audio = {**describe(without_cache(self.audio)), "cached": cached}
+        config = {**self.config, "encoder": describe(self.encoder), "audio": audio}
+        return {"class": type(self).__name__, "config": config}

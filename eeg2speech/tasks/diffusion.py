@@ -19,12 +19,15 @@ from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import Batch
 from eeg2speech.losses.diffusion import DiffusionLoss
 from eeg2speech.models import ViTEncoder
+from eeg2speech.models.audio.cached import without_cache
 from eeg2speech.models.audio.encoder import AudioEncoder
-from eeg2speech.models.audio.readout import fit_linear_map
-from eeg2speech.models.audioldm2.rebuild import describe_audio, give_audio_weights
+from eeg2speech.models.audio.loa import fit_linear_map
+from eeg2speech.models.audioldm2.rebuild import load_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
-from eeg2speech.models.audioldm2.speech import SpeechDiffusion, Trainable
+from eeg2speech.models.audioldm2.speech import SpeechDiffusion
+from eeg2speech.models.audioldm2.unet import Trainable
 from eeg2speech.models.rebuild import build_aligner, rebuild_aligner
+from eeg2speech.models.registry import describe
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.provenance import records_of
 
@@ -120,7 +123,7 @@ class DiffusionTask(Task):
             raise ConfigError(
                 f"window of {samples} samples is not a whole number of steps of {made.encoder.patch[1]} (data.window)"
             )
-        give_audio_weights(audio, audio_weights, components)
+        load_audio_weights(audio, audio_weights, components)
         self.audio_weights = audio_weights
         self.model = SpeechDiffusion(components, audio, made, trainable, rank, concat_channels, checkpointing, cache)
         self.model.aligner.requires_grad_(encoder_lr_scale > 0)  # type: ignore[union-attr]
@@ -154,7 +157,8 @@ class DiffusionTask(Task):
         return {
             "class": type(model).__name__,
             "config": {
-                "components": model.source, "fingerprint": model.fingerprint, "audio": describe_audio(model.audio),
+                "components": model.source, "fingerprint": model.fingerprint,
+                "audio": describe(without_cache(model.audio)),
                 "audio_weights": self.audio_weights, "audio_fingerprint": model.audio_fingerprint,
                 "aligner": self.aligner_config,
                 "sampler": asdict(self.sampler),

@@ -14,7 +14,7 @@ from eeg2speech.core.types import TEST_SPLITS, Batch
 from eeg2speech.losses import masked_mse
 from eeg2speech.metrics import NormalizedMSE
 from eeg2speech.models import CrossDecoder, MaskedAutoencoder, ViTEncoder
-from eeg2speech.models.eeg.masking import MaskKind
+from eeg2speech.models.eeg.patches import MaskKind
 from eeg2speech.tasks.base import Stage, Task
 
 MASKS = 0x6D61736B

@@ -11,8 +11,8 @@ from eeg2speech.assets.train_tiny import train
 from eeg2speech.data.simulation.speech import packaged_file, read_sound
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.models.audioldm2.components import load_components
-from eeg2speech.models.audioldm2.hub import TINY
-from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO, sound_only
+from eeg2speech.models.audioldm2.files import OWN_AUDIO, TINY
+from eeg2speech.models.audioldm2.rebuild import build_speech
 from eeg2speech.models.audioldm2.sampling import Sampler
 
 AUDIO = {"class": "SpectrogramViT", "config": {"width": 64, "depth": 2, "heads": 4}}
@@ -20,7 +20,7 @@ AUDIO = {"class": "SpectrogramViT", "config": {"width": 64, "depth": 2, "heads":
 
 @pytest.fixture(scope="module")
 def model():
-    return sound_only("tiny", AUDIO)
+    return build_speech("tiny", AUDIO)
 
 
 def test_the_script_writes_what_can_be_loaded(tmp_path: Path):

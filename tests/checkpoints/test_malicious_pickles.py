@@ -25,8 +25,8 @@ from eeg2speech.data.files.sounds import read_npz
 from eeg2speech.data.readers import sparrkulee, vlaai
 from eeg2speech.data.store.store import Store
 from eeg2speech.models import SpectrogramViT
-from eeg2speech.models.audio.audiomae_weights import read_audiomae
-from eeg2speech.models.audio.content_cache import ContentCache
+from eeg2speech.models.audio.audiomae import read_audiomae
+from eeg2speech.models.audio.cached import ContentCache
 from eeg2speech.models.audioldm2.components import load_components
 from eeg2speech.training.checkpoint_io import AtomicCheckpointIO
 from tests.conftest import write_store

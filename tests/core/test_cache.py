@@ -11,8 +11,8 @@ from eeg2speech.cli import main
 from eeg2speech.core.cache import cache_folder, check_hub_cache
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.data.store.store import Store
-from eeg2speech.models.audio.audiomae_weights import read_audiomae
-from eeg2speech.models.audioldm2.hub import find_components
+from eeg2speech.models.audio.audiomae import read_audiomae
+from eeg2speech.models.audioldm2.files import find_components
 
 ROOT = Path(__file__).parents[2]
 

@@ -244,7 +244,7 @@ def spoil(folder, how):
 @pytest.mark.parametrize("how", ["missing", "empty folder", "cut", "cut pth", "text", "code", "no weights"])
 def test_files_that_cannot_be_read_are_named(tmp_path, how):
     source = spoil(tmp_path, how)
-    with pytest.raises(DataError, match=r"(model.safetensors|pretrained.pth): (no such file|not readable)"):
+    with pytest.raises(DataError, match=r"(model.safetensors|pretrained.pth): (no such file|not readable|damaged)"):
         make("audiomae", weights=source)
 
 

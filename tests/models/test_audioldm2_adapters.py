@@ -8,7 +8,8 @@ from audioldm2_tiny import LOA, TEXT, tiny_unet
 from diffusers import AudioLDM2UNet2DConditionModel
 
 from eeg2speech.core.errors import ConfigError
-from eeg2speech.models.audioldm2.adapters import choose_trainable, merge_adapters, widen_input
+from eeg2speech.models.audioldm2.unet import choose_trainable, widen_input
+from eeg2speech.models.lora import merge_adapters
 
 LAYOUTS = pytest.mark.parametrize("layout", ["speech", "general"])
 

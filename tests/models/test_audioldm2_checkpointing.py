@@ -4,8 +4,7 @@ import pytest
 import torch
 from audioldm2_tiny import LOA, TEXT, tiny_unet
 
-from eeg2speech.models.audioldm2.adapters import choose_trainable
-from eeg2speech.models.audioldm2.checkpointing import enable_gradient_checkpointing
+from eeg2speech.models.audioldm2.unet import choose_trainable, enable_gradient_checkpointing
 
 LAYOUTS = pytest.mark.parametrize("layout", ["speech", "general"])
 

@@ -11,12 +11,11 @@ from audioldm2_tiny import LOA, TEXT, write_tiny
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.models.aligner import Aligner
-from eeg2speech.models.audio.loa import pool_loa
-from eeg2speech.models.audio.readout import fit_linear_map
-from eeg2speech.models.audioldm2.adapters import merge_adapters
+from eeg2speech.models.audio.loa import fit_linear_map, pool_loa
 from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
+from eeg2speech.models.lora import merge_adapters
 
 STEPS = 4
 

@@ -71,7 +71,7 @@ def test_gradient_reaches_the_subjects_of_the_batch_and_nobody_else():
 
 def test_training_a_subject_that_is_not_known_is_an_error():
     layer = make_layer().train()
-    with pytest.raises(ValueError, match=r"subjects \[2, 4\] are trained on, but SubjectLayer.know"):
+    with pytest.raises(ValueError, match=r"subjects \[2, 4\] .*; call SubjectLayer\.mark_trained"):
         layer(make_eeg(), torch.tensor([4, 0, 2, 4]))
     with pytest.raises(ValueError, match="not all among the layer's 5"):
         layer.mark_trained([0, 5])

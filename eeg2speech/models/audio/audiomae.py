@@ -1,6 +1,9 @@
+"""AudioMAE's encoder, and its weights from the hub or from a file."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,31 +14,38 @@ from torch import Tensor
 
 from eeg2speech.audio.fbank import BANDS, Fbank
 from eeg2speech.checkpoints.parts import load_into
-from eeg2speech.core.errors import ConfigError
-from eeg2speech.models.audio.audiomae_weights import read_audiomae
+from eeg2speech.core.errors import ConfigError, DataError
+from eeg2speech.core.paths import expanded
 from eeg2speech.models.audio.encoder import PATCH, STEP, AudioEncoder
 from eeg2speech.models.eeg.transformer import LayerNorm
+from eeg2speech.models.lora import add_adapters
+from eeg2speech.models.registry import register
+from eeg2speech.models.weights import HUB, from_hub, read_weights
 
 FRAMES = 1024
 """Frames of 10 ms that AudioMAE was trained on."""
+FILE = "model.safetensors"
+_DROPPED = ("decoder_", "mask_token", "head.")
+"""Prefixes of the names of weights that only pretraining or classification needs."""
 
 
+@register
 class AudioMAE(AudioEncoder):
     """AudioMAE's encoder, a ViT-B/16 over spectrograms of up to 10.24 s.
 
-    Shorter sounds take the first position codes. They are not padded: the filling would be attended to.
+    Shorter sounds take the first position codes. They are not padded, because the padding would be attended to.
 
     Reference: Huang et al. 2022, Masked autoencoders that listen (NeurIPS).
 
     Args:
         weights: ``hf_hub:gaunernst/vit_base_patch16_1024_128.audiomae_as2m``, a folder with ``model.safetensors``, a
             safetensors file or the authors' ``pretrained.pth``; unset: random.
-        trainable: What is trained: ``none`` of it, its ``last`` blocks, ``lora`` adapters (Hu et al. 2021, arXiv
-            2106.09685) on the attention of every block, or ``all``. Position codes are fixed, as in pretraining.
+        trainable: Weights that are trained: ``none``, those of the ``last`` blocks, ``lora`` adapters on the attention
+            of every block, or ``all``. Position codes are fixed, as in pretraining.
         last: How many blocks ``last`` trains.
         rank: Of the adapters.
-        blocks: Whose normed outputs are averaged into the tokens, from 0; unset: the last's. AudioLDM 2 takes 9, 10
-            and 11.
+        blocks: Blocks, from 0, whose normed outputs are averaged into the tokens; unset: the last one. AudioLDM 2 takes
+            9, 10 and 11.
         width: Features of a token, D; the pretrained model's by default, as depth and heads are.
         depth: Transformer blocks.
         heads: Attention heads.
@@ -46,6 +56,7 @@ class AudioMAE(AudioEncoder):
     """
 
     rows = BANDS // PATCH
+    window = FRAMES / 100
 
     def __init__(
         self,
@@ -83,26 +94,21 @@ class AudioMAE(AudioEncoder):
         self.train()
 
     def load(self, weights: str | Path) -> None:
-        """Take over pretrained weights, all or nothing; see ``weights``.
-
-        Raises:
-            ConfigError: The hub cannot be reached.
-            DataError: The weights are missing, damaged or of another model.
-        """
+        """Load pretrained weights, all or nothing; argument and errors as of the constructor."""
         state = read_audiomae(weights)
-        names = {name.replace(".base_layer.", "."): name for name in self.vit.state_dict()}  # as adapters rename them
+        names = {name.replace(".base_layer.", "."): name for name in self.vit.state_dict()}  # adapters rename weights
         adapters = {k: v for k, v in self.vit.state_dict().items() if ".lora_" in k}
         load_into(self.vit, {names.get(k, k): v for k, v in state.items()} | adapters, str(weights))
         self.source = str(weights)
 
     def encode(self, audio: Tensor) -> Tensor:
-        """Do what ``forward`` promises."""
+        """Compute tokens; see ``AudioEncoder.forward``."""
         wanted = set(self.blocks)
         normed = [self.vit.norm(out) for i, out in self._outputs(audio, self.blocks[-1]) if i in wanted]
         return self._grid(torch.stack(normed).mean(0) if len(normed) > 1 else normed[0])
 
     def each_block(self, audio: Tensor) -> list[Tensor]:
-        """Normed output of every block, (B, L, F, D) each, for waveforms at 16 kHz, (B, S); without gradients."""
+        """Normed output of every block; see ``AudioEncoder.each_block``."""
         with torch.no_grad():
             last = len(self.vit.blocks) - 1
             return [self._grid(self.vit.norm(out)) for _, out in self._outputs(audio, last)]
@@ -133,12 +139,13 @@ class AudioMAE(AudioEncoder):
         vit = self.vit
         vit.requires_grad_(False)
         if self.trainable == "lora":
-            _adapt(vit, range(used), rank)
+            places = "|".join(str(block) for block in range(used))
+            add_adapters(vit, rf"blocks\.({places})\.attn\.(qkv|proj)", rank)
             return
         if self.trainable == "none":
             return
         first = used - last if self.trainable == "last" else 0
-        for part in (*vit.blocks[first:used], vit.norm):  # blocks that are not used get no gradient
+        for part in (*vit.blocks[first:used], vit.norm):  # unused blocks would get no gradient
             part.requires_grad_(True)
         if self.trainable == "all":
             vit.patch_embed.requires_grad_(True)
@@ -146,14 +153,29 @@ class AudioMAE(AudioEncoder):
             vit.cls_token.requires_grad_(True)
 
 
-def _adapt(vit: VisionTransformer, blocks: Sequence[int], rank: int) -> None:
-    """Put adapters on the attention of blocks, the only weights that are then trained."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise ConfigError(
-            "trainable=lora needs the package peft; install it with `pip install 'eeg2speech[lora]'`"
-        ) from error
-    places = "|".join(str(block) for block in blocks)
-    targets = rf"blocks\.({places})\.attn\.(qkv|proj)"
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), vit)
+def read_audiomae(weights: str | Path) -> dict[str, Tensor]:
+    """Read the weights of AudioMAE's encoder under timm's names; argument and errors as of ``AudioMAE``."""
+    name = str(weights)
+    file = _download(name.split(":", 1)[1]) if name.startswith(HUB) else _find(expanded(name))
+    # the authors' training script stored its command line beside the weights
+    state = read_weights(file, allowed=(argparse.Namespace,))
+    kept = {name: value for name, value in state.items() if not name.startswith(_DROPPED)}
+    # fine-tuned models apply the final norm after averaging, and call it fc_norm
+    return {f"norm.{name[8:]}" if name.startswith("fc_norm.") else name: value for name, value in kept.items()}
+
+
+def _find(path: Path) -> Path:
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(
+            f"{file}: no such file; name a folder with {FILE}, a safetensors file, or an id on the hub as "
+            "hf_hub:OWNER/NAME"
+        )
+    return file
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import hf_hub_download  # takes a third of a second, and local files do not need it
+
+    remedy = f"download its {FILE} once where there is a network and name the local folder instead"
+    return from_hub(f"hf_hub:{name}", lambda: hf_hub_download(name, FILE), remedy)

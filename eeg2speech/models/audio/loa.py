@@ -1,7 +1,7 @@
-"""Language of audio: the tokens that AudioLDM 2 is conditioned on, how they are pooled, and their scale.
+"""Language of audio (LOA): the tokens that AudioLDM 2 is conditioned on, their pooling, scale and linear prediction.
 
-They are what ``AudioMAE`` returns with the ``blocks`` of ``BLOCKS``, (B, L, F, D). The speech checkpoint takes all
-L x F of them, the general one pools 8 x 8 to one. For models that were trained on another audio encoder they are its.
+LOA tokens are the output of ``AudioMAE`` with the ``blocks`` of ``BLOCKS``, (B, L, F, D), or of the audio encoder that
+a model was trained with. The speech checkpoint takes all L x F tokens; the general one pools 8 x 8 tokens into one.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from eeg2speech.core.errors import DataError
 BLOCKS = (9, 10, 11)
 """Blocks of AudioMAE, from 0, whose normed outputs are averaged."""
 POOLED = 8
-"""Steps that the general checkpoint makes one token of."""
+"""Steps that the general checkpoint pools into one token."""
 LEAST = 1e-3
-"""Spread of a feature, as a share of the mean spread, below which it counts as this: a cache rounds to three digits."""
+"""Least spread of a feature, as a fraction of the mean spread: a cache rounds to three digits."""
+RIDGE = 1e-3
+"""Regularisation of ``fit_linear_map``, as a multiple of the mean variance of a feature."""
 
 
 def pool_loa(tokens: Tensor, steps: int = POOLED) -> Tensor:
-    """Pool LOA tokens over stretches of time and the whole spectrum: half the mean and half the largest value.
+    """Pool LOA tokens over blocks of time and the whole spectrum: half the mean and half the largest value.
 
     Reference: Liu et al. 2024, AudioLDM 2: learning holistic audio generation with self-supervised pretraining (TASLP
     32, 2871-2883).
 
     Args:
         tokens: (B, L, F, D).
-        steps: Of a stretch; a last one that is shorter is pooled over what is there.
+        steps: Of a block; a shorter block at the end is pooled over the steps it has.
 
     Returns:
         (B, ceil(L / steps), D).
@@ -43,12 +45,12 @@ def pool_loa(tokens: Tensor, steps: int = POOLED) -> Tensor:
 
 
 class LOAScale(nn.Module):
-    """Mean and spread of every feature of the tokens, so that each counts alike in a distance or an error.
+    """Standardises every feature of the tokens, so that all have the same weight in a distance or an error.
 
-    Without a fit the tokens stay as they are.
+    Before a fit the tokens stay as they are.
 
     Args:
-        rows: Stretches of the spectrum, F.
+        rows: Frequency ranges, F.
         width: Features of a token, D.
     """
 
@@ -61,13 +63,13 @@ class LOAScale(nn.Module):
         self.register_buffer("spread", torch.ones(rows, width))
 
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Take mean and standard deviation over all steps of some windows.
+        """Fit mean and standard deviation over all steps of windows.
 
         Args:
             batches: Tokens of training windows, (B, L, F, D) each.
 
         Raises:
-            DataError: There are none, they are not finite, or they never change.
+            DataError: There are no tokens, or they are not finite or constant.
         """
         count = 0
         total = torch.zeros(self.mean.shape, dtype=torch.float64)
@@ -88,10 +90,34 @@ class LOAScale(nn.Module):
         self.spread.copy_(spread.clamp(min=LEAST * float(spread.mean())))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Standardise tokens and lay those of a step side by side, (B, L, F, D) to (B, L, F * D)."""
+        """Standardise tokens and concatenate those of a step, (B, L, F, D) to (B, L, F * D)."""
         return ((tokens.float() - self.mean) / self.spread).flatten(2)
 
     def restore(self, steps: Tensor) -> Tensor:
         """Undo ``forward``, (B, L, F * D) to (B, L, F, D)."""
         tokens = steps.float().reshape(*steps.shape[:2], *self.mean.shape)
         return tokens * self.spread + self.mean
+
+
+def fit_linear_map(layer: nn.Linear, inputs: Tensor, targets: Tensor) -> float:
+    """Fit a linear layer in place by ridge regression.
+
+    Args:
+        layer: To fit.
+        inputs: (n, features).
+        targets: (n, outputs).
+
+    Returns:
+        Explained fraction of the variance of the targets.
+    """
+    x, y = inputs.double(), targets.double()
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    x, y = x - mean_x, y - mean_y
+    gram = x.T @ x
+    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    weight = torch.linalg.solve(gram, x.T @ y)
+    left = (y - x @ weight).square().sum() / y.square().sum()
+    with torch.no_grad():
+        layer.weight.copy_(weight.T)
+        layer.bias.copy_(mean_y - mean_x @ weight)
+    return 1 - float(left)

@@ -21,18 +21,19 @@ from eeg2speech.audio.waveform import RATE
 from eeg2speech.checkpoints.parts import load_into
 from eeg2speech.core.errors import DataError
 from eeg2speech.models.audioldm2.conditioner import Conditioner
-from eeg2speech.models.audioldm2.griffin_lim import GriffinLim
-from eeg2speech.models.audioldm2.hub import (
+from eeg2speech.models.audioldm2.files import (
     CONDITIONER,
     MANIFEST,
     SCHEDULER,
     WEIGHTS,
     file_names,
     find_components,
+    read_component,
     weights_file,
 )
-from eeg2speech.models.audioldm2.vocoder import IstftVocoder
-from eeg2speech.models.audioldm2.weights import fingerprint, read_weights
+from eeg2speech.models.audioldm2.unet import context_widths
+from eeg2speech.models.audioldm2.vocoders import GriffinLim, IstftVocoder
+from eeg2speech.models.weights import fingerprint, first_line
 
 SHRINK = 4
 """Mel frames, and mel bands, of a latent."""
@@ -41,17 +42,17 @@ _TEXT = ("text_encoder", "text_encoder_2", "language_model", "projection_model")
 
 @dataclass
 class Components:
-    """What is needed to turn latents into sound and back, and noise into latents; all in single precision.
+    """The networks of AudioLDM 2 and its noise schedule, in single precision.
 
     Attributes:
         unet: Predicts the noise, ready to be trained.
         vae: Turns log mel spectrograms into latents and back; frozen.
         vocoder: Turns log mel spectrograms into waveforms; frozen.
         scheduler: The noise schedule of training.
-        source: Where they were found, as the user named it.
+        source: Folder or id, as the user named it.
         fingerprint: SHA-256 over the weights of the networks as they were loaded.
-        conditioner: Makes the UNet's conditions from LOA tokens, ready to be trained; None where there is none yet.
-        trained_sounds: Names of the sounds that the components were trained on, by hash, as far as they say so.
+        conditioner: Makes the UNet's conditions from LOA tokens, ready to be trained; None if the components have none.
+        trained_sounds: Names of the sounds that the components were trained on, by hash; empty if not stated.
     """
 
     unet: AudioLDM2UNet2DConditionModel
@@ -65,7 +66,7 @@ class Components:
 
 
 def load_components(source: str | Path) -> Components:
-    """Load what ``find_components`` finds; text encoders are not looked at.
+    """Load the components that ``find_components`` finds; text encoders are ignored.
 
     Args:
         source: A folder, ``tiny``, or an id on the Hugging Face hub after ``hf_hub:``.
@@ -76,7 +77,7 @@ def load_components(source: str | Path) -> Components:
     """
     folder = find_components(source)
     configs = _read_configs(folder)
-    # what initialises itself nevertheless must not shift the random numbers of a run
+    # layers with an initialisation of their own must not shift the random numbers of a run
     with _quiet(), torch.random.fork_rng(devices=[]):
         unet = _build(AudioLDM2UNet2DConditionModel, configs["unet"], folder / "unet")
         vae = _build(AutoencoderKL, configs["vae"], folder / "vae")
@@ -96,30 +97,8 @@ def load_components(source: str | Path) -> Components:
     return Components(unet, vae, vocoder, scheduler, str(source), fingerprint(networks), conditioner, trained)
 
 
-def context_widths(unet: AudioLDM2UNet2DConditionModel) -> tuple[int, int | None]:
-    """Widths of the context streams that a UNet attends to.
-
-    Returns:
-        Of the language of audio, 768 in both published layouts, and of the text, 1024 in the general one and None in
-        the speech one, which has no such stream.
-
-    Raises:
-        DataError: The UNet has another layout.
-    """
-    layouts = unet.config.cross_attention_dim
-    first = layouts[0] if isinstance(layouts, list | tuple) and layouts else layouts
-    same = isinstance(first, list | tuple) and all(list(layout) == list(first) for layout in layouts)
-    # the first attention of each group looks at the latents alone; diffusers counts the streams from there
-    if not same or len(first) not in (2, 3) or first[0] is not None or not all(isinstance(w, int) for w in first[1:]):
-        raise DataError(
-            f"a UNet with cross_attention_dim={layouts}, where AudioLDM 2 has [null, 768] or [null, 768, 1024] in "
-            "every block; use a checkpoint of AudioLDM 2"
-        )
-    return first[1], first[2] if len(first) == 3 else None
-
-
 def _read_configs(folder: Path) -> dict[str, dict[str, Any]]:
-    """Settings of the four components, after a look at whether their files are there."""
+    """Settings of the four components, after a check that their folders exist."""
     parts = [*WEIGHTS, "scheduler"]
     lacking = [part for part in parts if not (folder / part).is_dir()]
     if lacking:
@@ -146,7 +125,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _build(cls: Any, config: dict[str, Any], folder: Path) -> Any:
-    """A network of diffusers with the settings of a component; its weights are yet to come."""
+    """A network of diffusers with the settings of a component, without its weights."""
     found = config.get("_class_name", config.get("model_type", "unnamed"))
     if found != cls.__name__:
         raise DataError(f"{folder}: a {found}, where AudioLDM 2 has a {cls.__name__}; use a checkpoint of AudioLDM 2")
@@ -155,7 +134,7 @@ def _build(cls: Any, config: dict[str, Any], folder: Path) -> Any:
 
 def _build_vocoder(config: dict[str, Any], folder: Path) -> Any:
     if config.get("_class_name") == GriffinLim.__name__:
-        return GriffinLim()  # has no weights: for components whose vocoder is yet to be trained
+        return GriffinLim()  # for components whose vocoder is not trained yet
     if config.get("_class_name") == IstftVocoder.__name__:
         return _build(IstftVocoder, config, folder)
     found = config.get("model_type", config.get("_class_name", "unnamed"))
@@ -183,44 +162,36 @@ def _build_scheduler(config: dict[str, Any], folder: Path) -> Any:
 
 def _built(build: Callable[[], Any], name: str, folder: Path) -> Any:
     try:
-        with _Unfilled():
+        with _NoInit():
             return build()
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        ArithmeticError,
-    ) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
+        reason = first_line(error)
         raise DataError(f"{folder}: its settings are not those of a {name} ({reason}); download it again") from error
 
 
 def _fill(network: Any, folder: Path, part: str) -> None:
-    """Fill a network with its weights, of any precision, all or nothing."""
+    """Load the weights of a network, of any precision, all or nothing."""
     file = weights_file(folder, part)
     if file is None:
         raise DataError(f"{folder / part}: has no weights, i.e. no {' or '.join(file_names(part))}; download them")
-    weights = {name: value.float() for name, value in read_weights(file).items()}
+    weights = {name: value.float() for name, value in read_component(file).items()}
     load_into(network, weights, str(file), assign=True)
     network.eval()
 
 
 def _build_conditioner(folder: Path) -> Any:
-    """The conditioner, which only components made by this project have."""
+    """The conditioner; only components of this project have one."""
     return _build(Conditioner, _read_config(folder / "config.json"), folder) if folder.is_dir() else None
 
 
 def _trained_sounds(manifest: Path) -> dict[str, str]:
-    """Names of the sounds of training by their hashes, which only components made by this project list."""
+    """Names of the training sounds by their hashes; only components of this project list them."""
     heard = _read_config(manifest).get("heard") if manifest.is_file() else None
     return {str(digest): str(name) for name, digest in heard.items()} if isinstance(heard, dict) else {}
 
 
 def _check(folder: Path, unet: Any, vae: Any, vocoder: Any, control: int) -> None:
-    """Whether the components fit one another and the log mel spectrograms."""
+    """Refuse components that do not fit one another or the log mel spectrograms."""
     try:
         context_widths(unet)
     except DataError as error:
@@ -240,8 +211,8 @@ def _check(folder: Path, unet: Any, vae: Any, vocoder: Any, control: int) -> Non
             )
 
 
-class _Unfilled(TorchFunctionMode):
-    """Skips the random initialisation of weights: seven seconds for AudioLDM 2's, which are then read anyway."""
+class _NoInit(TorchFunctionMode):
+    """Skips the random initialisation of weights, which takes seven seconds; they are read from files afterwards."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -252,7 +223,7 @@ class _Unfilled(TorchFunctionMode):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps diffusers from remarks on settings of other versions."""
+    """Suppress the warnings of diffusers about settings of other versions."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

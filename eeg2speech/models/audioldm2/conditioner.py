@@ -1,3 +1,5 @@
+"""From LOA tokens to the arguments of AudioLDM 2's UNet."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,16 +19,17 @@ BINS = 16
 
 
 class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Turns LOA tokens, of a sound or predicted from EEG, into what AudioLDM 2's UNet is conditioned on.
+    """Turns LOA tokens, of a sound or predicted from EEG, into the conditions of AudioLDM 2's UNet.
 
-    Where a token is as wide as the context it starts as the identity, so that a pretrained UNet meets what it knows.
+    If a token is as wide as the context, the projection starts as the identity: a pretrained UNet then gets the
+    conditions that it was trained with.
 
     Args:
         width: Features of a LOA token, D.
-        context: Features of the context stream that took LOA.
-        second: Features of the stream that took text, which becomes one learned token; unset: there is none.
-        pooled: Merge 8 steps x 8 rows of tokens into one, as in the general checkpoints; else keep them all.
-        concat_channels: Channels that are laid beside the noisy latents, step by step in time; 0 for none.
+        context: Features of the context stream for LOA.
+        second: Features of the context stream for text, which becomes one learned token; unset: there is none.
+        pooled: Pool 8 steps x 8 rows of tokens into one, as in the general checkpoints; else keep all tokens.
+        concat_channels: Channels that are concatenated with the noisy latents, in time with the EEG; 0 for none.
         rows: Tokens of a step, F.
     """
 
@@ -45,7 +48,7 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         if width == context:
             nn.init.eye_(self.project.weight)
             nn.init.zeros_(self.project.bias)
-        self.null = nn.Parameter(torch.zeros(context))  # AudioLDM 2's own condition for "nothing"
+        self.null = nn.Parameter(torch.zeros(context))  # AudioLDM 2's token for no condition
         self.text = None if second is None else nn.Parameter(torch.zeros(second))
         self.lay_out = nn.Linear(rows * width, concat_channels * FRAMES * BINS) if concat_channels else None
 
@@ -54,28 +57,28 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         Args:
             loa: Tokens, (B, L, F, D).
-            dropped: True where a window is to be generated from nothing, (B,); None for nowhere.
-            exists: False for tokens that are not there, (B, L, F); None if all are.
+            dropped: True for windows without a condition, (B,); None if all have one.
+            exists: False for missing tokens, (B, L, F); None if all exist.
 
         Returns:
-            ``encoder_hidden_states`` (B, N, context) with ``encoder_attention_mask`` (B, N), the same of the second
-            stream where there is one, and ``control``, (B, concat_channels, 4 L, 16) or None.
+            ``encoder_hidden_states`` (B, N, context) with ``encoder_attention_mask`` (B, N), the same for the second
+            stream if there is one, and ``control``, (B, concat_channels, 4 L, 16) or None.
         """
         config = self.config
         tokens = pool_loa(loa) if config.pooled else rearrange(loa, "b l f d -> b (l f) d")
         context = self.project(tokens)
-        there = torch.ones(context.shape[:2], dtype=torch.bool, device=loa.device)
+        mask = torch.ones(context.shape[:2], dtype=torch.bool, device=loa.device)
         if exists is not None and not config.pooled:
-            there = exists.flatten(1)
+            mask = exists.flatten(1)
         control = None
         if self.lay_out is not None:
             laid = self.lay_out(rearrange(loa, "b l f d -> b l (f d)"))
             control = rearrange(laid, "b l (c t m) -> b c (l t) m", t=FRAMES, m=BINS)
         if dropped is not None:
             context = torch.where(dropped[:, None, None], self.null.to(context), context)
-            there = there | dropped[:, None]
+            mask = mask | dropped[:, None]
             control = None if control is None else control.masked_fill(dropped[:, None, None, None], 0.0)
-        made = {"encoder_hidden_states": context, "encoder_attention_mask": there, "control": control}
+        made = {"encoder_hidden_states": context, "encoder_attention_mask": mask, "control": control}
         if self.text is not None:
             made["encoder_hidden_states_1"] = self.text.repeat(len(loa), 1, 1).to(context)
             made["encoder_attention_mask_1"] = torch.ones(len(loa), 1, dtype=torch.bool, device=loa.device)

@@ -1,4 +1,4 @@
-"""Speech out of what a model hears in speech: the best that EEG could give."""
+"""Resynthesis of sounds from their own LOA tokens: an upper bound for what can be generated from EEG."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from eeg2speech.audio.stitching import Stitcher
 from eeg2speech.checkpoints.exports import read_config
 from eeg2speech.checkpoints.parts import read_part
 from eeg2speech.core.seeding import mix, name_key
-from eeg2speech.models.audio.audiomae_weights import HUB
+from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.loa import BLOCKS
-from eeg2speech.models.audioldm2.hub import find_components
-from eeg2speech.models.audioldm2.rebuild import OWN_AUDIO
+from eeg2speech.models.audioldm2.files import OWN_AUDIO, find_components
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
+from eeg2speech.models.registry import encoder_class
+from eeg2speech.models.weights import HUB
 
 PUBLISHED = "hf_hub:gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
 """AudioMAE's weights, on which AudioLDM 2 was trained."""
 SILENCE = 1e-4
-"""A root mean square below this is silence."""
+"""Root mean square below which a sound counts as silence."""
 
 
 class Resynthesis:
-    """Speaks sounds again, window by window.
+    """Generates sounds from their own LOA tokens, window by window.
 
     Args:
-        model: What it hears it can speak; its EEG side is not used.
-        sampler: How latents are drawn.
+        model: Generates the sounds; its EEG side is not used.
+        sampler: Solver of the diffusion.
         samples: Of a window of sound.
         overlap: Of windows, in samples; they are cross-faded over it.
         seed: Of the noise.
-        batch_size: Windows at once.
+        batch_size: Windows generated at once.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class Resynthesis:
         """Resynthesise a sound.
 
         Args:
-            name: Of the sound, which its noise depends on.
+            name: Of the sound; its noise depends on it.
             wave: At 16 kHz, (samples,).
-            starts: Of windows, in samples.
-            advance: Is told how many windows are done each time.
+            starts: First samples of the windows.
+            advance: Called with the number of windows of each finished batch.
 
         Returns:
-            ``loa``, generated from the LOA of the sound itself, and ``roundtrip``, through autoencoder and vocoder
-            alone; each as long as the sound, and window by window as loud.
+            ``loa``, generated from the LOA of the sound, and ``roundtrip``, reconstructed by autoencoder and vocoder
+            alone; each of the length of the sound and, in every window, of its level.
         """
         padded = np.pad(wave, (0, max(0, self.samples - len(wave))))
         stitchers = {kind: Stitcher(self.overlap, match=False) for kind in ("loa", "roundtrip")}
@@ -83,7 +84,7 @@ class Resynthesis:
 
 
 def as_loud(made: Waveform, window: Waveform) -> Waveform:
-    """Give a generated window, (samples,), the root mean square of the one it comes from; silence stays silent."""
+    """Scale a generated window, (samples,), to the root mean square of the original one; silence stays silent."""
     level, wanted = (float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) for wave in (made, window))
     if wanted < SILENCE or not level > 0:
         return np.zeros_like(made)
@@ -91,18 +92,18 @@ def as_loud(made: Waveform, window: Waveform) -> Waveform:
 
 
 def choose_audio(components: str | Path, weights: str | None) -> tuple[dict[str, Any], str | None]:
-    """The encoder that LOA comes from.
+    """Choose the audio encoder that LOA comes from.
 
     Args:
-        components: That are to speak.
-        weights: AudioMAE's as hub id, folder or file, or a run of ``configs/audiomae.yaml``; None for those that come
-            with the components, else AudioMAE's from the hub.
+        components: See ``SpeechDiffusion``.
+        weights: AudioMAE's as hub id, folder or file, a run of ``configs/audiomae.yaml``, or the export of a registered
+            audio encoder; None for the encoder in the folder of the components, else AudioMAE from the hub.
 
     Returns:
         Its class and config, and its weights; None for those of the components.
 
     Raises:
-        DataError: The weights are damaged.
+        DataError: The weights are damaged, or the class is not registered.
     """
     own = find_components(components) / OWN_AUDIO
     if weights is None and not own.is_dir():
@@ -111,6 +112,9 @@ def choose_audio(components: str | Path, weights: str | None) -> tuple[dict[str,
     if weights is not None and (weights.startswith(HUB) or not _is_run(source)):
         return {"class": "AudioMAE", "config": {"blocks": list(BLOCKS)}}, weights
     described, _, _ = read_part(source, "encoder")
+    if issubclass(encoder_class(described, str(source)), AudioEncoder):
+        return described, weights
+    # a run of configs/audiomae.yaml holds the ViTEncoder inside a SpectrogramViT
     sizes = {
         key: value for key, value in described["config"].items() if key in ("width", "depth", "heads", "mlp_ratio")
     }
@@ -118,7 +122,7 @@ def choose_audio(components: str | Path, weights: str | None) -> tuple[dict[str,
 
 
 def _is_run(source: Path) -> bool:
-    """Whether weights are those of a run of this project, not AudioMAE's."""
+    """Whether weights are those of a run of this project, not of AudioMAE."""
     if not source.is_dir():
         return source.suffix == ".ckpt"
     try:

@@ -1,3 +1,5 @@
+"""Sampling of latents by diffusion."""
+
 from __future__ import annotations
 
 import math
@@ -15,15 +17,15 @@ from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws latents from noise.
+    """Solver of the diffusion, with its settings.
 
     Reference: Lu et al. 2022, DPM-Solver++ (arXiv 2211.01095); Song et al. 2021, Denoising diffusion implicit models
     (ICLR); Ho and Salimans 2022, Classifier-free diffusion guidance (arXiv 2207.12598).
 
     Args:
-        solver: ``dpm`` for DPM-Solver++ of second order, ``ddim`` for what AudioLDM 2 published, with 200 steps.
-        steps: Evaluations of the UNet, each of two where ``guidance`` is not 1.
-        guidance: How far to go from the unconditional prediction to the conditional one; 1 goes there and no further.
+        solver: ``dpm`` for DPM-Solver++ of second order, ``ddim`` for the solver of AudioLDM 2, which used 200 steps.
+        steps: Steps of the solver; each evaluates the UNet once, or twice if ``guidance`` is not 1.
+        guidance: Scale of classifier-free guidance; 1 for none.
 
     Raises:
         ConfigError: A setting is out of its range.
@@ -46,14 +48,14 @@ class Sampler:
     def sample(
         self, model: SpeechDiffusion, loa: Tensor | None, steps: int, seeds: Sequence[int], exists: Tensor | None = None
     ) -> Tensor:
-        """Draw one clip for every seed; a clip does not depend on the others.
+        """Draw the latents of one clip for every seed; a clip does not depend on the others.
 
         Args:
             model: Predicts noise or velocity.
-            loa: LOA tokens that say what is spoken, (B, L, F, D); None to speak of nothing in particular.
+            loa: LOA tokens of the clips, (B, L, F, D); None to sample without a condition.
             steps: Steps of 160 ms, L.
             seeds: Of each clip, B of them.
-            exists: False for tokens that are not there, (B, L, F); None if all are.
+            exists: False for missing tokens, (B, L, F); None if all exist.
 
         Returns:
             Scaled latents, (B, 8, 4 L, 16).
@@ -70,11 +72,11 @@ class Sampler:
             times = time.to(device).expand(len(scaled) * (2 if guided else 1))
             predicted = model.predict(torch.cat([scaled] * 2) if guided else scaled, times, conditions).float()
             if guided:
-                nothing, something = predicted.chunk(2)
-                predicted = nothing + self.guidance * (something - nothing)
+                unconditional, conditional = predicted.chunk(2)
+                predicted = unconditional + self.guidance * (conditional - unconditional)
             latents = scheduler.step(predicted, time, latents).prev_sample
-        made: Tensor = latents
-        return made
+        sampled: Tensor = latents
+        return sampled
 
     def _scheduler(self, model: SpeechDiffusion) -> Any:
         config = dict(model.scheduler.config)

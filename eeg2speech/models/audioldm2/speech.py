@@ -1,8 +1,10 @@
+"""The model of stage 3: AudioLDM 2 conditioned on EEG."""
+
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -11,40 +13,40 @@ from torch import Tensor, nn
 from eeg2speech.audio.mel import HOP, LogMel, level
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models.aligner import Aligner
-from eeg2speech.models.audio.cached import CachedAudio
-from eeg2speech.models.audio.content_cache import ContentCache
+from eeg2speech.models.audio.cached import ContentCache, without_cache
 from eeg2speech.models.audio.encoder import STEP, AudioEncoder
-from eeg2speech.models.audioldm2.adapters import choose_trainable, widen_input
-from eeg2speech.models.audioldm2.checkpointing import enable_gradient_checkpointing
-from eeg2speech.models.audioldm2.components import context_widths, load_components
+from eeg2speech.models.audioldm2.components import load_components
 from eeg2speech.models.audioldm2.conditioner import BINS, FRAMES, Conditioner
-from eeg2speech.models.audioldm2.weights import fingerprint
+from eeg2speech.models.audioldm2.unet import (
+    Trainable,
+    choose_trainable,
+    context_widths,
+    enable_gradient_checkpointing,
+    widen_input,
+)
+from eeg2speech.models.weights import fingerprint
 
-Trainable = Literal["lora", "cross", "all", "none"]
-"""What of the UNet is trained."""
 FROZEN = ("vae.", "vocoder.", "audio.")
-"""Parts of the model that come from elsewhere and never change."""
+"""Parts of the model with fixed weights from the components and the audio encoder."""
 
 
 class SpeechDiffusion(nn.Module):
-    """EEG in, speech out: AudioLDM 2 with EEG in the place of its text encoders.
+    """Speech from EEG: AudioLDM 2 with EEG in the place of its text encoders.
 
-    The EEG side of an aligner says, for every 160 ms, which LOA tokens the sound would have; the UNet makes latents of
-    them, the autoencoder a mel spectrogram, the vocoder a waveform.
+    The EEG side of an aligner predicts the LOA tokens of the sound, step by step of 160 ms. From these the UNet
+    generates latents, the autoencoder a mel spectrogram and the vocoder a waveform.
 
     Reference: Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32, 2871-2883).
 
     Args:
-        components: Where UNet, autoencoder, vocoder and noise schedule come from: ``tiny``, a folder, or a hub id after
-            ``hf_hub:``.
-        audio: Encoder whose tokens are the LOA of a sound, with its weights; it is frozen.
-        aligner: Of stage 2, whose EEG side is used; None to make speech from the LOA of sounds alone.
-        trainable: Of the UNet: ``lora`` adapters on its attentions, ``cross``-attention to LOA, ``all`` or ``none``.
+        components: UNet, autoencoder, vocoder and noise schedule: ``tiny``, a folder, or a hub id after ``hf_hub:``.
+        audio: Audio encoder, with its weights, whose tokens are the LOA of a sound; it is frozen.
+        aligner: Of stage 2, whose EEG side is used; None to generate from the LOA of sounds only.
+        trainable: See ``choose_trainable``.
         rank: Of the adapters.
-        concat_channels: Channels laid beside the noisy latents, in time with the EEG; 0 for none. Components that
-            have some keep theirs.
-        checkpointing: Compute activations of the UNet twice, to save memory.
-        cache: Keep latents of sounds on disk, by content.
+        concat_channels: See ``Conditioner``; components with such channels keep theirs.
+        checkpointing: Recompute activations of the UNet in the backward pass to save memory.
+        cache: Keep latents of sounds on disk; see ``ContentCache``.
 
     Raises:
         ConfigError: Settings do not fit one another.
@@ -72,7 +74,7 @@ class SpeechDiffusion(nn.Module):
             loaded.unet, loaded.vae, loaded.vocoder, loaded.scheduler
         )  # fmt: skip
         self.audio = audio.requires_grad_(False)
-        self.audio_fingerprint = fingerprint({"audio": audio.encoder if isinstance(audio, CachedAudio) else audio})
+        self.audio_fingerprint = fingerprint({"audio": without_cache(audio)})
         context, second = context_widths(self.unet)
         latent = int(self.vae.config.latent_channels)
         has = int(self.unet.config.in_channels) - latent
@@ -98,18 +100,18 @@ class SpeechDiffusion(nn.Module):
         self.aligner = aligner
         self.readout: nn.Linear | None = None
         if aligner is not None:
-            self._take_eeg_side(aligner)
-        self.register_buffer("fitted", torch.tensor(False))  # whether the readout has been fitted
+            self._use_eeg_side(aligner)
+        self.register_buffer("fitted", torch.tensor(False))  # whether the readout is fitted
         self.cache = ContentCache("latents") if cache else None
         self.frozen_names = {
             name for name, value in self.named_parameters()
             if name.startswith(FROZEN) or (name.startswith("unet.") and not value.requires_grad)
         } | {name for name, _ in self.named_buffers() if name.startswith((*FROZEN, "unet."))}  # fmt: skip
-        """Weights that a checkpoint does without, since they are those of the components and the audio encoder."""
+        """Names of weights of the components and the audio encoder, which checkpoints leave out."""
 
-    def _take_eeg_side(self, aligner: Aligner) -> None:
+    def _use_eeg_side(self, aligner: Aligner) -> None:
         predicts = aligner.config["target"] == "loa"
-        for part in ("audio",) if predicts else ("audio", "sound_head"):  # the sound's side is not needed any more
+        for part in ("audio",) if predicts else ("audio", "sound_head"):  # the sound side is not needed
             aligner.register_module(part, None)
         features = aligner.eeg_head.out_features
         if predicts:
@@ -123,36 +125,29 @@ class SpeechDiffusion(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the model."""
         return self.mel.window.device
 
     def latent_shape(self, steps: int) -> tuple[int, int, int]:
-        """Of latents of so many steps of 160 ms: (8, 4 L, 16)."""
+        """Shape of the latents of L steps of 160 ms: (8, 4 L, 16)."""
         return int(self.vae.config.latent_channels), steps * FRAMES, BINS
 
     def eeg_steps(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
         """The aligner's vector for every 160 ms of EEG, (B, L, E); see ``Aligner.eeg_steps``."""
         if self.aligner is None:
-            raise ConfigError("this model knows no EEG: it was built from sounds alone")
+            raise ConfigError("this model has no aligner; build it with one to predict from EEG")
         steps: Tensor = self.aligner.eeg_steps(eeg, positions, channel_mask, subject)
         return steps
 
     def loa_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
-        """Predict the LOA tokens of the sound that was heard, (B, L, F, D).
-
-        Args:
-            eeg: Scaled EEG, (B, C, T).
-            positions: Metres in head coordinates, (B, C, 3).
-            channel_mask: True where a channel exists, (B, C); None if all do.
-            subject: Place of each window's subject in the aligner, -1 for one it does not know, (B,).
-        """
+        """Predict the LOA tokens of the stimulus, (B, L, F, D); arguments as of ``Aligner.eeg_steps``."""
         if self.readout is None:
             assert self.aligner is not None
             return self.aligner.loa_of_eeg(eeg, positions, channel_mask, subject)
         return self.read_out(self.eeg_steps(eeg, positions, channel_mask, subject))
 
     def read_out(self, steps: Tensor) -> Tensor:
-        """LOA tokens, (B, L, F, D), from an aligner's steps, (B, L, E)."""
+        """Predict LOA tokens, (B, L, F, D), from an aligner's steps, (B, L, E)."""
         assert self.readout is not None
         tokens: Tensor = rearrange(self.readout(steps), "b l (f d) -> b l f d", f=self.audio.rows)
         return tokens
@@ -179,26 +174,26 @@ class SpeechDiffusion(nn.Module):
 
     @torch.no_grad()
     def waveform(self, latents: Tensor) -> Tensor:
-        """Sound of scaled latents, (B, 8, N, 16) to (B, 640 N) at 16 kHz, with a peak of about 0.5."""
+        """Waveforms of scaled latents, (B, 8, N, 16) to (B, 640 N) at 16 kHz, with a peak of about 0.5."""
         spectrum = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample[:, 0]
         sound: Tensor = self.vocoder(spectrum).float()
         return sound[:, : spectrum.shape[1] * HOP]
 
     def round_trip(self, audio: Tensor) -> Tensor:
-        """What autoencoder and vocoder make of sounds, (B, S) to (B, S): the best that could be generated."""
+        """Reconstruct sounds by autoencoder and vocoder, (B, S) to (B, S): an upper bound for generated sounds."""
         return self.waveform(self.latents(audio))
 
     def conditions(
         self, loa: Tensor | None, count: int, steps: int, exists: Tensor | None = None, guided: bool = False
     ) -> dict[str, Any]:
-        """What the UNet is told.
+        """Conditions of the UNet; see ``Conditioner.forward``.
 
         Args:
-            loa: Tokens, (B, L, F, D); None for nothing.
-            count: Windows, B.
-            steps: L.
-            exists: False for tokens that are not there, (B, L, F).
-            guided: Put the same windows without a condition in front, as guidance needs them.
+            loa: Tokens, (B, L, F, D); None for windows without a condition.
+            count: Number of windows, B.
+            steps: Steps of 160 ms, L.
+            exists: False for missing tokens, (B, L, F).
+            guided: Prepend the same windows without a condition, for guidance.
         """
         if loa is None:
             empty = torch.zeros(count, steps, self.audio.rows, self.audio.width, device=self.device)
@@ -212,7 +207,7 @@ class SpeechDiffusion(nn.Module):
         return made
 
     def predict(self, noisy: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
-        """The UNet's prediction for noisy latents, (B, 8, N, 16), at times of 0 to 999, (B,)."""
+        """Prediction of the UNet for noisy latents, (B, 8, N, 16), at times from 0 to 999, (B,)."""
         arguments = dict(conditions)
         control = arguments.pop("control")
         if control is not None:
@@ -221,10 +216,15 @@ class SpeechDiffusion(nn.Module):
         return predicted
 
     def check_fingerprint(self, other: str, source: str, audio: str | None = None) -> None:
-        """Refuse weights that belong to other components, or to another audio encoder where its hash is given.
+        """Refuse weights that were trained with other components or, if its hash is given, another audio encoder.
+
+        Args:
+            other: Hash of the components in training.
+            source: Where the weights come from, for error messages.
+            audio: Hash of the audio encoder in training.
 
         Raises:
-            DataError: They do.
+            DataError: They were.
         """
         if other != self.fingerprint:
             raise DataError(

@@ -1,3 +1,5 @@
+"""The masked autoencoder of stage 1."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,20 +10,19 @@ from torch import Tensor, nn
 
 from eeg2speech.models.eeg.decoders import Decoder, gather_tokens
 from eeg2speech.models.eeg.encoder import ViTEncoder, silence
-from eeg2speech.models.eeg.masking import Masked, MaskKind, choose, draw_noise
-from eeg2speech.models.eeg.patches import pad_channels, patchify, unpatchify
+from eeg2speech.models.eeg.patches import Masked, MaskKind, choose, draw_noise, pad_channels, patchify, unpatchify
 
 
 @dataclass
 class Reconstruction:
-    """What a masked autoencoder made of a batch.
+    """Output of a masked autoencoder for a batch.
 
     Attributes:
         prediction: Predicted patches, (B, M, P).
         target: True patches, (B, M, P).
         weight: 1 for samples of electrodes that exist, else 0, (B, M, P).
         masked: Which patches were visible and which hidden.
-        gain: What predictions were multiplied by, (B, 1, 1): the root mean square of what was visible, or 1.
+        gain: Factor of the predictions, (B, 1, 1): the root mean square of the visible patches, or 1.
     """
 
     prediction: Tensor
@@ -32,13 +33,13 @@ class Reconstruction:
 
 
 class MaskedAutoencoder(nn.Module):
-    """Hides most patches of an image, encodes the rest and predicts what was hidden.
+    """Hides most patches of an image, encodes the others and predicts the hidden ones.
 
     Reference: He et al. 2021, Masked autoencoders are scalable vision learners (arXiv 2111.06377).
 
     Args:
-        encoder: Sees the visible patches.
-        decoder: Predicts the hidden ones.
+        encoder: Encodes the visible patches.
+        decoder: Predicts the hidden patches.
         normalize_target: Predict patches with zero mean and unit variance each, as AudioMAE does.
     """
 
@@ -49,7 +50,7 @@ class MaskedAutoencoder(nn.Module):
 
     @property
     def as_decoder(self) -> Decoder:
-        """The decoder by its protocol."""
+        """The decoder, typed by its protocol."""
         return self.decoder  # type: ignore[return-value]
 
     def forward(
@@ -67,12 +68,12 @@ class MaskedAutoencoder(nn.Module):
             eeg: Scaled EEG, (B, C, T).
             positions: Metres in head coordinates, (B, C, 3).
             channel_mask: True where a channel exists, (B, C); None if all do.
-            ratio: Share of patches to hide.
-            kind: What is hidden together.
-            seeds: One per window: its mask depends on the seed alone. None draws from the global generator.
+            ratio: See ``choose``.
+            kind: See ``draw_noise``.
+            seeds: See ``draw_noise``.
         """
         if channel_mask is None and eeg.shape[1] % self.encoder.patch[0]:
-            channel_mask = eeg.new_ones(eeg.shape[:2], dtype=torch.bool)  # the filling is not to be predicted
+            channel_mask = eeg.new_ones(eeg.shape[:2], dtype=torch.bool)  # the padding is not to be predicted
         encoder = self.encoder
         layout = encoder.layout(eeg, positions, channel_mask)
         groups, steps = layout.grid
@@ -81,7 +82,7 @@ class MaskedAutoencoder(nn.Module):
         if self.training:
             masked = masked.first_hidden(self.as_decoder.predicted)
         patches = rearrange(patchify(silence(eeg, channel_mask), encoder.patch), "b g l p -> b (g l) p")
-        # only what is visible goes into the encoder, and into the gain it is divided by
+        # only visible patches go into the encoder, and into the gain that they are divided by
         codes = gather_tokens(layout.codes.expand(len(eeg), -1, -1), masked.visible)
         places = None if layout.places is None else gather_tokens(layout.places, masked.visible)
         electrodes = None
@@ -92,19 +93,19 @@ class MaskedAutoencoder(nn.Module):
         prediction = self.as_decoder(encoded, layout, masked).float()
         target = gather_tokens(patches, masked.hidden).float()
         weight = self._weight(channel_mask, masked, groups, steps, target)
-        if self.normalize_target:  # patches without a level of their own have no gain to follow
+        if self.normalize_target:  # normalised patches have no level
             target, gain = normalize_patches(target, weight), torch.ones_like(gain)
         return Reconstruction(prediction * gain, target, weight, masked, gain)
 
     def paint(self, eeg: Tensor, result: Reconstruction) -> tuple[Tensor, Tensor]:
-        """Put predictions into the image.
+        """Replace hidden patches of the image by predictions.
 
         Args:
-            eeg: What the result was computed from, (B, C, T).
-            result: Of ``forward`` in evaluation mode, where all hidden patches are predicted.
+            eeg: Input of ``forward``, (B, C, T).
+            result: Output of ``forward`` in evaluation mode, where all hidden patches are predicted.
 
         Returns:
-            The image with hidden patches replaced by predictions, (B, C, T), and where they were hidden, (B, C, T).
+            The image with predictions, (B, C, T), and a mask of the replaced samples, (B, C, T).
         """
         patches = patchify(eeg, self.encoder.patch)
         groups = patches.shape[1]

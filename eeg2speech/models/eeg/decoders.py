@@ -1,4 +1,4 @@
-"""Three ways back from visible tokens to hidden patches: over everything, in windows, or only where asked."""
+"""Decoders of the masked autoencoder: over all positions, in local windows, or for queried patches only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 
 from eeg2speech.models.eeg.encoder import Layout
-from eeg2speech.models.eeg.masking import Masked
+from eeg2speech.models.eeg.patches import Masked
 from eeg2speech.models.eeg.positions import DistanceBias
 from eeg2speech.models.eeg.transformer import Blocks, CrossBlock, LayerNorm, attention_mask, start_as_similarity
 
@@ -22,7 +22,7 @@ def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
 
 
 class Decoder(Protocol):
-    """What a masked autoencoder asks of its decoder. ``predicted`` is the share of hidden patches used in training."""
+    """Interface of decoders. ``predicted`` is the fraction of hidden patches that a training step predicts."""
 
     predicted: float
 
@@ -30,15 +30,24 @@ class Decoder(Protocol):
         """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
 
     def __call__(self, encoded: Tensor, layout: Layout, masked: Masked) -> Tensor:
-        """Predict the hidden patches, (B, M, P)."""
+        """Predict the hidden patches.
+
+        Args:
+            encoded: Visible tokens from the encoder, (B, K, D).
+            layout: Positions of all patches.
+            masked: Which patches are visible and which hidden.
+
+        Returns:
+            (B, M, P).
+        """
 
 
 class _GridDecoder(nn.Module):
-    """Puts mask tokens where patches are hidden and sends the whole grid through its ``body``.
+    """Puts mask tokens in the place of hidden patches and transforms the whole grid by its ``body``.
 
     Args:
         width: Features of a token inside the decoder.
-        depth: Blocks.
+        depth: Number of blocks.
         heads: Attention heads.
         mlp_ratio: Hidden features of a block's MLP, as a multiple of the width.
     """
@@ -50,7 +59,7 @@ class _GridDecoder(nn.Module):
         self.width, self.depth, self.heads, self.mlp_ratio = width, depth, heads, mlp_ratio
 
     def build(self, width: int, outputs: int) -> None:
-        """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
+        """Make the layers; see ``Decoder``."""
         self.entry, self.code = nn.Linear(width, self.width), nn.Linear(width, self.width)
         self.norm_tokens, self.norm = LayerNorm(width), LayerNorm(self.width)
         self.mask_token = nn.Parameter(torch.randn(self.width) * 0.02)
@@ -66,16 +75,7 @@ class _GridDecoder(nn.Module):
         """Transform the tokens of the whole grid, (B, N, D)."""
 
     def forward(self, encoded: Tensor, layout: Layout, masked: Masked) -> Tensor:
-        """Predict the hidden patches.
-
-        Args:
-            encoded: Visible tokens from the encoder, (B, K, D).
-            layout: Where all patches lie.
-            masked: Which patches are visible and which hidden.
-
-        Returns:
-            (B, M, P).
-        """
+        """Predict the hidden patches; see ``Decoder``."""
         entered = self.entry(self.norm_tokens(encoded))
         B, N = len(encoded), layout.codes.shape[1]
         index = masked.visible[..., None].expand(-1, -1, self.width)
@@ -108,7 +108,7 @@ class FullDecoder(_GridDecoder):
 
 
 class LocalDecoder(_GridDecoder):
-    """Attention in windows of 4 x 4 patches, shifted along time in every other block, as in AudioMAE.
+    """Attention in windows of 4 x 4 patches, shifted along time in every second block, as in AudioMAE.
 
     Electrode groups without an electrode take part as empty tokens.
 
@@ -142,18 +142,18 @@ class LocalDecoder(_GridDecoder):
 
 
 class CrossDecoder(nn.Module):
-    """Queries for a part of the hidden patches look at the encoder's output; nothing else is computed.
+    """Queries for a part of the hidden patches attend to the encoder's output.
 
-    At 80 % masking a decoder over the whole grid costs about three times its encoder; this one costs a fraction.
+    At 80 % masking a decoder over the whole grid costs about three times its encoder; this one costs a fraction of it.
 
     Reference: Fu et al. 2024, Rethinking patch dependence for masked autoencoders (arXiv 2401.14391).
 
     Args:
         width: Features of a token inside the decoder.
-        depth: Blocks.
+        depth: Number of blocks.
         heads: Attention heads.
         mlp_ratio: Hidden features of a block's MLP, as a multiple of the width.
-        predicted: Share of the hidden patches that a training step predicts; validation predicts all.
+        predicted: Fraction of the hidden patches that a training step predicts; validation predicts all.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class CrossDecoder(nn.Module):
         self.predicted = predicted
 
     def build(self, width: int, outputs: int) -> None:
-        """Make the layers for tokens of ``width`` features and patches of ``outputs`` samples."""
+        """Make the layers; see ``Decoder``."""
         self.entry, self.code = nn.Linear(width, self.width), nn.Linear(width, self.width)
         self.norm_keys = LayerNorm(self.width, bias=False)  # softmax cancels what all keys share
         self.mask_token = nn.Parameter(torch.randn(self.width) * 0.02)
@@ -174,7 +174,7 @@ class CrossDecoder(nn.Module):
         self.head = nn.Linear(self.width, outputs)
 
     def forward(self, encoded: Tensor, layout: Layout, masked: Masked) -> Tensor:
-        """Predict the hidden patches, (B, M, P), from encoded visible tokens, (B, K, D)."""
+        """Predict the hidden patches; see ``Decoder``."""
         codes = layout.codes.expand(len(encoded), -1, -1)
         queries = self.mask_token + self.code(gather_tokens(codes, masked.hidden))
         values = self.entry(encoded)
@@ -186,5 +186,5 @@ class CrossDecoder(nn.Module):
         mask = attention_mask(bias, masked.visible_exists)
         for block in self.blocks:
             queries = block(queries, keys, values, mask)
-        prediction: Tensor = self.head(queries)  # no norm: the size of the signal is part of the prediction
+        prediction: Tensor = self.head(queries)  # no norm, because the prediction has the amplitude of the signal
         return prediction

@@ -1,3 +1,5 @@
+"""The encoder of EEG: a vision transformer over patches of electrodes and samples."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.models.eeg.patches import Patch, pad_channels, patchify
 from eeg2speech.models.eeg.positions import DistanceBias, ElectrodeCode, SinCosCode, patch_places
 from eeg2speech.models.eeg.transformer import Blocks, LayerNorm, attention_mask, start_as_similarity
+from eeg2speech.models.registry import register
 
 QUIET = 1e-3
 """Smallest root mean square that a window is divided by, in robust standard deviations."""
@@ -19,12 +22,12 @@ CODES = {"electrode": ElectrodeCode, "sincos2d": SinCosCode}
 
 @dataclass
 class Layout:
-    """What is known of patches before their content, electrode group by electrode group. N = G * L patches.
+    """Positions of patches, electrode group by electrode group. N = G * L patches.
 
     Attributes:
         codes: Position codes, (B or 1, N, D).
-        places: Where and when the patches lie, (B, N, 4); None if the encoder is blind to it.
-        electrodes: How many electrodes of a patch exist, (B, N); None if all do.
+        places: Position and time of patches, see ``patch_places``, (B, N, 4); None if the encoder does not use them.
+        electrodes: Number of electrodes of a patch that exist, (B, N); None if all do.
         grid: G electrode groups, L time steps.
     """
 
@@ -39,10 +42,11 @@ class Layout:
         return None if self.electrodes is None else self.electrodes > 0
 
 
+@register
 class ViTEncoder(nn.Module):
     """Vision transformer over patches of an (electrodes x samples) image.
 
-    Channels must be ordered so that neighbours on the head follow one another, as the data module does.
+    Channels must be ordered so that neighbours on the head follow one another, as in the data module.
 
     Reference: Dosovitskiy et al. 2021, An image is worth 16x16 words (arXiv 2010.11929).
 
@@ -52,12 +56,12 @@ class ViTEncoder(nn.Module):
         depth: Transformer blocks.
         heads: Attention heads; a divisor of the width.
         mlp_ratio: Hidden features of a block's MLP, as a multiple of the width.
-        position: ``electrode`` codes 3-D position and time and serves any montage; ``sincos2d`` codes the place in
-            the image, as AudioMAE does.
-        distance_bias: With ``electrode``, let attention fall with distance in time and over the head.
+        position: ``electrode`` codes 3-D position and time, for any montage; ``sincos2d`` codes the position in the
+            image, as AudioMAE does.
+        distance_bias: With ``electrode``, lower attention with distance in time and over the head.
         similarity_start: Start attention as a similarity kernel, which shortens the plateau of stage 1.
-        gain_free: Divide every window by the root mean square of what is seen of it, so that people and amplifiers
-            with stronger signals look alike; an autoencoder multiplies its predictions by it.
+        gain_free: Divide every window by the root mean square of its visible patches, so that the level of people and
+            amplifiers does not matter; an autoencoder multiplies its predictions by it.
         checkpointing: Recompute activations in the backward pass to save memory.
 
     Raises:
@@ -95,13 +99,13 @@ class ViTEncoder(nn.Module):
         self.code: nn.Module = CODES[position](width, self.patch)
         self.distance = DistanceBias(heads) if distance_bias and position == "electrode" else None
         self.blocks = Blocks(width, depth, heads, mlp_ratio, checkpointing)
-        # without weights of its own: stage 1 decodes from what comes before it
+        # without weights of its own, because stage 1 decodes from its input
         self.norm = LayerNorm(width, elementwise_affine=False)
         if similarity_start:
             start_as_similarity(self.blocks)
 
     def layout(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Layout:
-        """Say where the patches of windows lie.
+        """Positions of the patches of windows.
 
         Args:
             eeg: Scaled EEG, (B, C, T); only its shape counts.
@@ -115,10 +119,10 @@ class ViTEncoder(nn.Module):
             raise ValueError(f"positions {tuple(positions.shape)} do not go with EEG {tuple(eeg.shape)}")
         electrodes, samples = self.patch
         groups, steps = -(-eeg.shape[1] // electrodes), eeg.shape[2] // samples
-        if channel_mask is None and eeg.shape[1] % electrodes:  # the last patch is filled up
+        if channel_mask is None and eeg.shape[1] % electrodes:  # the last patch is padded
             channel_mask = eeg.new_ones(eeg.shape[:2], dtype=torch.bool)
         code = self.code(positions, channel_mask, groups, steps)
-        code = code.to(eeg.device, self.embedding.weight.dtype)  # a fixed code knows neither
+        code = code.to(eeg.device, self.embedding.weight.dtype)  # a fixed code has its own
         places = count = None
         if self.distance is not None and positions is not None:
             places = patch_places(positions, channel_mask, self.patch, steps)
@@ -131,9 +135,9 @@ class ViTEncoder(nn.Module):
         """Turn patches into tokens.
 
         Args:
-            patches: Those that the encoder may see, (B, K, P).
+            patches: Visible patches, (B, K, P).
             codes: Their position codes, (B or 1, K, D).
-            electrodes: How many electrodes of each exist, 0 for filling, (B, K); None if all do.
+            electrodes: Number of electrodes of each that exist, 0 for padding, (B, K); None if all do.
 
         Returns:
             Tokens, (B, K, D), and the root mean square of each window's patches, (B, 1, 1), that they were divided
@@ -151,23 +155,18 @@ class ViTEncoder(nn.Module):
         return self.embedding(patches / gain) + codes, gain
 
     def transform(self, tokens: Tensor, places: Tensor | None, exists: Tensor | None) -> Tensor:
-        """Send tokens, (B, K, D), through the blocks; ``norm`` is still to come."""
+        """Transform tokens, (B, K, D), by the blocks, without the final ``norm``."""
         bias = None if self.distance is None or places is None else self.distance(places, places)
         out: Tensor = self.blocks(tokens, attention_mask(bias, exists))
         return out
 
     def forward(self, eeg: Tensor, positions: Tensor | None = None, channel_mask: Tensor | None = None) -> Tensor:
-        """Represent windows of EEG with any montage.
-
-        Args:
-            eeg: Scaled EEG, (B, C, T).
-            positions: Metres in head coordinates, (B, C, 3).
-            channel_mask: True where a channel exists, (B, C); None if all do.
+        """Compute the tokens of windows of EEG; arguments as of ``layout``.
 
         Returns:
             Tokens, (B, L, G, D): L time steps, G electrode groups; zero where a group has no electrode.
         """
-        if _one_montage(positions, channel_mask):  # its codes and distances serve the whole batch
+        if _one_montage(positions, channel_mask):  # its codes and distances hold for the whole batch
             assert positions is not None
             layout = self.layout(eeg[:1], positions[:1])
         else:
@@ -181,15 +180,7 @@ class ViTEncoder(nn.Module):
         return represented
 
     def pool(self, tokens: Tensor, channel_mask: Tensor | None = None) -> Tensor:
-        """Mean of the tokens that exist.
-
-        Args:
-            tokens: From ``forward``, (B, L, G, D).
-            channel_mask: True where a channel exists, (B, C); None if all do.
-
-        Returns:
-            (B, D).
-        """
+        """Mean, (B, D), of the tokens of ``forward`` that exist, (B, L, G, D)."""
         if channel_mask is None:
             mean: Tensor = tokens.mean((1, 2))
             return mean
@@ -200,12 +191,12 @@ class ViTEncoder(nn.Module):
 
 
 def _one_montage(positions: Tensor | None, channel_mask: Tensor | None) -> bool:
-    """Whether all windows have the same electrodes; asked on a CPU only, as a GPU would have to be waited for."""
+    """Whether all windows have the same electrodes; False on a GPU, where the comparison would wait for the device."""
     if positions is None or channel_mask is not None or positions.device.type != "cpu":
         return False
     return len(positions) > 1 and bool((positions == positions[:1]).all())
 
 
 def silence(eeg: Tensor, channel_mask: Tensor | None) -> Tensor:
-    """Set channels that do not exist to zero, whatever stands there: EEG (B, C, T), mask (B, C)."""
+    """Set channels that do not exist to zero: EEG (B, C, T), mask (B, C)."""
     return eeg if channel_mask is None else eeg.masked_fill(~channel_mask[..., None], 0)

@@ -1,3 +1,5 @@
+"""Heads of the aligner: from tokens to one vector a step, and from steps to the vector of a window."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -10,22 +12,21 @@ from torch.nn import functional as F
 from eeg2speech.models.eeg.transformer import LayerNorm
 
 Similarity = Literal["steps", "window", "pooled"]
-"""How two windows are compared: the cosine averaged over steps, the cosine of all steps as one vector, in which
-louder steps count more, or the cosine of means over time."""
+"""How two windows are compared: the cosine averaged over steps, the cosine of all steps as one vector, where
+steps with a larger norm count more, or the cosine of means over time."""
 
 
 class RowPooling(nn.Module):
-    """Combines the rows of a grid of tokens, electrode groups or frequency rows, into one token a step.
+    """Combines the rows of a grid of tokens, electrode groups or frequency ranges, into one token a step.
 
-    Every output looks at the rows with weights of its own, which follow from where a row lies, not from what it says:
-    a spatial filter that serves any montage.
+    Every output weights the rows by their position codes alone, not by their tokens: a spatial filter for any montage.
 
     Reference: Defossez et al. 2023, Decoding speech perception from non-invasive brain recordings (spatial attention).
 
     Args:
         width: Features of a token, D.
         code: Features of a row's position code.
-        outputs: Filters.
+        outputs: Number of filters.
         features: Of the combined token.
     """
 
@@ -62,7 +63,7 @@ class FlatMixing(nn.Module):
 
     Args:
         width: Features of a token, D.
-        rows: How many, G; fewer are taken as the first of them.
+        rows: Number of rows, G; input with fewer rows is padded.
         features: Of the combined token.
     """
 
@@ -85,13 +86,13 @@ class FlatMixing(nn.Module):
 
 
 class TemporalContext(nn.Module):
-    """Residual convolutions over steps: what the cortex answers is spread over several hundred milliseconds.
+    """Residual convolutions over steps, since the response of the cortex lasts several hundred milliseconds.
 
     Args:
         features: Of a step.
-        kernel: Steps that a convolution sees, odd.
-        depth: Convolutions.
-        dropout: Share of features dropped in training.
+        kernel: Steps covered by a convolution, odd.
+        depth: Number of convolutions.
+        dropout: Fraction of features dropped in training.
     """
 
     def __init__(self, features: int, kernel: int, depth: int, dropout: float) -> None:
@@ -116,7 +117,7 @@ def embed(steps: Tensor, similarity: Similarity, centre: bool = True) -> Tensor:
     Args:
         steps: (B, L, E).
         similarity: How windows are compared.
-        centre: Take the mean over the window's steps off first, so that only what changes counts; not for ``pooled``.
+        centre: Subtract the mean over the window's steps first; not for ``pooled``.
 
     Returns:
         Unit vectors, (B, L * E), or (B, E) for ``pooled``.

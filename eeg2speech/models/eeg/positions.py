@@ -1,4 +1,4 @@
-"""Codes that tell a transformer where on the head and when in the window a patch lies."""
+"""Position codes of patches: position on the head and time in the window."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEAD_CENTRE = (0.0, 0.0, 0.04)
 
 
 def sincos(places: Tensor, width: int, period: float = 10_000.0) -> Tensor:
-    """Sines and cosines of places on a line.
+    """Sines and cosines of positions on a line.
 
     Args:
         places: (N,).
@@ -32,13 +32,13 @@ def sincos(places: Tensor, width: int, period: float = 10_000.0) -> Tensor:
 
 
 class SinCosCode(nn.Module):
-    """Fixed two-dimensional sine-cosine code: the EEG as an image, blind to where electrodes are.
+    """Fixed two-dimensional sine-cosine code of the grid of patches; electrode positions are not used.
 
     Reference: Huang et al. 2022, Masked Autoencoders that Listen.
 
     Args:
         width: Features of a token; a multiple of 4.
-        patch: Electrodes and samples of a patch (unused: the grid is all this code knows).
+        patch: Electrodes and samples of a patch; not used.
         amplitude: Scale of the code.
     """
 
@@ -47,7 +47,7 @@ class SinCosCode(nn.Module):
         self.width, self.patch, self.amplitude = width, patch, amplitude
 
     def forward(self, positions: Tensor | None, channel_mask: Tensor | None, groups: int, steps: int) -> Tensor:
-        """Code of every patch, (1, G, L, D); its place on the head is ignored."""
+        """Code of every patch, (1, G, L, D); arguments as of ``ElectrodeCode``."""
         device = None if positions is None else positions.device
         rows = sincos(torch.arange(groups, device=device).float(), self.width // 2)
         columns = sincos(torch.arange(steps, device=device).float(), self.width // 2)
@@ -56,11 +56,11 @@ class SinCosCode(nn.Module):
 
 
 class ElectrodeCode(nn.Module):
-    """Code of the three-dimensional electrode positions and of time: serves any montage.
+    """Code of the three-dimensional electrode positions and of time, for any montage.
 
-    Every electrode of a patch is described by random Fourier features of its direction from the head's centre, so
-    that near electrodes have similar codes from the first step on; a matrix per place in the patch, learned from a
-    scaled identity, adds them up.
+    Every electrode of a patch is coded by random Fourier features of its direction from the head's centre, so that near
+    electrodes have similar codes from the first training step. Learned matrices, one for each position within the patch
+    and scaled identities at the start, add them up.
 
     Reference: Tancik et al. 2020, Fourier features let networks learn high frequency functions (arXiv 2006.10739).
 
@@ -110,7 +110,7 @@ class ElectrodeCode(nn.Module):
 
 
 def patch_places(positions: Tensor, channel_mask: Tensor | None, patch: Patch, steps: int) -> Tensor:
-    """Where and when each patch lies: what distances between patches are measured in.
+    """Position and time of each patch, from which distances between patches are computed.
 
     Args:
         positions: Metres in head coordinates, (B, C, 3).
@@ -134,30 +134,30 @@ def patch_places(positions: Tensor, channel_mask: Tensor | None, patch: Patch, s
 
 
 class DistanceBias(nn.Module):
-    """Lowers attention with distance in time and over the head, each head in its own way; nothing is learned.
+    """Fixed bias that lowers attention with distance in time and over the head, differently for each attention head.
 
-    What EEG is at a place follows from its neighbourhood, so that a model that starts out looking there leaves the
-    plateau of predicting the mean within a hundred steps instead of a thousand. Some heads look one step before or
-    after, since what follows from the past is not what follows from the future.
+    EEG correlates with that of its neighbourhood: a model that starts with local attention leaves the plateau of
+    predicting the mean within a hundred steps instead of a thousand. The attention of some heads is centred one step
+    before or after, since past and future predict different things.
 
     Reference: Press et al. 2022, Train short, test long: attention with linear biases (arXiv 2108.12409).
 
     Args:
-        heads: Attention heads. The first looks everywhere.
+        heads: Attention heads. The first has no bias.
     """
 
     HEAD_BIASES = (
         (0, 0.0, 0.0), (0, 4.0, 1.0), (-1, 4.0, 4.0), (1, 4.0, 4.0),
         (-1, 4.0, 0.0), (1, 4.0, 0.0), (0, 1.0, 8.0), (0, 1.0, 1.0),
     )  # fmt: skip
-    """Of a head: steps later at which it looks, fall per step from there, fall per radius of the head. Heads beyond
-    the eighth repeat them."""
-    gazes: Tensor
+    """For each attention head: centre in steps ahead, slope per step from there, slope per radius of the head. Heads
+    beyond the eighth repeat them."""
+    head_biases: Tensor
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         chosen = [self.HEAD_BIASES[head % len(self.HEAD_BIASES)] for head in range(heads)]
-        self.register_buffer("gazes", torch.tensor(chosen), persistent=False)
+        self.register_buffer("head_biases", torch.tensor(chosen), persistent=False)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Bias of attention scores.
@@ -169,7 +169,7 @@ class DistanceBias(nn.Module):
         Returns:
             (B, heads, M, K), at most 0.
         """
-        ahead, per_step, per_radius = self.gazes[:, :, None, None].unbind(1)
+        ahead, per_step, per_radius = self.head_biases[:, :, None, None].unbind(1)
         apart = torch.linalg.vector_norm(queries[:, None, :, None, :3] - keys[:, None, None, :, :3], dim=-1)
         later = keys[:, None, None, :, 3] - queries[:, None, :, None, 3]
         bias: Tensor = -(per_step * (later - ahead).abs() + per_radius * apart)

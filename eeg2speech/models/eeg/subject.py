@@ -1,7 +1,7 @@
-"""A spatial map for each subject.
+"""A linear map of the channels for each subject.
 
-Channel i has to be the same electrode for all subjects, or at least one at nearly the same place: a subject that was
-not met is served with a mean over those that were.
+Channel i has to be the same electrode for all subjects, or at least one at nearly the same position: unseen subjects
+get the mean map of the training subjects.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from eeg2speech.models.eeg.encoder import silence
 
 
 def mix_channels(eeg: Tensor, matrices: Tensor, channel_mask: Tensor | None) -> Tensor:
-    """Change EEG by a linear map of the channels; those that do not exist neither give nor receive.
+    """Apply a linear map to the channels of EEG; channels that do not exist stay zero and are not mixed into others.
 
     Args:
         eeg: (B, C, T).
-        matrices: What is added to the identity, (B, C', C') with C' >= C; the first C channels count.
+        matrices: Maps minus the identity, (B, C', C') with C' >= C; the first C channels are used.
         channel_mask: True where a channel exists, (B, C); None if all do.
 
     Raises:
-        ValueError: There are more channels than the matrices know.
+        ValueError: The matrices have fewer channels than the EEG.
     """
     C = eeg.shape[1]
     if matrices.shape[1] < C:
         raise ValueError(f"EEG of {C} channels does not fit a layer of channels={matrices.shape[1]}")
     eeg = silence(eeg, channel_mask)
-    # the signal itself is not multiplied: in half precision it would be rounded
+    # the signal itself is not multiplied, which would round it in half precision
     mixed = eeg + matrices[:, :C, :C].to(eeg.dtype) @ eeg
     return silence(mixed, channel_mask)
 
 
-def own_or_mean(subject: Tensor, met: Tensor) -> Tensor:
-    """Row of a table of matrices, (B,): a subject's own if it was met, else the last one, which is the mean.
+def own_or_mean(subject: Tensor, fitted: Tensor) -> Tensor:
+    """Row of each subject in a table of matrices, (B,): its own if it is fitted, else the last row, which is the mean.
 
     Args:
-        subject: Index, (B,); outside of the table, as -1, is someone unknown.
-        met: Whose matrices can be used, (subjects,).
+        subject: Index, (B,); an index outside of the table, as -1, is an unseen subject.
+        fitted: Subjects whose matrices can be used, (subjects,).
     """
-    inside = (subject >= 0) & (subject < len(met))
-    own = inside & met[subject.where(inside, 0)]
-    return subject.where(own, len(met))
+    inside = (subject >= 0) & (subject < len(fitted))
+    own = inside & fitted[subject.where(inside, 0)]
+    return subject.where(own, len(fitted))
 
 
 class SubjectLayer(nn.Module):
-    """A linear map of the channels for each subject, learned from the identity.
+    """A linear map of the channels for each subject, initialised with the identity.
 
-    A subject that was not trained on gets the mean map of those that were.
+    Unseen subjects get the mean map of the training subjects.
 
     Reference: Defossez et al. 2023, Decoding speech perception from non-invasive brain recordings (arXiv 2208.12266).
 
@@ -66,10 +66,10 @@ class SubjectLayer(nn.Module):
         self.register_buffer("known", torch.zeros(subjects, dtype=torch.bool))
 
     def mark_trained(self, subjects: Iterable[int]) -> None:
-        """Say who is trained on, once before training; the state dict remembers it.
+        """Mark the training subjects, once before training; stored in the state dict.
 
         Raises:
-            ValueError: An index is outside of the layer's.
+            ValueError: An index is outside of the layer.
         """
         indices = sorted(set(subjects))
         if indices and not 0 <= indices[0] <= indices[-1] < len(self.known):
@@ -82,20 +82,20 @@ class SubjectLayer(nn.Module):
 
         Args:
             eeg: (B, C, T).
-            subject: Index, (B,); -1 for someone unknown.
+            subject: Index, (B,); -1 for an unseen subject.
             channel_mask: True where a channel exists, (B, C); None if all do.
 
         Returns:
             (B, C, T), zero where a channel does not exist.
 
         Raises:
-            ValueError: There are too many channels, or training meets a subject that ``know`` was not told of.
+            ValueError: There are too many channels, or a training batch holds a subject that is not marked.
         """
         row = own_or_mean(subject, self.known)
-        strangers = sorted(set(subject[(row == len(self.known)) & (subject >= 0)].tolist()))
-        if self.training and strangers:  # -1 is meant: the mean map can be trained for strangers, too
-            raise ValueError(f"subjects {strangers} are trained on, but SubjectLayer.know was not told of them")
+        unmarked = sorted(set(subject[(row == len(self.known)) & (subject >= 0)].tolist()))
+        if self.training and unmarked:  # -1 is allowed, since the mean map can be trained for unseen subjects
+            raise ValueError(f"subjects {unmarked} are in a training batch; call SubjectLayer.mark_trained with them")
         known = self.known.to(self.change.dtype)[:, None, None]
         mean = (self.change * known).sum(0, keepdim=True) / known.sum().clamp(min=1)
-        # of `[row]` the gradient is summed in any order where there are several threads, and no run repeats another
+        # indexing by `[row]` sums its gradient in any order on several threads, so that runs would differ
         return mix_channels(eeg, torch.cat([self.change, mean]).index_select(0, row), channel_mask)

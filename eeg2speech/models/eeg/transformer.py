@@ -1,3 +1,5 @@
+"""Transformer blocks and attention, with masks that are added to attention scores."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,9 +14,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 NEVER = -1e4
-"""Score of a key that is only filling: no weight after softmax, in any precision, and no NaN where all are filling."""
+"""Score of a padding key: weight 0 after softmax in any precision, and no NaN where all keys are padding."""
 FUSED_FROM = 128
-"""Tokens from which on a CPU's fused attention kernel is faster than plain matrix products."""
+"""Tokens from which a CPU's fused attention kernel is faster than plain matrix products."""
 
 
 class LayerNorm(nn.LayerNorm):
@@ -25,14 +27,14 @@ class LayerNorm(nn.LayerNorm):
 
 
 def attention_mask(bias: Tensor | None, exists: Tensor | None) -> Tensor | None:
-    """What is added to attention scores.
+    """Sum of bias and padding mask, to be added to attention scores.
 
     Args:
-        bias: Added to scores, (B, heads, M, K); None for nothing.
-        exists: False for keys that are only filling, (B, K); None if all exist.
+        bias: (B, heads, M, K); None for no bias.
+        exists: False for padding keys, (B, K); None if all exist.
 
     Returns:
-        (B, heads or 1, M or 1, K); None for nothing.
+        (B, heads or 1, M or 1, K); None if there is nothing to add.
     """
     if exists is None:
         return bias
@@ -43,7 +45,7 @@ def attention_mask(bias: Tensor | None, exists: Tensor | None) -> Tensor | None:
 
 
 def prefers_fused(tokens: Tensor) -> bool:
-    """Whether the fused attention kernel pays: on a CPU only for long sequences, (B, N, D)."""
+    """Whether the fused attention kernel is faster for tokens, (B, N, D): on a CPU only for long sequences."""
     return tokens.device.type != "cpu" or tokens.shape[1] >= FUSED_FROM
 
 
@@ -68,7 +70,7 @@ class Blocks(nn.Module):
 
     Args:
         width: Features of a token, D.
-        depth: Blocks.
+        depth: Number of blocks.
         heads: Attention heads.
         mlp_ratio: Hidden features of a block's MLP, as a multiple of the width.
         checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
@@ -94,9 +96,9 @@ class Blocks(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """Queries that look at tokens, then an MLP; queries do not see one another.
+    """Queries attend to tokens, but not to one another; an MLP follows.
 
-    Keys are normed, values are not: how large a signal is must get through to predict it.
+    Keys are normed. Values are not, because the prediction needs the amplitude of the signal.
 
     Args:
         width: Features of queries and tokens, D.
@@ -130,7 +132,7 @@ class CrossBlock(nn.Module):
 def start_as_similarity(module: nn.Module) -> None:
     """Start every attention as a similarity kernel: the key matrix equals the query matrix.
 
-    Tokens then attend to tokens like themselves from the first step on, which shortens the plateau at which a masked
+    Tokens then attend to similar tokens from the first training step, which shortens the plateau on which a masked
     autoencoder of EEG predicts the mean.
 
     Reference: Trockman and Kolter 2023, Mimetic initialization of self-attention layers (arXiv 2305.09828).

@@ -1,4 +1,4 @@
-"""Spatial whitening of each subject, fitted without labels."""
+"""Spatial whitening of the EEG of each subject, fitted without labels."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from eeg2speech.models.eeg.subject import mix_channels, own_or_mean
 
 
 class Covariances:
-    """Mean spatial covariance of each subject, added up batch by batch in double precision.
+    """Mean spatial covariance of each subject, accumulated in double precision.
 
-    Entries average over the windows in which both channels exist, and are zero where there are none.
+    An entry is the mean over the windows in which both channels exist, or zero if there are none.
 
     Args:
         subjects: Size of the subject index.
@@ -25,7 +25,7 @@ class Covariances:
         self.windows = torch.zeros_like(self.total)
 
     def add(self, eeg: Tensor, subject: Tensor, channel_mask: Tensor | None = None) -> None:
-        """Take in windows: EEG (B, C, T), subject index (B,), channels that exist (B, C) or None for all."""
+        """Add windows: EEG (B, C, T), subject index (B,), mask of channels that exist (B, C) or None for all."""
         C = eeg.shape[1]
         eeg = silence(eeg, channel_mask).to("cpu", torch.float64)
         exists = torch.ones(eeg.shape[:2]) if channel_mask is None else channel_mask.cpu()
@@ -39,10 +39,10 @@ class Covariances:
 
 
 class Whitening(nn.Module):
-    """Euclidean alignment: spatial whitening of each subject by the inverse root of the mean covariance of its windows.
+    """Euclidean alignment: whitening of each subject by the inverse square root of the mean covariance of its windows.
 
-    A subject that nothing was fitted on is whitened by the mean covariance of the training subjects. Before any fit the
-    EEG stays as it is. Windows are whitened by the matrix of all of a subject's channels also where some are missing.
+    A subject without a fit is whitened by the mean covariance of the training subjects. Before any fit the EEG stays as
+    it is. Windows with missing channels are whitened by the matrix of all of the subject's channels.
 
     Reference: He and Wu 2020, Transfer learning for brain-computer interfaces: a Euclidean space data alignment
     approach (arXiv 1808.05464).
@@ -50,11 +50,11 @@ class Whitening(nn.Module):
     Args:
         subjects: Size of the subject index.
         channels: Most channels of a window.
-        shrinkage: How far a covariance is moved towards a multiple of the identity with the same trace, from 0 to 1;
-            more than 0, as the average reference leaves a direction without any variance.
+        shrinkage: Weight, in (0, 1], of the multiple of the identity with the same trace that a covariance is averaged
+            with. It cannot be 0, because the average reference leaves one direction without variance.
 
     Raises:
-        ConfigError: The shrinkage is outside its limits.
+        ConfigError: The shrinkage is out of range.
     """
 
     covariance: Tensor
@@ -73,12 +73,12 @@ class Whitening(nn.Module):
         self.register_buffer("change", torch.zeros(subjects + 1, channels, channels))  # the last is the mean's
 
     def fit(self, subject: int, covariance: Tensor, training: bool = False) -> None:
-        """Whiten a subject by the covariance of a stretch of its own EEG, which takes no labels.
+        """Fit the whitening of a subject to the covariance of its EEG.
 
         Args:
             subject: Index.
             covariance: Of scaled EEG, (C, C), as of ``Covariances.mean``; a channel of zero variance stays as it is.
-            training: This is a training subject, on which the mean for subjects without a fit rests.
+            training: The subject is a training subject, whose covariance counts in the mean for others.
 
         Raises:
             DataError: The covariance is not finite, or all zero.
@@ -101,9 +101,9 @@ class Whitening(nn.Module):
 
 
 def whitening_matrix(covariance: Tensor, shrinkage: float, whose: str) -> Tensor:
-    """Inverse root of a shrunk covariance, (C, C), less the identity, so that a channel of zero variance has zeros.
+    """Inverse square root of a shrunk covariance, (C, C), minus the identity; zeros for channels of zero variance.
 
-    It is scaled so that the whitened channels have variance 1 on average: without that the shrinkage would lower it.
+    It is scaled so that the whitened channels have a mean variance of 1, which the shrinkage would lower.
     """
     covariance = covariance.detach().to("cpu", torch.float64)
     exists = covariance.diagonal() > 0

@@ -7,7 +7,7 @@ from scipy.optimize import nnls
 
 from eeg2speech.audio import RATE
 from eeg2speech.audio.mel import FLOOR, LogMel, level
-from eeg2speech.models.audioldm2.griffin_lim import GriffinLim
+from eeg2speech.models.audioldm2.vocoders import GriffinLim
 
 
 def sounds(count=2, seconds=1.0, seed=0):

@@ -9,7 +9,7 @@ from audioldm2_tiny import write_tiny
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models.audioldm2.components import load_components
-from eeg2speech.models.audioldm2.hub import TINY, find_components
+from eeg2speech.models.audioldm2.files import TINY, find_components
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_tiny_is_the_set_of_the_package(tmp_path, monkeypatch):
     import eeg2speech
 
     assert Path(eeg2speech.__file__).parent / "assets" / "tiny" == TINY
-    monkeypatch.setattr("eeg2speech.models.audioldm2.hub.TINY", write_tiny(tmp_path / "set", vocoder="istft"))
+    monkeypatch.setattr("eeg2speech.models.audioldm2.files.TINY", write_tiny(tmp_path / "set", vocoder="istft"))
     components = load_components("tiny")
     assert components.source == "tiny"
     assert components.vocoder(torch.zeros(1, 10, 64)).shape == (1, 1600)
