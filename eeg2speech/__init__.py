@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eeg2speech.core.errors import ConfigError, DataError, Eeg2SpeechError
     from eeg2speech.inference.alignment import AlignmentModel, Match, load_aligner
-    from eeg2speech.inference.eeg_embedder import Embeddings
+    from eeg2speech.inference.embedders import Embeddings
     from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder, load_encoder
     from eeg2speech.inference.generator import SpeechGenerator, load_generator
     from eeg2speech.inference.loading import load
@@ -27,7 +27,7 @@ _WHERE = {
     "EEGEncoder": "inference.encoders", "SoundEncoder": "inference.encoders", "load_encoder": "inference.encoders",
     "ConfigError": "core.errors", "DataError": "core.errors", "Eeg2SpeechError": "core.errors",
     "SpeechGenerator": "inference.generator", "load_generator": "inference.generator",
-    "Embeddings": "inference.eeg_embedder",
+    "Embeddings": "inference.embedders",
     "load": "inference.loading",
 }  # fmt: skip
 

@@ -19,9 +19,9 @@ from eeg2speech.core.folder_locks import guest, sole_writer
 from eeg2speech.core.progress import Countdown
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.inference.clips import Clip, choose_clips, cut_clips
-from eeg2speech.inference.generated_table import Generated, GeneratedTable, Making, row_of, sha256_of
+from eeg2speech.inference.generated_table import Generated, GeneratedTable, GenerationSettings, row_of, sha256_of
 from eeg2speech.inference.generator import SpeechGenerator, load_generator
-from eeg2speech.inference.origin import Origin, open_origin
+from eeg2speech.inference.source_store import SourceStore, open_source_store
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ def generate(
         speaker = load_generator(ckpt, choose_device(manner.device), manner.components)
         speaker.batch_size = manner.batch_size
         sampler = speaker.sample_with(manner.solver, manner.steps, manner.guidance)
-        origin = open_origin(speaker.remembered, speaker.trained_on, fixed=not speaker.any_montage, root=store)
+        origin = open_source_store(speaker.training_data, fixed=not speaker.any_montage, root=store)
         for note in origin.notes:
             print(f"note: {note}", file=sys.stderr)
         chosen = _chosen(speaker, origin, choice, speaker.overlap_samples(manner.overlap))
-        making = Making(
+        making = GenerationSettings(
             manner.seed, sampler.solver, sampler.steps, float(sampler.guidance), manner.overlap, sha256_of(ckpt),
             speaker.global_step,
         )  # fmt: skip
@@ -109,9 +109,9 @@ def generate(
         _report(out, rows, len(todo))
 
 
-def _chosen(speaker: SpeechGenerator, origin: Origin, choice: Choice, common: int) -> list[Clip]:
-    window, splits = speaker.trained_on.window, choice.splits
-    clips, short = cut_clips(origin.store, choice.what, speaker.trained_on.samples, common, origin.splits)
+def _chosen(speaker: SpeechGenerator, origin: SourceStore, choice: Choice, common: int) -> list[Clip]:
+    window, splits = speaker.training_data.window, choice.splits
+    clips, short = cut_clips(origin.store, choice.what, speaker.training_data.samples, common, origin.splits)
     if not clips:
         raise DataError(
             f"{origin.store.root}: all {short} {choice.what} are shorter than a window of {window:g} s; "
@@ -129,7 +129,7 @@ def _chosen(speaker: SpeechGenerator, origin: Origin, choice: Choice, common: in
 
 def _write(
     speaker: SpeechGenerator,
-    origin: Origin,
+    origin: SourceStore,
     clips: Sequence[Clip],
     rows: Sequence[Generated],
     table: GeneratedTable,

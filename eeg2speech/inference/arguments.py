@@ -1,4 +1,4 @@
-"""What programs hand to trained models: recordings, arrays, sounds, paths and labels, checked before they are used."""
+"""Checks of the arguments of trained models: recordings, arrays, sounds, paths and labels."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import RawRecording
 from eeg2speech.data.files.raw import BaseEpochs, BaseRaw, from_array, from_epochs, from_mne
 from eeg2speech.data.files.sounds import read_sound
+from eeg2speech.inference.channels import with_types
 from eeg2speech.inference.training_data import TrainingDataInfo
 
 FASTEST = 1_000_000.0
-"""Samples per second beyond which a rate of EEG is a mistake."""
+"""Samples per second above which a rate of EEG is a mistake."""
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -30,7 +31,7 @@ def path_of(path: object) -> Path:
     """A path, with ``~`` for the home.
 
     Raises:
-        ConfigError: It is no path, or the home folder is not known.
+        ConfigError: ``path`` is not a path, or the home folder is not known.
     """
     if not isinstance(path, str | os.PathLike):
         raise ConfigError(f"{path!r}, where the path of a file or folder is needed")
@@ -38,10 +39,10 @@ def path_of(path: object) -> Path:
 
 
 def moved_to(device: str, module: Module) -> Module:
-    """A network on the device where it is to compute.
+    """Move a network to a device.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: The device does not exist.
     """
     try:
         return module.to(device)
@@ -53,10 +54,10 @@ def moved_to(device: str, module: Module) -> Module:
 
 
 def as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
-    """An array of what may be a tensor, on any device, with or without gradients.
+    """Convert an array or a tensor, on any device, with or without gradients, to an array.
 
     Raises:
-        DataError: It is no array.
+        DataError: ``values`` is not an array.
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu()
@@ -67,39 +68,39 @@ def as_array(values: ArrayLike | Tensor) -> NDArray[Any]:
         raise DataError(f"{type(values).__name__}, which is no array ({error}); give one array of numbers") from error
 
 
-def subject_of_training(subject: str | None, trained_on: TrainingDataInfo) -> str | None:
-    """A label that may be given for a recording.
+def subject_of_training(subject: str | None, training_data: TrainingDataInfo) -> str | None:
+    """Check the label of a subject; None stands for an unseen subject.
 
     Raises:
-        ConfigError: Nobody of that label was in the training data.
+        ConfigError: The label is not in the training data.
     """
-    if subject is None or subject in trained_on.subjects:
+    if subject is None or subject in training_data.subjects:
         return subject
-    known = ", ".join(trained_on.subjects[:5]) + (" ..." if len(trained_on.subjects) > 5 else "")
+    known = ", ".join(training_data.subjects[:5]) + (" ..." if len(training_data.subjects) > 5 else "")
     raise ConfigError(
-        f"subject={subject!r} is not in the training data ({known or 'which name nobody'}); leave it out for a new "
-        "person, who gets the mean subject layer"
+        f"subject={subject!r} is not in the training data ({known or 'which have no labels'}); leave it out for an "
+        "unseen subject, which gets the mean subject layer"
     )
 
 
-def of_raw(raw: BaseRaw, trained_on: TrainingDataInfo) -> RawRecording:
-    """The channels of a recording that are of the types that a model was trained on, and those of the eyes.
+def of_raw(raw: BaseRaw, training_data: TrainingDataInfo) -> RawRecording:
+    """The channels of a recording whose types a model was trained on, and the EOG channels.
 
     Raises:
-        DataError: It is no ``mne.io.Raw``, or has no such channel.
+        DataError: ``raw`` is not an ``mne.io.Raw``, or has no such channel.
     """
     _expect(raw, BaseRaw, "an mne.io.Raw", "read a file with mne.io.read_raw; embed_epochs and embed_eeg take others")
-    return from_mne(raw, trained_on.types, beside=("eog",))
+    return from_mne(raw, training_data.types, beside=("eog",))
 
 
-def of_epochs(epochs: BaseEpochs, trained_on: TrainingDataInfo) -> RawRecording:
-    """The channels of epochs that are of the types that a model was trained on.
+def of_epochs(epochs: BaseEpochs, training_data: TrainingDataInfo) -> RawRecording:
+    """The channels of epochs whose types a model was trained on.
 
     Raises:
-        DataError: They are no ``mne.Epochs``, none is left, or they have no such channel.
+        DataError: ``epochs`` are not ``mne.Epochs``, all are dropped, or they have no such channel.
     """
     _expect(epochs, BaseEpochs, "mne.Epochs", "embed_raw takes a Raw, embed_eeg an array")
-    return from_epochs(epochs, trained_on.types)
+    return from_epochs(epochs, training_data.types)
 
 
 def of_array(
@@ -108,12 +109,12 @@ def of_array(
     channels: Sequence[str],
     positions: ArrayLike | Tensor | None,
     types: str | Sequence[str] | None,
-    trained_on: TrainingDataInfo,
+    training_data: TrainingDataInfo,
 ) -> RawRecording:
     """An array as a recording; see ``EEGEmbedder.embed_eeg``.
 
     Raises:
-        DataError: The arrays hold no volts, or do not go with names, types and rate.
+        DataError: The arrays are not volts, or do not fit names, types and rate.
     """
     if isinstance(eeg, Tensor) and eeg.is_floating_point() and eeg.itemsize < 4:
         raise DataError(f"EEG of type {eeg.dtype}, which is too coarse for volts; give float32 or float64")
@@ -130,17 +131,17 @@ def of_array(
     if places is not None and places.dtype.kind not in "fiu":
         raise DataError(f"positions of type {places.dtype}; give metres, NaN where unknown")
     recording = from_array(values, float(rate), names, places)
-    recording.channels = trained_on.typed(recording.channels, types)
+    recording.channels = with_types(recording.channels, types, training_data.montages)
     return recording
 
 
 def waveform_of(
     sound: str | Path | NDArray[Any] | Tensor, rate: float | None, channel: ChannelChoice = "mean"
 ) -> tuple[Waveform, float]:
-    """A waveform in [-1, 1], (samples,), and its rate, of a sound file, an array or a tensor.
+    """Convert a sound file, an array or a tensor to a waveform in [-1, 1], (samples,), and its rate in hertz.
 
     Raises:
-        DataError: The file cannot be read, or the array is no waveform.
+        DataError: The file cannot be read, or the array is not a waveform.
         ConfigError: The array comes without its rate.
     """
     if isinstance(sound, str | os.PathLike):

@@ -1,4 +1,4 @@
-"""The encoder among braindecode's models, and braindecode's datasets among what is embedded; it need not be there."""
+"""The encoder as a model for braindecode, and embeddings of braindecode's datasets; braindecode is not imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eeg2speech.data.files.raw import BaseEpochs
 from eeg2speech.data.readers.braindecode_datasets import members, place_of, prepare_braindecode, subject_of, type_of
 from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.arguments import path_of
-from eeg2speech.inference.eeg_embedder import Embeddings
+from eeg2speech.inference.embedders import Embeddings
 from eeg2speech.inference.encoders import EEGEncoder, is_audio_encoder
 from eeg2speech.inference.training_data import trained_types
 from eeg2speech.models.eeg.encoder import ViTEncoder
@@ -28,7 +28,7 @@ from eeg2speech.models.registry import build_encoder
 __all__ = ["PretrainedEncoder", "embed_dataset", "prepare_braindecode"]
 
 RATE = 100.0
-"""Samples per second of what encoders are trained on, unless an export says otherwise."""
+"""Samples per second of training recordings, unless an export states another rate."""
 CLAMP = 20.0
 QUIET = 1e-12
 MAD = 1.4826
@@ -36,27 +36,27 @@ MAD = 1.4826
 
 
 class PretrainedEncoder(nn.Module):
-    """The encoder of EEG with a linear layer on the mean of its tokens, in braindecode's vocabulary.
+    """The encoder of EEG with a linear layer on the mean of its tokens; argument names are those of braindecode.
 
-    Every channel of every window is centred and scaled by itself (median, and median absolute deviation), as training
-    scaled whole recordings; it does not matter in what unit EEG comes. Filters and reference are not applied here: give
-    windows with the band, rate and reference of the encoder's training.
+    Every channel of every window is centred and scaled (median, and median absolute deviation), as training scaled
+    whole recordings; the unit of the EEG does not matter. Filters and reference are not applied: give windows with the
+    band, rate and reference of the encoder's training.
 
     Args:
         n_chans: Channels of a window.
         n_outputs: Classes or values; 0 for the features themselves.
         n_times: Samples of a window.
-        chs_info: ``info["chs"]`` of mne, for positions; where there are none, names are looked up on a standard head.
-        input_window_seconds: Length of a window; with ``sfreq`` in place of ``n_times``.
+        chs_info: ``info["chs"]`` of mne, for positions; channels without one are looked up by name on a standard head.
+        input_window_seconds: Length of a window; with ``sfreq`` instead of ``n_times``.
         sfreq: Samples per second.
-        weights: Exported folder or checkpoint whose encoder is taken, with its settings; None for a new one.
-        settings: Arguments of ``ViTEncoder`` for a new one.
+        weights: Export or checkpoint of the encoder, with its settings; None for a new encoder.
+        settings: Arguments of ``ViTEncoder`` for a new encoder.
         scale: Centre and scale windows; off if they are scaled already.
 
     Raises:
-        ConfigError: Sizes are missing or contradict each other, the rate is not that of the weights, or a channel lies
-            nobody knows where.
-        DataError: There is no encoder in the folder, or it is damaged.
+        ConfigError: Sizes are missing or contradict each other, the rate is not that of the weights, or a channel has
+            no known position.
+        DataError: The folder has no encoder, or it is damaged.
     """
 
     positions: Tensor
@@ -76,7 +76,7 @@ class PretrainedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if not chs_info or not all(isinstance(channel, Mapping) for channel in chs_info):
-            raise ConfigError("the encoder needs to know where its channels lie; give chs_info (raw.info['chs'])")
+            raise ConfigError("the encoder needs the positions of its channels; give chs_info (raw.info['chs'])")
         if n_chans is not None and n_chans != len(chs_info):
             raise ConfigError(f"n_chans={n_chans}, but chs_info has {len(chs_info)} channels; give one of the two")
         if not isinstance(n_outputs, int | np.integer) or isinstance(n_outputs, bool) or n_outputs < 0:
@@ -108,7 +108,7 @@ class PretrainedEncoder(nn.Module):
         """Classes, values or features of windows.
 
         Args:
-            x: EEG, (B, n_chans, n_times); samples beyond a whole number of steps are left out.
+            x: EEG, (B, n_chans, n_times); samples after the last whole step are ignored.
 
         Returns:
             (B, n_outputs), or (B, width) for ``n_outputs=0``.
@@ -132,11 +132,11 @@ class PretrainedEncoder(nn.Module):
         return self.encoder.pool(self.encoder(x.to(self.positions.dtype), places))
 
     def reset_head(self, n_outputs: int) -> None:
-        """Put a new ``final_layer`` in the place of the old one."""
+        """Replace ``final_layer`` by a new one."""
         self.n_outputs, self.final_layer = n_outputs, self._head(n_outputs).to(self.positions.device)
 
     def get_output_shape(self) -> tuple[int, ...]:
-        """Of one window."""
+        """Shape of the output for one window."""
         return (1, self.n_outputs or self.encoder.width)
 
     def _head(self, n_outputs: int) -> nn.Module:
@@ -147,31 +147,32 @@ def embed_dataset(model: AlignmentModel | EEGEncoder, dataset: Any, hop: float |
     """Embed every recording of a braindecode dataset as ``embed_raw`` does, or its epochs as ``embed_epochs``.
 
     Args:
-        model: Trained.
-        dataset: ``BaseConcatDataset`` of ``RawDataset``, ``EEGWindowsDataset`` or ``WindowsDataset``. Of the second,
-            the whole recordings are embedded, in windows of the model's own length.
-        hop: From one window's start to the next, in seconds; None for windows end to end.
+        model: Trained model.
+        dataset: ``BaseConcatDataset`` of ``RawDataset``, ``EEGWindowsDataset`` or ``WindowsDataset``. For the second,
+            the whole recordings are embedded, in windows of the model's length.
+        hop: See ``embed_raw``.
 
     Returns:
-        One for each member of the dataset. ``subject`` of its description is looked up among those of training.
+        One for each member of the dataset. If ``subject`` of its description is a label of training, its subject layer
+        is used.
 
     Raises:
         DataError: As ``embed_raw``, or the dataset holds no recordings.
     """
     found = []
-    for held, description in members(dataset):
-        subject = _among(subject_of(description), model.trained_on.subjects)
-        embed = model.embed_epochs if isinstance(held, BaseEpochs) else model.embed_raw
-        found.append(embed(held, subject, hop))
+    for signal, description in members(dataset):
+        subject = _training_label(subject_of(description), model.training_data.subjects)
+        embed = model.embed_epochs if isinstance(signal, BaseEpochs) else model.embed_raw
+        found.append(embed(signal, subject, hop))
     return found
 
 
-def _among(label: str, known: Sequence[str]) -> str | None:
-    """The label of training that means the same: ``sub-01`` and ``01`` do; None if there is none."""
-    if label in known:
+def _training_label(label: str, trained: Sequence[str]) -> str | None:
+    """The same label among those of training, where ``sub-01`` equals ``01``; None if there is none."""
+    if label in trained:
         return label
     bare = label.removeprefix("sub-")
-    same = [other for other in known if other.removeprefix("sub-") == bare]
+    same = [other for other in trained if other.removeprefix("sub-") == bare]
     return same[0] if len(same) == 1 and bare else None
 
 
@@ -195,7 +196,7 @@ def _trained(source: Path, settings: Mapping[str, Any] | None) -> tuple[ViTEncod
 
 
 def _check_types(chs_info: Sequence[Mapping[str, Any]], types: Sequence[str]) -> None:
-    """Refuse channels that the encoder was not trained on, as far as they say what they are."""
+    """Refuse channels of types that the encoder was not trained on, if their type is given."""
     for channel in chs_info:
         if "kind" in channel and type_of(channel) not in types:
             raise ConfigError(
@@ -211,14 +212,14 @@ def _samples(n_times: int | None, seconds: float | None, rate: float) -> int:
             raise ConfigError(f"{name}={value!r} must be a number above 0")
     from_seconds = None if seconds is None else round(seconds * rate)
     if n_times is None and from_seconds is None:
-        raise ConfigError("the length of a window is not known; give n_times, or input_window_seconds")
+        raise ConfigError("the length of a window is missing; give n_times, or input_window_seconds")
     if n_times is not None and from_seconds is not None and n_times != from_seconds:
         raise ConfigError(f"n_times={n_times}, but {seconds:g} s at {rate:g} Hz are {from_seconds} samples; give one")
     return int(n_times if n_times is not None else from_seconds or 0)
 
 
 def _places(chs_info: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Positions in metres, from the channels, else by name, (channels, 3); NaN where no standard head has them."""
+    """Positions in metres, from the channels, else by name, (channels, 3); NaN for channels not on a standard head."""
     places = np.full((len(chs_info), 3), np.nan)
     names, given = [str(channel["ch_name"]) for channel in chs_info], 0
     for row, channel in enumerate(chs_info):
@@ -226,7 +227,7 @@ def _places(chs_info: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, np.dtype[n
         if np.isfinite(places[row]).all():
             given += 1
             continue
-        if type_of(channel) not in ("eeg", ""):  # no standard head has these
+        if type_of(channel) not in ("eeg", ""):  # not on a standard head
             continue
         try:
             places[row] = electrode_positions([names[row]], source="chs_info", among=names)[0]

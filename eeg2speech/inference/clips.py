@@ -1,4 +1,4 @@
-"""What speech is generated for: segments, whole recordings or single windows of a store."""
+"""Clips: the segments, whole recordings or single windows of a store that speech is generated for."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from eeg2speech.data.store.store import Store, check_id
 
 What = Literal["segments", "recordings", "windows"]
 UNUSED = "unused"
-"""Part of a segment that the split gave to no list."""
+"""Split of segments that are in no split of the data module."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A stretch of EEG that becomes one sound file.
+    """A stretch of EEG that one sound file is generated for.
 
     Attributes:
         file: Name of the sound file.
         recording: Index of the recording in the store.
-        segment: That it lies in; for a whole recording the stretch itself, without a stimulus.
-        first: Where its sound starts, in EEG samples of the recording.
-        stop: Where its sound ends.
-        starts: Of the windows that cover it, in EEG samples of the recording.
-        split: List of windows that its segment belongs to, several separated by commas; empty where nobody knows.
+        segment: Segment that contains it; for a whole recording a segment without a stimulus.
+        first: First EEG sample of its sound in the recording.
+        stop: EEG sample after the end of its sound.
+        starts: First EEG samples of the windows that cover it.
+        split: Split of its segment, several separated by commas; empty if not known.
     """
 
     file: str
@@ -54,14 +54,14 @@ def cut_clips(
 
     Args:
         store: The prepared data.
-        what: ``segments``, ``recordings`` (all of each, with what lies between segments) or ``windows`` (of segments,
-            end to end).
+        what: ``segments``, ``recordings`` (whole, with the parts between segments) or ``windows`` (of segments, end to
+            end).
         samples: Length of a window in EEG samples.
         overlap: Of the windows of a clip, in EEG samples.
-        splits: Of segments that the split uses; None where the split is not known.
+        splits: Split of each segment; None if not known.
 
     Returns:
-        The clips, and how many segments or recordings are left out as shorter than a window.
+        The clips, and the number of segments or recordings that are left out because they are shorter than a window.
 
     Raises:
         DataError: A recording or a stimulus has an id that cannot be a file name.
@@ -94,7 +94,7 @@ def window_clip(store: Store, window: Window, samples: int, split: str) -> Clip:
 
 
 def clip_name(store: Store, clip: Clip, whole: bool = False) -> str:
-    """Stem of a clip's file: the recording and, unless it is the ``whole`` of it, onset and stimulus.
+    """Stem of a clip's file: the recording and, for a clip that is not the ``whole`` recording, onset and stimulus.
 
     Raises:
         DataError: An id cannot be a file name.
@@ -103,8 +103,8 @@ def clip_name(store: Store, clip: Clip, whole: bool = False) -> str:
     if whole:
         return name
     stimulus = clip.segment.stimulus
-    heard = f"_{check_id(stimulus, 'stimulus')}" if stimulus else ""
-    return f"{name}_{clip.first / store.rate:08.2f}s{heard}"
+    suffix = f"_{check_id(stimulus, 'stimulus')}" if stimulus else ""
+    return f"{name}_{clip.first / store.rate:08.2f}s{suffix}"
 
 
 def choose_clips(
@@ -116,42 +116,42 @@ def choose_clips(
     splits: Collection[str] | None = None,
     limit: int = 0,
 ) -> list[Clip]:
-    """Keep the clips that a user asks for, in order; None keeps all.
+    """Select clips, in order; None selects all.
 
     Args:
         clips: To choose from.
-        store: They were cut from.
-        subjects: Labels of people.
+        store: That they were cut from.
+        subjects: Labels.
         recordings: Ids.
         conditions: Of segments.
-        splits: Lists of the split.
-        limit: At most so many, spread over the store by chance but always the same; a larger limit adds to those of a
+        splits: Names of splits.
+        limit: Largest number of clips, chosen at random but always the same; a larger limit adds clips to those of a
             smaller one. 0 for all.
 
     Raises:
         ConfigError: A name does not occur, or nothing is left.
     """
     rows = store.recordings
-    there: dict[str, tuple[Collection[str] | None, list[set[str]]]] = {
+    options: dict[str, tuple[Collection[str] | None, list[set[str]]]] = {
         "subjects": (subjects, [{rows[clip.recording].subject} for clip in clips]),
         "recordings": (recordings, [{rows[clip.recording].recording} for clip in clips]),
         "conditions": (conditions, [{clip.segment.condition} for clip in clips]),
         "splits": (splits, [set(clip.split.split(",")) for clip in clips]),
     }
     kept = list(range(len(clips)))
-    for option, (wanted, found) in there.items():
+    for option, (wanted, found) in options.items():
         if wanted is None:
             continue
-        known = set().union(*found)
-        if unknown := sorted(set(wanted) - known):
+        present = set().union(*found)
+        if missing := sorted(set(wanted) - present):
             raise ConfigError(
-                f"--{option} {unknown[0]}: {store.root} has {', '.join(sorted(known - {''})) or 'none that is known'}"
+                f"--{option} {missing[0]}: {store.root} has {', '.join(sorted(present - {''})) or 'none that is known'}"
             )
         kept = [index for index in kept if found[index] & set(wanted)]
     if not kept:
         raise ConfigError(f"{store.root}: nothing is left to generate; widen --subjects, --recordings, --splits ...")
     if limit:
-        kept = sorted(sorted(kept, key=lambda index: _chance(clips[index].file))[:limit])
+        kept = sorted(sorted(kept, key=lambda index: _hash(clips[index].file))[:limit])
     return [clips[index] for index in kept]
 
 
@@ -179,9 +179,9 @@ def _recordings(store: Store, splits: Mapping[Segment, str] | None) -> list[Clip
 
 
 def whole_recording(store: Store, recording: Recording) -> Segment:
-    """All of a recording as a segment without a stimulus."""
+    """A whole recording as a segment without a stimulus."""
     return Segment(recording.recording, 0.0, recording.samples / store.rate, "", 0.0, "rest")
 
 
-def _chance(name: str) -> bytes:
+def _hash(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()

@@ -1,4 +1,4 @@
-"""``generated.tsv``: what every generated sound file came from."""
+"""``generated.tsv``: the EEG and the settings that every generated sound file was made from."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ TABLE = "generated.tsv"
 
 
 @dataclass(frozen=True)
-class Making:
-    """How speech was generated.
+class GenerationSettings:
+    """Settings and model that speech is generated with.
 
     Attributes:
-        seed: Of the user; each window has its own, made from it, the recording and where the window starts.
+        seed: Given by the user; the seed of a window is derived from it, the recording and the start of the window.
         solver: Of the diffusion.
         steps: Of the solver.
         guidance: Scale of classifier-free guidance.
         overlap: Of windows, in seconds.
         checkpoint: sha256 of the model's file.
-        global_step: Step of training that the model is from.
+        global_step: Training step of the model.
     """
 
     seed: int
@@ -44,26 +44,27 @@ class Generated:
 
     Attributes:
         file: Sound file, beside the table.
-        recording: That the EEG is from.
-        subject: Who was recorded.
-        condition: What the subject did.
-        onset: Of the sound in the recording, in seconds.
-        duration: Of the sound in seconds.
-        stimulus: Sound that was heard, empty for a whole recording.
-        offset: Where in that sound the clip starts, in seconds.
-        reference: File of that sound, empty where there is none.
-        split: ``train`` or ``val`` where the model was trained or chosen on it, ``unseen_stimulus``, ``unseen_subject``
-            or ``unseen_both`` where sound, person or both are new to it, ``unused`` where neither holds; several
-            separated by commas for a whole recording; empty where the store is not the one it was trained on.
+        recording: Recording of the EEG.
+        subject: Its subject.
+        condition: Task of the subject.
+        onset: Of the clip in the recording, in seconds.
+        duration: Of the clip in seconds.
+        stimulus: Stimulus of the EEG, empty for a whole recording.
+        offset: Start of the clip in the stimulus, in seconds.
+        reference: Sound file of the stimulus, empty if there is none.
+        split: ``train`` or ``val`` if the model was trained or selected on the segment, ``unseen_stimulus``,
+            ``unseen_subject`` or ``unseen_both`` if stimulus, subject or both are unseen, ``unused`` if the segment is
+            in no split; several separated by commas for a whole recording; empty if the model was trained on another
+            store.
         dataset: Name of the dataset.
         eeg: ``simulated`` or ``recorded``.
-        seed: See ``Making``.
-        solver: See ``Making``.
-        steps: See ``Making``.
-        guidance: See ``Making``.
-        overlap: See ``Making``.
-        checkpoint: See ``Making``.
-        global_step: See ``Making``.
+        seed: See ``GenerationSettings``, as for the following attributes.
+        solver: See ``GenerationSettings``.
+        steps: See ``GenerationSettings``.
+        guidance: See ``GenerationSettings``.
+        overlap: See ``GenerationSettings``.
+        checkpoint: See ``GenerationSettings``.
+        global_step: See ``GenerationSettings``.
     """
 
     file: str
@@ -87,16 +88,15 @@ class Generated:
     global_step: int
 
 
-def row_of(clip: Clip, store: Store, making: Making) -> Generated:
+def row_of(clip: Clip, store: Store, settings: GenerationSettings) -> Generated:
     """The row of a clip of a store."""
     recording, segment = store.recordings[clip.recording], clip.segment
-    heard = bool(segment.stimulus)
-    reference = store.audio_file(segment.stimulus) if heard else None
+    reference = store.audio_file(segment.stimulus) if segment.stimulus else None
     return Generated(
         file=clip.file,
         recording=recording.recording,
         subject=recording.subject,
-        condition=segment.condition if heard else "",
+        condition=segment.condition if segment.stimulus else "",
         onset=clip.first / store.rate,
         duration=(clip.stop - clip.first) / store.rate,
         stimulus=segment.stimulus,
@@ -105,17 +105,17 @@ def row_of(clip: Clip, store: Store, making: Making) -> Generated:
         split=clip.split,
         dataset=store.description.name,
         eeg="simulated" if store.description.simulated else "recorded",
-        **{field.name: getattr(making, field.name) for field in fields(making)},
+        **{field.name: getattr(settings, field.name) for field in fields(settings)},
     )
 
 
 class GeneratedTable:
-    """The table of a folder of generated speech, written row by row so that a killed run leaves what is finished.
+    """The table of a folder of generated speech, written row by row, so that a killed run keeps its finished files.
 
     Args:
-        folder: Made if it is not there.
-        checkpoint: sha256 of the model that is going to be used.
-        overwrite: Remove what another model has generated.
+        folder: Made if it does not exist.
+        checkpoint: sha256 of the model that will be used.
+        overwrite: Remove files that another model generated.
 
     Raises:
         ConfigError: The folder holds speech of another model.
@@ -142,12 +142,12 @@ class GeneratedTable:
         self._write()
 
     def has(self, row: Generated) -> bool:
-        """Whether a clip is there that was made just so."""
-        there = self.rows.get(row.file)
-        return there is not None and _said(there) == _said(row) and (self.folder / row.file).is_file()
+        """Whether the file of a clip exists and was made with the same settings."""
+        existing = self.rows.get(row.file)
+        return existing is not None and _as_text(existing) == _as_text(row) and (self.folder / row.file).is_file()
 
     def drop(self, rows: list[Generated]) -> None:
-        """Forget clips that are about to be made anew."""
+        """Remove rows whose files will be made again."""
         for row in rows:
             self.rows.pop(row.file, None)
         self._write()
@@ -181,12 +181,12 @@ class GeneratedTable:
 
 
 def sha256_of(source: Path) -> str:
-    """sha256 of a checkpoint, or of the description of an exported folder, which holds those of its weights."""
+    """sha256 of a checkpoint, or of the ``config.json`` of an export, which contains the hashes of its weights."""
     file = source / "config.json" if source.is_dir() else source
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _said(row: Generated) -> tuple[object, ...]:
-    """What a row says, in the digits that a table keeps."""
+def _as_text(row: Generated) -> tuple[object, ...]:
+    """Values of a row with the digits that a table keeps."""
     return tuple(f"{v:.9g}" if isinstance(v, float) else " ".join(str(v).split()) for v in astuple(row))

@@ -1,4 +1,4 @@
-"""Loading a trained model of any stage, whatever it is."""
+"""Loading a trained model of any stage."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def load(source: str | Path, device: str = "cpu") -> Loaded:
 
     Returns:
         A ``SpeechGenerator`` of stage 3, an ``AlignmentModel`` of stage 2, an ``EEGEncoder`` of stage 1, or a
-        ``SoundEncoder``. ``load_generator``, ``load_aligner`` and ``load_encoder`` return one kind, for type checkers.
+        ``SoundEncoder``. ``load_generator``, ``load_aligner`` and ``load_encoder`` return one type, for type checkers.
 
     Raises:
-        DataError: There is no such model, it is damaged, or it does not say how its data were prepared.
+        ConfigError: ``source`` is not a path, or the device does not exist.
+        DataError: There is no such model, it is damaged, or the preparation of its training data is not stored in it.
     """
     source = path_of(source)
     parts = export_names(source) if source.is_dir() else part_names(read_checkpoint(source))
@@ -39,4 +40,4 @@ def load(source: str | Path, device: str = "cpu") -> Loaded:
         return load_aligner(source, device)
     if "encoder" in parts:
         return load_encoder(source, device)
-    raise DataError(f"{source}: describes no model of eeg2speech; its parts: {', '.join(parts) or 'none'}")
+    raise DataError(f"{source}: holds no model of eeg2speech; its parts: {', '.join(parts) or 'none'}")

@@ -13,7 +13,7 @@ from eeg2speech.core.tables import append_row, read_table, write_table
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.inference.clips import window_clip
-from eeg2speech.inference.generated_table import TABLE, Generated, Making, row_of, sha256_of
+from eeg2speech.inference.generated_table import TABLE, Generated, GenerationSettings, row_of, sha256_of
 
 
 class WriteSpeech(Callback):
@@ -64,7 +64,7 @@ class WriteSpeech(Callback):
         waves = outputs["speech"].float().cpu().numpy()
         for wave, index, seed in zip(waves, batch["index"].tolist(), batch["seed"].tolist(), strict=True):
             clip = window_clip(data.store, data.datasets[split].windows[index], data.samples, split)
-            making = Making(
+            making = GenerationSettings(
                 seed, str(getattr(sampler, "solver", "")), int(getattr(sampler, "steps", 0)),
                 float(getattr(sampler, "guidance", 0.0)), 0.0, self._checkpoint, self._step,
             )  # fmt: skip

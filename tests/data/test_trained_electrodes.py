@@ -23,7 +23,7 @@ RATE = 200.0
 def trained(*montages, **settings):
     """What a model remembers that was trained on montages: names and positions of each."""
     found = [{"names": list(names), "positions": [list(map(float, p)) for p in places]} for names, places in montages]
-    return TrainingDataInfo.of(
+    return TrainingDataInfo.from_dict(
         {
             "name": "tests", "simulated": True, "window": 0.64, "lag": 0.0, "clamp": 20.0, "subjects": ["01"],
             "preprocessing": asdict(Preprocessing(notch=None, **settings)), "montages": found,

@@ -146,7 +146,7 @@ def test_a_recording_is_prepared_by_the_settings_of_training_whatever_they_are(a
     eyes = mne.io.RawArray(blinks, mne.create_info(["up"], rate, "eog"), verbose="ERROR")
     raw._data[:2] += 0.5 * blinks
     raw.add_channels([eyes], force_update_info=True)
-    trained = replace(aligned.trained_on, preprocessing=replace(aligned.trained_on.preprocessing, **settings))
+    trained = replace(aligned.training_data, preprocessing=replace(aligned.training_data.preprocessing, **settings))
     recording = from_mne(raw, beside=("eog",))
     expected, *_ = preprocess(recording, trained.preprocessing, "expected")
     store = trained.prepare(recording, fixed=True)
@@ -184,7 +184,7 @@ def test_epochs_know_their_number_and_time(aligned):
 
 def test_a_window_never_reads_over_the_end_of_its_epoch(aligned):
     lag, samples = round(LAG * 100), round(WINDOW * 100)
-    windows = aligned.trained_on.windows(from_epochs(epochs_of(make_raw(1), WINDOW)), fixed=True)
+    windows = aligned.training_data.windows(from_epochs(epochs_of(make_raw(1), WINDOW)), fixed=True)
     eeg = windows[(3, 0)]["eeg"][0]  # an epoch has no sample left for the lag
     assert torch.equal(eeg[:, -lag:], eeg[:, -lag - 1 : -lag].expand(-1, lag))
     assert eeg.shape[1] == samples
@@ -227,7 +227,7 @@ def test_a_saved_folder_is_an_export_with_a_card(run, aligned, tmp_path):
     assert np.array_equal(eeg2speech.load(folder).embed_raw(make_raw(1)).vectors, expected)
     assert (_saved(again, tmp_path / "twice") / "test.json").read_text() == (folder / "test.json").read_text()
     content = json.loads((folder / "config.json").read_text())
-    assert content["data"] == json.loads(json.dumps(aligned.remembered))
+    assert content["data"] == json.loads(json.dumps(aligned.training_data.record))
 
 
 def test_the_card_states_data_licence_figures_and_limits(aligned, tmp_path):
@@ -318,7 +318,7 @@ def test_an_encoder_is_saved_as_stage_1_exports_it(encoder, tmp_path):
     described, weights, _ = read_part(folder, "encoder")
     load_into(ViTEncoder(**described["config"]), weights, "here")
     assert json.loads((folder / "config.json").read_text())["part"] == "encoder"
-    assert TrainingDataInfo.of(encoder.remembered, "here").window == WINDOW
+    assert TrainingDataInfo.from_dict(encoder.training_data.record, "here").window == WINDOW
     again = EEGEncoder.from_pretrained(folder)
     assert np.array_equal(again.embed_raw(make_raw(1)).vectors, encoder.embed_raw(make_raw(1)).vectors)
 

@@ -234,12 +234,12 @@ def test_a_path_may_start_in_the_home(run, aligned, store, tmp_path, monkeypatch
     (tmp_path / "best.ckpt").symlink_to(run / "alignment/checkpoints/best.ckpt")
     (tmp_path / "store").symlink_to(store)
     for load in (eeg2speech.load, eeg2speech.load_aligner, eeg2speech.load_encoder):
-        assert load("~/best.ckpt").trained_on.name == "waves"
+        assert load("~/best.ckpt").training_data.name == "waves"
     info = mne.create_info(NAMES, 100.0, "eeg").set_montage("standard_1020", verbose="ERROR")
     assert PretrainedEncoder(n_outputs=0, n_times=64, chs_info=info["chs"], weights="~/best.ckpt").n_chans == 8
     aligned.save_pretrained("~/saved")
     assert (tmp_path / "saved/config.json").is_file()
-    assert AlignmentModel.from_pretrained("~/saved").trained_on.name == "waves"
+    assert AlignmentModel.from_pretrained("~/saved").training_data.name == "waves"
     soundfile.write(tmp_path / "a.wav", wave(1), 16_000)
     assert len(aligned.embed_wav("~/a.wav")) == 6
     data = EEGAudioDataModule("~/store", 0.64)

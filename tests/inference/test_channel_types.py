@@ -137,8 +137,8 @@ def embedded(aligner: Aligner, data: EEGAudioDataModule, part: str) -> tuple[str
 
 def test_embedding_and_match_equal_the_data_module(kind, ckpt, aligner, data):
     aligned = eeg2speech.load_aligner(ckpt)
-    assert aligned.trained_on.types == tuple(dict.fromkeys(KINDS[kind]))
-    assert aligned.trained_on.montages[0].types == tuple(KINDS[kind])
+    assert aligned.training_data.types == tuple(dict.fromkeys(KINDS[kind]))
+    assert aligned.training_data.montages[0].types == tuple(KINDS[kind])
     for part in ("unseen_stimulus", "unseen_subject"):
         subject, starts, expected = embedded(aligner, data, part)
         found = aligned.embed_raw(signal(kind, int(subject)), subject, hop=0.04)
@@ -170,8 +170,8 @@ def test_arrays_and_epochs_have_the_types_of_training(kind, ckpt):
 
 def test_units_and_references_are_those_of_each_type(kind, ckpt, store):
     raw = signal(kind, 1)
-    prepared = eeg2speech.load_aligner(ckpt).trained_on.prepare(
-        eeg2speech.inference.arguments.of_raw(raw, eeg2speech.load_aligner(ckpt).trained_on), fixed=True
+    prepared = eeg2speech.load_aligner(ckpt).training_data.prepare(
+        eeg2speech.inference.arguments.of_raw(raw, eeg2speech.load_aligner(ckpt).training_data), fixed=True
     )
     (recording,) = prepared.recordings
     mine = prepared.eeg(recording)
@@ -222,26 +222,26 @@ def test_other_types_are_refused_by_generate(kind, data, tmp_path, store, monkey
     part = {"prefix": "m.", "class": "S", "config": {}}
     file = checkpoint(tmp_path / "best.ckpt", stub, remembered, {"speech": part})
     speaker = eeg2speech.load_generator(file)
-    from eeg2speech.inference.origin import open_origin
+    from eeg2speech.inference.source_store import open_source_store
 
     with pytest.raises(DataError, match=r"channels of type .*, the model was trained on eeg; name a store of those"):
-        open_origin(speaker.remembered, speaker.trained_on, fixed=False, root=store)
+        open_source_store(speaker.training_data, fixed=False, root=store)
 
 
 def test_checkpoints_without_types_are_of_eeg(data):
     remembered = training_data_info(data)
     for montage in remembered["montages"]:
         del montage["types"]
-    trained = TrainingDataInfo.of(remembered, "old.ckpt")
+    trained = TrainingDataInfo.from_dict(remembered, "old.ckpt")
     assert trained.types == ("eeg",)
     assert set(trained.montages[0].types) == {"eeg"}
     remembered["montages"][0]["types"] = ["mag"]
     with pytest.raises(DataError, match=r"old\.ckpt: .*differ in number"):
-        TrainingDataInfo.of(remembered, "old.ckpt")
+        TrainingDataInfo.from_dict(remembered, "old.ckpt")
 
 
 def test_a_channel_of_another_type_than_in_training_is_named(kind, data):
-    trained = TrainingDataInfo.of(training_data_info(data), "x")
+    trained = TrainingDataInfo.from_dict(training_data_info(data), "x")
     recording = eeg2speech.inference.arguments.of_raw(signal(kind, 1), trained)
     others = {"meg": "grad"}
     if kind in others:
@@ -254,7 +254,7 @@ def test_a_channel_of_another_type_than_in_training_is_named(kind, data):
 
 
 def test_electrodes_inside_the_head_take_no_place_of_others(kind, data, caplog):
-    trained = TrainingDataInfo.of(training_data_info(data), "x")
+    trained = TrainingDataInfo.from_dict(training_data_info(data), "x")
     raw = signal(kind, 1)
     for channel in raw.info["chs"]:
         channel["loc"][:3] = np.nan
@@ -266,7 +266,7 @@ def test_electrodes_inside_the_head_take_no_place_of_others(kind, data, caplog):
         assert np.allclose(places, trained.montages[0].positions[:4])
     else:
         assert np.isnan(places).all()
-        assert "no place is known for 4 channels" in caplog.text
+        assert "4 channels have no position" in caplog.text
 
 
 def test_the_braindecode_module_has_the_data_modules_places(kind, ckpt, data, tmp_path):

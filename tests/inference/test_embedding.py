@@ -150,11 +150,11 @@ def test_who_is_not_known_gets_the_mean_layer(run):
         aligned.embed_raw(raw, subject="sub-1")
     trained = [
         name
-        for name, known in zip(aligned.trained_on.subjects, aligned.aligner.subject_layer.known, strict=True)
+        for name, known in zip(aligned.training_data.subjects, aligned.aligner.subject_layer.known, strict=True)
         if known
     ]
-    assert 0 < len(trained) < len(aligned.trained_on.subjects)  # one was held out
-    for name in aligned.trained_on.subjects:
+    assert 0 < len(trained) < len(aligned.training_data.subjects)  # one was held out
+    for name in aligned.training_data.subjects:
         same = np.allclose(aligned.embed_raw(raw, subject=name).vectors, nobody)
         assert same == (name not in trained)
 
@@ -173,7 +173,7 @@ def test_channels_are_found_by_name_whatever_their_order_and_company(aligned):
 
 
 def test_positions_of_the_recording_count_unless_they_reorder_its_channels(aligned):
-    trained = aligned.trained_on
+    trained = aligned.training_data
     places = trained.montages[0].positions
 
     def chosen(positions):
@@ -190,7 +190,7 @@ def test_positions_of_the_recording_count_unless_they_reorder_its_channels(align
 
 
 def test_millimetres_and_microvolts_are_not_taken_for_metres_and_volts(aligned, caplog):
-    eeg, places = make_raw(1).get_data(NAMES), aligned.trained_on.montages[0].positions
+    eeg, places = make_raw(1).get_data(NAMES), aligned.training_data.montages[0].positions
     right = aligned.embed_eeg(eeg, RATE, NAMES, positions=places).vectors
     assert caplog.messages == []
     with pytest.raises(DataError, match="they look like millimetres; give metres in head coordinates"):
@@ -221,7 +221,9 @@ def test_windows_do_not_cross_the_seams_of_concatenated_recordings(aligned):
 def test_no_montage_is_too_foreign_for_a_model_of_positions(aligned):
     config = {**aligned.aligner.config, "spatial_pooling": "pooling", "subject_layer": False}
     torch.manual_seed(0)
-    free = AlignmentModel(Aligner(aligned.aligner.encoder, aligned.aligner.audio, **config).eval(), aligned.trained_on)
+    free = AlignmentModel(
+        Aligner(aligned.aligner.encoder, aligned.aligner.audio, **config).eval(), aligned.training_data
+    )
     assert free.any_montage
     assert not aligned.any_montage
     assert len(free.embed_raw(make_raw(1, names=["Fz", "Cz", "Pz", "Oz", "F3"]))) == 62
@@ -266,8 +268,8 @@ def test_checkpoint_export_and_the_folder_of_the_run_are_the_same_aligner(run, a
     expected = aligned.embed_raw(make_raw(1)).vectors
     for source in (best, str(tmp_path / "out")):
         again = load_aligner(source)
-        assert again.trained_on.preprocessing == Preprocessing(notch=None, band=(1.0, 30.0))
-        assert again.trained_on.subjects == aligned.trained_on.subjects
+        assert again.training_data.preprocessing == Preprocessing(notch=None, band=(1.0, 30.0))
+        assert again.training_data.subjects == aligned.training_data.subjects
         assert np.array_equal(again.embed_raw(make_raw(1)).vectors, expected)
 
 
@@ -390,4 +392,4 @@ def test_a_tested_run_needs_nothing_of_the_stages_before(store, tmp_path, monkey
     shutil.rmtree(tmp_path / "audiomae")
     assert main(["test", *run, *handed, "--ckpt_path", "best"]) == 0
     assert (tmp_path / "alignment/test.json").is_file()
-    assert load_aligner(tmp_path / "alignment/aligner").trained_on.name == "waves"
+    assert load_aligner(tmp_path / "alignment/aligner").training_data.name == "waves"

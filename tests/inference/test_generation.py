@@ -26,7 +26,7 @@ from eeg2speech.data.store.store import Description, Store
 from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.generated_table import Generated, sha256_of
 from eeg2speech.inference.generator import SpeechGenerator, load_generator
-from eeg2speech.inference.origin import open_origin
+from eeg2speech.inference.source_store import open_source_store
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.audioldm2 import rebuild
 from eeg2speech.tasks.training_data import training_data_info
@@ -98,7 +98,7 @@ def waves(out: Path) -> dict[str, np.ndarray]:
 
 def test_clips_do_not_depend_on_their_batch(ckpt, store, data, stub):
     speaker = load_generator(ckpt)
-    origin = open_origin(speaker.remembered, speaker.trained_on, fixed=True, root=store)
+    origin = open_source_store(speaker.training_data, fixed=True, root=store)
     clips, _ = cut_clips(origin.store, "segments", 64, 32 // 2)
     made = []
     for size in (1, 4):
@@ -257,14 +257,14 @@ def test_names_that_do_not_occur_are_told(generate):
     assert "at most half" in generate("--overlap=0.4", status=1).err
 
 
-def test_a_model_that_cannot_speak_is_told_apart(data, tmp_path, store, capsys):
+def test_models_of_earlier_stages_are_refused(data, tmp_path, store, capsys):
     words = ["--store", str(store), "--out", str(tmp_path / "out")]
     assert main(["generate", "--ckpt", str(tmp_path / "no.ckpt"), *words]) == 1
     assert "no such checkpoint" in capsys.readouterr().err
     for parts, what in ((("encoder",), "an encoder"), (("encoder", "aligner"), "an aligner")):
         file = write_checkpoint(tmp_path / "early.ckpt", data, parts)
         assert main(["generate", "--ckpt", str(file), *words]) == 1
-        assert f"{what} that cannot speak; train stage 3 first" in capsys.readouterr().err
+        assert f"{what}, which generates no speech; train stage 3" in capsys.readouterr().err
     with pytest.raises(DataError, match="not an export"):
         load_generator(tmp_path)
     assert not (tmp_path / "out").exists()
@@ -353,7 +353,7 @@ def test_generated_nan_is_an_error(ckpt, store, data, stub):
     with pytest.raises(DataError, match="generates NaN"):
         load_generator(ckpt).generate_raw(make_raw(1, seconds=3.0))
     with pytest.raises(ConfigError, match="batch_size"):
-        SpeechGenerator(stub, StubSampler(), TrainingDataInfo.of(training_data_info(data), "x"), batch_size=0)
+        SpeechGenerator(stub, StubSampler(), TrainingDataInfo.from_dict(training_data_info(data), "x"), batch_size=0)
 
 
 def test_without_a_store_it_is_the_embedded_one_of_the_training(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The store that speech is generated from, seen as the model saw the one it was trained on."""
+"""The store that speech is generated from, with scalings and splits as in training."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ from eeg2speech.inference.training_data import TrainingDataInfo
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceStore:
     """A store and how to read it.
 
     Attributes:
         store: The prepared data.
-        scalings: Of every recording. On the store that was trained on they are those of training; on another one each
-            is fitted on its whole recording, since nothing of it was trained on.
-        splits: List that each segment belongs to, without those that no list uses; None on a store other than the one
-            that was trained on.
-        subjects: Labels of its people; empty in another dataset than the one that was trained on, where the same label
-            is another person's.
-        notes: What a user should know of it, one line each.
+        scalings: Of every recording: those of training if the model was trained on this store, else each fitted on its
+            whole recording.
+        splits: Split of each segment, without segments in no split; None if the model was trained on another store.
+        subjects: Labels of its subjects; empty labels in another dataset than that of training, whose labels stand for
+            other people.
+        notes: Differences from training that a user should know of, one line each.
     """
 
     store: Store
@@ -47,48 +46,45 @@ class Origin:
     notes: tuple[str, ...] = ()
 
 
-def open_origin(
-    remembered: Mapping[str, Any], trained_on: TrainingDataInfo, fixed: bool, root: Path | None = None
-) -> Origin:
+def open_source_store(training_data: TrainingDataInfo, fixed: bool, root: Path | None = None) -> SourceStore:
     """Open the store to generate from.
 
     Args:
-        remembered: What a checkpoint keeps of its data.
-        trained_on: The same, read.
-        fixed: The model knows its electrodes by their place in the list.
+        training_data: Of the model.
+        fixed: The model identifies electrodes by their order; see ``choose_channels``.
         root: Folder of the store; None for the embedded dataset that the model was trained on.
 
     Raises:
         ConfigError: No store is named, and the model was not trained on the embedded dataset.
-        DataError: The store has another rate, other types of channels, or other electrodes than a model with ``fixed``
-            ones needs.
+        DataError: The store has another rate or other channel types than in training or, with ``fixed``, other
+            electrodes.
     """
-    learned = dict(remembered.get("learned_from", {}))
+    learned = dict(training_data.record.get("learned_from", {}))
     if root is None:
-        root = _embedded(learned, trained_on)
-    store = Store(root)
-    if store.rate != trained_on.preprocessing.rate:
+        root = _embedded(learned, training_data)
+    store, rate = Store(root), training_data.preprocessing.rate
+    if store.rate != rate:
         raise DataError(
-            f"{store.root}: EEG at {store.rate:g} Hz, the model was trained at {trained_on.preprocessing.rate:g} Hz; "
-            f"prepare it with --preprocessing.rate {trained_on.preprocessing.rate:g}"
+            f"{store.root}: EEG at {store.rate:g} Hz, the model was trained at {rate:g} Hz; prepare it with "
+            f"--preprocessing.rate {rate:g}"
         )
     if learned and store.fingerprint == learned["fingerprint"]:
-        data = _as_trained(learned, trained_on, store.root)
+        data = _as_trained(learned, training_data, store.root)
         splits = {window.segment: str(split) for split, found in data.datasets.items() for window in found.windows}
-        splits = _without_trained(splits, data.store, remembered)
-        return Origin(data.store, data.scalings, splits, tuple(store.subjects))
-    _check_types(store, trained_on)
+        splits = _without_trained(splits, data.store, training_data.record)
+        return SourceStore(data.store, data.scalings, splits, tuple(store.subjects))
+    _check_types(store, training_data)
     if fixed:
-        _check_montages(store, trained_on)
+        _check_montages(store, training_data)
     whole = {recording.recording: [whole_recording(store, recording)] for recording in store.recordings}
-    same = store.description.name == trained_on.name
+    same = store.description.name == training_data.name
     subjects = tuple(label if same else "" for label in store.subjects)
-    return Origin(store, fit_scalings(store, whole), None, subjects, tuple(_differences(store, trained_on)))
+    return SourceStore(store, fit_scalings(store, whole), None, subjects, tuple(_differences(store, training_data)))
 
 
-def _without_trained(splits: Mapping[Segment, str], store: Store, remembered: Mapping[str, Any]) -> dict[Segment, str]:
-    """Lists of segments, where what an earlier stage was trained on is in no list of unseen sounds or subjects."""
-    records = read_records(remembered, str(store.root)) or []
+def _without_trained(splits: Mapping[Segment, str], store: Store, record: Mapping[str, Any]) -> dict[Segment, str]:
+    """Splits of segments, where sounds and subjects that an earlier stage was trained on count as training."""
+    records = read_records(record, str(store.root)) or []
     kept = {}
     for split in dict.fromkeys(splits.values()):
         segments = [segment for segment, its in splits.items() if its == split]
@@ -102,11 +98,12 @@ def _without_trained(splits: Mapping[Segment, str], store: Store, remembered: Ma
     return kept
 
 
-def _embedded(learned: Mapping[str, Any], trained_on: TrainingDataInfo) -> Path:
+def _embedded(learned: Mapping[str, Any], training_data: TrainingDataInfo) -> Path:
     settings = learned.get("simulation")
     if settings is None:
         raise ConfigError(
-            f"the model was trained on {trained_on.name}, not on the embedded dataset; name a prepared store (--store)"
+            f"the model was trained on {training_data.name}, not on the embedded dataset; name a prepared store with "
+            "--store"
         )
     try:
         return embedded_store(Simulation(**{**settings, "snr": float(settings["snr"])}))
@@ -117,12 +114,13 @@ def _embedded(learned: Mapping[str, Any], trained_on: TrainingDataInfo) -> Path:
         ) from error
 
 
-def _as_trained(learned: Mapping[str, Any], trained_on: TrainingDataInfo, root: Path) -> EEGAudioDataModule:
-    """The data module of the training, which alone knows how it divides a store."""
+def _as_trained(learned: Mapping[str, Any], training_data: TrainingDataInfo, root: Path) -> EEGAudioDataModule:
+    """The data module of the training, with its splits."""
     try:
         data = EEGAudioDataModule(
-            root, trained_on.window, split=Split(**learned["split"]), train_fraction=learned["train_fraction"],
-            conditions=learned["conditions"], scaling=learned["scaling"], clamp=trained_on.clamp, lag=trained_on.lag,
+            root, training_data.window, split=Split(**learned["split"]), train_fraction=learned["train_fraction"],
+            conditions=learned["conditions"], scaling=learned["scaling"], clamp=training_data.clamp,
+            lag=training_data.lag,
         )  # fmt: skip
     except (TypeError, KeyError) as error:
         raise DataError(
@@ -132,33 +130,33 @@ def _as_trained(learned: Mapping[str, Any], trained_on: TrainingDataInfo, root: 
     return data
 
 
-def _check_types(store: Store, trained_on: TrainingDataInfo) -> None:
-    """Refuse channels of types that the model was not trained on, which it would take for those it was."""
+def _check_types(store: Store, training_data: TrainingDataInfo) -> None:
+    """Refuse channels of types that the model was not trained on."""
     for recording in store.recordings:
-        others = sorted({c.type for c in store.channels(recording.recording)} - set(trained_on.types))
+        others = sorted({c.type for c in store.channels(recording.recording)} - set(training_data.types))
         if others:
             raise DataError(
                 f"{store.root}: recording {recording.recording} has channels of type {' and '.join(others)}, the model "
-                f"was trained on {' and '.join(trained_on.types)}; name a store of those"
+                f"was trained on {' and '.join(training_data.types)}; name a store of those"
             )
 
 
-def _check_montages(store: Store, trained_on: TrainingDataInfo) -> None:
-    """Refuse electrodes that a model which knows them by their place would take for others."""
-    known = {
+def _check_montages(store: Store, training_data: TrainingDataInfo) -> None:
+    """Refuse electrodes that differ from those of every training montage, in name or order."""
+    trained = {
         tuple(electrode_key(montage.names[index]) for index in order_by_position(montage.positions))
-        for montage in trained_on.montages
+        for montage in training_data.montages
     }
     for recording in store.recordings:
         channels = store.channels(recording.recording)
         order = order_by_position(np.array([[c.x, c.y, c.z] for c in channels], float).reshape(-1, 3))
         names = tuple(electrode_key(channels[index].name) for index in order)
-        if names in known:
+        if names in trained:
             continue
-        lists = [montage.names for montage in trained_on.montages]
+        lists = [montage.names for montage in training_data.montages]
         nearest = min(lists, key=lambda listed: len({electrode_key(name) for name in listed} ^ set(names)))
         lacking = [name for name in nearest if electrode_key(name) not in names]
-        what = f"lacks {', '.join(lacking[:5])}" if lacking else "has them in other places, or others as well"
+        what = f"lacks {', '.join(lacking[:5])}" if lacking else "has them in another order, or has others as well"
         raise DataError(
             f"{store.root}: recording {recording.recording} has {len(names)} electrodes, the model was trained with "
             f"{len(nearest)}: it {what}; prepare it with the same ones, or train a model for any montage "
@@ -166,14 +164,17 @@ def _check_montages(store: Store, trained_on: TrainingDataInfo) -> None:
         )
 
 
-def _differences(store: Store, trained_on: TrainingDataInfo) -> list[str]:
-    """How a store was prepared otherwise than the one that was trained on, and what follows from its being another."""
+def _differences(store: Store, training_data: TrainingDataInfo) -> list[str]:
+    """Notes on a store that the model was not trained on, and on differences in its preparation."""
     notes = [
-        f"{store.root} is not the store that the model was trained on: which of its sounds and people are new is not "
-        "known, and each recording is scaled as a whole"
+        f"{store.root} is not the store that the model was trained on: it is not known which of its sounds and "
+        "subjects are unseen, and each recording is scaled as a whole"
     ]
     for name in ("band", "reference"):
-        here, there = store.description.settings.get(f"preprocessing.{name}"), getattr(trained_on.preprocessing, name)
+        here, there = (
+            store.description.settings.get(f"preprocessing.{name}"),
+            getattr(training_data.preprocessing, name),
+        )
         here = tuple(here) if isinstance(here, list) else here
         if here is not None and here != there:
             notes.append(f"{store.root} was prepared with {name}={here}, the model was trained with {there}")
