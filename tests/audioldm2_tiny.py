@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from eeg2speech.models.audioldm2.vocoders import IstftVocoder
+from eeg2speech.models.audioldm2.vocoder import IstftVocoder
 
 LOA, TEXT = 16, 24
 """Widths of the context streams; 768 and 1024 in the real ones."""

@@ -1,7 +1,7 @@
-"""Renders the project's own sentences into the speech that the embedded dataset is made of.
+"""Synthesises the speech of the embedded dataset from the project's sentences.
 
 Run as ``python -m eeg2speech.assets.render`` with the extra ``assets`` installed. The sound is a function of the
-sentences, the engine's version and the seed; the files are not, since Ogg gives each stream a random serial number.
+sentences, the engine's version and the seed; the files are not, since each Ogg stream has a random serial number.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from eeg2speech.data.simulation.speech import ASSETS, Sentence, TimedSentence
 GRID = RATE // 100
 """Sentences start on a grid of 10 ms, the samples of prepared EEG."""
 LOUDNESS = 0.08
-"""Root mean square of the spoken parts of every sentence, full scale being 1."""
+"""Root mean square of the voiced parts of every sentence, relative to full scale."""
 COMPRESSION = 0.925
 """libsndfile's scale from 0 to 1; 1 is 6 kbit/s."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a sentence is spoken: the engine has one voice, which is stretched into many.
+    """Variation of the engine's single voice.
 
     Attributes:
-        speed: Pace, 1 being the engine's own.
+        speed: Pace relative to the engine's.
         pitch: Factor on the fundamental frequency.
         formants: Factor on the formants in whole percent, so that resampling by it has small integer ratios.
     """
@@ -82,15 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def render_passage(engine: Hibari, sentences: Sequence[Sentence], seed: int) -> tuple[Waveform, list[TimedSentence]]:
-    """Speak a passage with 0.25 to 0.45 s between sentences.
+    """Synthesise a passage with 0.25 to 0.45 s between sentences.
 
     Args:
         engine: The loaded synthesiser.
-        sentences: In the order they are spoken.
-        seed: Of everything that varies.
+        sentences: In order.
+        seed: Of all random numbers.
 
     Returns:
-        Waveform at 16 kHz, (samples,), a whole number of 10 ms long, and where each sentence lies in it.
+        Waveform at 16 kHz, (samples,), a whole number of 10 ms long, and onset and duration of each sentence.
     """
     rng = np.random.default_rng(seed)
     formants, pace = int(rng.integers(89, 107)), rng.uniform(0.78, 0.93)
@@ -103,20 +103,20 @@ def render_passage(engine: Hibari, sentences: Sequence[Sentence], seed: int) -> 
             pieces.append(np.zeros(pause, np.float32))
             position += pause
         delivery = Delivery(pace * rng.uniform(0.95, 1.06), pitch * rng.uniform(0.96, 1.05), formants)
-        spoken = _level(_trim(speak(engine, sentence.text, delivery, mix(seed, number))))
+        wave = _level(_trim(synthesise(engine, sentence.text, delivery, mix(seed, number))))
         rows.append(
-            TimedSentence(sentence.passage, sentence.sentence, position / RATE, len(spoken) / RATE, sentence.text)
+            TimedSentence(sentence.passage, sentence.sentence, position / RATE, len(wave) / RATE, sentence.text)
         )
-        piece = np.pad(spoken, (0, -len(spoken) % GRID))
+        piece = np.pad(wave, (0, -len(wave) % GRID))
         pieces.append(piece)
         position += len(piece)
     return np.concatenate(pieces), rows
 
 
-def speak(engine: Hibari, text: str, delivery: Delivery, seed: int) -> Waveform:
-    """Speak one sentence at 16 kHz, (samples,).
+def synthesise(engine: Hibari, text: str, delivery: Delivery, seed: int) -> Waveform:
+    """Synthesise one sentence at 16 kHz, (samples,).
 
-    The formants move by playing the sound at another rate; pace and pitch are set to come out right after that.
+    Formants are scaled by resampling; pace and pitch of the synthesis compensate for its effect on them.
     """
     factor = delivery.formants / 100
     rng, parts = np.random.default_rng(seed), []
@@ -129,7 +129,7 @@ def speak(engine: Hibari, text: str, delivery: Delivery, seed: int) -> Waveform:
 
 
 def _trim(wave: Waveform, floor: float = 0.01, guard: int = 2) -> Waveform:
-    """Cut the silence around a sentence: frames of 10 ms below ``floor`` of the loudest, less ``guard`` frames."""
+    """Cut the silence around a sentence, frames of 10 ms below ``floor`` of the loudest, except ``guard`` frames."""
     frames = np.abs(wave[: len(wave) // GRID * GRID]).reshape(-1, GRID).max(axis=1)
     loud = np.flatnonzero(frames > floor * frames.max())
     return wave[max(loud[0] - guard, 0) * GRID : (loud[-1] + 1 + guard) * GRID]
@@ -138,8 +138,8 @@ def _trim(wave: Waveform, floor: float = 0.01, guard: int = 2) -> Waveform:
 def _level(wave: Waveform) -> Waveform:
     """Scale a sentence to ``LOUDNESS``, less where its peak would exceed 0.95."""
     power = np.square(wave[: len(wave) // GRID * GRID]).reshape(-1, GRID).mean(axis=1)
-    spoken = power[power > 0.01 * power.max()].mean()
-    return np.asarray(wave * min(LOUDNESS / np.sqrt(spoken), 0.95 / np.abs(wave).max()), np.float32)
+    voiced = power[power > 0.01 * power.max()].mean()
+    return np.asarray(wave * min(LOUDNESS / np.sqrt(voiced), 0.95 / np.abs(wave).max()), np.float32)
 
 
 def _passages() -> dict[str, list[Sentence]]:

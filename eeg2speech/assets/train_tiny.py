@@ -1,8 +1,8 @@
-"""Trains the tiny set: the parts of AudioLDM 2, small enough for a laptop, on the packaged speech.
+"""Trains the tiny set: small components of AudioLDM 2, on the packaged speech, on a laptop.
 
 Run as ``python -m eeg2speech.assets.train_tiny OUT`` after ``eeg2speech fit --config configs/audiomae.yaml``. Only
-sounds that the shipped configs train on are heard; their hashes go into ``manifest.json``, so that a test can say
-whether the sounds it uses are among them. Parts that are in OUT already are kept.
+training sounds of the shipped configs are used; ``manifest.json`` lists their hashes, so that tests can exclude them.
+Components that exist in OUT are kept.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from eeg2speech.losses.diffusion import DiffusionLoss
 from eeg2speech.models.audio.encoder import SpectrogramViT
 from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.files import MANIFEST, OWN_AUDIO
-from eeg2speech.models.audioldm2.vocoders import IstftVocoder
+from eeg2speech.models.audioldm2.vocoder import IstftVocoder
 from eeg2speech.tasks.optimizers import WarmupCosine
 
 SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
-"""Of configs/parts: its training sounds are heard."""
+"""Of configs/parts; the set is trained on its training sounds."""
 SAMPLES = 51200
 """Of a window of 3.2 s."""
 CONTROL = 8
-"""Channels laid beside the latents: as many as these have."""
+"""Channels concatenated with the latents, as many as they have."""
 DROPPED = 0.1
-"""Share of windows that the UNet is trained on without a condition."""
+"""Fraction of windows that the UNet is trained on without a condition."""
 Step = Callable[[Tensor], Tensor]
-"""Turns waveforms, (B, S), into a loss."""
+"""Computes a loss from waveforms, (B, S)."""
 
 
 class Crops:
-    """Stretches of the training sounds, cut anywhere, at the level of AudioLDM 2.
+    """Random crops of the training sounds.
 
     Args:
         sounds: Waveforms, (samples,) each.
-        seed: Of where is cut.
+        seed: Of the positions.
     """
 
     def __init__(self, sounds: list[Tensor], seed: int) -> None:
@@ -56,7 +56,7 @@ class Crops:
         self.weights = torch.tensor([float(len(sound)) for sound in sounds])
 
     def draw(self, count: int, samples: int = SAMPLES) -> Tensor:
-        """Waveforms as they are in the store, (count, samples)."""
+        """Waveforms at the level of the store, (count, samples)."""
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=self.random).tolist()
         starts = torch.rand(count, generator=self.random).tolist()
         firsts = [int(start * (len(self.sounds[i]) - samples)) for i, start in zip(chosen, starts, strict=True)]
@@ -64,7 +64,7 @@ class Crops:
 
 
 def fit(name: str, module: nn.Module, steps: int, batches: Iterator[Tensor], step: Step, rate: float) -> None:
-    """Train a part with AdamW and a cosine schedule."""
+    """Train a component with AdamW and a cosine schedule."""
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], rate, (0.9, 0.98), 1e-6, 1e-3)
     schedule = WarmupCosine(optimizer, max(1, steps // 20), steps)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -91,7 +91,7 @@ def train_vae(crops: Crops, mel: LogMel, steps: int) -> AutoencoderKL:
         down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, norm_num_groups=8,
         mid_block_add_attention=False, sample_size=64,
     ).to(memory_format=torch.channels_last)  # fmt: skip
-    mean, std = -5.7, 2.7  # of log mel spectrograms: it starts as if they were standardised
+    mean, std = -5.7, 2.7  # of log mel spectrograms, which the initial weights standardise
     with torch.no_grad():
         vae.encoder.conv_in.bias -= vae.encoder.conv_in.weight.sum((1, 2, 3)) * mean / std
         vae.encoder.conv_in.weight /= std
@@ -113,7 +113,7 @@ def train_vae(crops: Crops, mel: LogMel, steps: int) -> AutoencoderKL:
 
 
 def train_vocoder(crops: Crops, mel: LogMel, vae: AutoencoderKL, steps: int) -> IstftVocoder:
-    """A vocoder that hears both true spectrograms and those that went through the autoencoder."""
+    """A vocoder, trained on true spectrograms and on those reconstructed by the autoencoder."""
     vocoder: IstftVocoder = IstftVocoder()
 
     def step(audio: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def spectral_loss(made: Tensor, wave: Tensor) -> Tensor:
 def train_unet(
     crops: Crops, mel: LogMel, vae: AutoencoderKL, audio: SpectrogramViT, steps: int, batch: int
 ) -> tuple[AudioLDM2UNet2DConditionModel, Conditioner, DDPMScheduler]:
-    """A small UNet in the layout of the speech checkpoint that speaks what LOA tokens say."""
+    """A small UNet in the layout of the speech checkpoint, its conditioner and its noise schedule."""
     levels = 3
     unet = AudioLDM2UNet2DConditionModel(
         sample_size=80, in_channels=8 + CONTROL, out_channels=8, block_out_channels=(32, 48, 64), layers_per_block=1,
@@ -175,15 +175,15 @@ def train_unet(
 
 
 def train(out: Path, sounds: list[Tensor], audiomae: Path, steps: Sequence[int], batch: int, seed: int) -> None:
-    """Train what is not there yet and write it.
+    """Train and write the components that do not exist yet.
 
     Args:
         out: Folder of the set.
         sounds: Waveforms at 16 kHz, (samples,) each.
         audiomae: Exported encoder of a run of ``configs/audiomae.yaml``, whose tokens are LOA.
-        steps: Of autoencoder, vocoder and UNet.
-        batch: Windows a step of the UNet.
-        seed: Of all that is random.
+        steps: Training steps of autoencoder, vocoder and UNet.
+        batch: Windows per step of the UNet.
+        seed: Of all random numbers.
     """
     torch.manual_seed(seed)
     crops, mel = Crops(sounds, seed), LogMel()

@@ -12,17 +12,14 @@ EMPHASIS = 0.97
 """Fraction of the previous sample that is subtracted from each sample."""
 BANDS = 128
 """Mel bands of AudioMAE."""
+LOWEST = 20.0
+"""Lower edge of the first band, in hertz; the last one ends at half the rate."""
 MEAN, STD = -4.2677393, 4.5689974
 """Mean and standard deviation of log mel energies over AudioSet, as AudioMAE was trained with."""
 
 
-def mel_bank(bands: int, low: float, high: float) -> Tensor:
-    """Triangular filters on Kaldi's mel scale, whose sides are straight in mel, not in hertz.
-
-    Args:
-        bands: How many.
-        low: Lower edge of the first, in hertz.
-        high: Upper edge of the last, in hertz.
+def mel_bank(bands: int) -> Tensor:
+    """Triangular filters from 20 Hz to 8 kHz on Kaldi's mel scale, whose sides are straight in mel, not in hertz.
 
     Returns:
         Weights in [0, 1] of the bins of a power spectrum, (257, bands), in double precision.
@@ -31,7 +28,7 @@ def mel_bank(bands: int, low: float, high: float) -> Tensor:
     def mel(hertz: Tensor) -> Tensor:
         return 1127.0 * torch.log1p(hertz / 700.0)
 
-    first, last = mel(torch.tensor([low, high], dtype=torch.float64))
+    first, last = mel(torch.tensor([LOWEST, RATE / 2], dtype=torch.float64))
     corners = first + (last - first) * torch.arange(bands + 2, dtype=torch.float64) / (bands + 1)
     bins = mel(torch.arange(FFT // 2 + 1, dtype=torch.float64) * RATE / FFT)[:, None]
     rising = (bins - corners[:-2]) / (corners[1:-1] - corners[:-2])
@@ -48,24 +45,18 @@ class Fbank(nn.Module):
     Reference: Povey et al. 2011, The Kaldi speech recognition toolkit (ASRU).
 
     Args:
-        mean: Subtracted from log energies.
-        std: Half of what they are divided by.
-        bands: Mel bands, F.
-        low: Lower edge of the first band, in hertz.
-        high: Upper edge of the last band, in hertz.
+        bands: Mel bands, F, from 20 Hz to 8 kHz.
     """
 
     window: Tensor
     bank: Tensor
 
-    def __init__(
-        self, mean: float = MEAN, std: float = STD, bands: int = BANDS, low: float = 20.0, high: float = RATE / 2
-    ) -> None:
+    def __init__(self, bands: int = BANDS) -> None:
         super().__init__()
-        self.mean, self.std, self.bands = mean, std, bands
+        self.bands = bands
         window = torch.hann_window(WINDOW, periodic=False, dtype=torch.float64)
         self.register_buffer("window", window.float(), persistent=False)
-        self.register_buffer("bank", mel_bank(bands, low, high).float(), persistent=False)
+        self.register_buffer("bank", mel_bank(bands).float(), persistent=False)
 
     def log_mel(self, audio: Tensor) -> Tensor:
         """Log energies before scaling.
@@ -97,4 +88,4 @@ class Fbank(nn.Module):
         """
         energies = self.log_mel(audio)
         missing = audio.shape[-1] // HOP - energies.shape[1]
-        return (F.pad(energies, (0, 0, 0, missing)) - self.mean) / (2 * self.std)
+        return (F.pad(energies, (0, 0, 0, missing)) - MEAN) / (2 * STD)

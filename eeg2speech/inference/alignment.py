@@ -44,14 +44,9 @@ class Match:
 
 
 class AlignmentModel(EEGEmbedder, AudioEmbedder, Published):
-    """A trained aligner for recordings and sounds, which are prepared as in its training.
+    """A trained aligner for recordings and sounds, which are prepared as in its training. Made by ``load_aligner``.
 
-    Args:
-        aligner: Trained network.
-        training_data: See ``Published``, as for the other arguments.
-        device: See ``Published``.
-        provenance: See ``Published``.
-        source: See ``Published``.
+    ``aligner`` is the trained network; the other arguments are those of ``Published``.
     """
 
     def __init__(

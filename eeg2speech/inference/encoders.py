@@ -21,15 +21,7 @@ from eeg2speech.models.registry import build_encoder, describe
 
 
 class _Encoder(Published):
-    """Common base of both encoders.
-
-    Args:
-        encoder: Trained network.
-        training_data: See ``Published``, as for the other arguments.
-        device: See ``Published``.
-        provenance: See ``Published``.
-        source: See ``Published``.
-    """
+    """Common base of both encoders: ``encoder`` is the trained network, other arguments are those of ``Published``."""
 
     encoder: ViTEncoder | SpectrogramViT
 

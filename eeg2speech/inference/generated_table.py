@@ -58,13 +58,8 @@ class Generated:
             store.
         dataset: Name of the dataset.
         eeg: ``simulated`` or ``recorded``.
-        seed: See ``GenerationSettings``, as for the following attributes.
-        solver: See ``GenerationSettings``.
-        steps: See ``GenerationSettings``.
-        guidance: See ``GenerationSettings``.
-        overlap: See ``GenerationSettings``.
-        checkpoint: See ``GenerationSettings``.
-        global_step: See ``GenerationSettings``.
+
+    The other attributes are those of ``GenerationSettings``.
     """
 
     file: str

@@ -117,32 +117,21 @@ class Published(PyTorchModelHubMixin, library_name="eeg2speech", tags=["eeg", "s
             write_json(save_directory / RESULTS, results)
 
     @classmethod
-    def _from_pretrained(  # type: ignore[override]  # the hub's own signature is untyped
+    def _from_pretrained(
         cls,
         *,
         model_id: str,
-        revision: str | None,
         cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
         device: str = "cpu",
         provenance: Any = None,
+        **settings: Any,
     ) -> Self:
-        """The model in a folder or a repository; ``provenance`` is what the mixin finds in the folder's config."""
+        """Load a model; ``settings`` are of ``snapshot_download``, ``provenance`` is read by the mixin and not used."""
         if Path(model_id).is_dir():
             return cls._load(Path(model_id), device)
         folder = from_hub(
             model_id,
-            lambda: snapshot_download(
-                model_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-                allow_patterns=FILES,
-            ),
+            lambda: snapshot_download(model_id, cache_dir=cache_dir, allow_patterns=FILES, **settings),
             "check its name",
             default_cache=cache_dir is None,
         )

@@ -1,8 +1,8 @@
-"""Losses that pull an EEG window and its sound together and push it away from other sounds.
+"""Contrastive losses: matching windows of EEG and sound get similar embeddings, other pairs dissimilar ones.
 
-Both share one plan. What attracts a row to its positives is linear in them, so it needs only their sum; what repels it
-from all others needs the similarities of all pairs, and is computed in blocks of rows that the backward pass may
-compute again. Only embeddings and sound keys cross processes, never similarities.
+In both losses the term of the positives is linear in them, so that only their sum is needed. The term of all pairs
+needs all similarities; it is computed in blocks of rows, which the backward pass may compute again. Processes exchange
+embeddings and sound keys, but no similarities.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.losses.pairs import gather_pairs
 
 LARGEST = math.log(100)
-"""Limit of InfoNCE's log scale, as in CLIP and CLAP."""
+"""Upper limit of InfoNCE's log scale, as in CLIP and CLAP."""
 RowCost = Callable[[Tensor, Tensor], Tensor]
 """Queries (n, K) and all candidates (N, K) to one cost per query, (n,)."""
 
 
 def row_costs(cost: RowCost, queries: Tensor, candidates: Tensor, chunk: int | None) -> Tensor:
-    """Cost of every query, (n,), ``chunk`` at a time; their similarities are not kept but computed again."""
+    """Cost of every query, (n,), ``chunk`` at a time; similarities are not kept but computed again."""
     if chunk is None or len(queries) <= chunk:
         return cost(queries, candidates)
-    blocks = torch.split(queries, chunk)  # one node of the graph; slices would each send back a gradient of full size
+    blocks = torch.split(queries, chunk)  # one node of the graph; each slice would have a gradient of full size
     costs = [checkpoint(cost, q, candidates, use_reentrant=False, preserve_rng_state=False) for q in blocks]
     return torch.cat(costs)
 
@@ -36,27 +36,24 @@ def row_costs(cost: RowCost, queries: Tensor, candidates: Tensor, chunk: int | N
 class InfoNCE(nn.Module):
     """Symmetric cross entropy of finding the sound of an EEG window, and the EEG of a sound, among the whole batch.
 
-    Where several windows hold the same sound, the target is the uniform distribution over them, and not the probability
-    of hitting any of them: that would be content with one, and leave the subject who is hardest to decode behind. The
-    least possible loss is then the target's entropy, the mean log of how many positives a row has. (The first form of
-    Khosla et al. 2020, arXiv 2004.11362, with all positives across modalities.)
+    If several windows have the same sound, the target is the uniform distribution over them. (The probability of any of
+    them as target would be maximal with one, so that subjects who are hard to decode would not be learned.) The minimum
+    of the loss is then the entropy of the target, the mean log of the number of positives of a row. This is the first
+    form of Khosla et al. 2020, arXiv 2004.11362, with all positives in the other modality.
 
-    The scale that similarities are multiplied by is learned as its logarithm and kept in [0, ln 100] as CLAP does, by
-    moving the parameter itself. This happens at the start of a training step and not at the end of the last, for which
-    a loss would have to know the optimizer; nothing is computed in between. It is a function of the parameter alone,
-    so all ranks do the same, and a resumed run does what the uninterrupted one would have done. The parameter never
-    stands beyond a limit when it is used, so its gradient is never cut off and it can leave a limit at once.
+    The scale of similarities is learned as its logarithm. As in CLAP, the parameter itself is clamped to [0, ln 100],
+    at the start of each training step: all ranks and resumed runs do the same, and the gradient is never cut off.
 
     Reference: Radford et al. 2021, Learning transferable visual models (arXiv 2103.00020); Wu et al. 2023, Large-scale
     contrastive language-audio pretraining (arXiv 2211.06687).
 
     Args:
-        temperature: One over the scale at the start.
-        chunk: Rows whose similarities are held at a time; they are computed again in the backward pass, so that memory
-            grows with chunk x whole batch and not with batch x whole batch. None for all rows.
+        temperature: One over the initial scale.
+        chunk: Rows whose similarities are in memory at a time; they are computed again in the backward pass, so that
+            memory grows with chunk x whole batch instead of batch x whole batch. None for all rows.
 
     Raises:
-        ConfigError: The temperature is outside its limits, or there is less than one row in a chunk.
+        ConfigError: The temperature is out of range, or a chunk has less than one row.
     """
 
     def __init__(self, temperature: float = 0.07, chunk: int | None = None) -> None:
@@ -64,11 +61,11 @@ class InfoNCE(nn.Module):
         if not 0.01 <= temperature <= 1:
             raise ConfigError(f"temperature={temperature} is not between 0.01 and 1 (model.loss.temperature)")
         self.chunk = check_chunk(chunk)
-        self.log_scale = nn.Parameter(torch.full((1,), -math.log(temperature)))  # not a scalar: FSDP refuses those
+        self.log_scale = nn.Parameter(torch.full((1,), -math.log(temperature)))
 
     @property
     def scale(self) -> Tensor:
-        """What similarities are multiplied by, a scalar in [1, 100] without gradient."""
+        """Factor of the similarities, a scalar in [1, 100] without gradient."""
         return self.log_scale.detach().clamp(0, LARGEST).exp()[0]
 
     def forward(self, eeg: Tensor, sound: Tensor, key: Tensor | None = None) -> Tensor:
@@ -77,11 +74,11 @@ class InfoNCE(nn.Module):
         Args:
             eeg: Unit vectors of EEG windows, (B, K).
             sound: Unit vectors of their sounds, (B, K).
-            key: Which windows hold the same sound, (B,); None if all differ.
+            key: Equal for windows with the same sound, (B,); None if all differ.
 
         Returns:
-            A scalar, in float32 also under autocast: the mean over this rank's rows (if ranks hold different numbers of
-            rows, weighted so that the mean over ranks is the mean over all rows).
+            A scalar, in float32 also under autocast: the mean over this rank's rows. If ranks have different numbers of
+            rows, it is weighted so that the mean over ranks is the mean over all rows.
         """
         with torch.autocast(eeg.device.type, enabled=False):
             if self.training:
@@ -92,7 +89,7 @@ class InfoNCE(nn.Module):
             scale = log_scale.to(pairs.eeg.dtype).exp()
 
             def partition(queries: Tensor, candidates: Tensor) -> Tensor:
-                # scaling queries is cheaper than scaling logits, which would be kept twice
+                # scaling queries is cheaper than scaling logits, which would be stored twice
                 return ((scale * queries) @ candidates.T).logsumexp(dim=1)
 
             loss = pairs.eeg.new_zeros(())
@@ -106,19 +103,19 @@ class InfoNCE(nn.Module):
 
 
 class SigLIP(nn.Module):
-    """Sigmoid loss: every pair of a window and a sound is a question of its own, answered yes or no.
+    """Sigmoid loss: binary classification of every pair of a window and a sound.
 
-    A window and a sound with equal keys are a yes. Scale and bias are learned and, as published, not limited.
+    Pairs with equal keys are positive. Scale and bias are learned and, as published, not limited.
 
     Reference: Zhai et al. 2023, Sigmoid loss for language image pre-training (arXiv 2303.15343).
 
     Args:
-        scale: What similarities are multiplied by at the start.
-        bias: Added to them at the start; far below zero, as nearly all pairs are a no.
-        chunk: Rows whose similarities are held at a time, see ``InfoNCE``; None for all rows.
+        scale: Initial factor of the similarities.
+        bias: Initial offset of the similarities; far below zero, because nearly all pairs are negative.
+        chunk: See ``InfoNCE``.
 
     Raises:
-        ConfigError: The scale is not positive, or there is less than one row in a chunk.
+        ConfigError: The scale is not positive, or a chunk has less than one row.
     """
 
     def __init__(self, scale: float = 10.0, bias: float = -10.0, chunk: int | None = None) -> None:
@@ -131,7 +128,7 @@ class SigLIP(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """What similarities are multiplied by, a scalar without gradient."""
+        """Factor of the similarities, a scalar without gradient."""
         return self.log_scale.detach().exp()[0]
 
     def forward(self, eeg: Tensor, sound: Tensor, key: Tensor | None = None) -> Tensor:
@@ -144,13 +141,13 @@ class SigLIP(nn.Module):
                 logits = torch.addmm(bias, scale * queries, candidates.T)
                 return F.softplus(logits, threshold=40).sum(dim=1)  # exact: beyond 40 the rest is below rounding
 
-            # -log sigmoid(x) of a yes is softplus(x) - x
+            # -log sigmoid(x) of a positive pair is softplus(x) - x
             attraction = (scale * similarity(pairs.eeg, pairs.like_sound) + bias * pairs.positives).sum()
             return (row_costs(repulsion, pairs.eeg, pairs.all_sound, self.chunk).sum() - attraction) / pairs.rows
 
 
 def similarity(queries: Tensor, like: Tensor) -> Tensor:
-    """Dot product row by row, (n, 1), as a matrix product: it makes no (n, K) of its own."""
+    """Dot product row by row, (n, 1), as a matrix product, which allocates no (n, K)."""
     return (queries[:, None] @ like[:, :, None])[:, 0]
 
 

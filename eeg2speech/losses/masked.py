@@ -12,6 +12,6 @@ def masked_mse(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         weight: 1 where a sample counts, 0 where an electrode or patch does not exist, (B, M, P).
 
     Returns:
-        A scalar; 0 where nothing counts.
+        A scalar; 0 if no sample counts.
     """
     return ((prediction - target).square() * weight).sum() / weight.sum().clamp(min=1)

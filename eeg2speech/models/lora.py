@@ -10,14 +10,13 @@ from torch import nn
 from eeg2speech.core.errors import ConfigError
 
 
-def add_adapters(network: nn.Module, layers: str, rank: int, alpha: int | None = None) -> None:
+def add_adapters(network: nn.Module, layers: str, rank: int) -> None:
     """Add adapters to the linear layers whose full names match a regular expression, in place; only they are trained.
 
     Args:
         network: Its own weights are frozen.
         layers: Regular expression.
-        rank: Of the adapters.
-        alpha: Scale of the adapters times their rank; unset: the rank, a scale of 1.
+        rank: Of the adapters; their scale is 1.
 
     Raises:
         ConfigError: The rank is below 1, or peft is not installed.
@@ -30,8 +29,7 @@ def add_adapters(network: nn.Module, layers: str, rank: int, alpha: int | None =
         raise ConfigError(
             "trainable=lora needs the package peft; install it with `pip install 'eeg2speech[lora]'`"
         ) from error
-    config = LoraConfig(r=rank, lora_alpha=rank if alpha is None else alpha, target_modules=layers)
-    inject_adapter_in_model(config, network)
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), network)
 
 
 def merge_adapters(network: nn.Module) -> None:

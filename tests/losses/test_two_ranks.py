@@ -6,7 +6,7 @@ import pytest
 import torch
 from two_ranks import KEYS, LOSSES, ROWS, Model, data, run, step
 
-from eeg2speech.losses.gather import count_rows, gather_rows
+from eeg2speech.losses.pairs import count_rows, gather_rows
 
 
 @pytest.fixture(scope="module")

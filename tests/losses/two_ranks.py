@@ -7,7 +7,7 @@ from torch import distributed as dist
 from torch import multiprocessing, nn
 
 from eeg2speech.losses.contrastive import InfoNCE, SigLIP
-from eeg2speech.losses.gather import gather_rows
+from eeg2speech.losses.pairs import gather_rows
 
 LOSSES = {
     "infonce": InfoNCE,

@@ -14,34 +14,27 @@ def seeded(layout):
     return tiny_unet(layout)
 
 
-def run(unet, layout, masked):
+def run(unet, layout):
     draw = torch.Generator().manual_seed(1)
     latents = torch.randn(2, 8, 8, 16, generator=draw)
-    mask = torch.ones(2, 6, dtype=torch.bool)
-    mask[0, 4:] = mask[1, 2:] = False
     streams = {"encoder_hidden_states": torch.randn(2, 6, LOA, generator=draw, requires_grad=True)}
-    if masked:
-        streams["encoder_attention_mask"] = mask
     if layout == "general":
         streams["encoder_hidden_states_1"] = torch.randn(2, 3, TEXT, generator=draw)
-        if masked:
-            streams["encoder_attention_mask_1"] = mask[:, 1:4]
     out = unet(latents, torch.tensor([3, 800]), **streams).sample
     out.square().mean().backward()
     return out.detach(), streams["encoder_hidden_states"].grad, {n: p.grad for n, p in unet.named_parameters()}
 
 
 @LAYOUTS
-@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
 @pytest.mark.parametrize("trainable", ["all", "lora"])
-def test_outputs_and_gradients_are_the_same(layout, masked, trainable):
+def test_outputs_and_gradients_are_the_same(layout, trainable):
     results = []
     for checkpointed in (False, True):
         unet = seeded(layout)
         choose_trainable(unet, trainable, rank=2)
         if checkpointed:
             enable_gradient_checkpointing(unet)
-        results.append(run(unet, layout, masked))
+        results.append(run(unet, layout))
     (out, context, weights), (out_again, context_again, weights_again) = results
     torch.testing.assert_close(out_again, out, rtol=0, atol=1e-6)
     torch.testing.assert_close(context_again, context, rtol=1e-4, atol=1e-8)
@@ -50,12 +43,6 @@ def test_outputs_and_gradients_are_the_same(layout, masked, trainable):
             assert weights_again[name] is None
         else:
             torch.testing.assert_close(weights_again[name], grad, rtol=1e-4, atol=1e-7)
-
-
-def test_the_mask_has_an_effect():
-    unet = seeded("speech")
-    enable_gradient_checkpointing(unet)
-    assert not torch.allclose(run(unet, "speech", True)[0], run(unet, "speech", False)[0])
 
 
 def test_fewer_activations_are_kept():
@@ -72,18 +59,9 @@ def test_fewer_activations_are_kept():
                 sizes[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        streams = {"encoder_hidden_states": torch.randn(2, 6, LOA), "encoder_attention_mask": torch.ones(2, 6)}
+        streams = {"encoder_hidden_states": torch.randn(2, 6, LOA)}
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             out = unet(torch.randn(2, 8, 8, 16), torch.tensor([3, 800]), **streams).sample
         kept.append(sum(sizes.values()))
         del out
     assert kept[1] < 0.6 * kept[0]
-
-
-@pytest.mark.filterwarnings("ignore:`Transformer2DModelOutput` is deprecated")
-def test_diffusers_own_still_misplaces_the_mask():
-    """Once this fails, diffusers is right by itself, and ``enable_gradient_checkpointing`` can go."""
-    unet = seeded("speech")
-    unet.enable_gradient_checkpointing()
-    with pytest.raises(RuntimeError, match="size of tensor"):
-        run(unet, "speech", masked=True)

@@ -15,7 +15,7 @@ from transformers import SpeechT5HifiGan
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.models.audioldm2.components import context_widths, load_components
-from eeg2speech.models.audioldm2.vocoders import IstftVocoder
+from eeg2speech.models.audioldm2.vocoder import IstftVocoder
 from eeg2speech.models.weights import fingerprint
 
 UNET, VOCODER = "unet/diffusion_pytorch_model", "vocoder/model"

@@ -38,12 +38,12 @@ def test_every_patch_has_a_code_of_its_own(code):
 
 
 def test_the_image_code_is_one_axis_after_the_other():
-    codes = SinCosCode(8, (4, 16), amplitude=2.0)(None, None, 3, 5)
+    codes = SinCosCode(8, (4, 16))(None, None, 3, 5)
     assert codes.shape == (1, 3, 5, 8)
     for group in range(3):
-        assert (codes[0, group, :, :4] == 2 * sincos(torch.tensor([float(group)]), 4)).all()
+        assert (codes[0, group, :, :4] == sincos(torch.tensor([float(group)]), 4)).all()
     for step in range(5):
-        assert (codes[0, :, step, 4:] == 2 * sincos(torch.tensor([float(step)]), 4)).all()
+        assert (codes[0, :, step, 4:] == sincos(torch.tensor([float(step)]), 4)).all()
 
 
 def test_near_electrodes_have_similar_codes():

@@ -32,7 +32,7 @@ from eeg2speech.models.audioldm2.files import (
     weights_file,
 )
 from eeg2speech.models.audioldm2.unet import context_widths
-from eeg2speech.models.audioldm2.vocoders import GriffinLim, IstftVocoder
+from eeg2speech.models.audioldm2.vocoder import IstftVocoder
 from eeg2speech.models.weights import fingerprint, first_line
 
 SHRINK = 4
@@ -57,7 +57,7 @@ class Components:
 
     unet: AudioLDM2UNet2DConditionModel
     vae: AutoencoderKL
-    vocoder: SpeechT5HifiGan | IstftVocoder | GriffinLim
+    vocoder: SpeechT5HifiGan | IstftVocoder
     scheduler: DDPMScheduler
     source: str
     fingerprint: str
@@ -87,8 +87,7 @@ def load_components(source: str | Path) -> Components:
     _check(folder, unet, vae, vocoder, 0 if conditioner is None else conditioner.config.concat_channels)
     networks = {"unet": unet, "vae": vae, "vocoder": vocoder}
     for part, network in networks.items():
-        if not isinstance(network, GriffinLim):
-            _fill(network, folder, part)
+        _fill(network, folder, part)
     if conditioner is not None:
         _fill(conditioner, folder, CONDITIONER)
     vae.requires_grad_(False)
@@ -133,8 +132,6 @@ def _build(cls: Any, config: dict[str, Any], folder: Path) -> Any:
 
 
 def _build_vocoder(config: dict[str, Any], folder: Path) -> Any:
-    if config.get("_class_name") == GriffinLim.__name__:
-        return GriffinLim()  # for components whose vocoder is not trained yet
     if config.get("_class_name") == IstftVocoder.__name__:
         return _build(IstftVocoder, config, folder)
     found = config.get("model_type", config.get("_class_name", "unnamed"))
@@ -202,7 +199,7 @@ def _check(folder: Path, unet: Any, vae: Any, vocoder: Any, control: int) -> Non
         ("vae", "input channels", vae.config.in_channels, 1),
         ("unet", "input channels", unet.config.in_channels, latent + control),
         ("unet", "output channels", unet.config.out_channels, latent),
-        ("vocoder", "mel bins", BANDS if isinstance(vocoder, GriffinLim) else vocoder.config.model_in_dim, BANDS),
+        ("vocoder", "mel bins", vocoder.config.model_in_dim, BANDS),
     ):
         if found != needed:
             why = f", by the latent channels of {folder / 'vae'}" if part == "unet" else ""

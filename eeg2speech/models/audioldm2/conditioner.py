@@ -52,34 +52,27 @@ class Conditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.text = None if second is None else nn.Parameter(torch.zeros(second))
         self.lay_out = nn.Linear(rows * width, concat_channels * FRAMES * BINS) if concat_channels else None
 
-    def forward(self, loa: Tensor, dropped: Tensor | None = None, exists: Tensor | None = None) -> dict[str, Any]:
+    def forward(self, loa: Tensor, dropped: Tensor | None = None) -> dict[str, Any]:
         """Make the arguments of the UNet.
 
         Args:
             loa: Tokens, (B, L, F, D).
             dropped: True for windows without a condition, (B,); None if all have one.
-            exists: False for missing tokens, (B, L, F); None if all exist.
 
         Returns:
-            ``encoder_hidden_states`` (B, N, context) with ``encoder_attention_mask`` (B, N), the same for the second
-            stream if there is one, and ``control``, (B, concat_channels, 4 L, 16) or None.
+            ``encoder_hidden_states`` (B, N, context), ``encoder_hidden_states_1`` (B, 1, second) if there is a second
+            stream, and ``control``, (B, concat_channels, 4 L, 16) or None.
         """
-        config = self.config
-        tokens = pool_loa(loa) if config.pooled else rearrange(loa, "b l f d -> b (l f) d")
+        tokens = pool_loa(loa) if self.config.pooled else rearrange(loa, "b l f d -> b (l f) d")
         context = self.project(tokens)
-        mask = torch.ones(context.shape[:2], dtype=torch.bool, device=loa.device)
-        if exists is not None and not config.pooled:
-            mask = exists.flatten(1)
         control = None
         if self.lay_out is not None:
             laid = self.lay_out(rearrange(loa, "b l f d -> b l (f d)"))
             control = rearrange(laid, "b l (c t m) -> b c (l t) m", t=FRAMES, m=BINS)
         if dropped is not None:
             context = torch.where(dropped[:, None, None], self.null.to(context), context)
-            mask = mask | dropped[:, None]
             control = None if control is None else control.masked_fill(dropped[:, None, None, None], 0.0)
-        made = {"encoder_hidden_states": context, "encoder_attention_mask": mask, "control": control}
+        made = {"encoder_hidden_states": context, "control": control}
         if self.text is not None:
             made["encoder_hidden_states_1"] = self.text.repeat(len(loa), 1, 1).to(context)
-            made["encoder_attention_mask_1"] = torch.ones(len(loa), 1, dtype=torch.bool, device=loa.device)
         return made

@@ -45,9 +45,7 @@ class Sampler:
             )
 
     @torch.no_grad()
-    def sample(
-        self, model: SpeechDiffusion, loa: Tensor | None, steps: int, seeds: Sequence[int], exists: Tensor | None = None
-    ) -> Tensor:
+    def sample(self, model: SpeechDiffusion, loa: Tensor | None, steps: int, seeds: Sequence[int]) -> Tensor:
         """Draw the latents of one clip for every seed; a clip does not depend on the others.
 
         Args:
@@ -55,7 +53,6 @@ class Sampler:
             loa: LOA tokens of the clips, (B, L, F, D); None to sample without a condition.
             steps: Steps of 160 ms, L.
             seeds: Of each clip, B of them.
-            exists: False for missing tokens, (B, L, F); None if all exist.
 
         Returns:
             Scaled latents, (B, 8, 4 L, 16).
@@ -66,7 +63,7 @@ class Sampler:
         latents = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
         latents = latents.to(device) * scheduler.init_noise_sigma
         guided = loa is not None and self.guidance != 1
-        conditions = model.conditions(loa, len(seeds), steps, exists, guided)
+        conditions = model.conditions(loa, len(seeds), steps, guided)
         for time in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latents, time)
             times = time.to(device).expand(len(scaled) * (2 if guided else 1))

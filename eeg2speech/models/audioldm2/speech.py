@@ -144,13 +144,9 @@ class SpeechDiffusion(nn.Module):
         if self.readout is None:
             assert self.aligner is not None
             return self.aligner.loa_of_eeg(eeg, positions, channel_mask, subject)
-        return self.read_out(self.eeg_steps(eeg, positions, channel_mask, subject))
-
-    def read_out(self, steps: Tensor) -> Tensor:
-        """Predict LOA tokens, (B, L, F, D), from an aligner's steps, (B, L, E)."""
-        assert self.readout is not None
-        tokens: Tensor = rearrange(self.readout(steps), "b l (f d) -> b l f d", f=self.audio.rows)
-        return tokens
+        tokens = self.readout(self.eeg_steps(eeg, positions, channel_mask, subject))
+        out: Tensor = rearrange(tokens, "b l (f d) -> b l f d", f=self.audio.rows)
+        return out
 
     def loa_of_sound(self, audio: Tensor) -> Tensor:
         """LOA tokens of sounds, (B, S) at 16 kHz to (B, L, F, D)."""
@@ -183,27 +179,24 @@ class SpeechDiffusion(nn.Module):
         """Reconstruct sounds by autoencoder and vocoder, (B, S) to (B, S): an upper bound for generated sounds."""
         return self.waveform(self.latents(audio))
 
-    def conditions(
-        self, loa: Tensor | None, count: int, steps: int, exists: Tensor | None = None, guided: bool = False
-    ) -> dict[str, Any]:
+    def conditions(self, loa: Tensor | None, count: int, steps: int, guided: bool = False) -> dict[str, Any]:
         """Conditions of the UNet; see ``Conditioner.forward``.
 
         Args:
             loa: Tokens, (B, L, F, D); None for windows without a condition.
             count: Number of windows, B.
             steps: Steps of 160 ms, L.
-            exists: False for missing tokens, (B, L, F).
             guided: Prepend the same windows without a condition, for guidance.
         """
         if loa is None:
             empty = torch.zeros(count, steps, self.audio.rows, self.audio.width, device=self.device)
             loa, dropped = empty, torch.ones(count, dtype=torch.bool, device=self.device)
         elif guided:
-            loa, exists = torch.cat([loa] * 2), None if exists is None else torch.cat([exists] * 2)
+            loa = torch.cat([loa] * 2)
             dropped = torch.arange(2 * count, device=loa.device) < count
         else:
             dropped = None
-        made: dict[str, Any] = self.conditioner(loa, dropped, exists)
+        made: dict[str, Any] = self.conditioner(loa, dropped)
         return made
 
     def predict(self, noisy: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:

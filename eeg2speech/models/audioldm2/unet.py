@@ -18,8 +18,6 @@ from eeg2speech.models.lora import add_adapters
 Trainable = Literal["lora", "cross", "all", "none"]
 """Weights of the UNet that are trained."""
 _ATTENTIONS = r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
-_MISPLACED = 7
-"""Arguments, the latents included, of the calls in which diffusers 0.42 passes them in a wrong order."""
 
 
 def context_widths(unet: AudioLDM2UNet2DConditionModel) -> tuple[int, int | None]:
@@ -44,12 +42,7 @@ def context_widths(unet: AudioLDM2UNet2DConditionModel) -> tuple[int, int | None
     return first[1], first[2] if len(first) == 3 else None
 
 
-def choose_trainable(
-    unet: AudioLDM2UNet2DConditionModel,
-    trainable: Trainable,
-    rank: int = 16,
-    alpha: int | None = None,
-) -> None:
+def choose_trainable(unet: AudioLDM2UNet2DConditionModel, trainable: Trainable, rank: int = 16) -> None:
     """Choose the weights of a UNet that get gradients; all others are frozen.
 
     Args:
@@ -58,7 +51,6 @@ def choose_trainable(
         trainable: ``lora``: adapters on the queries, keys, values and outputs of every attention; ``cross``: the
             attention to the language of audio, which the EEG predicts; ``all``; or ``none``.
         rank: See ``add_adapters``.
-        alpha: See ``add_adapters``.
 
     Raises:
         ConfigError: The rank is below 1, or peft is not installed.
@@ -67,7 +59,7 @@ def choose_trainable(
     if trainable in ("all", "none"):
         return
     if trainable == "lora":
-        add_adapters(unet, _ATTENTIONS, rank, alpha)
+        add_adapters(unet, _ATTENTIONS, rank)
     else:
         for attention in _cross_attentions(unet):
             attention.requires_grad_(True)
@@ -104,18 +96,16 @@ def widen_input(unet: AudioLDM2UNet2DConditionModel, extra: int) -> None:
 def enable_gradient_checkpointing(unet: AudioLDM2UNet2DConditionModel) -> None:
     """Recompute the blocks of a UNet in the backward pass, which saves memory.
 
-    The checkpointing of diffusers 0.42.1 passes the arguments of attention in a wrong order, so that the mask of the
-    context arrives as that of the latents; here it is corrected.
+    The checkpointing of diffusers 0.42.1 passes the arguments of attention in a wrong order, masks among them. Here
+    attention gets latents and context only: the UNet is not to be called with masks.
     """
     unet.enable_gradient_checkpointing(gradient_checkpointing_func=_recomputed)
 
 
 def _recomputed(module: nn.Module, *args: Any) -> Any:
-    if isinstance(module, Transformer2DModel) and len(args) == _MISPLACED:
-        latents, context, _, _, _, latents_mask, context_mask = args
-        # the arguments that diffusers passes without checkpointing
-        attend = partial(module, attention_mask=latents_mask, encoder_attention_mask=context_mask, return_dict=False)
-        return checkpoint(lambda x, c: attend(x, encoder_hidden_states=c), latents, context, use_reentrant=False)
+    if isinstance(module, Transformer2DModel):
+        latents, context = args[:2]
+        return checkpoint(partial(module, return_dict=False), latents, context, use_reentrant=False)
     return checkpoint(module, *args, use_reentrant=False)
 
 

@@ -39,12 +39,11 @@ class SinCosCode(nn.Module):
     Args:
         width: Features of a token; a multiple of 4.
         patch: Electrodes and samples of a patch; not used.
-        amplitude: Scale of the code.
     """
 
-    def __init__(self, width: int, patch: Patch, amplitude: float = 1.0) -> None:
+    def __init__(self, width: int, patch: Patch) -> None:
         super().__init__()
-        self.width, self.patch, self.amplitude = width, patch, amplitude
+        self.width = width
 
     def forward(self, positions: Tensor | None, channel_mask: Tensor | None, groups: int, steps: int) -> Tensor:
         """Code of every patch, (1, G, L, D); arguments as of ``ElectrodeCode``."""
@@ -52,7 +51,7 @@ class SinCosCode(nn.Module):
         rows = sincos(torch.arange(groups, device=device).float(), self.width // 2)
         columns = sincos(torch.arange(steps, device=device).float(), self.width // 2)
         grid = torch.cat([rows[:, None].expand(-1, steps, -1), columns[None].expand(groups, -1, -1)], dim=-1)
-        return self.amplitude * grid[None]
+        return grid[None]
 
 
 class ElectrodeCode(nn.Module):
@@ -67,18 +66,21 @@ class ElectrodeCode(nn.Module):
     Args:
         width: Features of a token; even.
         patch: Electrodes and samples of a patch.
-        amplitude: Scale of both codes at the start.
-        bandwidth: Standard deviation of the Fourier frequencies, in radians per head radius.
     """
+
+    AMPLITUDE = 0.5
+    """Scale of both codes at the start."""
+    BANDWIDTH = 2.0
+    """Standard deviation of the Fourier frequencies, in radians per head radius."""
 
     fourier: Tensor
 
-    def __init__(self, width: int, patch: Patch, amplitude: float = 0.5, bandwidth: float = 2.0) -> None:
+    def __init__(self, width: int, patch: Patch) -> None:
         super().__init__()
-        self.width, self.electrodes, self.amplitude = width, patch[0], amplitude
-        frequencies = torch.randn(3, width // 2, generator=torch.Generator().manual_seed(0)) * bandwidth
+        self.width, self.electrodes = width, patch[0]
+        frequencies = torch.randn(3, width // 2, generator=torch.Generator().manual_seed(0)) * self.BANDWIDTH
         self.register_buffer("fourier", frequencies)
-        eye = torch.eye(width) * amplitude / self.electrodes
+        eye = torch.eye(width) * self.AMPLITUDE / self.electrodes
         self.places = nn.Parameter(eye.repeat(self.electrodes, 1))
 
     def forward(self, positions: Tensor | None, channel_mask: Tensor | None, groups: int, steps: int) -> Tensor:
@@ -105,7 +107,7 @@ class ElectrodeCode(nn.Module):
             features = features.masked_fill(~channel_mask[..., None], 0)
         features = rearrange(pad_channels(features, self.electrodes), "b (g e) d -> b g (e d)", e=self.electrodes)
         place = features @ self.places
-        time = self.amplitude * sincos(torch.arange(steps, device=place.device).float(), self.width, period=200.0)
+        time = self.AMPLITUDE * sincos(torch.arange(steps, device=place.device).float(), self.width, period=200.0)
         return place[:, :, None] + time.to(place.dtype)
 
 
