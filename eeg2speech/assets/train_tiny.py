@@ -24,7 +24,7 @@ from eeg2speech.core.files import write_json
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.writer import audio_hash
-from eeg2speech.losses.diffusion import DiffusionLoss
+from eeg2speech.losses.mse import DiffusionLoss
 from eeg2speech.models.audio.encoder import SpectrogramViT
 from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.files import MANIFEST, OWN_AUDIO

@@ -13,8 +13,7 @@ from eeg2speech.models.audio.encoder import STEP, AudioEncoder
 from eeg2speech.models.audio.loa import LOAScale
 from eeg2speech.models.eeg.encoder import ViTEncoder
 from eeg2speech.models.eeg.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
-from eeg2speech.models.eeg.subject import SubjectLayer
-from eeg2speech.models.eeg.whitening import Whitening
+from eeg2speech.models.eeg.subject import SubjectLayer, Whitening
 from eeg2speech.models.registry import describe
 
 Target = Literal["joint", "loa"]

@@ -19,7 +19,7 @@ from eeg2speech.models.aligner import Aligner, Target
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.loa import LOAScale
 from eeg2speech.models.eeg.heads import Similarity
-from eeg2speech.models.eeg.whitening import Covariances
+from eeg2speech.models.eeg.subject import Covariances
 from eeg2speech.models.weights import HUB
 from eeg2speech.tasks.base import Stage, Task
 from eeg2speech.tasks.null_training import TrainOn, apply_train_on

@@ -17,7 +17,7 @@ from eeg2speech.checkpoints.training_record import Material, TrainingRecord
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import Batch
-from eeg2speech.losses.diffusion import DiffusionLoss
+from eeg2speech.losses.mse import DiffusionLoss
 from eeg2speech.models import ViTEncoder
 from eeg2speech.models.audio.cached import without_cache
 from eeg2speech.models.audio.encoder import AudioEncoder

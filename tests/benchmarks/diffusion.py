@@ -154,7 +154,7 @@ def generation(folder: Path, seconds: float, device: str, small: bool) -> None:
 
 def training(folder: Path, seconds: float, device: str, small: bool, batch: int, rounds: int) -> None:
     """Steps with the latents computed anew and with those of the cache, in turns, on one model in the speech layout."""
-    from eeg2speech.losses.diffusion import DiffusionLoss
+    from eeg2speech.losses.mse import DiffusionLoss
     from eeg2speech.models.audio.cached import ContentCache
 
     model = speech_model(folder / "speech", device, small, "lora")

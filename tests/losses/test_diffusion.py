@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eeg2speech.losses.diffusion import DiffusionLoss
+from eeg2speech.losses.mse import DiffusionLoss
 
 RANDOM = torch.Generator().manual_seed(0)
 

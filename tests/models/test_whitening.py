@@ -5,7 +5,7 @@ import torch
 from networks import first_channels
 
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.models.eeg.whitening import Covariances, Whitening
+from eeg2speech.models.eeg.subject import Covariances, Whitening
 
 SUBJECTS, C = 4, 6
 

@@ -1,3 +1,5 @@
+"""Mean squared errors: of the masked autoencoder and of the diffusion."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -6,6 +8,20 @@ from torch import Tensor, nn
 
 Prediction = Literal["epsilon", "v_prediction"]
 """Target of a UNet: the noise, or the velocity (Salimans and Ho 2022, arXiv 2202.00512)."""
+
+
+def masked_mse(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared error over the hidden patches only.
+
+    Args:
+        prediction: Reconstructed patches, (B, M, P).
+        target: True patches, (B, M, P).
+        weight: 1 where a sample counts, 0 where an electrode or patch does not exist, (B, M, P).
+
+    Returns:
+        A scalar; 0 if no sample counts.
+    """
+    return ((prediction - target).square() * weight).sum() / weight.sum().clamp(min=1)
 
 
 class DiffusionLoss(nn.Module):
