@@ -60,5 +60,5 @@ def test_subjects_and_labels_are_probed_with_a_random_encoder_beside(data):
 def test_a_probe_of_subjects_that_share_no_stimulus_is_left_out():
     subject = np.arange(40) // 20
     features = {"untrained_encoder": np.random.default_rng(0).standard_normal((40, 3))}
-    with pytest.warns(UserWarning, match="untrained encoder is not probed, a training part has a single class"):
+    with pytest.warns(UserWarning, match="untrained encoder is not probed, the training rows have a single class"):
         assert probe_target(features, subject, subject, "subject") is None
