@@ -96,7 +96,8 @@ def probe(
         model = _nearest(int(train.sum())) if kind == "knn" else _logistic(target[train], groups[train], rng)
         with warnings.catch_warnings():
             # a few steps short of convergence the class is the same; an inner fold may miss a class
-            warnings.filterwarnings("ignore", "lbfgs failed to converge|y_pred contains classes not in y_true")
+            missing = "y_pred contains classes not in y_true|A single label was found"
+            warnings.filterwarnings("ignore", f"lbfgs failed to converge|{missing}")
             predicted[tested] = model.fit(features[train], target[train]).predict(features[tested])
     tested = fold >= 0
     present = np.eye(len(classes))[target[tested]]

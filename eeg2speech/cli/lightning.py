@@ -41,6 +41,11 @@ TRAINER = "parts/trainer.yaml"
 USAGE = "eeg2speech {} --config FILE [--config OVERLAY ...] [--KEY VALUE]"
 
 
+def trainer_config() -> Path:
+    """The config file with the trainer's settings and callbacks that all stages share."""
+    return find_config(TRAINER) or config_folder() / TRAINER
+
+
 class StageParser(CommandParser, LightningArgumentParser):
     """The parser of the commands for Lightning, whose ``--help=all`` has types and all defaults."""
 
@@ -83,7 +88,7 @@ class StageCLI(LightningCLI):
         """Add the run folder, the trainer that every stage starts from, and links from the data module to the model."""
         parser.add_argument("--run", type=Path, default=Path("runs/run"), help="Run folder, for all output.")
         # as defaults: `callbacks+:` of a stage's config appends to a default, but not to a list in a file it names
-        file = find_config(TRAINER) or config_folder() / TRAINER
+        file = trainer_config()
         check_configs(["--config", str(file)])
         shared = yaml.safe_load(file.read_text(encoding="utf-8"))
         parser.set_defaults({f"trainer.{key}": value for key, value in shared.items()})

@@ -151,8 +151,10 @@ class Runs:
 
     def _finish(self, config: list[Path], given: list[str], folder: Path, seed: int, tested: bool) -> bool:
         """Fit, and test if wanted; False if that was done before with the same options."""
+        from eeg2speech.cli.lightning import trainer_config
+
         options = [*(f"--config={file}" for file in config), *self.everywhere, *given, *self._common(seed)]
-        wanted = {"options": options, "configs": content_hash(config)}
+        wanted = {"options": options, "configs": content_hash([*config, trainer_config()])}
         if _finished(folder, wanted, tested):
             return False
         options_here = [*options, f"--run={folder}"]
