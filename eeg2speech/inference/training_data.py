@@ -208,7 +208,7 @@ class MemoryStore(Store):
         self.recordings = [Recording(name, "", "", "", C, T, name)]
         self.segments = list(segments)
         self._maps = {name: eeg}
-        self._pieces = {name: list(pieces)}
+        self._blocks = {name: list(pieces)}
         self._channels = {name: [StoredChannel(**asdict(channel), recording=name) for channel in channels]}
 
 

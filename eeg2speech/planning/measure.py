@@ -185,8 +185,8 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _settle(task: Task, subjects: int) -> None:
     """Bring a task into its state in the middle of training, without data and without a trainer."""
     known = len(getattr(task, "subjects", range(subjects)))
-    places = torch.arange(subjects)
-    vars(task).update(places=places.where(places < known, -1), log=_ignore)
+    subject_index = torch.arange(subjects)
+    vars(task).update(subject_index=subject_index.where(subject_index < known, -1), log=_ignore)
     if isinstance(task, MaskedTask):
         task.masking = replace(task.masking, start=None)  # the final masking ratio
     for module in list(task.modules()):

@@ -200,7 +200,7 @@ def test_weights_of_an_aligner_bring_its_record(aligned, tiny_store, other_seed,
         run = fit("alignment", tiny_store, tmp_path / "run", *more)
     said = [str(warning.message) for warning in warned]
     assert any(
-        re.match(rf"unseen_stimulus: .*{known[0]}.* by AlignmentTask, which this run takes", text) for text in said
+        re.match(rf"unseen_stimulus: .*{known[0]}.* by AlignmentTask, whose weights this run starts from", text) for text in said
     )
     assert main(["test", *words("alignment", tiny_store, run, f"--data.split.seed={seed}")]) == 1
     assert known[0] in capsys.readouterr().err
@@ -226,7 +226,7 @@ def test_eeg_without_labels_is_reported_and_not_refused(tiny_store, other_seed, 
     run = fit("alignment", tiny_store, tmp_path / "run", *more)
     assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0
     notes = json.loads((run / "test.json").read_text())["seen"]["notes"]
-    assert any("an earlier stage saw EEG" in note and "without labels" in note for note in notes)
+    assert any("an earlier stage was trained on EEG" in note and "without labels" in note for note in notes)
     assert main(["test", *words("maeeg", tiny_store, stage1, f"--data.split.seed={seed}")]) == 1  # its own kind
     assert "not unseen" in capsys.readouterr().err
 
