@@ -44,8 +44,10 @@ class LogOverview(Callback):
         """Log the figures of a test at the step of the tested checkpoint instead of step 0, in all loggers."""
         pl_module.log("step", float(step_of(trainer, pl_module)))
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write settings, final figures, verdict and tables."""
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write settings, final figures, verdict and tables of a test, after ``on_test_end`` of all callbacks."""
+        if stage != "test":
+            return
         logger = _logger(trainer)
         if logger is None or not isinstance(pl_module, Task):
             return

@@ -25,14 +25,16 @@ from eeg2speech.training.steps import step_of
 
 
 class WriteResults(Callback):
-    """Writes the results of a test into ``<run>/test.json``; comes after the callbacks that evaluate.
+    """Writes the results of a test into ``<run>/test.json``.
 
     It names the checkpoint, the store, the split and what the model was trained on; see ``metrics.results.Results``.
     Results of a model that was not trained go into ``test.untrained.json``.
     """
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write beside and rename."""
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write after ``on_test_end`` of all callbacks, so that the order of the callbacks does not matter."""
+        if stage != "test":
+            return
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank calls it
         if not trainer.is_global_zero or not isinstance(pl_module, Task):
             return
@@ -43,7 +45,7 @@ class WriteResults(Callback):
 
 
 def gather_results(trainer: pl.Trainer, task: Task) -> Results:
-    """All that a test has found so far: what the callbacks before this one left in ``task.results``, and its facts."""
+    """Results that the callbacks of a test left in ``task.results``, and the facts about the test."""
     data = trainer.datamodule  # type: ignore[attr-defined]
     return Results(
         version=VERSION,

@@ -58,9 +58,10 @@ def loaded_model(run, data):
     """The model of a run as ``load_aligner`` gives it for a store that was prepared from recordings."""
     task = task_of(run)
     info = TrainingDataInfo(
-        "tiny", True, data.window, data.lag, data.clamp, Preprocessing(), tuple(task.subjects), ()
+        "tiny", True, data.window, data.lag, data.clamp, Preprocessing(), tuple(task.subjects), (),
+        read_data(run / "checkpoints" / "best.ckpt"),
     )  # fmt: skip
-    return AlignmentModel(task.aligner, info, remembered=read_data(run / "checkpoints" / "best.ckpt"))
+    return AlignmentModel(task.aligner, info)
 
 
 @pytest.fixture(scope="module")

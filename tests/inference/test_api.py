@@ -316,7 +316,7 @@ def test_a_config_cannot_name_files_outside_its_folder(aligned, tmp_path, name):
     config = json.loads((folder / "config.json").read_text())
     config["parts"]["aligner"]["contains"] = {name: "encoder."}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match="is no name of a part"):
+    with pytest.raises(DataError, match="is not the name of a part"):
         eeg2speech.load_aligner(folder)
 
 

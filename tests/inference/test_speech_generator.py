@@ -326,17 +326,6 @@ def test_a_recording_from_mne_is_spoken_as_long_as_it_is(ckpt, stub):
         speaker.generate_raw(make_raw(1, seconds=0.5))
 
 
-def test_the_lines_of_the_readme_run(ckpt, tmp_path, monkeypatch):
-    text = Path("README.md").read_text(encoding="utf-8")
-    (block,) = [found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "load_generator" in found]
-    monkeypatch.chdir(tmp_path)
-    Path("runs/diffusion/checkpoints").mkdir(parents=True)
-    Path("runs/diffusion/checkpoints/best.ckpt").symlink_to(ckpt)
-    make_raw(1, seconds=10.0).save("me_raw.fif", verbose="ERROR")
-    exec(block, {})
-    assert soundfile.info("speech.wav").frames == 160_000
-
-
 def test_speech_never_crosses_a_break_and_short_pieces_are_silent(ckpt):
     parts = [make_raw(seed, seconds=seconds) for seed, seconds in ((1, 3.0), (2, 0.5), (3, 3.0))]
     raw = mne.concatenate_raws(parts, verbose="ERROR")

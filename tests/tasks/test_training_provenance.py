@@ -200,7 +200,8 @@ def test_weights_of_an_aligner_bring_its_record(aligned, tiny_store, other_seed,
         run = fit("alignment", tiny_store, tmp_path / "run", *more)
     said = [str(warning.message) for warning in warned]
     assert any(
-        re.match(rf"unseen_stimulus: .*{known[0]}.* by AlignmentTask, whose weights this run starts from", text) for text in said
+        re.match(rf"unseen_stimulus: .*{known[0]}.* by AlignmentTask, whose weights this run starts from", text)
+        for text in said
     )
     assert main(["test", *words("alignment", tiny_store, run, f"--data.split.seed={seed}")]) == 1
     assert known[0] in capsys.readouterr().err
