@@ -326,7 +326,7 @@ def test_no_coupling_is_a_warning_that_leaves_the_status_alone(tmp_path, capsys)
     printed = capsys.readouterr().out
     assert "warning: listening: no coupling of EEG and sound" in printed
     assert main(["doctor", str(coupled_store(tmp_path / "short", seconds=7.0).root)]) == 0
-    assert "Not enough sound to tell" in capsys.readouterr().out
+    assert "Not enough sound to test the coupling" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [["--minutes", "0.1"], ["--html", "page.pdf"]])
