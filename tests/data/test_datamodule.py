@@ -115,20 +115,6 @@ def test_ranks_train_on_different_windows(tiny_store):
     assert len(first) == len(second)
 
 
-def test_info_holds_what_tasks_need(tiny_store):
-    made = data(tiny_store, lag=0.1, batch_size=8)
-    info = made.info
-    assert info.subjects == tuple(made.subject_names)
-    assert info.channels == made.channels
-    assert (info.rate, info.window, info.lag, info.batch_size) == (100.0, made.window, 0.1, 8)
-    assert info.test_splits == tuple(made.test_splits)
-    assert info.training_data == made.training_data()
-    assert info.simulated == made.description.simulated
-    keys = [[(channel.name, channel.type) for channel in montage] for montage in info.montages]
-    assert all(keys.count(key) == 1 for key in keys)
-    assert [(c.name, c.type) for c in made.store.channels(made.store.recordings[0].recording)] in keys
-
-
 def test_only_training_windows_are_augmented(tiny_store):
     augment = Augment(channel_dropout=0.5, flip=0.5)
     plain, made = data(tiny_store), data(tiny_store, augment=augment)
