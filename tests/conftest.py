@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 uses what jsonargparse will rename
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from eeg2speech.core.signals import PREEMPTING, note
 from eeg2speech.core.types import Channel, Segment
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
@@ -26,9 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def same_draws() -> None:
-    """Every test draws what it draws alone, whatever ran before it."""
+def independent() -> Iterator[None]:
+    """Random draws and handlers of signals do not depend on the tests before."""
     torch.manual_seed(0)
+    yield
+    note.give_back(*PREEMPTING, signal.SIGINT)
 
 
 settings.register_profile("here", deadline=None, database=None)  # slow machines; nothing written into the work tree

@@ -298,7 +298,7 @@ def _check_run(trainer: pl.Trainer) -> None:
     clip = trainer.gradient_clip_val
     if clip is not None and clip < 0:
         raise ConfigError(
-            f"gradient_clip_val={clip} would reverse gradients; 0 switches clipping off (trainer.gradient_clip_val)"
+            f"gradient_clip_val={clip:g} would reverse gradients; 0 switches clipping off (trainer.gradient_clip_val)"
         )
 
 

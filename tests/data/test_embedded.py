@@ -151,13 +151,13 @@ def test_two_processes_make_one_store(cache):
 
 
 def test_a_killed_simulation_is_taken_up(cache, tmp_path, monkeypatch):
-    settings = {"subjects": 24, "channels": 8, "passages": 2}
+    settings = {"subjects": 24, "channels": 16, "passages": 3}
     process = subprocess.Popen(
         [sys.executable, "-c", BUILD + f"s(S(**{settings}))"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while len(list(cache.glob("*.partial/eeg/*.npy"))) < 1 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    while not list(cache.glob("*.partial/eeg/*.npy")) and time.monotonic() < deadline:
+        time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert list(cache.glob("*.partial")), "the simulation finished before it could be killed"
