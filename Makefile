@@ -68,7 +68,7 @@ test-minimum: ## Run the tests in .venv-minimum with the oldest supported versio
 	$(PYTHON) -m venv .venv-minimum
 	.venv-minimum/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct --editable '.[test]'
-	.venv-minimum/bin/python -m pytest -m "not slow" $(SPREAD) $(ARGS)
+	.venv-minimum/bin/python -m pytest -m "not slow" -W default $(SPREAD) $(ARGS)  # old releases warn of newer ones
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .
