@@ -10,7 +10,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from eeg2speech.audio import RATE
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.generation import Floats, Rows, generate_variants, read_windows, spread_evenly
+from eeg2speech.evaluation.audio_gallery import Floats, Rows
+from eeg2speech.evaluation.generation import generate_variants, read_windows, spread_evenly
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.plotting import draw_speech
 from eeg2speech.reporting.tensorboard.speech_examples import clip_names, clip_tag
