@@ -123,8 +123,8 @@ def test_verdicts_say_the_same_of_every_stage():
     seen = Verdict(False, [], 0.5, Effect(0, 0), "1 of 2 sounds trained on (story)")
     assert (seen.words, seen.outcome) == (UNJUDGED, None)
     assert results.compared is results.speech
-    assert results.seen_text("unseen_stimulus") == "1 of 4 sounds trained on (story)"
-    assert results.seen_text("unseen_both") == ""
+    assert results.seen.text("unseen_stimulus") == "1 of 4 sounds trained on (story)"
+    assert results.seen.text("unseen_both") == ""
 
 
 @pytest.mark.parametrize(

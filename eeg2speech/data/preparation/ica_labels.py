@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import mne
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
 
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.electrodes.names import electrode_key
@@ -82,8 +82,8 @@ def eye_correlations(sources: NDArray[np.float64], eyes: NDArray[np.float64], ra
         eyes: Channels at or near the eyes, (channels, samples).
         rate: Samples per second.
     """
-    band = butter(2, BLINK_BAND, "bandpass", fs=rate, output="sos")
-    slow = sosfiltfilt(band, np.concatenate([sources, eyes]), axis=1)
+    band = scipy.signal.butter(2, BLINK_BAND, "bandpass", fs=rate, output="sos")
+    slow = scipy.signal.sosfiltfilt(band, np.concatenate([sources, eyes]), axis=1)
     slow -= slow.mean(axis=1, keepdims=True)
     slow /= np.maximum(np.linalg.norm(slow, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     return np.asarray(np.abs(slow[: len(sources)] @ slow[len(sources) :].T).max(axis=1))

@@ -146,10 +146,6 @@ class Results:
         """The result with a verdict; None where the test compared the model with nothing."""
         return self.speech or self.alignment or self.reconstruction
 
-    def seen_text(self, split: str) -> str:
-        """What of a split was trained on, in words; empty where nothing was."""
-        return "" if self.seen is None else self.seen.text(split)
-
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; None stands for numbers that are not finite."""
         content: dict[str, Any] = to_jsonable(self)
