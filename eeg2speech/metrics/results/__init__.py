@@ -13,7 +13,6 @@ from eeg2speech.metrics.results.alignment import (
     ElectrodeDrop,
     ElectrodeImportance,
     LagResult,
-    RetrievalResult,
 )
 from eeg2speech.metrics.results.common import (
     JUDGED_SPLIT,
@@ -48,6 +47,7 @@ from eeg2speech.metrics.results.speech import (
     SpeechSplit,
     VariantResult,
 )
+from eeg2speech.metrics.retrieval import RetrievalResult
 
 __all__ = [
     "JUDGED_SPLIT",

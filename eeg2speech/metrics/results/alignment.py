@@ -6,29 +6,8 @@ from dataclasses import dataclass
 
 from eeg2speech.metrics.intervals import Estimate
 from eeg2speech.metrics.results.common import GalleryResult, NullSummary
-from eeg2speech.metrics.retrieval import Direction
+from eeg2speech.metrics.retrieval import RetrievalResult
 from eeg2speech.metrics.verdict import Verdict
-
-
-@dataclass(frozen=True)
-class RetrievalResult:
-    """Retrieval in one direction and gallery.
-
-    Attributes:
-        direction: ``eeg_to_sound``: each EEG window queries the sounds; ``sound_to_eeg``: the reverse.
-        gallery: Size of the random galleries whose expectation this is; None for the whole gallery.
-        size: Mean number of answers to choose from.
-        subject: Label of the subject whose windows these are; None for all.
-        windows: Number of queries.
-        figures: ``top1``, ``top5``, ``top10``, ``mrr`` and ``median_rank`` with chance and interval over stimuli.
-    """
-
-    direction: Direction
-    gallery: int | None
-    size: float
-    subject: str | None
-    windows: int
-    figures: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
