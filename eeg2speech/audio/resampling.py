@@ -6,9 +6,8 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
-from scipy.special import i0
 
 from eeg2speech.audio.waveform import RATE, Waveform
 from eeg2speech.core.errors import ConfigError
@@ -43,7 +42,7 @@ def resample(wave: Waveform, rate: float, target: float = RATE) -> Waveform:
         return wave
     ratio = Fraction(target / rate).limit_denominator(LARGEST)
     if ratio.numerator <= LARGEST and abs(float(ratio) * rate / target - 1) < EXACT:
-        return np.asarray(resample_poly(wave, ratio.numerator, ratio.denominator), np.float32)
+        return np.asarray(scipy.signal.resample_poly(wave, ratio.numerator, ratio.denominator), np.float32)
     return resample_anywhere(wave, target / rate)
 
 
@@ -81,6 +80,6 @@ def resample_anywhere(wave: NDArray[np.float32], ratio: float) -> NDArray[np.flo
 def _kernel() -> NDArray[np.float64]:
     """One side of the windowed sinc of area 1, from its middle to its last zero crossing."""
     at = np.arange(REACH * STEPS + 1) / STEPS
-    values: NDArray[np.float64] = np.sinc(at) * i0(SHAPE * np.sqrt(np.clip(1 - (at / REACH) ** 2, 0, 1)))
+    values: NDArray[np.float64] = np.sinc(at) * scipy.special.i0(SHAPE * np.sqrt(np.clip(1 - (at / REACH) ** 2, 0, 1)))
     values *= STEPS / (2 * values.sum() - values[0])
     return values

@@ -67,7 +67,7 @@ def doctor(
     if psd is not None:
         _save_psd(report.facts, opened, psd)
     if html is not None:
-        from eeg2speech.quality.dataset_report import write_report  # brings matplotlib
+        from eeg2speech.quality.dataset_report import write_report  # imports matplotlib
 
         write_report(opened, report, html)
         print(f"{html}: written", file=sys.stderr)
@@ -75,20 +75,10 @@ def doctor(
 
 
 def _save_psd(facts: Facts, store: Store, file: Path) -> None:
-    import numpy as np
+    from eeg2speech.quality.dataset_report import spectra_figure  # imports matplotlib
 
-    from eeg2speech.plotting import psd_figure  # brings matplotlib
-
-    notch = store.description.settings.get("preprocessing.notch")
-    figure = psd_figure(
-        np.array(facts.frequencies),
-        {subject: np.array(power) for subject, power in facts.spectra.items()},
-        {subject: (shape.slope, shape.intercept) for subject, shape in facts.shapes.items()},
-        f"{facts.name}: power spectrum of every subject" + (" (simulated EEG)" if facts.simulated else ""),
-        float(notch) if notch else None,
-    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=150)
+        spectra_figure(store, facts).savefig(file, dpi=150)
     except OSError as error:
         raise ConfigError(f"psd={file}: cannot be written ({error.strerror}); choose another place") from error

@@ -25,6 +25,7 @@ KEYS = {
     "model.thaw": "encoder_freeze_fraction",
     "data.pairs": "train_fraction",
     "data.story": "hard_negatives",
+    "trainer.callbacks.lists": "splits",
 }
 """Settings of a stage: the old key without ``init_args``, and the new last part of it."""
 OPTIONS = {"plan": {"share": "mfu"}, "generate": {"what": "unit", "parts": "splits"}}
@@ -90,7 +91,7 @@ def _check(value: Any, keys: Sequence[str], file: str | None, folder: Path, name
         names: New names by old key.
     """
     place, dashes = (f"{file}: ", "") if file else ("", "--")
-    if new := names.get(".".join(key for key in keys if key != "init_args")):
+    if new := names.get(".".join(key.rstrip("+") for key in keys if key != "init_args")):
         raise ConfigError(f"{place}{dashes}{'.'.join(keys)} was renamed; use {dashes}{'.'.join([*keys[:-1], new])}")
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -59,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
     if options.json:
-        print_json({"file": written.file, "bytes": written.size, "notes": written.notes, "left out": written.refused})
+        print_json({"file": written.file, "bytes": written.size, "notes": written.notes, "left_out": written.refused})
     else:
         print(f"{written.file} ({written.size / 1e6:.1f} MB)")
     return 0
@@ -81,7 +81,7 @@ def parser() -> CommandParser:
         help=f"Path of the page; default: {NAME} in the run folder or the folder of all runs.",
     )
     add("--clips", type=int, default=4, help="Most windows of a test split whose clips are on the page.")
-    add("--json", type=bool, default=False, help="Print what was written as JSON: file, bytes, notes, left out.")
+    add("--json", type=bool, default=False, help="Print what was written as JSON: file, bytes, notes, left_out.")
     return made
 
 

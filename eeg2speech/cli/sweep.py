@@ -77,7 +77,7 @@ def sweep(
                 durations.append(time.perf_counter() - started)
     found = [read_run(runs.folder(*key) / "test.json", *key) for key in conditions if key_of(*key) not in runs.failed]
     figures = report(runs.config, found)
-    content = {**figures, "seeds": seeds, "fresh data": fresh_data, "failed": runs.failed}
+    content = {**figures, "seeds": seeds, "fresh_data": fresh_data, "failed": runs.failed}
     write_json(out / "sweep.json", to_jsonable(content))
     if json:
         print_json(content)

@@ -16,7 +16,7 @@ from eeg2speech.metrics.intervals import Repeated, over_repetitions
 from eeg2speech.metrics.results import MODEL, read_results
 
 MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")
-NOISE = "model, noise at test"
+NOISE = "noise_at_test"
 """Row of the model with noise in place of EEG in the test only; runs trained on noise complete the comparison."""
 Cell = tuple[str, str, str]
 """Test split, decoder, measure."""
@@ -79,7 +79,7 @@ def report(plan: SweepConfig, runs: Sequence[SweepRun]) -> dict[str, Any]:
     groups = _grouped(runs, lambda run: {k: v for k, v in run.levels.items() if k != plan.over})
     conditions = [{"levels": levels, **_condition(members, plan.over)} for levels, members in groups]
     return {
-        "intervals over": plan.over or "seeds",
+        "intervals_over": plan.over or "seeds",
         "conditions": conditions,
         "differences": [
             difference for name in plan.factors if name != plan.over for difference in _differences(plan, name, runs)
@@ -88,7 +88,7 @@ def report(plan: SweepConfig, runs: Sequence[SweepRun]) -> dict[str, Any]:
 
 
 def _condition(runs: Sequence[SweepRun], over: str | None) -> dict[str, Any]:
-    lists: dict[str, Any] = {}
+    splits: dict[str, Any] = {}
     for split in runs[0].aligned:
         cells = [cell for cell in runs[0].figures if cell[0] == split]
         rows: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -98,14 +98,14 @@ def _condition(runs: Sequence[SweepRun], over: str | None) -> dict[str, Any]:
             rows[decoder][measure] = plain(_repeated([(run, run.figures.get(cell)) for run in runs], over))
             if decoder not in (MODEL, NOISE):
                 leads[decoder][measure] = plain(_repeated([(run, _lead(run, cell)) for run in runs], over))
-        lists[split] = {
+        splits[split] = {
             "figures": dict(rows),
-            "model above": dict(leads),
+            "model_above": dict(leads),
             "chance": {name: _mean([run.chance[split, name] for run in runs]) for name in MEASURES},
             "aligned": sum(run.aligned[split] for run in runs),
             "runs": len(runs),
         }
-    return {"lists": lists}
+    return {"splits": splits}
 
 
 def _lead(run: SweepRun, cell: Cell) -> float | None:
@@ -126,14 +126,14 @@ def _differences(plan: SweepConfig, factor: str, runs: Sequence[SweepRun]) -> It
         pairs = list(_pairs(factor, first, level, within or {}, runs))
         if not pairs:
             continue
-        lists: dict[str, dict[str, Any]] = defaultdict(dict)
+        splits: dict[str, dict[str, Any]] = defaultdict(dict)
         for split, measure in itertools.product(pairs[0][0].aligned, MEASURES):
             cell = (split, MODEL, measure)
             changes = [
                 (b, b.figures[cell] - a.figures[cell]) for a, b in pairs if cell in a.figures and cell in b.figures
             ]
-            lists[split][measure] = plain(_repeated(changes, plan.over))
-        yield {"factor": factor, "from": first, "to": level, "within": within, "lists": dict(lists)}
+            splits[split][measure] = plain(_repeated(changes, plan.over))
+        yield {"factor": factor, "from": first, "to": level, "within": within, "splits": dict(splits)}
 
 
 def _pairs(

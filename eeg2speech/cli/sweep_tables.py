@@ -20,16 +20,16 @@ def print_report(found: Mapping[str, Any]) -> None:
         found: From ``sweep_report.report``.
     """
     console = table_console()
-    over = found["intervals over"]
-    for split in {split: None for condition in found["conditions"] for split in condition["lists"]}:
+    over = found["intervals_over"]
+    for split in {split: None for condition in found["conditions"] for split in condition["splits"]}:
         table = _table(f"{split_title(split)} [95 % over {over}]", "aligned")
         for condition in found["conditions"]:
-            _add_condition(table, _label(condition["levels"]), condition["lists"][split])
+            _add_condition(table, _label(condition["levels"]), condition["splits"][split])
         console.print(table)
         if found["differences"]:
             table = _table(f"Differences on {split_title(split)} [95 % over {over}]")
             for difference in found["differences"]:
-                row = difference["lists"][split]
+                row = difference["splits"][split]
                 table.add_row(_compared(difference), *(_cell(row[column], "+.3f") for column in COLUMNS))
             console.print(table)
 

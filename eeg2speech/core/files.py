@@ -95,8 +95,3 @@ def to_jsonable(value: Any) -> Any:
     return (
         str(value) if isinstance(value, Path) else to_jsonable(value.item() if hasattr(value, "item") else str(value))
     )
-
-
-def float_or_nan(value: float | None) -> float:
-    """The inverse of ``to_jsonable`` for a number: NaN for None."""
-    return math.nan if value is None else float(value)

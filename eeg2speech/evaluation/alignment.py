@@ -46,7 +46,6 @@ from eeg2speech.metrics.results import (
     GalleryResult,
     LagResult,
     NullSummary,
-    RetrievalResult,
     SeenSplits,
     judged_split,
 )
@@ -165,7 +164,7 @@ class _SplitEvaluation:
             protocol_windows=protocol_windows,
             controls_mrr=controls,
             permutations={name: NullSummary.of(null) for name, null in nulls.items()},
-            retrieval=_retrieval(compared, data.store.subjects),
+            retrieval=retrieval_report(compared, subjects=data.store.subjects),
             galleries=_galleries(compared, self.permutations, group),
             lag_curve=lag_curve,
             geometry=geometry(model),
@@ -210,16 +209,6 @@ def _mrr(embeddings: Embeddings) -> Estimate:
     if not len(embeddings.key):  # of another trial, where no subject was presented two stimuli
         return Estimate(math.nan, math.nan, math.nan, math.nan)
     return retrieval_report(embeddings.compare(), galleries=())[0].figures["mrr"]
-
-
-def _retrieval(compared: Comparison, subjects: Sequence[str]) -> list[RetrievalResult]:
-    return [
-        RetrievalResult(
-            row.direction, row.gallery, row.size, None if row.subject is None else subjects[row.subject],
-            row.windows, row.figures,
-        )
-        for row in retrieval_report(compared)
-    ]  # fmt: skip
 
 
 def _galleries(compared: Comparison, permutations: int, group: Numbers) -> dict[str, list[GalleryResult]]:

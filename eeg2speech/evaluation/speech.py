@@ -13,12 +13,11 @@ from eeg2speech.core.progress import Counted, uncounted
 from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
+from eeg2speech.evaluation.audio_gallery import AudioGallery, embed_training_clips
 from eeg2speech.evaluation.controls import shuffling_groups
 from eeg2speech.evaluation.generation import (
     SAMPLED,
-    AudioGallery,
     GeneratedSplit,
-    embed_training_clips,
     generate_split,
     spread_evenly,
 )

@@ -10,7 +10,7 @@ from eeg2speech.metrics.intervals import (
 from eeg2speech.metrics.match_mismatch import PROTOCOL_2023, PROTOCOL_2024, MatchMismatch, Protocol, match_mismatch
 from eeg2speech.metrics.null import Null, PairScores, permutation_null, retrieval_scores
 from eeg2speech.metrics.reconstruction import NormalizedMSE
-from eeg2speech.metrics.retrieval import Retrieval, RetrievalRow, retrieval_report
+from eeg2speech.metrics.retrieval import Retrieval, RetrievalResult, retrieval_report
 from eeg2speech.metrics.verdict import Effect, Verdict, judge
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "PairScores",
     "Protocol",
     "Retrieval",
-    "RetrievalRow",
+    "RetrievalResult",
     "Verdict",
     "bootstrap_interval",
     "judge",

@@ -33,22 +33,22 @@ SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 @dataclass(frozen=True)
-class RetrievalRow:
-    """Scores of one direction and gallery.
+class RetrievalResult:
+    """Retrieval in one direction and gallery.
 
     Attributes:
-        direction: From query to gallery.
-        gallery: Size of the random galleries of which this is the expectation; None for the whole gallery.
+        direction: ``eeg_to_sound``: each EEG window queries the sounds; ``sound_to_eeg``: the reverse.
+        gallery: Size of the random galleries whose expectation this is; None for the whole gallery.
         size: Mean number of answers to choose from.
-        subject: Index of the subject; None for all subjects.
+        subject: Label of the subject whose windows these are; None for all.
         windows: Number of queries.
-        figures: ``top1`` ..., ``mrr`` and ``median_rank``, each with chance and interval over stimuli.
+        figures: ``top1``, ``top5``, ``top10``, ``mrr`` and ``median_rank`` with chance and interval over stimuli.
     """
 
     direction: Direction
     gallery: int | None
     size: float
-    subject: int | None
+    subject: str | None
     windows: int
     figures: dict[str, Estimate]
 
@@ -79,7 +79,8 @@ def retrieval_report(
     galleries: Sequence[int] = GALLERIES,
     samples: int = 1000,
     seed: int = 0,
-) -> list[RetrievalRow]:
+    subjects: Sequence[str] | None = None,
+) -> list[RetrievalResult]:
     """Both directions: the whole gallery, random galleries of each size below it, and each subject by itself.
 
     Args:
@@ -88,6 +89,7 @@ def retrieval_report(
         galleries: Sizes of random galleries; the scores are exact expectations over all galleries of that size.
         samples: Number of bootstrap draws; 0 gives no intervals.
         seed: Seed of the draws.
+        subjects: Labels that ``comparison.subject`` indexes; None for the indices themselves.
     """
     similarity, target, subject = comparison.similarity, comparison.target, comparison.subject
     everyone = np.arange(len(target))
@@ -110,7 +112,8 @@ def retrieval_report(
             place = position(gallery)
             figures["median_rank"] = median_estimate(score(part, place), chance(part, place), stimulus, samples, seed)
             size = float(gallery or part.size.mean())
-            rows.append(RetrievalRow(direction, gallery, size, name, len(windows), figures))
+            label = None if name is None else str(name) if subjects is None else subjects[name]
+            rows.append(RetrievalResult(direction, gallery, size, label, len(windows), figures))
     return rows
 
 

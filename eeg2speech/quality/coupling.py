@@ -22,7 +22,7 @@ from eeg2speech.quality.decoding import reconstruct, response, response_lags
 from eeg2speech.quality.envelope import Envelopes, cached_envelopes
 from eeg2speech.quality.timeline import CONDITIONS, RATE, Timeline, segments_with_stimulus, subject_timeline
 
-Verdict = Literal["coupling found", "no coupling found", "not enough sound to tell"]
+CouplingVerdict = Literal["coupling found", "no coupling found", "not enough sound to tell"]
 ALPHA = 0.01
 """Largest p that counts as coupling."""
 SHIFTS = 1000
@@ -79,7 +79,7 @@ class Coupling:
     null_peaks: list[float] = field(default_factory=list)
     channels: tuple[str, ...] = ()
     response: list[list[float]] = field(default_factory=list)
-    verdict: Verdict = "not enough sound to tell"
+    verdict: CouplingVerdict = "not enough sound to tell"
     problem: str = ""
 
 

@@ -74,7 +74,7 @@ def write_report(store: Store, report: Report, file: Path) -> None:
         title = f"Electrodes {number + 1}" if number else "Electrodes"
         page.add_figure(figure, title, caption=figure.get_suptitle(), tags=("montage",))
     if facts.spectra:
-        page.add_figure(_spectra(store, facts, mark), "Power spectra", tags=("spectra",))
+        page.add_figure(spectra_figure(store, facts), "Power spectra", tags=("spectra",))
         page.add_html(_shapes(facts), "Spectra in numbers", tags=("spectra",))
     for number, figure in enumerate(_timelines(store, mark)):
         page.add_figure(figure, f"Recordings {number + 1}" if number else "Recordings", tags=("recordings",))
@@ -187,7 +187,9 @@ def _montages(store: Store, mark: str) -> Iterable[Figure]:
         yield montage_figure(places[key], names, title)
 
 
-def _spectra(store: Store, facts: Facts, mark: str) -> Figure:
+def spectra_figure(store: Store, facts: Facts) -> Figure:
+    """Power spectra of the subjects of a store, with line frequency and alpha peaks."""
+    mark = "SIMULATED EEG: " if facts.simulated else ""
     notch = store.description.settings.get("preprocessing.notch")
     return psd_figure(
         np.array(facts.frequencies),

@@ -6,7 +6,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
@@ -25,13 +24,13 @@ from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures
 from eeg2speech.reporting.tensorboard.projector import Cloud, write_projector
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.training.progress import tracked
-from eeg2speech.training.steps import Occasions, step_of
+from eeg2speech.training.steps import OccasionalCallback, step_of
 
 DOTS = 120
 """Per inch, of the files."""
 
 
-class LogAlignment(Callback):
+class LogAlignment(OccasionalCallback):
     """Draws the embeddings of EEG and sound in TensorBoard; after a test also as files in ``<run>/pictures``.
 
     At validations: similarities, cosines and both sides on their principal components. After a test, of every split,
@@ -47,17 +46,9 @@ class LogAlignment(Callback):
     """
 
     def __init__(self, windows: int = 300, tested: int = 2000, projected: int = 300, occasions: int = 10) -> None:
+        super().__init__(occasions)
         self.windows, self.tested, self.projected = windows, tested, projected
-        self.occasions = Occasions(occasions)
         self._rows: dict[str, list[NDArray[Any]]] = {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """When a validation was drawn last."""
-        return self.occasions.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
-        self.occasions.load_state_dict(state_dict)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop the windows of the validation before."""

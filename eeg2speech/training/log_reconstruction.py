@@ -4,7 +4,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
@@ -12,12 +11,12 @@ from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.plotting import error_topomap, reconstruction_figure, spectrogram_figure
 from eeg2speech.tasks import AudioMAETask, MAEEGTask, MaskedTask
-from eeg2speech.training.steps import Occasions
+from eeg2speech.training.steps import OccasionalCallback
 
 Array = NDArray[np.floating[Any]]
 
 
-class LogReconstruction(Callback):
+class LogReconstruction(OccasionalCallback):
     """Draws in TensorBoard, at validations, a window of EEG or sound and the reconstruction of its hidden patches.
 
     For EEG also the error at each electrode, over the head.
@@ -28,15 +27,8 @@ class LogReconstruction(Callback):
     """
 
     def __init__(self, window: int = 0, occasions: int = 10) -> None:
-        self.window, self.occasions = window, Occasions(occasions)
-
-    def state_dict(self) -> dict[str, Any]:
-        """When a picture was drawn last."""
-        return self.occasions.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
-        self.occasions.load_state_dict(state_dict)
+        super().__init__(occasions)
+        self.window = window
 
     def on_validation_batch_end(
         self,

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from eeg2speech.audio import RATE
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.generation import Floats, Rows, generate_variants, read_windows, spread_evenly
+from eeg2speech.evaluation.audio_gallery import Floats, Rows
+from eeg2speech.evaluation.generation import generate_variants, read_windows, spread_evenly
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.plotting import draw_speech
 from eeg2speech.reporting.tensorboard.speech_examples import clip_names, clip_tag
-from eeg2speech.training.steps import Occasions
+from eeg2speech.training.steps import OccasionalCallback
 
 if TYPE_CHECKING:  # diffusers takes seconds to import, which no other stage should wait for
     from eeg2speech.tasks.diffusion import DiffusionTask
@@ -25,7 +25,7 @@ FIXED = ("truth", "round_trip")
 CHANGING = ("eeg", "noise", "unconditional")
 
 
-class LogSpeech(Callback):
+class LogSpeech(OccasionalCallback):
     """Plays and draws, in TensorBoard, speech generated for a few validation windows.
 
     Every validation logs ``val/mel_corr/eeg`` and ``val/mel_corr/noise``: the correlation of log mel spectrograms of
@@ -39,16 +39,9 @@ class LogSpeech(Callback):
     """
 
     def __init__(self, windows: int = 2, occasions: int = 10) -> None:
-        self.windows, self.occasions = windows, Occasions(occasions)
+        super().__init__(occasions)
+        self.windows = windows
         self._fixed: dict[str, Floats] = {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """When clips were shown last."""
-        return self.occasions.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
-        self.occasions.load_state_dict(state_dict)
 
     def on_validation_batch_end(
         self,

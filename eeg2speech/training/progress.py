@@ -102,45 +102,23 @@ class LineProgress(ProgressBar):
         figures = _shorten(self.get_metrics(trainer, pl_module))
         self._print("Step", trainer.global_step, trainer.estimated_stepping_batches, figures)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: Any) -> None:
         """Print how far validation is."""
-        self._print_batch("Validation batch", trainer.num_val_batches, batch_idx, dataloader_idx)
+        self._print_batch("Validation batch", trainer.num_val_batches, *batch)
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: Any) -> None:
         """Print how far the test is."""
-        self._print_batch("Test batch", trainer.num_test_batches, batch_idx, dataloader_idx)
+        self._print_batch("Test batch", trainer.num_test_batches, *batch)
 
-    def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_predict_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: Any) -> None:
         """Print how far predicting is."""
-        self._print_batch("Batch", trainer.num_predict_batches, batch_idx, dataloader_idx)
+        self._print_batch("Batch", trainer.num_predict_batches, *batch)
 
-    def _print_batch(self, what: str, sizes: Sequence[int | float], batch: int, loader: int) -> None:
+    def _print_batch(
+        self, what: str, sizes: Sequence[int | float], outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Print how many batches of all loaders are done; the first one starts the clock."""
-        done = int(sum(sizes[:loader])) + batch + 1
+        done = int(sum(sizes[:dataloader_idx])) + batch_idx + 1
         if done == 1 or what not in self._paces:
             self._paces[what] = Pace(first=done)
         self._print(what, done, sum(sizes))

@@ -1,10 +1,11 @@
-"""The step of a run, and the validations at which callbacks draw and play examples."""
+"""The step of a run, and callbacks that draw and play examples at some of its validations."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
 
 from eeg2speech.core.errors import ConfigError
 
@@ -54,3 +55,18 @@ class Occasions:
     def _interval(self, step: int, trainer: pl.Trainer) -> int:
         """Index of the interval that a step lies in, of ``most - 1`` equal intervals of the run."""
         return int((self.most - 1) * step // trainer.estimated_stepping_batches)
+
+
+class OccasionalCallback(Callback):
+    """A callback that acts at some validations of a run; ``occasions`` is their number, see ``Occasions``."""
+
+    def __init__(self, occasions: int) -> None:
+        self.occasions = Occasions(occasions)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The last chosen validation."""
+        return self.occasions.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore it."""
+        self.occasions.load_state_dict(state_dict)

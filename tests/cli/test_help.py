@@ -73,6 +73,16 @@ def test_helps_import_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_help_of_a_dataset_does_not_import_filters():
+    code = (
+        "import sys; from eeg2speech.cli import main\n"
+        "try: main(['prepare', 'feis', '--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'lightning', 'matplotlib', 'scipy.signal', 'scipy.stats'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_what_is_known_without_importing_it_is_as_it_is_there():
     assert sorted(prepare.NAMES) == sorted([*READERS, "demo"])
     assert plan.PlanOptions().assumptions() == Assumptions()

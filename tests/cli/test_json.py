@@ -62,7 +62,7 @@ def test_report_says_where_the_page_is(printed: Read, tmp_path: Path):
     make_run(tmp_path / "maeeg", "MAEEGTask", reconstruction_test())
     found = printed("report", "maeeg")
     assert Path(found["file"]).stat().st_size == found["bytes"]
-    assert found["left out"] == []
+    assert found["left_out"] == []
 
 
 def test_plan(printed: Read, tiny_store: Path):

@@ -29,8 +29,8 @@ PART = {
     "chance": dict.fromkeys(MEASURES, 0.01), "aligned": 3, "runs": 3,
 }  # fmt: skip
 FOUND = {
-    "intervals over": "seeds",
-    "conditions": [{"levels": {"encoder": "pretrained on everything"}, "lists": {"unseen_stimulus": PART}}],
+    "intervals_over": "seeds",
+    "conditions": [{"levels": {"encoder": "pretrained on everything"}, "splits": {"unseen_stimulus": PART}}],
     "differences": [],
 }
 

@@ -14,6 +14,7 @@ from eeg2speech.cli.plan import PlanOptions
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.tasks.diffusion import DiffusionTask
+from eeg2speech.training import EvaluateSpeech
 
 ROOT = Path(__file__).parents[2]
 DIFFUSION = f"--config={ROOT / 'configs/diffusion.yaml'}"
@@ -28,6 +29,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "model.yaml": "model:\n  init_args:\n    thaw: 0.5\n",
         "data.yaml": "data:\n  story: 4\n",
         "callback.yaml": f"trainer:\n  callbacks:\n    - class_path: {OLD}.TestSpeech\n",
+        "lists.yaml": "trainer:\n  callbacks+:\n  - class_path: eeg2speech.training.EvaluateSpeech\n"
+        "    init_args:\n      lists: [unseen_stimulus]\n",
         "outer.yaml": "model: parts/model.yaml\n",
         "parts/model.yaml": "class_path: eeg2speech.tasks.AlignmentTask\ninit_args:\n  rows: flat\n",
         "tool.yaml": "what: windows\n",
@@ -58,6 +61,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
          f"{OLD}.checkpoints.SoundCheckpoint was renamed; use eeg2speech.training.AtomicCheckpoint"),
         (["fit", DIFFUSION, "--trainer.callbacks+", f"{{class_path: {OLD}.StepSeed}}"],
          f"{OLD}.StepSeed was renamed; use eeg2speech.training.StepSeed"),
+        (["test", DIFFUSION, "--config", "lists.yaml"],
+         "lists.yaml: trainer.callbacks+.init_args.lists was renamed; use trainer.callbacks+.init_args.splits"),
+        (["test", DIFFUSION, "--trainer.callbacks.lists=[unseen_both]"],
+         "--trainer.callbacks.lists was renamed; use --trainer.callbacks.splits"),
         (["plan", DIFFUSION, "--share", "0.3"], "--share was renamed; use --mfu"),
         (["generate", "--what=windows"], "--what was renamed; use --unit"),
         (["generate", "--parts", "[train]"], "--parts was renamed; use --splits"),
@@ -80,9 +87,10 @@ def test_every_new_name_exists():
     settings = {
         "model": {name for stage in (AlignmentTask, DiffusionTask) for name in inspect.signature(stage).parameters},
         "data": set(inspect.signature(EEGAudioDataModule).parameters),
+        "trainer.callbacks": set(inspect.signature(EvaluateSpeech).parameters),
     }
     for old, new in renamed.KEYS.items():
-        place, _, name = old.partition(".")
+        place, _, name = old.rpartition(".")
         assert new in settings[place]
         assert name not in settings[place]
     assert set(renamed.OPTIONS["plan"].values()) <= set(inspect.signature(PlanOptions).parameters)

@@ -65,13 +65,13 @@ def test_a_sweep_runs_reports_and_goes_on(
         {"encoder": "untrained"},
         {"encoder": "pretrained"},
     ]
-    figures = [condition["lists"]["unseen_stimulus"]["figures"] for condition in found["conditions"]]
+    figures = [condition["splits"]["unseen_stimulus"]["figures"] for condition in found["conditions"]]
     single = json.loads((out / "untrained/seed0/test.json").read_text())["alignment"]["splits"]["unseen_stimulus"]
     assert figures[0]["model"]["mrr"]["mean"] == single["figures"]["model"]["mrr"]["value"]
     (difference,) = found["differences"]
     expected = figures[1]["model"]["mrr"]["mean"] - figures[0]["model"]["mrr"]["mean"]
-    assert difference["lists"]["unseen_stimulus"]["mrr"]["mean"] == pytest.approx(expected)
-    assert difference["lists"]["unseen_stimulus"]["mrr"]["low"] is None  # one seed has no interval
+    assert difference["splits"]["unseen_stimulus"]["mrr"]["mean"] == pytest.approx(expected)
+    assert difference["splits"]["unseen_stimulus"]["mrr"]["low"] is None  # one seed has no interval
     used = yaml.safe_load((out / "pretrained/seed0/config.yaml").read_text())
     assert used["model"]["init_args"]["encoder_weights"] == str(out / "prepared/all/maeeg/seed0/encoder")
     assert "pretrained - untrained" in capsys.readouterr().out

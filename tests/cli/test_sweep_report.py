@@ -70,11 +70,11 @@ def test_conditions_are_averaged_over_seeds_and_compared_with_the_linear_decoder
         {"encoder": "untrained", "pairs": "all"}, {"encoder": "untrained", "pairs": "few"},
         {"encoder": "pretrained", "pairs": "all"}, {"encoder": "pretrained", "pairs": "few"},
     ]  # fmt: skip
-    part = found["conditions"][0]["lists"]["unseen_stimulus"]
+    part = found["conditions"][0]["splits"]["unseen_stimulus"]
     mean = sum(NOISES.values()) / 3
     assert part["figures"]["model"]["top10"]["mean"] == pytest.approx(0.4 + 5 * mean)
     assert part["figures"][NOISE]["mrr"]["mean"] == pytest.approx(0.05)
-    assert part["model above"]["cca"]["top1"]["values"] == pytest.approx([0.2 + 4 * n for n in NOISES.values()])
+    assert part["model_above"]["cca"]["top1"]["values"] == pytest.approx([0.2 + 4 * n for n in NOISES.values()])
     assert (part["aligned"], part["runs"]) == (1, 3)
     assert part["chance"]["mrr"] == pytest.approx(0.01)
 
@@ -82,7 +82,7 @@ def test_conditions_are_averaged_over_seeds_and_compared_with_the_linear_decoder
 def test_differences_are_paired_by_seed_and_told_within_the_other_factors(tmp_path: Path):
     found = report(PLAN, runs(tmp_path))["differences"]
     by = {
-        (d["factor"], *(d["within"] or {"": "over all"}).values()): d["lists"]["unseen_stimulus"]["mrr"] for d in found
+        (d["factor"], *(d["within"] or {"": "over all"}).values()): d["splits"]["unseen_stimulus"]["mrr"] for d in found
     }
     assert by["encoder", "all"]["mean"] == pytest.approx(0, abs=1e-12)
     few = by["encoder", "few"]
@@ -96,7 +96,7 @@ def test_differences_are_paired_by_seed_and_told_within_the_other_factors(tmp_pa
 def test_a_run_that_is_missing_costs_its_pair_alone(tmp_path: Path):
     found = report(PLAN, [run for run in runs(tmp_path) if (run.levels["pairs"], run.seed) != ("few", 1)])
     by = {
-        (d["factor"], *(d["within"] or {"": "over all"}).values()): d["lists"]["unseen_stimulus"]["mrr"]
+        (d["factor"], *(d["within"] or {"": "over all"}).values()): d["splits"]["unseen_stimulus"]["mrr"]
         for d in found["differences"]
     }
     assert len(by["encoder", "few"]["values"]) == 2
@@ -113,17 +113,17 @@ def test_people_can_be_the_repetitions(tmp_path: Path):
             made.append(read_run(file, {"person": person}, seed))
     found = report(plan, made)
     (condition,) = found["conditions"]
-    assert condition["lists"]["unseen_stimulus"]["figures"]["model"]["mrr"]["values"] == pytest.approx(
+    assert condition["splits"]["unseen_stimulus"]["figures"]["model"]["mrr"]["values"] == pytest.approx(
         [0.005, 0.105, 0.205]
     )
     assert found["differences"] == []
-    assert found["intervals over"] == "person"
+    assert found["intervals_over"] == "person"
 
 
 def test_figures_that_do_not_exist_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_test(tmp_path / "test.json", 0.4, cca=math.nan)
     found = report(SweepConfig([]), [read_run(tmp_path / "test.json", {}, 0)])
-    assert found["conditions"][0]["lists"]["unseen_stimulus"]["figures"]["cca"]["mrr"] is None
+    assert found["conditions"][0]["splits"]["unseen_stimulus"]["figures"]["cca"]["mrr"] is None
     json.dumps(found, allow_nan=False)
     print_report(found)
     assert "unseen stimuli" in capsys.readouterr().out

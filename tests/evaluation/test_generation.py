@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.generation import SAMPLED, AudioGallery, generate_variants, read_windows
+from eeg2speech.evaluation.audio_gallery import AudioGallery
+from eeg2speech.evaluation.generation import SAMPLED, generate_variants, read_windows
 from eeg2speech.metrics.results import VARIANTS
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 

@@ -4,77 +4,44 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from eeg2speech.checkpoints.training_record import UNJUDGED, Overlap
 from eeg2speech.core.errors import DataError
-from eeg2speech.metrics import Effect, Estimate, Null, Verdict
-from eeg2speech.metrics.frechet import Frechet
-from eeg2speech.metrics.identification import Memorisation
+from eeg2speech.metrics import Effect, Estimate, Verdict
 from eeg2speech.metrics.results import (
-    VERSION,
-    AlignmentResult,
-    AlignmentSplit,
-    ElectrodeDrop,
-    ElectrodeImportance,
     EvaluatedCheckpoint,
-    EvaluatedData,
-    GalleryResult,
-    LagResult,
-    NullSummary,
-    ProbedTarget,
-    ReconstructionResult,
-    ReconstructionSplit,
     Results,
-    RetrievalResult,
     SeenSplits,
-    SpeechResult,
-    SpeechSplit,
     TrainingSummary,
-    VariantResult,
     judge_reconstruction,
     judged_split,
     read_results,
     write_results,
 )
-from eeg2speech.metrics.verdict import SpeechVerdict
-
-VALUE = Estimate(0.5, 0.4, 0.6, 0.1)
-NULL = NullSummary.of(Null(0.5, np.linspace(0, 0.2, 100), 30, 30))
-GALLERY = GalleryResult(10, VALUE, NULL)
-ALIGNED = Verdict(True, ["MRR exceeds everything"], 0.001, Effect(4.0, 5.0))
-INFORMED = SpeechVerdict(True, ["it exceeds"], 10, VALUE, 0.001, Effect(4.0, 5.0), {"noise": VALUE})
+from tests.reporting.run_folders import alignment_test, reconstruction_test, speech_test
 
 
 def every_result() -> Results:
     """Results that use every key."""
-    nmse = {"model": Estimate(0.3, 0.2, 0.4, 1.0), "kriging": Estimate(0.5, 0.45, 0.55, 1.0)}
-    electrodes = ElectrodeImportance(2, [ElectrodeDrop("Cz", (0.0, 0.0, 0.1), VALUE)])
-    aligned = AlignmentSplit(
-        30, 10, ALIGNED, {"model": {"mrr": VALUE}}, {"match_2023": VALUE}, {"noise": VALUE}, {"mrr": NULL},
-        [RetrievalResult("eeg_to_sound", None, 10.0, "sub-01", 30, {"mrr": VALUE})], {"top1": [GALLERY]},
-        [LagResult(-0.1, VALUE)], {"modality_gap": 0.2}, [0.1, 0.2], electrodes,
-    )  # fmt: skip
-    variant = VariantResult(
-        30, [GALLERY], {"mel_corr": VALUE}, {"pesq": 1}, Frechet(1.0, 2, 3, 0.5), Memorisation(0.1, 0.9)
+    aligned = alignment_test()
+    return replace(
+        aligned,
+        checkpoint=EvaluatedCheckpoint("runs/m/best.ckpt", "ab" * 32, 10),
+        data=replace(aligned.data, conditions=["listening"]),
+        metrics={"test/unseen_stimulus/loss": 1.5},
+        trained_on=[
+            TrainingSummary("MAEEGTask", "eeg", 3, ["sub-01"], "demo", "store", "cd", {"by": "stimulus"}, None)
+        ],
+        seen=SeenSplits(
+            {"unseen_stimulus": Overlap(sounds=("story",), all_sounds=4, stages=("MAEEGTask",))}, ["a note"]
+        ),
+        reconstruction=reconstruction_test().reconstruction,
+        probes=reconstruction_test().probes,
+        speech=speech_test().speech,
     )
-    return Results(
-        VERSION, "0.1.0", "DiffusionTask", EvaluatedCheckpoint("runs/m/best.ckpt", "ab" * 32, 10),
-        {"test/unseen_stimulus/loss": 1.5},
-        EvaluatedData("demo", True, "store", "cd", {"by": "stimulus"}, ["heard"], {"train": 3, "unseen_stimulus": 30}),
-        [TrainingSummary("MAEEGTask", "eeg", 3, ["sub-01"], "demo", "store", "cd", {"by": "stimulus"}, None)],
-        SeenSplits({"unseen_stimulus": Overlap(sounds=("story",), all_sounds=4, stages=("MAEEGTask",))}, ["a note"]),
-        ReconstructionResult("unseen_stimulus", "NMSE", {"ratio": 0.8}, {
-            "unseen_stimulus": ReconstructionSplit(30, nmse, judge_reconstruction(nmse)),
-        }),
-        {"subject": ProbedTarget("stimulus", 30, {"encoder": {"linear": VALUE}})},
-        AlignmentResult("unseen_stimulus", "retrieval", 3.2, "steps", {"unseen_stimulus": aligned}),
-        SpeechResult("unseen_stimulus", "identification", 3.2, {"steps": 50}, {"pesq": "not installed"}, {
-            "unseen_stimulus": SpeechSplit(30, 10, 3, ["story"], INFORMED, {"eeg": variant}),
-        }),
-    )  # fmt: skip
 
 
 def test_what_is_written_is_read_again(tmp_path):
@@ -104,8 +71,8 @@ def test_maps_keep_their_order(tmp_path):
     results = every_result()
     write_results(tmp_path / "test.json", results)
     again = read_results(tmp_path / "test.json")
-    assert list(again.data.windows) == ["train", "unseen_stimulus"]
-    assert list(again.reconstruction.splits["unseen_stimulus"].nmse) == ["model", "kriging"]
+    assert list(again.data.windows) == ["train", "val", "unseen_stimulus"]
+    assert list(again.reconstruction.splits["unseen_stimulus"].nmse) == ["model", "kriging", "mean"]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +123,8 @@ def test_verdicts_say_the_same_of_every_stage():
     seen = Verdict(False, [], 0.5, Effect(0, 0), "1 of 2 sounds trained on (story)")
     assert (seen.words, seen.outcome) == (UNJUDGED, None)
     assert results.compared is results.speech
-    assert results.seen_text("unseen_stimulus") == "1 of 4 sounds trained on (story)"
-    assert results.seen_text("unseen_both") == ""
+    assert results.seen.text("unseen_stimulus") == "1 of 4 sounds trained on (story)"
+    assert results.seen.text("unseen_both") == ""
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def test_a_diverged_model_is_at_chance(listeners):
 def test_each_subject_and_each_gallery_that_fits_has_its_row(listeners):
     found = rows(listeners.compare(), galleries=(5, 24, 25))
     assert {gallery for _, gallery, _ in found} == {None, 5, 24}
-    assert {subject for _, _, subject in found} == {None, 0, 1, 2}
-    mean = np.mean([found["sound_to_eeg", None, s].figures["top1"].value for s in range(3)])
+    assert {subject for _, _, subject in found} == {None, "0", "1", "2"}
+    mean = np.mean([found["sound_to_eeg", None, str(s)].figures["top1"].value for s in range(3)])
     assert found["sound_to_eeg", None, None].figures["top1"].value == pytest.approx(mean)
     whole, largest = (found["eeg_to_sound", g, None].figures["mrr"].value for g in (None, 24))
     assert whole == pytest.approx(largest)

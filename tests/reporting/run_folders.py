@@ -66,7 +66,7 @@ def alignment_test(aligned: bool = True, simulated: bool = True) -> Results:
         gallery=85,
         verdict=Verdict(aligned, reasons, 0.001, Effect(8.0, 8.0)),
         figures={"model": row, "cca_own": row},
-        protocol_windows={},
+        protocol_windows={"match_2023": figure(0.8)},
         controls_mrr={"noise": figure(0.057), "zeros": figure(0.061)},
         permutations=nulls,
         retrieval=[RetrievalResult("eeg_to_sound", None, 85.0, who, 85, row) for who in (None, "sub-07")],
@@ -88,7 +88,7 @@ def speech_test(simulated: bool = True) -> Results:
             clips=45,
             identification=[GalleryResult(10, figure(share), null(0.05, 0.17, 0.192, share))],
             quality={} if name == "truth" else {"mel_corr": figure(share)},
-            missing={},
+            missing={"pesq": 1},
             frechet=Frechet(1.5, 85, 45, 0.7),
             memorised=Memorisation(0.02, 0.93),
         )

@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 from eeg2speech.core.files import disk_errors
 from eeg2speech.core.types import Signal
@@ -161,7 +161,7 @@ class _Reader:
         """
         factor, blocks = self.factor, self.blocks
         half = TAPS * factor // 2
-        filter_ = firwin(2 * half + 1, 0.7 / factor, window=("kaiser", 10.0)) if factor > 1 else np.ones(1)
+        filter_ = scipy.signal.firwin(2 * half + 1, 0.7 / factor, window=("kaiser", 10.0)) if factor > 1 else np.ones(1)
         half = len(filter_) // 2
         beside = half + math.ceil(FILLED * blocks.rate) + 1  # includes any short dropout that the filter reaches
         step = max(READ // max(len(self.rows), 1) // factor, 1)
@@ -187,7 +187,8 @@ class _Reader:
                 raw = raw[:, max(begin - low, 0) : end - low]
                 if factor > 1:
                     raw = np.pad(raw, ((0, 0), padding), mode="edge")
-                    raw = upfirdn(filter_, raw, up=1, down=factor, axis=1)[:, 2 * half // factor :][:, : last - first]
+                    raw = scipy.signal.upfirdn(filter_, raw, up=1, down=factor, axis=1)
+                    raw = raw[:, 2 * half // factor :][:, : last - first]
                 yield first, raw
 
     def _inspect(self, raw: NDArray[np.float64], low: int, own: Stretch, begins: bool) -> None:

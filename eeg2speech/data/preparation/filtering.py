@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from mne.filter import filter_data, notch_filter
 from numpy.typing import NDArray
-from scipy.signal import butter, cheby2, detrend, sosfilt, sosfreqz
 
 from eeg2speech.data.preparation.bad_channels import fill_gaps, flat_channels
 from eeg2speech.data.preparation.blocks import Blocks
@@ -100,7 +100,7 @@ def filter_blocks(
     low, high = band
     if low is not None and samples < 2 * rate / low:
         low = None
-    eeg = detrend(eeg) if samples > 1 else eeg - eeg
+    eeg = scipy.signal.detrend(eeg) if samples > 1 else eeg - eeg
     if low is not None or high is not None:
         order = {"order": 4, "ftype": "butter", "output": "sos"}
         eeg = filter_data(eeg, rate, low, high, method="iir", iir_params=order, verbose="ERROR")
@@ -134,7 +134,7 @@ def filter_causally(
         return eeg[..., :0]
     eeg = eeg - eeg[..., :1]
     for sections in _causal_filters(samples, rate, new_rate, band, notch):
-        eeg = sosfilt(sections, eeg, axis=-1)
+        eeg = scipy.signal.sosfilt(sections, eeg, axis=-1)
     return _decimate(eeg, rate / new_rate, length)
 
 
@@ -157,7 +157,7 @@ def group_delay(
     around = np.stack([hertz - step, hertz + step]).ravel()
     phase = np.zeros((2, np.size(hertz)))
     for sections in _causal_filters(math.inf, rate, new_rate, band, notch):
-        phase += np.angle(sosfreqz(sections, around, fs=rate)[1]).reshape(phase.shape)
+        phase += np.angle(scipy.signal.sosfreqz(sections, around, fs=rate)[1]).reshape(phase.shape)
     if not (rate / new_rate).is_integer():
         phase += np.angle(_interpolation(around / rate)).reshape(phase.shape)
     turned = (phase[1] - phase[0] + np.pi) % (2 * np.pi) - np.pi
@@ -175,16 +175,16 @@ def _causal_filters(samples: float, rate: float, new_rate: float, band: Band, no
     filters = []
     if low is not None:
         order = SHORT_ORDER if samples < 2 * rate / low else HIGH_PASS_ORDER
-        filters.append(butter(order, low, "highpass", fs=rate, output="sos"))
+        filters.append(scipy.signal.butter(order, low, "highpass", fs=rate, output="sos"))
     if high is not None:
-        filters.append(butter(4, high, "lowpass", fs=rate, output="sos"))
+        filters.append(scipy.signal.butter(4, high, "lowpass", fs=rate, output="sos"))
     if notch is not None and _is_notched(notch, rate, high):
         edges = [notch - NOTCH_WIDTH / 2, notch + NOTCH_WIDTH / 2]
-        filters.append(butter(2, edges, "bandstop", fs=rate, output="sos"))
+        filters.append(scipy.signal.butter(2, edges, "bandstop", fs=rate, output="sos"))
     # frequencies above would alias to below the upper edge, or to below 80 % of the new Nyquist frequency
     alias = new_rate - min(high or math.inf, 0.4 * new_rate)
     if new_rate < rate and alias < rate / 2:
-        filters.append(cheby2(ALIAS_ORDER, ALIAS_LOSS, alias, fs=rate, output="sos"))
+        filters.append(scipy.signal.cheby2(ALIAS_ORDER, ALIAS_LOSS, alias, fs=rate, output="sos"))
     return filters
 
 

@@ -17,8 +17,7 @@ from eeg2speech.audio.channels import ChannelChoice
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.paths import expanded
 from eeg2speech.core.types import Condition, Lost, RawRecording, Source
-from eeg2speech.data.electrodes.names import key_of, match_names
-from eeg2speech.data.events.cues import Cue, add_segments, delayed, on_clock
+from eeg2speech.data.events.cues import add_segments, delayed, on_clock
 from eeg2speech.data.events.events import Event, read_events, without_marks
 from eeg2speech.data.events.sound_rules import (
     Ruled,
@@ -31,21 +30,19 @@ from eeg2speech.data.events.sound_rules import (
     uses_events,
 )
 from eeg2speech.data.events.triggers import recorded_events
-from eeg2speech.data.files.bids_layout import BidsRecording, Datatype, Row, read_rows, recordings, sidecar, sidecars
+from eeg2speech.data.files.bids_layout import BidsRecording, Datatype, recordings, sidecar, sidecars
 from eeg2speech.data.files.discontinuities import is_boundary, is_interruption
-from eeg2speech.data.files.downloads import check_downloaded, is_listed
+from eeg2speech.data.files.downloads import check_downloaded
 from eeg2speech.data.files.placing import placed_by_name
-from eeg2speech.data.files.reading import inside
-from eeg2speech.data.files.recording_files import decodable, numbered, open_recording
+from eeg2speech.data.files.recording_files import decodable, open_recording
 from eeg2speech.data.files.signal_files import missing_markers, signal_files
-from eeg2speech.data.files.sounds import SUFFIXES, UNREADABLE
 from eeg2speech.data.files.units import check_gain
 from eeg2speech.data.readers.base import Reader, select
+from eeg2speech.data.readers.bids_channels import apply_channels
 from eeg2speech.data.readers.bids_electrodes import with_electrodes
+from eeg2speech.data.readers.bids_stimuli import report_other_stimuli, stimulus_cues
 from eeg2speech.data.store.store import Description
 
-TYPES = {"EEG": "eeg", "SEEG": "seeg", "ECOG": "ecog", "EOG": "eog", "VEOG": "eog", "HEOG": "eog", "TRIG": "stim"}
-"""Channel types of ``channels.tsv`` that are decoded from, that show eye movements, or that hold triggers."""
 NAMED = ("subject", "session", "task", "run", "acquisition")
 """Entities that templates may use also where the recording does not have them."""
 
@@ -208,7 +205,7 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     raw = open_recording(recording.file)
     _apply_interruptions(raw, events)
     table = sidecar(root, recording, "channels.tsv")
-    units = _apply_channels(raw, table, recording) if table else {}
+    units = apply_channels(raw, table, recording) if table else {}
     read = decodable(raw, recording.datatype, recording.file, units, reader.gain)
     read.channels = with_electrodes(read.channels, root, recording)
     read.channels = placed_by_name(read.channels, reader.montage, recording.file)
@@ -228,7 +225,7 @@ def read_bids(reader: Bids, recording: BidsRecording) -> RawRecording:
     if described and not events:
         read.lost += [_lost_table(described)]
     elif reader.sounds is None:
-        read.lost += _report_other_stimuli(events, cues, recording.name)
+        read.lost += report_other_stimuli(events, cues, recording.name)
     else:
         markers = None if described else missing_markers(recording.file)
         read.lost += report_losses(reader.sounds, found, events, recording.name, markers)
@@ -265,103 +262,3 @@ def _lost_table(table: Path) -> Lost:
         return Lost("sound", "its events.tsv has no rows")
     logger.warning("%s: is empty; the recording is kept without a sound", table)
     return Lost("sound", "its events.tsv is empty", missing=True)
-
-
-def _apply_channels(raw: BaseRaw, table: Path, recording: BidsRecording) -> dict[str, str]:
-    """Set types and bad channels as in ``channels.tsv``; MEG files have their own types.
-
-    Returns:
-        Units by channel of the recording.
-    """
-    rows = _rows_by_channel(raw, table)
-    known = match_names(raw.ch_names, rows, key_of(recording.datatype))
-    if rows and not known:
-        raise DataError(
-            f"{table}: none of its channels ({', '.join(list(rows)[:3])}, ...) is in {recording.file.name} "
-            f"({', '.join(raw.ch_names[:3])}, ...); correct the names"
-        )
-    if rows and len(known) < len(raw.ch_names):
-        others = [name for name in raw.ch_names if name not in known]
-        logger.warning("%s: has no rows for %d channels (%s, ...)", table, len(others), ", ".join(others[:3]))
-    kinds = {name: cells.get("type", "").upper() for name, cells in rows.items()}
-    used = [kind for kind, what in TYPES.items() if what != "stim"]
-    absent = [name for name in rows.keys() - known.values() if kinds[name] in used or kinds[name].startswith("MEG")]
-    if absent:
-        logger.warning(
-            "%s: %d of its channels (%s, ...) are not in %s",
-            table, len(absent), ", ".join(sorted(absent)[:3]), recording.file.name,
-        )  # fmt: skip
-    found = {name: rows[listed] for name, listed in known.items()}
-    if recording.datatype != "meg":
-        raw.set_channel_types(
-            {name: TYPES.get(kinds[listed], "misc") for name, listed in known.items() if kinds[listed]},
-            on_unit_change="ignore",
-            verbose="ERROR",
-        )
-    raw.info["bads"] = [name for name, cells in found.items() if cells.get("status", "").lower() == "bad"]
-    return {name: cells.get("units", "") for name, cells in found.items()}
-
-
-def _rows_by_channel(raw: BaseRaw, table: Path) -> dict[str, dict[str, str]]:
-    """Rows of ``channels.tsv`` by channel.
-
-    Where the file has a name twice, one row of that name applies to both channels, and two rows follow their order.
-    """
-    listed: dict[str, list[Row]] = {}
-    for row in read_rows(table):
-        listed.setdefault(row.cells.get("name", ""), []).append(row)
-    if not listed:
-        logger.warning("%s: has no rows; the types of channels are those of the recording", table)
-    rows: dict[str, dict[str, str]] = {}
-    for name, same in listed.items():
-        channels = numbered(raw).get(name, [name])
-        if len(same) not in (1, len(channels)):
-            raise DataError(f"{same[1].where}: channel {name!r} occurs twice; give each channel its own name")
-        rows |= {channel: row.cells for channel, row in zip(channels, same * len(channels), strict=False)}
-    return rows
-
-
-def stimulus_cues(root: Path, events: Sequence[Event], condition: Condition, channel: ChannelChoice) -> list[Cue]:
-    """Sounds that ``stim_file`` names; images and films are skipped.
-
-    Raises:
-        DataError: A file lies outside the dataset, or is a sound in a format that is not read.
-    """
-    cues = []
-    for event in events:
-        path = event.columns.get("stim_file", "")
-        if path.lower().endswith(UNREADABLE):
-            raise DataError(
-                f"{event.where}: sounds in the format of {path!r} are not supported; convert it to one of "
-                f"{', '.join(SUFFIXES)}"
-            )
-        if path.lower().endswith(SUFFIXES):
-            label = event.columns.get("trial_type", "")
-            sound = _stimulus(root, path, event.where)
-            cues.append(Cue(event.onset, event.duration, sound, 0.0, condition, label, "", event.where, channel))
-    return cues
-
-
-def _stimulus(root: Path, path: str, where: str) -> Path:
-    """File of a ``stim_file``: below ``stimuli/``, or a BIDS URI of this dataset."""
-    if path.startswith("bids:"):
-        dataset, _, inner = path.removeprefix("bids:").partition(":")
-        if dataset or not inner:
-            raise DataError(f"{where}: {path!r} is in another dataset; copy the sound into stimuli/ and name it there")
-        return inside(root, inner, where)
-    sound = inside(root / "stimuli", path, where)
-    below_root = inside(root, path, where)
-    return below_root if not is_listed(sound) and is_listed(below_root) else sound
-
-
-def _report_other_stimuli(events: Sequence[Event], cues: Sequence[Cue], name: str) -> list[Lost]:
-    """Warn of a recording whose ``stim_file`` names no sound, or other files than sounds."""
-    named = [event.columns["stim_file"] for event in events if event.columns.get("stim_file")]
-    others = {Path(path).suffix or path for path in named if not path.lower().endswith(SUFFIXES)}
-    if others:
-        logger.warning("%s: stimuli that are no sounds are skipped (%s)", name, ", ".join(sorted(others)))
-    if cues or not any("stim_file" in event.columns for event in events):
-        return []
-    if not others:
-        logger.warning("%s: no row of stim_file names a sound; kept without a sound", name)
-    return [Lost("sound", "stim_file names no sound")]

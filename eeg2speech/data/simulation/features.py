@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.fft import dct, rfft
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import lfilter
 
 from eeg2speech.audio import RATE, Waveform
 
@@ -67,7 +65,7 @@ def mel_power(wave: Waveform) -> Features:
     frames = -(-len(wave) // HOP)
     padded = np.pad(wave, (_FFT // 2, frames * HOP - len(wave) + _FFT // 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP][:frames]
-    spectrum = rfft(windows * np.hanning(_FFT).astype(np.float32), axis=1)
+    spectrum = scipy.fft.rfft(windows * np.hanning(_FFT).astype(np.float32), axis=1)
     power: Features = (_mel_filters() @ np.square(np.abs(spectrum)).T).astype(np.float32)
     return power
 
@@ -81,7 +79,7 @@ def _adapted(loudness: Features, level: float) -> NDArray[np.floating]:
     """
     envelope = loudness.mean(axis=0)
     keep = np.exp(-1 / (_ADAPTATION * FRAME_RATE))
-    recent = lfilter([1 - keep], [1, -keep], envelope)
+    recent = scipy.signal.lfilter([1 - keep], [1, -keep], envelope)
     gain = 1 / np.maximum(0.5 * level + recent, np.finfo(np.float32).tiny)
     bands = loudness.reshape(BANDS, -1, loudness.shape[1]).mean(axis=1) * gain
     adapted = envelope * gain
@@ -91,8 +89,8 @@ def _adapted(loudness: Features, level: float) -> NDArray[np.floating]:
 
 def _spectral_shape(power: Features) -> NDArray[np.floating]:
     """Tilt and two finer cepstral coefficients, smoothed over 50 ms, (3, frames)."""
-    cepstrum = dct(np.log10(power + 1e-7), axis=0, norm="ortho")[1:4]
-    smooth: NDArray[np.floating] = uniform_filter1d(cepstrum, 5, axis=1)
+    cepstrum = scipy.fft.dct(np.log10(power + 1e-7), axis=0, norm="ortho")[1:4]
+    smooth: NDArray[np.floating] = scipy.ndimage.uniform_filter1d(cepstrum, 5, axis=1)
     return smooth
 
 

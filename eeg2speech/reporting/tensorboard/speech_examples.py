@@ -15,7 +15,8 @@ from eeg2speech.audio.mel import level
 from eeg2speech.core.files import written_beside
 from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.generation import GeneratedSplit, Rows
+from eeg2speech.evaluation.audio_gallery import Rows
+from eeg2speech.evaluation.generation import GeneratedSplit
 from eeg2speech.metrics.results import SpeechSplit, in_words
 from eeg2speech.plotting import Figure, draw_identification, draw_speech
 from eeg2speech.reporting.tensorboard.alignment_figures import gallery_curve
