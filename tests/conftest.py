@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 uses what jsonargparse will rename
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: more threads would wait for each other
@@ -19,6 +23,7 @@ from eeg2speech.core.types import Channel, Segment
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
 
+ROOT = Path(__file__).parents[1]
 RATE = 100
 
 
@@ -34,6 +39,36 @@ def independent() -> Iterator[None]:
     yield
     note.give_back(*PREEMPTING, signal.SIGINT)
 
+
+@pytest.fixture(autouse=True)
+def _parsers_built_once() -> None:
+    """Build the parsers of the stages once per process, as building them takes half of the time of a tiny run.
+
+    Processes that tests start build their own.
+    """
+    module = sys.modules.get("eeg2speech.cli.lightning")  # not imported for tests that need none
+    if module is None or module in _SHARING:
+        return
+    _SHARING.append(module)
+    build, built = module.StageCLI.setup_parser, {}
+
+    def setup_parser(cli: Any, *settings: Any) -> None:
+        file = module.trainer_config()  # may be one of the current folder, whose values become defaults
+        if not file.is_file():
+            build(cli, *settings)
+            return
+        key = (type(cli), repr(settings), repr(cli.trainer_defaults), file.resolve(), file.read_bytes())
+        if key not in built:
+            build(cli, *settings)
+            built[key] = {name: value for name, value in vars(cli).items() if name in _OF_PARSERS}
+        vars(cli).update(built[key])
+        cli.parser._instantiators = None  # those of the command before
+
+    module.StageCLI.setup_parser = setup_parser
+
+
+_SHARING: list[Any] = []
+_OF_PARSERS = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
 
 settings.register_profile("here", deadline=None, database=None)  # slow machines; nothing written into the work tree
 settings.load_profile("here")
@@ -86,3 +121,38 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ragged_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Subjects with 6, 9, 8 and 8 electrodes, and labels."""
     return write_store(tmp_path_factory.mktemp("ragged") / "store", channels=(6, 9, 8, 8), labels=True)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Gives a folder that one of the processes of the tests makes, for all to read."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tested_alignment(made_once: Callable[[str, Callable[[Path], None]], Path], tiny_store: Path) -> Path:
+    """A run of stage 2 with all its callbacks, fitted for a few steps and tested; only to be read."""
+
+    def make(folder: Path) -> None:
+        from eeg2speech.cli import main
+
+        configs = ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml")
+        given = [*(f"--config={ROOT / name}" for name in configs), f"--data.store={tiny_store}"]
+        assert main(["fit", *given, f"--run={folder / 'run'}"]) == 0
+        assert main(["test", *given, f"--run={folder / 'run'}", "--ckpt_path=best"]) == 0
+
+    return made_once("alignment", make) / "run"

@@ -151,10 +151,10 @@ def test_the_table_names_settings_and_assumptions(capsys: pytest.CaptureFixture[
 
 
 def test_flops_grow_with_the_batch_and_the_depth(capsys: pytest.CaptureFixture[str]):
-    base = ["--config", str(ROOT / "configs/maeeg.yaml")]
-    half = planned(capsys, *base, "--data.batch_size", "32")["footprint"]
+    base = [f"--config={ROOT / name}" for name in ("configs/maeeg.yaml", "tests/conf/tiny.yaml")]
+    half = planned(capsys, *base, "--data.batch_size", "4")["footprint"]
     whole = planned(capsys, *base)["footprint"]
-    deep = planned(capsys, *base, "--model.init_args.encoder.init_args.depth", "8")["footprint"]
+    deep = planned(capsys, *base, "--model.init_args.encoder.init_args.depth", "4")["footprint"]
     assert whole["passes"]["flops"] == pytest.approx(2 * half["passes"]["flops"], rel=0.001)
     assert whole["weights"] == half["weights"]
     assert deep["passes"]["flops"] > 1.3 * whole["passes"]["flops"]

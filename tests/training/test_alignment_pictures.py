@@ -10,7 +10,6 @@ import pytest
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eeg2speech.cli import main
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.metrics import Embeddings
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures
@@ -21,15 +20,8 @@ DRAWN = {"similarity", "cosines", "plane"}
 
 
 @pytest.fixture(scope="module")
-def run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny run, trained and tested."""
-    folder = tmp_path_factory.mktemp("alignment") / "runs/alignment"
-    configs = (ROOT / "configs/alignment.yaml", ROOT / "tests/conf/tiny_alignment.yaml")
-    options = [word for config in configs for word in ("--config", str(config))]
-    options += ["--data.store", str(tiny_store), "--run", str(folder)]
-    assert main(["fit", *options]) == 0
-    assert main(["test", *options, "--ckpt_path", str(folder / "checkpoints/best.ckpt")]) == 0
-    return folder
+def run(tested_alignment: Path) -> Path:
+    return tested_alignment
 
 
 @pytest.fixture(scope="module")
