@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,14 @@ os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 uses wh
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
 from eeg2speech.core.signals import PREEMPTING, note
-from eeg2speech.core.types import Channel, Segment
-from eeg2speech.data.store.store import Description
-from eeg2speech.data.store.writer import StoreWriter
+from tests.tiny_stores import write_store
 
 ROOT = Path(__file__).parents[1]
-RATE = 100
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +38,7 @@ def independent() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _parsers_built_once() -> None:
-    """Build the parsers of the stages once per process, as building them takes half of the time of a tiny run.
+    """Build the parsers of the stages once per process, as that takes a third of the time of a tiny run.
 
     Processes that tests start build their own.
     """
@@ -72,43 +68,6 @@ _OF_PARSERS = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
 
 settings.register_profile("here", deadline=None, database=None)  # slow machines; nothing written into the work tree
 settings.load_profile("here")
-
-
-def head_channels(count: int) -> list[Channel]:
-    """Electrodes spread over the upper half of a sphere of 9 cm, in a fixed order."""
-    index = np.arange(count) + 0.5
-    height, turn = index / count, np.pi * (1 + 5**0.5) * index
-    flat = np.sqrt(1 - height**2)
-    places = 0.09 * np.stack([flat * np.cos(turn), flat * np.sin(turn), height], axis=1)
-    return [Channel(f"E{i}", "eeg", x, y, 0.04 + z) for i, (x, y, z) in enumerate(places.tolist())]
-
-
-def write_store(
-    root: Path,
-    channels: Sequence[int] = (8, 8, 8, 8),
-    stimuli: int = 8,
-    seconds: float = 4.0,
-    labels: bool = False,
-    seed: int = 0,
-) -> Path:
-    """A store of slow, spatially smooth noise: one recording per subject, in which every stimulus is heard once."""
-    rng = np.random.default_rng(seed)
-    writer = StoreWriter(root, Description("tiny", "tests", "CC0", "none", simulated=True, rate=RATE))
-    time = np.arange(round(seconds * 16_000)) / 16_000
-    for k in range(stimuli):
-        writer.add_audio(f"s{k}", (0.5 * np.sin(2 * np.pi * (200 + 50 * k) * time)).astype(np.float32))
-    for subject, count in enumerate(channels):
-        samples = round((seconds + 1) * stimuli * RATE)
-        sources = np.cumsum(rng.standard_normal((3, samples)), axis=1)
-        sources -= np.stack([np.convolve(s, np.ones(200) / 200, "same") for s in sources])
-        eeg = rng.standard_normal((count, 3)) @ sources + 0.3 * rng.standard_normal((count, samples))
-        name = f"sub-{subject:02d}"
-        segments = [
-            Segment(name, k * (seconds + 1), seconds, f"s{k}", 0.0, "listening", "ab"[k % 2] if labels else "")
-            for k in range(stimuli)
-        ]
-        writer.add(name, f"{subject:02d}", "", "", (5 * eeg).astype(np.float32), head_channels(count), segments, {})
-    return writer.finish()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 SMALL = METHODS | {"cca": Method(partial(CCA, components=4))}
 

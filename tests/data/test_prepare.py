@@ -16,43 +16,12 @@ import pytest
 
 from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError, DataError, DiskError
-from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.core.types import Source
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
-from eeg2speech.data.store.store import Description, Store
+from eeg2speech.data.store.store import Store
+from tests.data.made_sources import content, description, load, source
 from tests.data.readers.feis_files import write_feis
-
-RATE = 8000
-
-
-def tone(hertz):
-    return (0.4 * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)).astype(np.float32), float(RATE)
-
-
-def load(name, seed, stimuli, damage=""):
-    if damage:
-        raise DataError(f"{name}.edf: {damage}")
-    eeg = np.random.default_rng(seed).normal(0, 1e-5, (4, 1000))
-    channels = [Channel(c) for c in ("Fz", "Cz", "Pz", "Oz")]
-    segments = [Segment(name, 0.5, 1.0, stimulus, 0.0, "listening") for stimulus in stimuli]
-    return RawRecording(eeg, 200.0, channels, segments, [], {s: partial(tone, h) for s, h in stimuli.items()})
-
-
-def source(name, seed=0, stimuli=None, damage="", inputs=()):
-    stimuli = {"s1": 300} if stimuli is None else stimuli
-    return Source(name, name[-2:], "", "", inputs, partial(load, name, seed, stimuli, damage))
-
-
-def description():
-    return Description("test", "here", "CC0", "nobody", False, 1.0)
-
-
-def content(folder):
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -237,7 +206,7 @@ import sys, time
 sys.path.insert(0, sys.argv[2])
 from functools import partial
 from pathlib import Path
-import test_prepare as t
+from tests.data import made_sources as t
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.core.types import Source
 
@@ -253,7 +222,7 @@ prepare_sources(sources, Path(sys.argv[1], "store"), t.description())
 
 
 def test_a_kill_leaves_no_half_store_and_a_rerun_does_what_is_missing(tmp_path):
-    command = [sys.executable, "-c", SLOW, str(tmp_path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", SLOW, str(tmp_path), str(Path(__file__).parents[2])]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not (tmp_path / "ready").exists() and process.poll() is None and time.monotonic() < deadline:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_prepare import content, description, load, source
 
 from eeg2speech.core.errors import DiskError
 from eeg2speech.core.types import RawRecording, Source
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.store.store import REPLACING, Store
 from eeg2speech.quality.doctor import examine
+from tests.data.made_sources import content, description, load, source
 
 KILLS = 20
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -7,7 +7,7 @@ from stores import make_store, noise, segment
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel
 from eeg2speech.data.loading.scaling import MOST, Scaling, fit_scalings
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 SEGMENTS = {"a": [segment("a", 0.0), segment("a", 8.0)], "b": [segment("b", 2.0)]}
 """Training stretches of two recordings; a third is of a held-out subject."""

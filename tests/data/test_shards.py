@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_prepare import content, description, source
 
 from eeg2speech.core.errors import ConfigError, DiskError
 from eeg2speech.core.tables import read_table
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.store.shards import Shard, sole_writer
 from eeg2speech.data.store.store import Dropped, Store
+from tests.data.made_sources import content, description, source
 
 
 def sources(damage=""):

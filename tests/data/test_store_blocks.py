@@ -21,7 +21,7 @@ from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.quality.doctor import examine
 from eeg2speech.quality.timeline import Piece, lay_out
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 PIECES = [(0, 300), (350, 700), (700, 1000)]
 

@@ -22,7 +22,7 @@ from eeg2speech.inference.alignment import AlignmentModel
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.metrics.results import read_results
 from eeg2speech.tasks import AlignmentTask
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 CONFIG = ["--config", "configs/alignment.yaml", "--config", "tests/conf/tiny_alignment.yaml"]
 SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
