@@ -80,7 +80,7 @@ def test_every_list_is_decoded_from_data_with_a_response(listeners):
             assert min(scores.values()) > 0.7, (part, name)
 
 
-def test_people_who_were_not_trained_on_have_no_decoder_of_their_own(listeners):
+def test_people_not_trained_on_have_no_decoder_of_their_own(listeners):
     data = data_module(listeners)
     fitted = fit_linear(data, SMALL)
     assert sorted(fitted.embed(data, "unseen_subject")) == ["cca pooled", "ridge pooled"]

@@ -109,7 +109,7 @@ def test_a_store_of_which_nothing_can_be_prepared_again_stays(root, tmp_path):
     assert {name: there for name, there in content(tmp_path / "store").items() if name in before} == before
 
 
-def test_what_is_no_longer_there_or_not_downloaded_stays_and_is_said(root, tmp_path, caplog):
+def test_what_is_gone_or_not_downloaded_stays_and_is_said(root, tmp_path, caplog):
     prepare(root, tmp_path / "store")
     before = content(tmp_path / "store")
     (root / "S1.eeg").unlink()
@@ -124,7 +124,7 @@ def test_what_is_no_longer_there_or_not_downloaded_stays_and_is_said(root, tmp_p
     assert content(tmp_path / "store") == before
 
 
-def test_another_dataset_of_the_same_name_is_refused_a_moved_one_not(root, tmp_path):
+def test_another_dataset_of_one_name_is_refused_a_moved_not(root, tmp_path):
     prepare(root, tmp_path / "store")
     before = content(tmp_path / "store")
     other = tmp_path / "other"
@@ -148,7 +148,7 @@ def test_another_dataset_of_the_same_name_is_refused_a_moved_one_not(root, tmp_p
     assert list(prepare(tmp_path / "moved", tmp_path / "store").again) == ["S1"]
 
 
-def test_recordings_that_were_not_asked_for_are_not_left_out_of_date(root, tmp_path):
+def test_recordings_not_asked_for_are_not_left_out_of_date(root, tmp_path):
     prepare(root, tmp_path / "store")
     assert prepare(root, tmp_path / "store", "S1").again == {}
     tone(root / "sounds" / "a.wav", 700)
@@ -243,7 +243,7 @@ def _full_disk():
 
 
 @pytest.mark.parametrize("when", ["write", "place"])
-def test_a_store_that_was_being_replaced_is_refused_until_prepare_has_finished(root, tmp_path, monkeypatch, when):
+def test_a_half_replaced_store_is_refused_until_prepare_has_finished(root, tmp_path, monkeypatch, when):
     prepare(root, tmp_path / "store")
     tone(root / "sounds" / "a.wav", 700)
     place = writer.Content if when == "write" else writer.StoreSounds
@@ -258,7 +258,7 @@ def test_a_store_that_was_being_replaced_is_refused_until_prepare_has_finished(r
     assert content(tmp_path / "store") == content(tmp_path / "fresh")
 
 
-def test_a_store_without_a_table_of_inputs_is_read_but_not_added_to(root, tmp_path):
+def test_a_store_without_inputs_is_read_but_not_added_to(root, tmp_path):
     prepare(root, tmp_path / "store")
     (tmp_path / "store" / "inputs.tsv").unlink()
     assert Store(tmp_path / "store").stimuli == ["a", "b", "c"]

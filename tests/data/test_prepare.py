@@ -101,7 +101,7 @@ def test_a_stimulus_without_a_usable_sound_fails_its_recording(tmp_path):
     assert [file.name for file in (tmp_path / "store" / "eeg").iterdir()] == ["sub-01.npy"]
 
 
-def test_one_sound_under_two_names_is_one_stimulus_also_when_added_later(tmp_path):
+def test_one_sound_under_two_names_is_one_stimulus_later_too(tmp_path):
     sources = [source("sub-01", stimuli={"a": 300, "b": 300, "c": 400})]
     prepare_sources(sources, tmp_path / "store", description())
     sources.append(source("sub-02", stimuli={"0": 300, "c": 400}))
@@ -149,7 +149,7 @@ def test_mistakes_are_found_before_anything_is_read(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_second_run_on_the_same_store_is_refused_while_the_first_runs(tmp_path):
+def test_a_second_run_on_one_store_is_refused_meanwhile(tmp_path):
     def nested():
         with pytest.raises(ConfigError, match="another run is preparing this store"):
             prepare_sources([source("sub-02")], tmp_path / "store", description())
@@ -221,7 +221,7 @@ prepare_sources(sources, Path(sys.argv[1], "store"), t.description())
 """
 
 
-def test_a_kill_leaves_no_half_store_and_a_rerun_does_what_is_missing(tmp_path):
+def test_a_kill_leaves_no_half_store_and_can_be_rerun(tmp_path):
     command = [sys.executable, "-c", SLOW, str(tmp_path), str(Path(__file__).parents[2])]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60

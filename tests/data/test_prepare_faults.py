@@ -86,7 +86,7 @@ def run_again(folder: Path, out: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_while_recordings_are_replaced_leaves_one_store_or_the_other(tmp_path):
+def test_a_kill_while_replacing_leaves_one_store_or_the_other(tmp_path):
     CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.preparation.prepare"])
     folder = tmp_path / "raw"
     folder.mkdir()

@@ -32,7 +32,7 @@ NAMES = {
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", NAMES, ids=["bytes", "long", "long in bytes", "hidden", "colon"])
-def test_a_recording_whose_id_cannot_be_used_does_not_stop_the_others(tmp_path, name, jobs):
+def test_a_recording_of_unusable_id_does_not_stop_the_others(tmp_path, name, jobs):
     listed = [source("sub-01"), source(name), source("sub-02")]
     (error,) = prepare_sources(listed, tmp_path / "store", description(), jobs=jobs).errors
     assert NAMES[name] in error
@@ -146,7 +146,7 @@ def test_recordings_without_sounds_and_sounds_that_are_missing_are_counted(root,
     ]
 
 
-def test_a_sound_that_was_cut_short_is_named_and_its_recording_counted(root, tmp_path):
+def test_a_sound_cut_short_is_named_and_its_recording_counted(root, tmp_path):
     file = root / "sounds" / "b.wav"
     file.write_bytes(file.read_bytes()[:8044])
     (error,) = prepare(root, tmp_path / "store").errors

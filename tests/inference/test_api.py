@@ -84,7 +84,7 @@ def test_an_encoder_embeds_a_recording_as_the_windows_of_its_store(encoder, data
     [{"ica": Ica("eog", minutes=0.5)}, {"upsample": True}, {"reference": "none", "notch": 50.0}],
     ids=["eyes taken out", "slow, interpolated", "other reference"],
 )
-def test_a_recording_is_prepared_by_the_settings_of_training_whatever_they_are(aligned, settings):
+def test_a_recording_is_prepared_by_the_settings_of_training(aligned, settings):
     rate = 80.0 if "upsample" in settings else 200.0
     rng, raw = np.random.default_rng(0), make_raw(1, rate=rate)
     blinks = 1e-4 * np.repeat(rng.standard_normal((1, raw.n_times // 20)).clip(1), 20, axis=1)

@@ -81,7 +81,7 @@ def test_neither_unit_nor_order_of_channels_matters(module):
     assert torch.isfinite(module(torch.zeros(2, 8, 330))).all()
 
 
-def test_channels_are_placed_by_any_of_their_names_and_never_in_millimetres(caplog):
+def test_channels_are_placed_by_any_name_never_in_millimetres(caplog):
     plain = mne.create_info(["EEG FP1-REF", *NAMES[1:4], "T3", *NAMES[5:]], 100.0, "eeg")["chs"]
     found = PretrainedEncoder(8, 3, 330, plain, settings=SMALL)
     placed = PretrainedEncoder(8, 3, 330, chs_info(), settings=SMALL)

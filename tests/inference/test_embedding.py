@@ -215,7 +215,7 @@ def test_what_cannot_be_embedded_is_named_with_a_remedy(aligned, run, tmp_path):
         load_aligner(tmp_path / "old.ckpt")
 
 
-def test_checkpoint_export_and_the_folder_of_the_run_are_the_same_aligner(run, aligned, tmp_path, capsys):
+def test_checkpoint_export_and_run_folder_are_the_same_aligner(run, aligned, tmp_path, capsys):
     best = run / "checkpoints/best.ckpt"
     assert main(["export", str(best), str(tmp_path / "out")]) == 0
     assert "Wrote encoder.safetensors, aligner.safetensors and config.json" in capsys.readouterr().out

@@ -211,7 +211,7 @@ def test_a_table_that_names_files_elsewhere_deletes_nothing(generate, tmp_path):
     assert precious.exists()
 
 
-def test_another_store_is_read_as_a_whole_and_its_split_is_not_known(generate, ckpt, store, tmp_path, capsys, stub):
+def test_another_store_is_read_whole_and_its_split_not_known(generate, ckpt, store, tmp_path, capsys, stub):
     copy = tmp_path / "copy"
     shutil.copytree(store, copy)
     table = copy / "segments.tsv"

@@ -41,7 +41,7 @@ def test_the_encoders_flops_are_those_of_the_formula():
     assert both == 3 * forward - B * embedding
 
 
-def test_what_is_held_at_once_is_what_a_chain_of_layers_holds():
+def test_what_is_held_is_what_a_chain_of_layers_holds():
     rows, width = 1000, 64
     chain = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
     x = without_content(chain).from_tensor(torch.zeros(rows, width))

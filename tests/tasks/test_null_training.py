@@ -57,7 +57,7 @@ def test_shuffled_sounds_take_their_keys_along():
     assert torch.equal(order, apply_train_on(batch(), "shuffled")["stimulus"])
 
 
-def test_no_sound_is_likelier_to_be_dealt_to_its_own_window_than_any_other():
+def test_no_sound_is_likelier_to_be_dealt_to_its_own_window():
     """Were none ever right, a model would learn which one it is."""
     size, draws = 4, 2000
     times = torch.zeros(size, size)

@@ -49,7 +49,7 @@ def test_every_validation_logs_the_gap_between_both_sides(events: EventAccumulat
     assert all(0 < point.value <= 2 for point in points)
 
 
-def test_a_test_leaves_all_pictures_of_every_list_as_files_and_in_tensorboard(run: Path, events: EventAccumulator):
+def test_a_test_leaves_all_pictures_as_files_and_in_tensorboard(run: Path, events: EventAccumulator):
     wanted = {(part, name) for part in PARTS for name in DRAWN | {"galleries", "lags"}}
     wanted.add(("unseen_stimulus", "electrodes"))
     files = {file.name: file for file in (run / "pictures").iterdir()}
@@ -86,7 +86,7 @@ def two_sided(windows=24, subjects=2, stimuli=3, features=8):
     return Embeddings(sound[shuffle], sound[shuffle], *(column[shuffle] for column in columns))
 
 
-def test_windows_of_one_subject_stand_in_the_order_of_stimulus_and_time():
+def test_windows_of_a_subject_are_ordered_by_stimulus_and_time():
     figures = embedding_figures(two_sided(), ["a", "b", "c"], ["01", "02"], "SIMULATED EEG, list")
     assert all(figure.get_suptitle().startswith("SIMULATED EEG, list") for figure in figures.values())
     axes = figures["similarity"].axes[0]

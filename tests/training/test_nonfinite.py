@@ -72,7 +72,7 @@ def test_what_is_not_finite_changes_nothing_and_is_counted(what: str, tiny_store
     assert all(value.isfinite().all() for value in last(tmp_path, "run")["state_dict"].values())
 
 
-def test_too_many_in_a_row_end_the_run_and_name_the_recordings(
+def test_too_many_in_a_row_end_it_and_name_recordings(
     tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     with pytest.warns(UserWarning, match="is skipped"):
