@@ -1,25 +1,26 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 uses what jsonargparse will rename
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
 from eeg2speech.core.signals import PREEMPTING, note
-from eeg2speech.core.types import Channel, Segment
-from eeg2speech.data.store.store import Description
-from eeg2speech.data.store.writer import StoreWriter
+from tests.tiny_stores import write_store
 
-RATE = 100
+ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,45 +36,38 @@ def independent() -> Iterator[None]:
     note.give_back(*PREEMPTING, signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def _parsers_built_once() -> None:
+    """Build the parsers of the stages once per process, as that takes a third of the time of a tiny run.
+
+    Processes that tests start build their own.
+    """
+    module = sys.modules.get("eeg2speech.cli.lightning")  # not imported for tests that need none
+    if module is None or module in _SHARING:
+        return
+    _SHARING.append(module)
+    build, built = module.StageCLI.setup_parser, {}
+
+    def setup_parser(cli: Any, *settings: Any) -> None:
+        file = module.trainer_config()  # may be one of the current folder, whose values become defaults
+        if not file.is_file():
+            build(cli, *settings)
+            return
+        key = (type(cli), repr(settings), repr(cli.trainer_defaults), file.resolve(), file.read_bytes())
+        if key not in built:
+            build(cli, *settings)
+            built[key] = {name: value for name, value in vars(cli).items() if name in _OF_PARSERS}
+        vars(cli).update(built[key])
+        cli.parser._instantiators = None  # those of the command before
+
+    module.StageCLI.setup_parser = setup_parser
+
+
+_SHARING: list[Any] = []
+_OF_PARSERS = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
+
 settings.register_profile("here", deadline=None, database=None)  # slow machines; nothing written into the work tree
 settings.load_profile("here")
-
-
-def head_channels(count: int) -> list[Channel]:
-    """Electrodes spread over the upper half of a sphere of 9 cm, in a fixed order."""
-    index = np.arange(count) + 0.5
-    height, turn = index / count, np.pi * (1 + 5**0.5) * index
-    flat = np.sqrt(1 - height**2)
-    places = 0.09 * np.stack([flat * np.cos(turn), flat * np.sin(turn), height], axis=1)
-    return [Channel(f"E{i}", "eeg", x, y, 0.04 + z) for i, (x, y, z) in enumerate(places.tolist())]
-
-
-def write_store(
-    root: Path,
-    channels: Sequence[int] = (8, 8, 8, 8),
-    stimuli: int = 8,
-    seconds: float = 4.0,
-    labels: bool = False,
-    seed: int = 0,
-) -> Path:
-    """A store of slow, spatially smooth noise: one recording per subject, in which every stimulus is heard once."""
-    rng = np.random.default_rng(seed)
-    writer = StoreWriter(root, Description("tiny", "tests", "CC0", "none", simulated=True, rate=RATE))
-    time = np.arange(round(seconds * 16_000)) / 16_000
-    for k in range(stimuli):
-        writer.add_audio(f"s{k}", (0.5 * np.sin(2 * np.pi * (200 + 50 * k) * time)).astype(np.float32))
-    for subject, count in enumerate(channels):
-        samples = round((seconds + 1) * stimuli * RATE)
-        sources = np.cumsum(rng.standard_normal((3, samples)), axis=1)
-        sources -= np.stack([np.convolve(s, np.ones(200) / 200, "same") for s in sources])
-        eeg = rng.standard_normal((count, 3)) @ sources + 0.3 * rng.standard_normal((count, samples))
-        name = f"sub-{subject:02d}"
-        segments = [
-            Segment(name, k * (seconds + 1), seconds, f"s{k}", 0.0, "listening", "ab"[k % 2] if labels else "")
-            for k in range(stimuli)
-        ]
-        writer.add(name, f"{subject:02d}", "", "", (5 * eeg).astype(np.float32), head_channels(count), segments, {})
-    return writer.finish()
 
 
 @pytest.fixture(scope="session")
@@ -86,3 +80,38 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ragged_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Subjects with 6, 9, 8 and 8 electrodes, and labels."""
     return write_store(tmp_path_factory.mktemp("ragged") / "store", channels=(6, 9, 8, 8), labels=True)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Gives a folder that one of the processes of the tests makes, for all to read."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tested_alignment(made_once: Callable[[str, Callable[[Path], None]], Path], tiny_store: Path) -> Path:
+    """A run of stage 2 with all its callbacks, fitted for a few steps and tested; only to be read."""
+
+    def make(folder: Path) -> None:
+        from eeg2speech.cli import main
+
+        configs = ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml")
+        given = [*(f"--config={ROOT / name}" for name in configs), f"--data.store={tiny_store}"]
+        assert main(["fit", *given, f"--run={folder / 'run'}"]) == 0
+        assert main(["test", *given, f"--run={folder / 'run'}", "--ckpt_path=best"]) == 0
+
+    return made_once("alignment", make) / "run"

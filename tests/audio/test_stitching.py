@@ -56,7 +56,7 @@ def test_unrelated_windows_keep_their_power_where_they_meet():
     assert rms(fades) == pytest.approx(0.1, rel=0.03)  # a linear fade would leave 0.071
 
 
-def test_a_window_is_brought_to_the_level_of_the_one_before_but_never_beyond_6_db():
+def test_a_window_follows_the_level_before_by_6_db_at_most():
     tone = np.sin(np.arange(8000) / 5).astype(np.float32)
     starts = [0, 6000, 12000]
     whole = joined([0.3 * tone, 0.2 * tone, 0.01 * tone], starts, 1000)
@@ -66,7 +66,7 @@ def test_a_window_is_brought_to_the_level_of_the_one_before_but_never_beyond_6_d
     assert rms(quiet[-3000:]) == pytest.approx(rms(tone), rel=0.02)  # silence tells no level
 
 
-def test_a_gap_is_silent_and_long_overlaps_are_faded_in_their_middle():
+def test_a_gap_is_silent_and_long_overlaps_fade_midway():
     ones = np.ones(100, np.float32)
     assert np.array_equal(joined([ones, ones], [0, 150], 10), np.repeat([1, 0, 1], [100, 50, 100]))
     long = joined([ones, 3 * ones], [0, 20], 10, match=False)
@@ -83,7 +83,7 @@ def test_pieces_come_as_soon_as_they_are_finished():
         assert len(stitcher._tail) <= 100
 
 
-def test_wav_files_have_16_bits_are_clipped_and_appear_only_when_finished(tmp_path):
+def test_wav_files_have_16_bits_and_appear_when_finished(tmp_path):
     file = tmp_path / "a.wav"
     with wav_writer(file) as write:
         write(np.full(100, 0.5, np.float32))

@@ -54,7 +54,7 @@ def test_the_seconds_that_are_there_and_missing_are_said(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 2 * 6 * 16_000 + 1])
-def test_headers_of_programs_that_do_not_know_the_length_are_no_fault(tmp_path, size):
+def test_headers_that_do_not_know_the_length_are_no_fault(tmp_path, size):
     file = write(tmp_path, "wav")
     content = bytearray(file.read_bytes())
     place = content.index(b"data")

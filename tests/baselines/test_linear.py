@@ -14,7 +14,7 @@ from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 SMALL = METHODS | {"cca": Method(partial(CCA, components=4))}
 
@@ -80,7 +80,7 @@ def test_every_list_is_decoded_from_data_with_a_response(listeners):
             assert min(scores.values()) > 0.7, (part, name)
 
 
-def test_people_who_were_not_trained_on_have_no_decoder_of_their_own(listeners):
+def test_people_not_trained_on_have_no_decoder_of_their_own(listeners):
     data = data_module(listeners)
     fitted = fit_linear(data, SMALL)
     assert sorted(fitted.embed(data, "unseen_subject")) == ["cca pooled", "ridge pooled"]

@@ -31,9 +31,7 @@ def test_errors_of_a_page_are_noticed(browser: Browser, tmp_path: Path, script: 
     assert browser.errors == []
 
 
-def test_what_is_inside_of_shadow_trees_and_frames_is_seen_and_a_damaged_picture_is_told(
-    browser: Browser, tmp_path: Path
-):
+def test_shadow_trees_and_frames_are_seen_and_damaged_pictures_told(browser: Browser, tmp_path: Path):
     page = tmp_path / "page.html"
     page.write_text(
         "<!doctype html><iframe srcdoc='<b>framed</b>'></iframe><div id=host></div><img src='data:image/png,broken'>"

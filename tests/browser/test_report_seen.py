@@ -25,7 +25,7 @@ def page(runs: Path) -> str:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_opens_from_disk_with_every_picture_and_sound_and_fits_the_window(browser: Browser, page: str, width: int):
+def test_it_opens_from_disk_whole_and_fits_the_window(browser: Browser, page: str, width: int):
     browser.open(page, width)
     browser.run("document.querySelectorAll('details').forEach(e => { e.open = true })")
     browser.run("document.querySelectorAll('img').forEach(e => { e.loading = 'eager' })")

@@ -70,7 +70,7 @@ def test_scalars_are_charts(browser: Browser, board: str):
     see(browser, board, "scalars", lambda: "tag: lr/pg1" in browser.text and bool(browser.count("svg .line, svg path")))
 
 
-def test_custom_scalars_put_the_figures_that_matter_first_and_every_chart_has_curves(browser: Browser, board: str):
+def test_custom_scalars_begin_with_what_matters_and_have_curves(browser: Browser, board: str):
     charts = re.compile(r"Matches \((\d+)\)")
 
     def shown():

@@ -165,7 +165,7 @@ def test_the_good_one_beside_it_is_offered(tmp_path, how):
         read_checkpoint(tmp_path / "last.ckpt")
 
 
-def test_a_part_that_is_not_there_is_named_with_those_that_are(tmp_path):
+def test_a_missing_part_is_named_with_those_that_are_there(tmp_path):
     file = make_checkpoint(tmp_path / "a.ckpt")
     with pytest.raises(DataError, match=r"a\.ckpt: has no speech; the parts it describes: encoder"):
         read_part(file, "speech")
@@ -284,7 +284,7 @@ def test_an_export_of_another_part_is_refused(tmp_path):
         read_part(out, "speech")
 
 
-def test_a_file_where_the_export_should_go_is_an_error_in_one_line(tmp_path):
+def test_a_file_in_place_of_the_export_costs_one_line(tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(DataError, match="out: "):
         export_part(make_checkpoint(tmp_path / "a.ckpt"), tmp_path / "out")

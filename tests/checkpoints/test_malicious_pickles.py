@@ -29,7 +29,7 @@ from eeg2speech.models.audio.audiomae import read_audiomae
 from eeg2speech.models.audio.cached import ContentCache
 from eeg2speech.models.audioldm2.components import load_components
 from eeg2speech.training.atomic_checkpoint_io import AtomicCheckpointIO
-from tests.conftest import write_store
+from tests.tiny_stores import write_store
 
 ROOT = Path(__file__).parents[2]
 MAEEG = f"--config={ROOT / 'configs/maeeg.yaml'}"

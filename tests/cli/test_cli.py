@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,22 @@ def stage(tmp_path: Path, tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return main([command, *given, "--data.store", str(tiny_store), *options])
 
     return run
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in runs/maeeg; only to be read."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["fit", *(f"--config={file}" for file in (MAEEG, TINY)), f"--data.store={tiny_store}"]) == 0
+    return folder / "runs/maeeg"
+
+
+@pytest.fixture
+def earlier(finished: Path, tmp_path: Path) -> Path:
+    """That run, in the folder of the test."""
+    return shutil.copytree(finished, tmp_path / "runs/maeeg")
 
 
 class SendInterrupt(Callback):
@@ -99,16 +116,14 @@ class CountTokens(Callback):
         (Path(trainer.log_dir) / "predicted.json").write_text(json.dumps(self.windows))
 
 
-def test_predict_represents_every_window_of_the_test_lists(stage: Run, tmp_path: Path):
-    assert stage("fit") == 0
+def test_predict_represents_every_window_of_the_test_lists(stage: Run, earlier: Path, tmp_path: Path):
     keep = ["--trainer.callbacks+", "tests.cli.test_cli.CountTokens"]
     assert stage("predict", "--ckpt_path", "best", *keep) == 0
     results = json.loads((tmp_path / "runs/maeeg/predicted.json").read_text())
     assert results == {"0": 2 * 3 * 6, "1": 5 * 6, "2": 2 * 6}  # sounds, people, windows
 
 
-def test_exported_encoder_is_the_best_checkpoints(stage: Run, tmp_path: Path):
-    assert stage("fit") == 0
+def test_exported_encoder_is_the_best_checkpoints(stage: Run, earlier: Path, tmp_path: Path):
     run = tmp_path / "runs/maeeg"
     assert main(["export", str(run / "checkpoints/best.ckpt"), str(tmp_path / "out")]) == 0
     description = json.loads((tmp_path / "out/config.json").read_text())
@@ -122,8 +137,7 @@ def test_exported_encoder_is_the_best_checkpoints(stage: Run, tmp_path: Path):
     assert all(torch.equal(automatic[name], exported[name]) for name in exported)
 
 
-def test_encoder_weights_start_a_new_run(stage: Run, tmp_path: Path):
-    assert stage("fit") == 0
+def test_encoder_weights_start_a_new_run(stage: Run, earlier: Path, tmp_path: Path):
     source = tmp_path / "runs/maeeg/encoder"
     options = ["--model.init_args.encoder_weights", str(source), "--trainer.max_steps", "4", "--run", "runs/second"]
     assert stage("fit", *options, "--model.init_args.optimizer.init_args.lr", "1e-30") == 0
@@ -132,10 +146,9 @@ def test_encoder_weights_start_a_new_run(stage: Run, tmp_path: Path):
     assert all(torch.equal(second[f"autoencoder.encoder.{name}"], value) for name, value in exported.items())
 
 
-def test_a_run_is_repeated_bit_for_bit(stage: Run, tmp_path: Path):
-    for name in ("a", "b"):
-        assert stage("fit", "--run", f"runs/{name}") == 0
-    a, b = (weights(tmp_path / f"runs/{name}/checkpoints/last.ckpt") for name in ("a", "b"))
+def test_a_run_is_repeated_bit_for_bit(stage: Run, finished: Path, tmp_path: Path):
+    assert stage("fit", "--run", "runs/again") == 0
+    a, b = (weights(run / "checkpoints/last.ckpt") for run in (finished, tmp_path / "runs/again"))
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -157,8 +170,7 @@ def test_interrupt_and_resume_equal_the_uninterrupted_run(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_fresh_start_sets_the_earlier_run_aside(stage: Run, tmp_path: Path):
-    assert stage("fit") == 0
+def test_a_fresh_start_sets_the_earlier_run_aside(stage: Run, earlier: Path, tmp_path: Path):
     first = weights(tmp_path / "runs/maeeg/checkpoints/last.ckpt")
     (events,) = (tmp_path / "runs/maeeg").glob("events.*")
     assert stage("fit", "--seed_everything", "1") == 0
@@ -171,8 +183,9 @@ def test_a_fresh_start_sets_the_earlier_run_aside(stage: Run, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("option", "exit_code"), [("encoder_weights=gone", 1), ("normalize_target=true", 0)])
-def test_a_start_that_fails_leaves_the_earlier_run_where_it_is(stage: Run, tmp_path: Path, option: str, exit_code: int):
-    assert stage("fit") == 0
+def test_a_start_that_fails_leaves_the_earlier_run_where_it_is(
+    stage: Run, earlier: Path, tmp_path: Path, option: str, exit_code: int
+):
     run = tmp_path / "runs/maeeg"
     checkpoint, config = (run / "checkpoints/best.ckpt").read_bytes(), (run / "config.yaml").stat().st_mtime_ns
     before = sorted(file.name for file in run.iterdir())
@@ -196,8 +209,7 @@ def test_a_validation_loss_does_not_depend_on_the_batches(stage: Run, tmp_path: 
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def test_the_saved_config_reruns(stage: Run, tmp_path: Path):
-    assert stage("fit") == 0
+def test_the_saved_config_reruns(stage: Run, earlier: Path, tmp_path: Path):
     saved = tmp_path / "runs/maeeg/config.yaml"
     copy = tmp_path / "again.yaml"
     copy.write_text(saved.read_text())

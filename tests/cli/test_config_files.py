@@ -103,7 +103,7 @@ def test_plans_of_sweeps_come_by_name_and_name_configs(place: Path):
         read_sweep(Path("mine.yaml"))
 
 
-def test_stage_2_is_planned_from_the_package_beside_a_file_of_ones_own(capsys: pytest.CaptureFixture[str]):
+def test_stage_2_is_planned_beside_a_file_of_ones_own(capsys: pytest.CaptureFixture[str]):
     from eeg2speech.cli.planned import _beside
 
     assert _beside(["mine.yaml"]) == ROOT / "configs/alignment.yaml"

@@ -29,7 +29,7 @@ def help_of(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 @pytest.mark.parametrize("words", HELPS, ids=" ".join)
-def test_a_help_is_short_fits_80_columns_and_ends_in_an_example(
+def test_a_help_is_short_and_ends_in_an_example(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     text = help_of(words, capsys, monkeypatch)

@@ -76,7 +76,7 @@ def said(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         (["fit", "--config", MAEEG, "--model", "eeg2speech.tasks.MAEGTask"], ["--model: eeg2speech.tasks.MAEGTask"]),
     ],
 )  # fmt: skip
-def test_a_mistake_on_the_command_line_costs_a_line_and_status_2(
+def test_a_mistake_in_a_command_costs_a_line_and_status_2(
     argv: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     status, error = said(argv, capsys)
@@ -117,7 +117,7 @@ def test_a_mistake_on_the_command_line_costs_a_line_and_status_2(
         (["prepare", "bids", "empty", "out"], ["empty", "sub-"]),
     ],
 )
-def test_a_problem_with_what_is_named_costs_a_line_and_status_1(
+def test_a_problem_with_an_input_costs_a_line_and_status_1(
     argv: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     status, error = said(argv, capsys)

@@ -17,7 +17,7 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 ENCODINGS = ("ascii", "latin-1", "cp1252")
 

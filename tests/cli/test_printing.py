@@ -60,7 +60,7 @@ def test_a_narrow_terminal_wraps_figures_and_loses_none(
     assert text.count("[0.11,") == 10
 
 
-def test_a_log_has_a_line_now_and_then_with_the_time_left(
+def test_a_log_has_lines_now_and_then_with_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(progress, "EVERY", 0.0)

@@ -51,7 +51,7 @@ def test_sounds_come_back_as_long_and_as_loud(components, tmp_path, capsys):
     assert "long, short" in capsys.readouterr().out
 
 
-def test_a_clip_does_not_depend_on_its_batch_but_on_its_seed(components, tmp_path):
+def test_a_clip_depends_on_its_seed_not_its_batch(components, tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(2.0), 16_000)
     waves = []
     for i, options in enumerate((["--batch_size=1"], ["--batch_size=4"], ["--seed=1"])):

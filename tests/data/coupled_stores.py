@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.data.store.writer import StoreWriter
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 RATE = 100
 

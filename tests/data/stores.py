@@ -7,7 +7,7 @@ import numpy as np
 from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Description, Store
 from eeg2speech.data.store.writer import StoreWriter
-from tests.conftest import RATE, head_channels
+from tests.tiny_stores import RATE, head_channels
 
 
 def make_store(root, recordings, audio=(), rate=RATE):

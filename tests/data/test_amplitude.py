@@ -48,7 +48,7 @@ def test_healthy_amplitudes_are_not_mentioned(caplog, kind):
         ("grad", 1e13, "1e-13", "fT/cm taken for T/m"),
     ],
 )
-def test_an_amplitude_that_no_brain_has_is_said_with_the_right_factor(caplog, kind, factor, right, what):
+def test_an_amplitude_no_brain_has_is_said_with_its_factor(caplog, kind, factor, right, what):
     settings = Preprocessing(notch=None, reference="none", flat=None)
     (line,) = said(caplog, recording(kind, factor), settings)
     assert line.startswith("r: median amplitude of ")
@@ -57,7 +57,7 @@ def test_an_amplitude_that_no_brain_has_is_said_with_the_right_factor(caplog, ki
 
 
 @pytest.mark.parametrize(("factor", "right"), [(1e-6, "1e\\+06"), (3e-4, "1000")])
-def test_channels_that_are_flat_for_their_unit_are_refused_with_the_factor(factor, right):
+def test_channels_flat_for_their_unit_are_refused_with_the_factor(factor, right):
     with pytest.raises(DataError, match=rf"^r: 8 of 8 channels are flat \(X0, .*multiply by {right} ") as error:
         preprocess(recording(factor=factor), Preprocessing(notch=None), "r")
     assert "loosen" not in str(error.value)
@@ -83,14 +83,14 @@ def test_gaps_do_not_hide_an_amplitude_that_no_brain_has(caplog):
         preprocess(raw, Preprocessing(notch=None), "r")
 
 
-def test_samples_that_tell_an_amplitude_are_evenly_taken_from_what_was_recorded():
+def test_samples_that_tell_an_amplitude_are_evenly_taken():
     eeg = np.arange(100_000.0)[None]
     assert recorded_samples(eeg, [(0, 5), (90, 95)]).tolist() == [[0, 1, 2, 3, 4, 90, 91, 92, 93, 94]]
     np.testing.assert_array_equal(recorded_samples(eeg, [(0, 100_000)]), eeg[:, ::10])
     assert recorded_samples(eeg, []).shape == (1, 0)
 
 
-def test_one_channel_in_another_unit_is_bad_and_the_others_are_kept(caplog):
+def test_one_channel_in_another_unit_is_bad_others_are_kept(caplog):
     raw = recording()
     raw.eeg[2] *= 1e6
     with caplog.at_level(logging.WARNING):

@@ -8,71 +8,18 @@ from functools import partial
 
 import numpy as np
 import pytest
-import soundfile
-from test_prepare import content, description
 
 from eeg2speech.core.errors import ConfigError, DataError, DiskError
 from eeg2speech.core.tables import read_table
-from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.core.types import Source
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Prepared, Preprocessing
 from eeg2speech.data.store import inputs, writer
 from eeg2speech.data.store.inputs import Input
 from eeg2speech.data.store.shards import Shard
 from eeg2speech.data.store.store import Dropped, Store
-
-
-def tone(file, hertz=300.0):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(file, 0.4 * np.sin(2 * np.pi * hertz * np.arange(8000) / 8000), 8000)
-
-
-def load(root, name):
-    seed = int((root / f"{name}.eeg").read_text())
-    eeg = np.random.default_rng(seed).normal(0, 1e-5, (4, 1000))
-    channels = [Channel(c) for c in ("Fz", "Cz", "Pz", "Oz")]
-    rows = [line.split() for line in (root / f"{name}.tsv").read_text().splitlines()]
-    segments = [Segment(name, float(onset), 1.0, sound, 0.0, "listening") for onset, sound in rows]
-    return RawRecording(eeg, 200.0, channels, segments, [], {s: root / "sounds" / f"{s}.wav" for _, s in rows})
-
-
-def sources(root, *names):
-    """A recording for each signal; what it is read from is its signal, its table, its sounds and a sidecar for all."""
-    found = []
-    for file in sorted(root.glob("*.eeg")):
-        name = file.stem
-        if names and name not in names:
-            continue
-        table = file.with_suffix(".tsv")
-        sounds = [root / "sounds" / f"{row.split()[1]}.wav" for row in table.read_text().splitlines()]
-        beside = [side for side in (root / "cap.json",) if side.exists()]
-        files = (file, table, *dict.fromkeys(sounds), *beside)
-        found.append(Source(name, name[-2:], "", "", files, partial(load, root, name)))
-    return found
-
-
-@pytest.fixture
-def root(tmp_path):
-    """Three recordings: S1 hears a, S2 hears a and b, S3 hears c."""
-    root = tmp_path / "raw"
-    for number, sound in enumerate("abc"):
-        tone(root / "sounds" / f"{sound}.wav", 300 + 50 * number)
-    for number, heard in enumerate(("0.5 a\n", "0.5 a\n2 b\n", "1 c\n"), start=1):
-        (root / f"S{number}.eeg").write_text(str(number))
-        (root / f"S{number}.tsv").write_text(heard)
-    return root
-
-
-def prepare(root, out, *names, **options):
-    return prepare_sources(sources(root, *names), out, description(), root=root, **options)
-
-
-def edited(file, text):
-    """Save a file as an editor does, and later than its clock can tell apart."""
-    stamp = file.stat().st_mtime_ns if file.exists() else 0
-    file.write_text(text)
-    os.utime(file, ns=(stamp + 10**9, stamp + 10**9))
-
+from tests.data.changing_files import edited, load, prepare, sources, tone
+from tests.data.made_sources import content, description
 
 CHANGES = {
     "table": (lambda root: edited(root / "S1.tsv", "0.9 a\n"), ["S1"], "S1 (S1.tsv has changed)"),
@@ -162,7 +109,7 @@ def test_a_store_of_which_nothing_can_be_prepared_again_stays(root, tmp_path):
     assert {name: there for name, there in content(tmp_path / "store").items() if name in before} == before
 
 
-def test_what_is_no_longer_there_or_not_downloaded_stays_and_is_said(root, tmp_path, caplog):
+def test_what_is_gone_or_not_downloaded_stays_and_is_said(root, tmp_path, caplog):
     prepare(root, tmp_path / "store")
     before = content(tmp_path / "store")
     (root / "S1.eeg").unlink()
@@ -177,7 +124,7 @@ def test_what_is_no_longer_there_or_not_downloaded_stays_and_is_said(root, tmp_p
     assert content(tmp_path / "store") == before
 
 
-def test_another_dataset_of_the_same_name_is_refused_a_moved_one_not(root, tmp_path):
+def test_another_dataset_of_one_name_is_refused_a_moved_not(root, tmp_path):
     prepare(root, tmp_path / "store")
     before = content(tmp_path / "store")
     other = tmp_path / "other"
@@ -201,7 +148,7 @@ def test_another_dataset_of_the_same_name_is_refused_a_moved_one_not(root, tmp_p
     assert list(prepare(tmp_path / "moved", tmp_path / "store").again) == ["S1"]
 
 
-def test_recordings_that_were_not_asked_for_are_not_left_out_of_date(root, tmp_path):
+def test_recordings_not_asked_for_are_not_left_out_of_date(root, tmp_path):
     prepare(root, tmp_path / "store")
     assert prepare(root, tmp_path / "store", "S1").again == {}
     tone(root / "sounds" / "a.wav", 700)
@@ -296,7 +243,7 @@ def _full_disk():
 
 
 @pytest.mark.parametrize("when", ["write", "place"])
-def test_a_store_that_was_being_replaced_is_refused_until_prepare_has_finished(root, tmp_path, monkeypatch, when):
+def test_a_half_replaced_store_is_refused_until_prepare_has_finished(root, tmp_path, monkeypatch, when):
     prepare(root, tmp_path / "store")
     tone(root / "sounds" / "a.wav", 700)
     place = writer.Content if when == "write" else writer.StoreSounds
@@ -311,7 +258,7 @@ def test_a_store_that_was_being_replaced_is_refused_until_prepare_has_finished(r
     assert content(tmp_path / "store") == content(tmp_path / "fresh")
 
 
-def test_a_store_without_a_table_of_inputs_is_read_but_not_added_to(root, tmp_path):
+def test_a_store_without_inputs_is_read_but_not_added_to(root, tmp_path):
     prepare(root, tmp_path / "store")
     (tmp_path / "store" / "inputs.tsv").unlink()
     assert Store(tmp_path / "store").stimuli == ["a", "b", "c"]

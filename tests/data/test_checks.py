@@ -17,7 +17,7 @@ from eeg2speech.data.loading.checks import check_content, keep_sounds
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.store import Store
-from tests.conftest import write_store
+from tests.tiny_stores import write_store
 
 
 @pytest.fixture

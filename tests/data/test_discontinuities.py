@@ -79,7 +79,7 @@ def test_what_each_format_calls_an_interruption(kind, note, at, unrecorded):
 
 @pytest.mark.parametrize("date", [None, 1.6e9])
 @pytest.mark.parametrize("crop", [0.0, 1.5, 3.5])
-def test_a_skip_has_a_beginning_and_an_end_also_in_cropped_recordings(date, crop):
+def test_a_skip_has_both_ends_also_in_cropped_recordings(date, crop):
     raw = annotated((3.0, 2.0, "BAD_ACQ_SKIP"), (5.0, 1.0, "bad_acq_skip"), (8.0, 1.0, "x"), crop=crop, date=date)
     found = discontinuities(raw)
     first, stop = max(300 - round(100 * crop), 0), 600 - round(100 * crop)

@@ -60,7 +60,7 @@ def test_how_short_a_dropout_may_be():
     assert (500, 503) in find_dropouts(eeg, 250.0)
 
 
-def test_a_single_channel_in_coarse_steps_has_no_dropouts_but_what_is_missing():
+def test_a_channel_in_coarse_steps_drops_out_only_where_missing():
     steps = 0.5e-6 * np.round(noise(channels=1, seed=3) / 2e-6)
     pair = np.repeat(steps, 2, axis=0)
     assert len(find_dropouts(pair, 250.0)) > 100  # two that stand still together are a dropout

@@ -54,7 +54,7 @@ def test_a_sound_of_training_under_another_name_is_refused(store: Path, part: st
     assert f"{known!r} of train" in message
 
 
-def test_the_same_name_on_both_sides_of_a_subject_split_is_no_leak(store: Path):
+def test_the_same_name_across_a_subject_split_is_no_leak(store: Path):
     assert stimuli(data(store, split=Split("subject")), "unseen_subject") >= stimuli(data(store), "train")
 
 
@@ -94,7 +94,7 @@ def test_fewer_pairs_are_part_of_more_and_leave_the_tests_alone(tiny_store: Path
     assert not np.array_equal(whole.scalings[name].centre, by_share[0.2].scalings[name].centre)
 
 
-def test_which_pairs_are_kept_is_up_to_the_seed_of_the_split(tiny_store: Path):
+def test_the_seed_of_the_split_decides_which_pairs_are_kept(tiny_store: Path):
     kept = {min(stimuli(data(tiny_store, train_fraction=0.2, split=Split(seed=seed)), "train")) for seed in range(6)}
     assert len(kept) > 1
 

@@ -134,7 +134,7 @@ def test_consecutive_electrodes_are_neighbours(cap, run):
     assert mean_distance(positions, order, run) < 1.01 * mean_distance(positions, np.arange(len(names)), run)
 
 
-def test_order_does_not_depend_on_the_file_and_unknown_positions_come_last():
+def test_order_is_that_of_no_file_unknown_positions_last():
     positions = electrode_positions(CAP32)
     places = positions[order_by_position(positions)]
     shuffle = np.random.default_rng(1).permutation(32)

@@ -16,43 +16,12 @@ import pytest
 
 from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError, DataError, DiskError
-from eeg2speech.core.types import Channel, RawRecording, Segment, Source
+from eeg2speech.core.types import Source
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
-from eeg2speech.data.store.store import Description, Store
+from eeg2speech.data.store.store import Store
+from tests.data.made_sources import content, description, load, source
 from tests.data.readers.feis_files import write_feis
-
-RATE = 8000
-
-
-def tone(hertz):
-    return (0.4 * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)).astype(np.float32), float(RATE)
-
-
-def load(name, seed, stimuli, damage=""):
-    if damage:
-        raise DataError(f"{name}.edf: {damage}")
-    eeg = np.random.default_rng(seed).normal(0, 1e-5, (4, 1000))
-    channels = [Channel(c) for c in ("Fz", "Cz", "Pz", "Oz")]
-    segments = [Segment(name, 0.5, 1.0, stimulus, 0.0, "listening") for stimulus in stimuli]
-    return RawRecording(eeg, 200.0, channels, segments, [], {s: partial(tone, h) for s, h in stimuli.items()})
-
-
-def source(name, seed=0, stimuli=None, damage="", inputs=()):
-    stimuli = {"s1": 300} if stimuli is None else stimuli
-    return Source(name, name[-2:], "", "", inputs, partial(load, name, seed, stimuli, damage))
-
-
-def description():
-    return Description("test", "here", "CC0", "nobody", False, 1.0)
-
-
-def content(folder):
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -132,7 +101,7 @@ def test_a_stimulus_without_a_usable_sound_fails_its_recording(tmp_path):
     assert [file.name for file in (tmp_path / "store" / "eeg").iterdir()] == ["sub-01.npy"]
 
 
-def test_one_sound_under_two_names_is_one_stimulus_also_when_added_later(tmp_path):
+def test_one_sound_under_two_names_is_one_stimulus_later_too(tmp_path):
     sources = [source("sub-01", stimuli={"a": 300, "b": 300, "c": 400})]
     prepare_sources(sources, tmp_path / "store", description())
     sources.append(source("sub-02", stimuli={"0": 300, "c": 400}))
@@ -180,7 +149,7 @@ def test_mistakes_are_found_before_anything_is_read(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_second_run_on_the_same_store_is_refused_while_the_first_runs(tmp_path):
+def test_a_second_run_on_one_store_is_refused_meanwhile(tmp_path):
     def nested():
         with pytest.raises(ConfigError, match="another run is preparing this store"):
             prepare_sources([source("sub-02")], tmp_path / "store", description())
@@ -237,7 +206,7 @@ import sys, time
 sys.path.insert(0, sys.argv[2])
 from functools import partial
 from pathlib import Path
-import test_prepare as t
+from tests.data import made_sources as t
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.core.types import Source
 
@@ -252,8 +221,8 @@ prepare_sources(sources, Path(sys.argv[1], "store"), t.description())
 """
 
 
-def test_a_kill_leaves_no_half_store_and_a_rerun_does_what_is_missing(tmp_path):
-    command = [sys.executable, "-c", SLOW, str(tmp_path), str(Path(__file__).parent)]
+def test_a_kill_leaves_no_half_store_and_can_be_rerun(tmp_path):
+    command = [sys.executable, "-c", SLOW, str(tmp_path), str(Path(__file__).parents[2])]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not (tmp_path / "ready").exists() and process.poll() is None and time.monotonic() < deadline:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_prepare import content, description, load, source
 
 from eeg2speech.core.errors import DiskError
 from eeg2speech.core.types import RawRecording, Source
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.store.store import REPLACING, Store
 from eeg2speech.quality.doctor import examine
+from tests.data.made_sources import content, description, load, source
 
 KILLS = 20
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -86,7 +86,7 @@ def run_again(folder: Path, out: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_while_recordings_are_replaced_leaves_one_store_or_the_other(tmp_path):
+def test_a_kill_while_replacing_leaves_one_store_or_the_other(tmp_path):
     CONTEXT.set_forkserver_preload(["test_prepare_faults", "eeg2speech.data.preparation.prepare"])
     folder = tmp_path / "raw"
     folder.mkdir()

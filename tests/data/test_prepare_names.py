@@ -7,8 +7,6 @@ import os
 import numpy as np
 import pytest
 import soundfile
-from test_changes import edited, load, prepare, root, sources  # noqa: F401
-from test_prepare import content, description, source
 
 from eeg2speech.cli import main
 from eeg2speech.core.errors import DataError
@@ -18,6 +16,8 @@ from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.readers.bids import Bids
 from eeg2speech.data.store.shards import Shard
 from eeg2speech.data.store.store import Dropped, Store, check_id
+from tests.data.changing_files import edited, load, prepare, sources
+from tests.data.made_sources import content, description, source
 from tests.data.readers.bids_files import write_bids
 
 ODD = os.fsdecode(b"S\xf6ren")
@@ -32,7 +32,7 @@ NAMES = {
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", NAMES, ids=["bytes", "long", "long in bytes", "hidden", "colon"])
-def test_a_recording_whose_id_cannot_be_used_does_not_stop_the_others(tmp_path, name, jobs):
+def test_a_recording_of_unusable_id_does_not_stop_the_others(tmp_path, name, jobs):
     listed = [source("sub-01"), source(name), source("sub-02")]
     (error,) = prepare_sources(listed, tmp_path / "store", description(), jobs=jobs).errors
     assert NAMES[name] in error
@@ -59,7 +59,7 @@ def test_a_stimulus_whose_name_cannot_be_used_fails_its_recording_only(tmp_path,
     assert Store(tmp_path / "store").subjects == ["01"]
 
 
-def test_a_sidecar_whose_name_is_no_text_fails_its_recording_only(root, tmp_path):  # noqa: F811
+def test_a_sidecar_whose_name_is_no_text_fails_its_recording_only(root, tmp_path):
     odd = root / f"{ODD}.json"
     odd.touch()
     listed = sources(root)
@@ -129,7 +129,7 @@ def test_such_ids_are_refused_by_name(name):
         check_id(name, "recording")
 
 
-def test_recordings_without_sounds_and_sounds_that_are_missing_are_counted(root, tmp_path, capsys):  # noqa: F811
+def test_recordings_without_sounds_and_sounds_that_are_missing_are_counted(root, tmp_path, capsys):
     def without():
         raw = load(root, "S2")
         raw.stimuli = {"a": raw.stimuli["a"]}
@@ -146,7 +146,7 @@ def test_recordings_without_sounds_and_sounds_that_are_missing_are_counted(root,
     ]
 
 
-def test_a_sound_that_was_cut_short_is_named_and_its_recording_counted(root, tmp_path):  # noqa: F811
+def test_a_sound_cut_short_is_named_and_its_recording_counted(root, tmp_path):
     file = root / "sounds" / "b.wav"
     file.write_bytes(file.read_bytes()[:8044])
     (error,) = prepare(root, tmp_path / "store").errors

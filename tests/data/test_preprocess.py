@@ -196,7 +196,7 @@ def test_a_recording_with_mostly_bad_channels_is_refused():
         preprocess(recording(signal * np.nan), Preprocessing(), "r")
 
 
-def test_only_eeg_is_kept_and_the_raw_signal_left_as_it_was():
+def test_only_eeg_is_kept_and_the_raw_signal_left_alone():
     raw = recording(noise())
     raw.channels[4] = replace(raw.channels[4], type="eog")
     before = raw.eeg.copy()

@@ -42,7 +42,7 @@ def indices(batches):
 
 
 @given(**shapes, seed=st.integers(-5, 5), epoch=st.integers(0, 3))
-def test_training_is_equally_long_on_all_ranks_and_shows_no_window_twice(size, batch_size, world, seed, epoch):
+def test_training_is_equally_long_everywhere_and_repeats_no_window(size, batch_size, world, seed, epoch):
     samplers = ranks(world, size=size, batch_size=batch_size, seed=seed)
     for sampler in samplers:
         sampler.set_epoch(epoch)
@@ -94,7 +94,7 @@ def test_every_window_has_a_seed_of_its_own_in_every_epoch():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_the_seed_of_a_window_does_not_depend_on_the_batch_size_or_the_ranks():
+def test_the_seed_of_a_window_depends_on_no_batch_or_rank():
     alone = dict(key for batch in KeyedBatchSampler(24, 4, seed=7) for key in batch)
     for sampler in ranks(3, size=24, batch_size=2, seed=7):
         assert all(alone[index] == seed for batch in sampler for index, seed in batch)
@@ -127,7 +127,7 @@ def epochs(made, first, last):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_epoch_goes_on_where_it_stopped_and_later_ones_are_whole(workers):
+def test_a_resumed_epoch_goes_on_and_later_ones_are_whole(workers):
     whole = epochs(loader(), 0, 4)
     first = loader(workers=workers)
     assert epochs(first, 0, 1) == whole[:1]
@@ -170,7 +170,7 @@ def test_an_iteration_that_was_left_does_not_shorten_the_next(workers):
     assert list(made) == whole
 
 
-def test_a_state_from_the_end_of_an_epoch_starts_the_next_one():
+def test_a_state_from_an_epochs_end_starts_the_next_one():
     made = loader()
     whole = epochs(made, 0, 2)
     assert made.state_dict() == {"batches": 8}
@@ -198,7 +198,7 @@ def blocks(order, length):
 
 
 @given(windows, st.integers(1, 6), st.integers(0, 9))
-def test_every_window_stands_once_and_all_but_the_rest_of_a_stimulus_in_a_block_of_it(listed, length, seed):
+def test_every_window_stands_once_in_a_block_of_its_stimulus(listed, length, seed):
     stimulus, sound = np.array(listed).T
     order = StimulusBlocks(stimulus, sound, length).order(seed)
     assert sorted(order) == list(range(len(listed)))

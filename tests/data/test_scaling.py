@@ -7,7 +7,7 @@ from stores import make_store, noise, segment
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel
 from eeg2speech.data.loading.scaling import MOST, Scaling, fit_scalings
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 SEGMENTS = {"a": [segment("a", 0.0), segment("a", 8.0)], "b": [segment("b", 2.0)]}
 """Training stretches of two recordings; a third is of a held-out subject."""
@@ -71,7 +71,7 @@ def test_training_stretches_do_enter(tmp_path):
     assert np.array_equal(after["b"].spread, before["b"].spread)
 
 
-def test_a_held_out_subject_takes_the_median_over_the_others_by_channel_name(tmp_path):
+def test_a_held_out_subject_takes_the_median_of_the_others(tmp_path):
     shuffled = [Channel("e2"), Channel("E0"), Channel("new")]  # names are compared in lower case
     data = {name: (name, noise(3, 1500, seed), [segment(name)]) for seed, name in enumerate("ab")}
     store = make_store(tmp_path / "store", data | {"c": ("c", noise(3, 1500, 9), [segment("c")], shuffled)})
@@ -82,7 +82,7 @@ def test_a_held_out_subject_takes_the_median_over_the_others_by_channel_name(tmp
         np.testing.assert_allclose(c, [medians[2], medians[0], np.median(medians)], rtol=1e-6)
 
 
-def test_flat_channels_are_not_usable_and_do_not_shrink_the_scale_of_others(tmp_path):
+def test_flat_channels_are_unusable_and_do_not_scale_others(tmp_path):
     eeg = recordings()
     eeg["a"][1] = 7.0
     eeg["a"][2] = np.nan
@@ -93,7 +93,7 @@ def test_flat_channels_are_not_usable_and_do_not_shrink_the_scale_of_others(tmp_
     assert np.isfinite(fitted["c"].centre).all()
 
 
-def test_a_channel_that_is_flat_everywhere_stays_unusable_for_a_held_out_subject(tmp_path):
+def test_a_channel_flat_everywhere_is_unusable_for_new_subjects(tmp_path):
     """A reference electrode, say."""
     eeg = recordings()
     for signal in eeg.values():

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_prepare import content, description, source
 
 from eeg2speech.core.errors import ConfigError, DiskError
 from eeg2speech.core.tables import read_table
 from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.store.shards import Shard, sole_writer
 from eeg2speech.data.store.store import Dropped, Store
+from tests.data.made_sources import content, description, source
 
 
 def sources(damage=""):
@@ -70,7 +70,7 @@ def test_shards_that_run_at_once_do_no_harm(tmp_path):
     assert content(tmp_path / "store") == content(tmp_path / "whole")
 
 
-def test_the_same_share_twice_or_the_whole_beside_a_share_is_refused(tmp_path):
+def test_one_share_twice_or_the_whole_beside_is_refused(tmp_path):
     with sole_writer(tmp_path / "store", Shard(1, 2)):
         for other in (Shard(1, 2), Shard()):
             with pytest.raises(ConfigError, match="another run is preparing"), sole_writer(tmp_path / "store", other):
@@ -86,6 +86,6 @@ def test_the_same_share_twice_or_the_whole_beside_a_share_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_not_taken_for_one_in_use():
+def test_a_folder_that_cannot_be_written_is_not_in_use():
     with pytest.raises(DiskError, match="/proc/store: cannot be written"), sole_writer(Path("/proc/store"), Shard()):
         pass

@@ -76,7 +76,7 @@ def test_rules_take_a_channel_for_each_ear(tmp_path):
     assert "reader.channel" not in plain
 
 
-def test_a_channel_is_not_taken_for_the_mean_of_its_sound_when_recordings_are_added(tmp_path):
+def test_a_channel_is_not_taken_for_the_mean_later(tmp_path):
     root = dataset(tmp_path / "ds", {"a.wav": np.stack([SPEECH, OTHER], 1), "b.wav": OTHER})
     rules = [
         SoundRule("sub-01", "stimuli/a.wav", channel="right", duration=3.0, onset=1.0),

@@ -21,7 +21,7 @@ from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.quality.doctor import examine
 from eeg2speech.quality.timeline import Piece, lay_out
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 PIECES = [(0, 300), (350, 700), (700, 1000)]
 
@@ -54,7 +54,7 @@ def test_pieces_are_written_read_and_kept_when_a_store_grows(tmp_path):
 
 
 @pytest.mark.parametrize("lag", [0, 20, 60])
-def test_windows_that_are_read_later_repeat_the_last_sample_of_a_piece(tmp_path, lag):
+def test_windows_read_later_repeat_the_last_sample_of_a_piece(tmp_path, lag):
     eeg = noise(3, 1000)
     store = interrupted(tmp_path / "s", eeg)
     windows = cut_windows(store.segments, store.recordings, 100, 100, 50)
@@ -80,7 +80,7 @@ def test_clips_of_whole_recordings_are_covered_piece_by_piece(tmp_path):
     assert all(any(first <= start <= stop - 100 for first, stop in PIECES) for start in clip.starts)
 
 
-def test_what_lies_behind_a_pause_does_not_reach_what_is_filtered_before_it(tmp_path):
+def test_what_is_filtered_before_a_pause_knows_nothing_of_later(tmp_path):
     lines = []
     for level in (0.0, 1e5):
         eeg = noise(3, 1000)

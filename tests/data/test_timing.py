@@ -74,7 +74,7 @@ def test_nothing_lies_in_a_gap_but_time_goes_on_in_it():
     assert lost == pytest.approx({PAUSE: 0.0, UNRECORDED: 3.0})
 
 
-def test_time_between_two_moments_is_known_unless_a_pause_of_unknown_length_lies_there():
+def test_time_is_known_unless_a_pause_of_unknown_length_lies_there():
     clock = Clock.of(recording(breaks=[300, 500, 600, 700], unrecorded={700: 5.0}, gaps=[(500, 600)]))
     pairs = [(1.0, 2.9), (2.0, 3.0), (3.0, 5.5), (4.0, 14.0), (14.0, 2.0), (3.0, 3.0)]
     assert [clock.follows(*pair) for pair in pairs] == [True, False, True, True, False, True]
@@ -86,7 +86,7 @@ def test_time_between_two_moments_is_known_unless_a_pause_of_unknown_length_lies
     duration=st.floats(0.02, 15),
     offset=st.floats(0, 5),
 )
-def test_every_sample_of_a_part_belongs_to_its_time_in_the_sound(pieces, onset, duration, offset):
+def test_samples_of_a_part_belong_to_times_of_the_sound(pieces, onset, duration, offset):
     """Against a loop over samples that notes the time at which each was recorded."""
     breaks = np.cumsum([length for length, _ in pieces]).tolist()
     samples = breaks.pop()

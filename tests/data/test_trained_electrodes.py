@@ -111,7 +111,7 @@ def test_positions_of_recording_and_training_are_not_mixed_without_a_word(caplog
     assert line.startswith("recording: positions of 10 electrodes are its own, of 2 those of training, of 0 those of")
 
 
-def test_positions_of_training_and_a_standard_head_are_not_mixed_without_a_word(caplog):
+def test_positions_of_training_and_a_standard_head_mix_with_warning(caplog):
     MODEL.choose_channels(from_array(signal(), RATE, [*NAMES[:11], "Oz"]), fixed=False)
     (line,) = caplog.messages
     assert "of 0 electrodes are its own, of 11 those of training, of 1 those of a standard head" in line

@@ -15,7 +15,7 @@ from eeg2speech.core.types import Channel, Recording
 from eeg2speech.data.electrodes.montage import order_by_position
 from eeg2speech.data.loading.scaling import Scaling
 from eeg2speech.data.loading.windows import Augment, WindowDataset, cut_windows
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 CLAMP = 20.0
 

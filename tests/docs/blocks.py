@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,3 +99,10 @@ def made_of(words: list[str]) -> list[str]:
     done = subprocess.run(["make", "-n", "-C", str(ROOT), *words], env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+def words_of(line: str) -> list[str]:
+    """Split as a shell would; pipes and the like are words of their own, which no kind takes."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.commenters, lexer.whitespace_split = "#", True
+    return list(lexer)

@@ -30,7 +30,6 @@ import argparse
 import importlib.util
 import os
 import re
-import shlex
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -41,7 +40,7 @@ import pytest
 import yaml
 
 from eeg2speech.cli import STAGES, TOOLS, main
-from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, made_of, write_files
+from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, made_of, words_of, write_files
 
 COMMANDS = commands()
 CLUSTER = {"sinfo", "squeue", "scancel", "sacct", "scontrol", "tail"}
@@ -99,13 +98,6 @@ def _check_imports(text: str) -> None:
         imported = importlib.import_module(module)
         for name in names.split(", "):
             assert hasattr(imported, name.strip()), f"{module} has no {name}"
-
-
-def words_of(line: str) -> list[str]:
-    """Split as a shell would; pipes and the like are words of their own, which no kind takes."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
-    lexer.commenters, lexer.whitespace_split = "#", True
-    return list(lexer)
 
 
 def check(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def fit(stage: str, overlay: str, store: Path) -> int:
     return main(["fit", *given, f"--run=runs/my_{stage}", "--data.store", str(store), "--trainer.max_steps", "4"])
 
 
-def test_an_encoder_of_ones_own_goes_through_stage_1_and_comes_back(place: Path, tiny_store: Path) -> None:
+def test_an_own_encoder_passes_stage_1_and_comes_back(place: Path, tiny_store: Path) -> None:
     assert fit("maeeg", "my_encoder.yaml", tiny_store) == 0
     described = json.loads((place / "runs/my_maeeg/encoder/config.json").read_text())
     assert described["config"]["hidden"] == 64
@@ -56,7 +56,7 @@ def test_an_encoder_of_ones_own_goes_through_stage_1_and_comes_back(place: Path,
     assert torch.isfinite(encoder(torch.randn(2, 8, 64), 0.1 * torch.randn(2, 8, 3))).all()
 
 
-def test_an_encoder_of_ones_own_goes_through_stage_2_and_is_refused_after_it(place: Path, tiny_store: Path) -> None:
+def test_an_own_encoder_passes_stage_2_and_is_refused_later(place: Path, tiny_store: Path) -> None:
     assert fit("alignment", "my_encoder.yaml", tiny_store) == 0
     described, weights, _ = read_part(Path("runs/my_alignment/aligner"), "aligner")
     with pytest.raises(DataError, match="class 'NetworkViTEncoder'; this eeg2speech builds ViTEncoder"):

@@ -15,18 +15,19 @@ from eeg2speech.audio import write_audio
 from eeg2speech.models.audioldm2 import rebuild
 from eeg2speech.tasks.training_data import training_data_info
 from tests.docs.blocks import ROOT, blocks
-from tests.inference.test_api import data, run
-from tests.inference.test_braindecode import members
-from tests.inference.test_embedding import make_raw, store, wave
+from tests.inference.recordings import make_raw, members, open_data, prepare_store, wave
+from tests.inference.untrained import write_runs
 from tests.speech_stub import StubSampler, StubSpeech
 
-__all__ = ["data", "run", "store"]
 PAGE = ROOT / "docs/pages/python.md"
 
 
 @pytest.fixture
-def place(run, data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the page names: a recording, a sound, and exports of the three stages."""
+    made = tmp_path_factory.mktemp("made")
+    data = open_data(prepare_store(made / "store"))
+    run = write_runs(made / "runs", data)
     for stage, part in (("maeeg", "encoder"), ("alignment", "aligner")):
         eeg2speech.load(run / stage / "checkpoints/best.ckpt").save_pretrained(tmp_path / "runs" / stage / part)
     _export_stub(tmp_path / "runs/diffusion/speech", data)

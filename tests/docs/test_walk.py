@@ -24,8 +24,7 @@ from eeg2speech.cli import STAGES, main
 from tests.data.readers.bids_files import NAMES, TYPES, volts, write_recording, write_tsv
 from tests.data.readers.feis_files import write_feis
 from tests.data.readers.sparrkulee_files import write_published, write_sparrkulee
-from tests.docs.blocks import PAGES, ROOT, Command, commands, made_of, write_files
-from tests.docs.test_commands import words_of
+from tests.docs.blocks import PAGES, ROOT, Command, commands, made_of, words_of, write_files
 
 NOT_HERE = {
     r"make (test|install|install-dev|tensorboard)\b": "installs, or does not end; CI and tests/browser do it",

@@ -25,7 +25,7 @@ def task(data):
     return Parrot(data)
 
 
-def test_all_variants_start_from_the_same_noise_and_no_clip_depends_on_its_batch(task, data):
+def test_variants_start_from_one_noise_and_clips_depend_on_no_batch(task, data):
     task.asked.clear()
     rows = np.arange(6)
     whole = dict(

@@ -23,7 +23,6 @@ import eeg2speech
 from eeg2speech.checkpoints.parts import load_into, read_part
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.files.raw import from_epochs, from_mne
-from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.preparation.ica import Ica
 from eeg2speech.data.preparation.preprocess import preprocess
 from eeg2speech.inference.alignment import AlignmentModel
@@ -31,72 +30,12 @@ from eeg2speech.inference.cards import SIMULATED, write_card
 from eeg2speech.inference.encoders import EEGEncoder, SoundEncoder
 from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.metrics import Estimate
-from eeg2speech.metrics.results import ReconstructionSplit, Results, judge_reconstruction, write_results
-from eeg2speech.models import Aligner, SpectrogramViT, ViTEncoder
+from eeg2speech.metrics.results import ReconstructionSplit, judge_reconstruction
+from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.tasks.training_data import training_data_info
-from tests.inference.test_embedding import LAG, NAMES, RATE, SPLIT, WINDOW, make_raw, store, wave
-from tests.reporting.run_folders import alignment_test, reconstruction_test, speech_test
-
-__all__ = ["store"]  # the fixture: a store that was prepared from the recordings of make_raw
-SMALL: dict[str, Any] = {"width": 16, "depth": 1, "heads": 2}
-
-
-def alignment_results() -> Results:
-    """Results of an alignment with an MRR of 0.5."""
-    results = alignment_test(simulated=False)
-    assert results.alignment is not None
-    split = results.alignment.splits["unseen_stimulus"]
-    split = replace(
-        split,
-        figures={"model": {"mrr": Estimate(0.5, 0.4, 0.6, 0.1)}},
-        verdict=replace(split.verdict, aligned=False, reasons=["MRR 0.5 does not exceed every control"]),
-    )
-    return replace(results, alignment=replace(results.alignment, judged="unseen_both", splits={"unseen_both": split}))
-
-
-@pytest.fixture(scope="module")
-def data(store) -> EEGAudioDataModule:
-    data = EEGAudioDataModule(store, WINDOW, split=SPLIT, audio=True, lag=LAG, scaling="recording", batch_size=64)
-    data.setup()
-    return data
-
-
-@pytest.fixture(scope="module")
-def run(data, tmp_path_factory) -> Path:
-    """Checkpoints as runs of stages 1 and 2 and of the encoder of sound leave them, without training."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("run")
-    sound = SpectrogramViT(**SMALL)
-    aligner = Aligner(ViTEncoder(**SMALL), sound, len(data.subject_names), len(NAMES), 8, 16).eval()
-    parts = {"encoder": ("aligner.encoder.", aligner.encoder), "aligner": ("aligner.", aligner)}
-    _checkpoint(folder / "alignment", data, aligner, "aligner.", parts)
-    _checkpoint(folder / "maeeg", data, aligner.encoder, "m.", {"encoder": ("m.", aligner.encoder)})
-    _checkpoint(folder / "audiomae", data, sound.encoder, "m.", {"encoder": ("m.", sound.encoder)})
-    write_results(folder / "alignment/test.json", alignment_results())
-    return folder
-
-
-def _checkpoint(folder: Path, data, model, prefix: str, parts) -> None:
-    described = {}
-    for name, (place, module) in parts.items():
-        own = {"class": type(module).__name__, "config": module.config}
-        described[name] = {"prefix": place, **getattr(module, "description", own)}
-    state = {prefix + name: value for name, value in model.state_dict().items()}
-    content = {"state_dict": state, "parts": described, "data": training_data_info(data), "global_step": 7, "epoch": 0}
-    (folder / "checkpoints").mkdir(parents=True)
-    torch.save(content, folder / "checkpoints/best.ckpt")
-
-
-@pytest.fixture(scope="module")
-def aligned(run) -> AlignmentModel:
-    return eeg2speech.load_aligner(run / "alignment/checkpoints/best.ckpt")
-
-
-@pytest.fixture(scope="module")
-def encoder(run) -> EEGEncoder:
-    found = eeg2speech.load(run / "maeeg/checkpoints/best.ckpt")
-    assert isinstance(found, EEGEncoder)
-    return found
+from tests.inference.recordings import LAG, NAMES, RATE, WINDOW, epochs_of, make_raw, wave
+from tests.inference.untrained import SMALL
+from tests.reporting.run_folders import reconstruction_test, speech_test
 
 
 def test_importing_the_package_loads_nothing_and_its_names_are_all_there():
@@ -145,7 +84,7 @@ def test_an_encoder_embeds_a_recording_as_the_windows_of_its_store(encoder, data
     [{"ica": Ica("eog", minutes=0.5)}, {"upsample": True}, {"reference": "none", "notch": 50.0}],
     ids=["eyes taken out", "slow, interpolated", "other reference"],
 )
-def test_a_recording_is_prepared_by_the_settings_of_training_whatever_they_are(aligned, settings):
+def test_a_recording_is_prepared_by_the_settings_of_training(aligned, settings):
     rate = 80.0 if "upsample" in settings else 200.0
     rng, raw = np.random.default_rng(0), make_raw(1, rate=rate)
     blinks = 1e-4 * np.repeat(rng.standard_normal((1, raw.n_times // 20)).clip(1), 20, axis=1)
@@ -167,13 +106,6 @@ def test_tensors_are_embedded_as_arrays(aligned):
     assert np.array_equal(aligned.embed_eeg(tensor, RATE, NAMES).vectors, expected)
     sound = aligned.embed_wav(torch.from_numpy(wave(2)), 16_000)
     assert np.array_equal(sound.vectors, aligned.embed_wav(wave(2), 16_000).vectors)
-
-
-def epochs_of(raw: mne.io.BaseRaw, seconds: float, tmin: float = 0.0) -> mne.Epochs:
-    times = np.arange(0, raw.times[-1] - seconds - 1, seconds)
-    events = np.stack([np.round((times - tmin) * RATE), 0 * times, 1 + 0 * times], axis=1).astype(int)
-    tmax = tmin + seconds - 1 / RATE
-    return mne.Epochs(raw, events, tmin=tmin, tmax=tmax, baseline=None, preload=True, verbose="ERROR")
 
 
 def test_epochs_know_their_number_and_time(aligned):

@@ -23,11 +23,9 @@ from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2 import rebuild
 from eeg2speech.models.audioldm2.sampling import Sampler
 from tests.audio.sounds import talk
-from tests.inference.test_api import aligned, data, encoder, run
-from tests.inference.test_embedding import NAMES, RATE, make_raw, store, wave
+from tests.inference.recordings import NAMES, RATE, make_raw, wave
 from tests.speech_stub import StubSampler, StubSpeech
 
-__all__ = ["aligned", "data", "encoder", "run", "store"]
 NAN, INF = float("nan"), float("inf")
 RAW = make_raw(1, seconds=10.0)
 EEG = RAW.get_data(NAMES)

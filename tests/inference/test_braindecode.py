@@ -20,13 +20,11 @@ from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.data.store.store import Store
 from eeg2speech.inference.braindecode import PretrainedEncoder, embed_dataset, prepare_braindecode
 from eeg2speech.models import ViTEncoder
-from tests.inference.test_api import data, epochs_of, run
-from tests.inference.test_embedding import NAMES, make_raw, store
+from tests.inference.recordings import NAMES, epochs_of, make_raw, members
+from tests.inference.untrained import SMALL
 
-__all__ = ["data", "run", "store"]
 ARGUMENTS = ["n_chans", "n_outputs", "n_times", "chs_info", "input_window_seconds", "sfreq"]
 """What braindecode 1.8 calls what it tells every model of the data."""
-SMALL = {"width": 16, "depth": 1, "heads": 2}
 WHY = "braindecode is not installed; it needs torchaudio, which the project does without"
 
 
@@ -83,7 +81,7 @@ def test_neither_unit_nor_order_of_channels_matters(module):
     assert torch.isfinite(module(torch.zeros(2, 8, 330))).all()
 
 
-def test_channels_are_placed_by_any_of_their_names_and_never_in_millimetres(caplog):
+def test_channels_are_placed_by_any_name_never_in_millimetres(caplog):
     plain = mne.create_info(["EEG FP1-REF", *NAMES[1:4], "T3", *NAMES[5:]], 100.0, "eeg")["chs"]
     found = PretrainedEncoder(8, 3, 330, plain, settings=SMALL)
     placed = PretrainedEncoder(8, 3, 330, chs_info(), settings=SMALL)
@@ -134,11 +132,6 @@ def test_other_windows_are_refused(module, exported):
         module(torch.randn(2, 8, 100))
     with pytest.raises(ConfigError, match="bring their own; leave them out"):
         PretrainedEncoder(n_outputs=2, n_times=64, chs_info=chs_info(), weights=exported, settings=SMALL)
-
-
-def members(kind: str, *held, **description):
-    """What a BaseConcatDataset looks like to those who only look at it."""
-    return SimpleNamespace(datasets=[SimpleNamespace(**{kind: one}, description=description) for one in held])
 
 
 def test_datasets_are_embedded_as_their_recordings_and_epochs(run):

@@ -16,54 +16,15 @@ from eeg2speech.audio import read_audio, write_audio
 from eeg2speech.checkpoints.parts import load_into, read_checkpoint, read_part
 from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError, DataError
-from eeg2speech.core.types import RawRecording, Segment, Source
 from eeg2speech.data.files.raw import from_array, from_mne
-from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.data.loading.splits import Split
-from eeg2speech.data.preparation.prepare import prepare_sources
 from eeg2speech.data.preparation.preprocess import Preprocessing
-from eeg2speech.data.store.store import Description
 from eeg2speech.inference.alignment import AlignmentModel, load_aligner
 from eeg2speech.models import Aligner, AudioMAE, CachedAudio, SpectrogramViT, ViTEncoder
 from eeg2speech.models.rebuild import rebuild_aligner
+from tests.inference.recordings import LAG, NAMES, RATE, make_raw, wave
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [word for name in ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml") for word in ("--config", name)]
-NAMES = ["Fp1", "Fp2", "C3", "C4", "T7", "T8", "O1", "O2"]
-SOUNDS, SECONDS, RATE, WINDOW, LAG = 8, 4.0, 200.0, 0.64, 0.1
-SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
-
-
-def make_raw(seed: int, names=NAMES, seconds: float = 40.0, rate: float = RATE) -> mne.io.RawArray:
-    """A person's recording in volts, with a montage and a channel that is no EEG."""
-    rng = np.random.default_rng(seed)
-    smooth = np.cumsum(rng.standard_normal((len(names) + 1, round(seconds * rate))), axis=1)
-    noise = 5e-6 * rng.standard_normal(smooth.shape)
-    info = mne.create_info([*names, "trigger"], rate, ["eeg"] * len(names) + ["stim"])
-    raw = mne.io.RawArray(1e-6 * smooth + noise, info, verbose="ERROR")
-    return raw.set_montage("standard_1020", verbose="ERROR")
-
-
-def wave(index: int) -> np.ndarray:
-    time = np.arange(round(SECONDS * 16_000)) / 16_000
-    return (0.5 * np.sin(2 * np.pi * (200 + 50 * index) * time) * np.sin(7 * time + index)).astype(np.float32)
-
-
-def load(subject: int) -> RawRecording:
-    raw = from_mne(make_raw(subject))
-    label = f"sub-{subject:02d}"
-    raw.segments = [Segment(label, 5.0 * k, SECONDS, f"s{k}", 0.0, "listening") for k in range(SOUNDS)]
-    raw.stimuli = {f"s{k}": lambda k=k: (wave(k), 16_000.0) for k in range(SOUNDS)}
-    return raw
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("prepared") / "store"
-    sources = [Source(f"sub-{s:02d}", f"sub-{s:02d}", "", "", (), lambda s=s: load(s)) for s in range(1, 5)]
-    description = Description("waves", "tests", "CC0", "none", simulated=True, rate=100)
-    assert prepare_sources(sources, out, description, Preprocessing(notch=None, band=(1.0, 30.0))).errors == []
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +42,6 @@ def run(store, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def aligned(run) -> AlignmentModel:
     return load_aligner(run / "aligner")
-
-
-@pytest.fixture(scope="module")
-def data(store) -> EEGAudioDataModule:
-    data = EEGAudioDataModule(store, WINDOW, split=SPLIT, audio=True, lag=LAG, scaling="recording", batch_size=64)
-    data.setup()
-    return data
 
 
 def changed(aligned: AlignmentModel) -> AlignmentModel:
@@ -261,7 +215,7 @@ def test_what_cannot_be_embedded_is_named_with_a_remedy(aligned, run, tmp_path):
         load_aligner(tmp_path / "old.ckpt")
 
 
-def test_checkpoint_export_and_the_folder_of_the_run_are_the_same_aligner(run, aligned, tmp_path, capsys):
+def test_checkpoint_export_and_run_folder_are_the_same_aligner(run, aligned, tmp_path, capsys):
     best = run / "checkpoints/best.ckpt"
     assert main(["export", str(best), str(tmp_path / "out")]) == 0
     assert "Wrote encoder.safetensors, aligner.safetensors and config.json" in capsys.readouterr().out

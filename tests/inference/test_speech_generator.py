@@ -16,13 +16,10 @@ from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.seeding import mix, name_key
 from eeg2speech.core.tables import read_table
-from eeg2speech.core.types import Source
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
-from eeg2speech.data.preparation.prepare import prepare_sources
-from eeg2speech.data.preparation.preprocess import Preprocessing
 from eeg2speech.data.simulation.simulator import Simulation
-from eeg2speech.data.store.store import Description, Store
+from eeg2speech.data.store.store import Store
 from eeg2speech.inference.clips import cut_clips
 from eeg2speech.inference.generated_table import Generated, sha256_of
 from eeg2speech.inference.generator import SpeechGenerator, load_generator
@@ -31,22 +28,8 @@ from eeg2speech.inference.training_data import TrainingDataInfo
 from eeg2speech.models.audioldm2 import rebuild
 from eeg2speech.tasks.training_data import training_data_info
 from tests.data.stores import make_store, noise, segment
-from tests.inference.test_embedding import NAMES, load, make_raw
+from tests.inference.recordings import LAG, NAMES, SPLIT, WINDOW, make_raw
 from tests.speech_stub import StubSampler, StubSpeech
-
-WINDOW, LAG = 0.64, 0.1
-SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
-PREPROCESSING = Preprocessing(notch=None, band=(1.0, 30.0))
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
-    """Four people who hear eight sounds of four seconds."""
-    out = tmp_path_factory.mktemp("prepared") / "store"
-    sources = [Source(f"sub-{s:02d}", f"sub-{s:02d}", "", "", (), lambda s=s: load(s)) for s in range(1, 5)]
-    description = Description("waves", "tests", "CC0", "none", simulated=True, rate=100)
-    assert prepare_sources(sources, out, description, PREPROCESSING).errors == []
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +211,7 @@ def test_a_table_that_names_files_elsewhere_deletes_nothing(generate, tmp_path):
     assert precious.exists()
 
 
-def test_another_store_is_read_as_a_whole_and_its_split_is_not_known(generate, ckpt, store, tmp_path, capsys, stub):
+def test_another_store_is_read_whole_and_its_split_not_known(generate, ckpt, store, tmp_path, capsys, stub):
     copy = tmp_path / "copy"
     shutil.copytree(store, copy)
     table = copy / "segments.tsv"

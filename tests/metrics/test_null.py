@@ -75,7 +75,7 @@ def test_sounds_are_in_the_order_of_their_start():
     np.testing.assert_allclose(scores, expected)
 
 
-def test_it_sees_a_weak_alignment_and_is_the_same_for_a_seed():
+def test_it_sees_a_weak_alignment_and_repeats_a_seed():
     points = embeddings(np.random.default_rng(0), signal=0.5)
     found = null(points, seed=3)
     assert found.p == 1 / 1001

@@ -51,7 +51,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["test.json"]
 
 
-def test_keys_are_snake_case_and_numbers_that_are_not_finite_are_null(tmp_path):
+def test_keys_are_snake_case_and_numbers_not_finite_are_null(tmp_path):
     found = every_result().to_json()
     found["alignment"]["window"] = math.nan
 

@@ -163,7 +163,7 @@ def split_of(sounds=30, stimuli=5, signal=1.0, seed=0):
     return Comparison(similarity.astype(np.float32), number, 0 * number, stimulus, number.astype(float))
 
 
-def test_each_curve_ends_at_the_whole_gallery_and_agrees_with_the_report():
+def test_each_curve_ends_at_the_whole_gallery_as_reported():
     split = split_of()
     curves = gallery_curves(split, permutations=50)
     assert [point.gallery for point in curves["top1"]] == [2, 5, 10, 20, 30]
@@ -180,7 +180,7 @@ def test_each_curve_ends_at_the_whole_gallery_and_agrees_with_the_report():
             assert len(point.null.draws) == 50
 
 
-def test_larger_galleries_are_harder_and_permutations_are_beaten_only_by_a_signal():
+def test_larger_galleries_are_harder_and_only_signals_beat_permutations():
     strong = gallery_curves(split_of(signal=4), permutations=200)["top1"]
     values = [point.figure.value for point in strong]
     assert values == sorted(values, reverse=True)

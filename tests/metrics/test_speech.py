@@ -148,7 +148,7 @@ def test_figures_equal_those_of_the_packages():
     assert estoi(CLIPS[0], other[0]) == pytest.approx(package(CLIPS[0], other[0], RATE, extended=True), rel=1e-5)
 
 
-def test_a_package_that_is_missing_is_named_and_its_figure_left_out(monkeypatch):
+def test_a_missing_package_is_named_and_its_figure_left_out(monkeypatch):
     assert left_out() == {}
     found = importlib.util.find_spec
     monkeypatch.setattr(speech, "find_spec", lambda name: None if name == "pesq" else found(name))

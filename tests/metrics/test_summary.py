@@ -30,7 +30,7 @@ def test_numbers_have_three_significant_digits(value: float | None, text: str):
     assert number(value) == text
 
 
-def test_an_interval_is_left_out_where_it_does_not_exist_or_is_a_point():
+def test_an_interval_that_is_none_or_a_point_is_left_out():
     assert with_interval(Estimate(0.5, 0.4, 0.6, 0.1)) == "0.500 [0.400, 0.600]"
     assert with_interval(Estimate(0.5, math.nan, math.nan, 0.1)) == "0.500"
     assert with_interval(Estimate(1.0, 1.0, 1.0, 1.0)) == "1"
@@ -48,9 +48,7 @@ def test_the_judged_split_comes_first():
     [(alignment_test(), 0.8, True), (alignment_test(False), 0.12, False), (speech_test(), 0.27, True),
      (reconstruction_test(), 0.3, True)],
 )  # fmt: skip
-def test_a_verdict_has_the_figure_of_the_model_and_of_what_it_is_compared_with(
-    results: Results, own: float, outcome: bool
-):
+def test_a_verdict_has_the_figures_that_it_compares(results: Results, own: float, outcome: bool):
     verdict = split_verdicts(results.compared)[0]
     assert verdict.split == "unseen_stimulus"
     assert verdict.estimate.value == own

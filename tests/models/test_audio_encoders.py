@@ -133,7 +133,7 @@ def test_sounds_that_are_no_whole_steps_are_refused(name, samples):
         make(name)(torch.zeros(1, samples))
 
 
-def test_windows_of_up_to_10_24_seconds_take_the_first_position_codes():
+def test_windows_up_to_10_24_seconds_take_first_position_codes():
     encoder = make("audiomae")
     assert encoder(noise(1, 64)).shape == (1, 64, 8, 24)
     with pytest.raises(ConfigError, match=r"10.4 s of sound is longer than the 10.24 s of AudioMAE \(data.window\)"):

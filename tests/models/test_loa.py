@@ -42,7 +42,7 @@ def test_pooling_is_half_mean_half_maximum_of_eight_by_eight(length, count):
     np.testing.assert_allclose(pooled.numpy(), pooled_by_hand(tokens.flatten(1, 2), 8), atol=1e-6)
 
 
-def test_tokens_are_the_mean_of_audiomaes_last_three_normed_outputs_without_cls():
+def test_tokens_are_the_mean_of_audiomaes_last_normed_outputs():
     """Against timm's own way to its blocks, at AudioMAE's full length."""
     torch.manual_seed(0)
     encoder = AudioMAE(blocks=list(BLOCKS), width=24, depth=12, heads=2)
@@ -161,7 +161,7 @@ def test_description_and_weights_rebuild_the_prediction(cached, tmp_path):
         torch.testing.assert_close(again.embed_sound(sound), aligner.embed_sound(sound), atol=1e-6, rtol=1e-5)
 
 
-def test_a_description_from_before_there_were_targets_has_a_space_of_its_own():
+def test_a_description_without_targets_has_a_space_of_its_own():
     aligner = make_aligner(target="joint", trainable=True)
     described = aligner.description
     del described["config"]["target"]
@@ -170,7 +170,7 @@ def test_a_description_from_before_there_were_targets_has_a_space_of_its_own():
     assert again.config == aligner.config
 
 
-def test_the_joint_space_is_built_and_drawn_as_it_was_before_there_were_targets():
+def test_the_joint_space_is_built_as_before_there_were_targets():
     """The parts in the order in which they have always been made, so that a seed means what it meant."""
     aligner = make_aligner(target="joint", trainable=True, features=8)
     torch.manual_seed(0)

@@ -62,7 +62,7 @@ def shown(patches, ratio):
 
 
 @given(ratio=ratios, groups=st.integers(1, 6), steps=st.integers(2, 9), kind=st.sampled_from(KINDS))
-def test_the_ratio_is_exact_and_every_patch_is_either_visible_or_hidden(ratio, groups, steps, kind):
+def test_the_ratio_is_exact_and_patches_are_visible_or_hidden(ratio, groups, steps, kind):
     masked = mask((2, groups, steps), ratio, kind)
     for window in range(2):
         visible, hidden = indices(masked, window)

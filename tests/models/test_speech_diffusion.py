@@ -41,7 +41,7 @@ def test_tokens_of_the_context_width_pass_unchanged():
     assert made["control"] is None
 
 
-def test_the_general_layout_gets_pooled_tokens_and_a_learned_one_for_the_text():
+def test_the_general_layout_gets_pooled_tokens_and_a_learned_text():
     conditioner = Conditioner(LOA, LOA, second=TEXT, pooled=True)
     made = conditioner(tokens())
     torch.testing.assert_close(made["encoder_hidden_states"], pool_loa(tokens()))
@@ -108,7 +108,7 @@ def test_a_clip_depends_on_its_own_seed_alone(layout: str, sampler: Sampler, fol
     assert not torch.allclose(alone, other, atol=1e-2)
 
 
-def test_without_a_condition_it_does_not_matter_what_would_have_been_said(folders: dict[str, Path]):
+def test_without_a_condition_what_was_said_does_not_matter(folders: dict[str, Path]):
     model, sampler = make(folders["speech"]), Sampler(steps=2, guidance=0.0)
     nothing = sampler.sample(model, None, STEPS, [1, 2, 3])
     torch.testing.assert_close(sampler.sample(model, tokens(), STEPS, [1, 2, 3]), nothing, atol=1e-4, rtol=1e-3)

@@ -72,7 +72,7 @@ def test_fitted_on_its_own_windows_the_covariance_becomes_the_identity():
 
 @pytest.mark.parametrize("shrinkage", [0.01, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("referenced", [False, True])
-def test_with_shrinkage_directions_differ_as_computed_and_the_mean_variance_is_one(shrinkage, referenced):
+def test_with_shrinkage_directions_differ_and_mean_variance_is_one(shrinkage, referenced):
     eeg = make_eeg(0, referenced=referenced)
     whitening = Whitening(SUBJECTS, C, shrinkage)
     whitening.fit(0, covariance(eeg))
@@ -117,7 +117,7 @@ def test_a_fit_on_the_strangers_own_eeg_changes_nobody_else():
     assert torch.equal(whitening.change[[0, 1, 2, 4]], before[[0, 1, 2, 4]])
 
 
-def test_two_heads_that_differ_by_a_rotation_look_alike_up_to_a_rotation():
+def test_two_heads_that_are_rotated_look_alike_but_for_it():
     eeg = make_eeg(0)
     turned = torch.linalg.qr(torch.randn(C, C, generator=torch.Generator().manual_seed(9)))[0] @ eeg
     whitening = Whitening(SUBJECTS, C)
@@ -149,7 +149,7 @@ def test_a_subject_with_fewer_channels_is_whitened_exactly():
     assert torch.equal(again.change, whitening.change)
 
 
-def test_a_state_dict_remembers_every_fit_and_fitting_goes_on_from_it():
+def test_a_state_dict_remembers_every_fit_and_goes_on():
     whitening, again, eeg = make_whitening(training=(0, 1)), Whitening(SUBJECTS, C), make_eeg(0)
     again.load_state_dict(whitening.state_dict())
     for subject in range(4):
@@ -158,7 +158,7 @@ def test_a_state_dict_remembers_every_fit_and_fitting_goes_on_from_it():
     torch.testing.assert_close(again.change, make_whitening().change)
 
 
-def test_gradient_flows_through_to_the_input_and_there_is_nothing_to_train():
+def test_gradient_reaches_the_input_and_nothing_is_trained():
     whitening, eeg = make_whitening(), make_eeg(0).requires_grad_()
     whitening(eeg, index(eeg, 0)).sum().backward()
     assert eeg.grad.abs().max() > 0

@@ -41,7 +41,7 @@ def test_the_encoders_flops_are_those_of_the_formula():
     assert both == 3 * forward - B * embedding
 
 
-def test_what_is_held_at_once_is_what_a_chain_of_layers_holds():
+def test_what_is_held_is_what_a_chain_of_layers_holds():
     rows, width = 1000, 64
     chain = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
     x = without_content(chain).from_tensor(torch.zeros(rows, width))
@@ -151,10 +151,10 @@ def test_the_table_names_settings_and_assumptions(capsys: pytest.CaptureFixture[
 
 
 def test_flops_grow_with_the_batch_and_the_depth(capsys: pytest.CaptureFixture[str]):
-    base = ["--config", str(ROOT / "configs/maeeg.yaml")]
-    half = planned(capsys, *base, "--data.batch_size", "32")["footprint"]
+    base = [f"--config={ROOT / name}" for name in ("configs/maeeg.yaml", "tests/conf/tiny.yaml")]
+    half = planned(capsys, *base, "--data.batch_size", "4")["footprint"]
     whole = planned(capsys, *base)["footprint"]
-    deep = planned(capsys, *base, "--model.init_args.encoder.init_args.depth", "8")["footprint"]
+    deep = planned(capsys, *base, "--model.init_args.encoder.init_args.depth", "4")["footprint"]
     assert whole["passes"]["flops"] == pytest.approx(2 * half["passes"]["flops"], rel=0.001)
     assert whole["weights"] == half["weights"]
     assert deep["passes"]["flops"] > 1.3 * whole["passes"]["flops"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eeg2speech.plotting import error_topomap, psd_figure, reconstruction_figure
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 
 def render(figure):

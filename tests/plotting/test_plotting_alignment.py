@@ -15,7 +15,7 @@ from eeg2speech.plotting import (
     plane_figure,
     similarity_figure,
 )
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 
 def render(figure):

@@ -126,7 +126,7 @@ def test_short_segments_leave_their_share_to_long_ones():
     assert sum(s.duration for s in choose(many, 60.0)) == pytest.approx(60.0)
 
 
-def test_a_stimulus_is_in_one_fold_and_blocks_of_one_sound_are_separated():
+def test_a_stimulus_is_in_one_fold_and_its_blocks_are_separated():
     pieces = fold_pieces([segment(stimulus=f"s{k % 7}", onset=10.0 * k, duration=8.0) for k in range(20)])
     folds = {}
     for piece in pieces:

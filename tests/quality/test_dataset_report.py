@@ -14,8 +14,8 @@ from eeg2speech.plotting import Row, montage_figure, response_figure, timeline_f
 from eeg2speech.quality.coupling import couple
 from eeg2speech.quality.dataset_report import write_report
 from eeg2speech.quality.doctor import examine
-from tests.conftest import head_channels
 from tests.data.coupled_stores import coupled_store
+from tests.tiny_stores import head_channels
 
 
 def page_of(store, file, coupling=True):

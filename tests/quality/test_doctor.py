@@ -124,7 +124,7 @@ def test_channels_are_checked(store):
     assert examine(Store(store)).facts.montages == 2
 
 
-def test_a_lost_sound_is_an_error_and_no_sounds_are_a_warning(store):
+def test_a_lost_sound_is_an_error_no_sounds_a_warning(store):
     (store / "audio" / "s1.flac").unlink()
     assert any("sub-01: no sound for 1 stimuli (s1)" in text for text in problems(store, "error"))
     (store / "audio" / "s2.flac").unlink()

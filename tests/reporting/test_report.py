@@ -179,7 +179,7 @@ def test_each_file_that_says_simulated_is_believed(tmp_path: Path, evidence: str
     assert f"The EEG of this run is simulated (stated by {evidence}" in text
 
 
-def test_run_without_a_test_says_how_to_make_one_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_run_without_a_test_says_how_to_make_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = make_run(tmp_path / "run", "AlignmentTask", None)
     out = tmp_path / "new" / "page.html"
     assert main(["report", str(run), "--out", str(out)]) == 0

@@ -85,7 +85,7 @@ class Scores(Callback):
         trainer.callback_metrics["val/score"] = torch.tensor(self.values[index])
 
 
-def test_a_run_survives_a_full_disk_and_then_keeps_what_beats_the_file(
+def test_a_run_survives_a_full_disk_and_keeps_what_is_better(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     write = torch.save
@@ -118,7 +118,7 @@ trainer:
     assert state["best_model_score"] == 3.0
 
 
-def test_events_that_do_not_fit_are_left_out_and_later_ones_kept(small_disk: Path, monkeypatch: pytest.MonkeyPatch):
+def test_events_that_do_not_fit_are_left_out_alone(small_disk: Path, monkeypatch: pytest.MonkeyPatch):
     logger = RunLogger(small_disk / "run")
     logger.log_metrics({"loss": 1.0}, step=1)
     logger.experiment.flush()
@@ -139,7 +139,7 @@ def test_events_that_do_not_fit_are_left_out_and_later_ones_kept(small_disk: Pat
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 1.0), (5, 5.0)]
 
 
-def test_a_training_whose_end_is_not_on_the_disk_ends_with_an_error(
+def test_a_training_whose_end_is_not_written_ends_with_an_error(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     def full(what: dict[str, Any], stream: Any) -> None:

@@ -11,33 +11,17 @@ import pytest
 import torch
 from audioldm2_tiny import write_tiny
 from forked import run
+from tiny_runs import TWO_RANKS, fit, last, log
 
 from eeg2speech.checkpoints.exports import Part, write_export
-from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.models import SpectrogramViT
 
-ROOT = Path(__file__).parents[2]
-STAGES = {
-    "maeeg": ("configs/maeeg.yaml", "tests/conf/tiny.yaml"),
-    "diffusion": ("configs/diffusion.yaml", "tests/conf/tiny_diffusion.yaml"),
-    "alignment": ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml"),
-}
 KILLS = ((4, "validated"), (5, "gradients"), (6, "forward"), (8, "writing"), (8, "validating"), (9, "stepped"))
-TWO_RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=4")
-
-
-def fit(stage: str, store: Path, folder: Path, *more: str) -> list[str]:
-    configs = [f"--config={ROOT / name}" for name in (*STAGES[stage], "tests/resume/resume.yaml")]
-    return ["fit", *configs, f"--data.store={store}", f"--run={folder}", *more]
 
 
 def killed_at(step: int, moment: str, rank: int = 0) -> str:
     settings = f"{{step: {step}, moment: {moment}, rank: {rank}}}"
     return f"--trainer.callbacks+={{class_path: kill_callback.KillAt, init_args: {settings}}}"
-
-
-def last(folder: Path) -> dict[str, Any]:
-    return read_checkpoint(folder / "checkpoints/last.ckpt")
 
 
 def differing(first: Any, second: Any, name: str = "") -> list[str]:
@@ -98,10 +82,6 @@ def test_a_killed_run_is_repeated_bit_for_bit(
         assert died[rank] == -9, (step, moment, log(tmp_path))
     assert run(fit(stage, tiny_store, cut, *options, "--ckpt_path=last"), tmp_path / "log", ranks) == [0] * ranks
     assert_same(whole, cut)
-
-
-def log(folder: Path) -> str:
-    return "".join(file.read_text()[-3000:] for file in sorted(folder.glob("log.*")))
 
 
 @pytest.mark.slow

@@ -58,13 +58,33 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+@pytest.fixture(scope="module")
+def finished(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs/m, and runs/m.1 that was put aside for it; only to be read."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["fit", *words(tiny_store)]) == 0
+        assert main(["fit", *words(tiny_store, "--seed_everything=5")]) == 0
+    return folder
+
+
+@pytest.fixture
+def two_runs(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "runs", tmp_path / "runs")
+
+
+@pytest.fixture
+def one_run(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "runs/m.1", tmp_path / "runs/m")
+
+
 EXPORT = "--trainer.callbacks+={class_path: eeg2speech.training.ExportEncoder}"
 
 
+@pytest.mark.usefixtures("two_runs")
 def test_going_on_with_an_older_run_sets_the_newer_aside(stage: Stage, tmp_path: Path):
     runs = tmp_path / "runs"
-    assert stage("fit") == 0
-    assert stage("fit", "--seed_everything=5") == 0
     older, newer = content(runs / "m.1"), content(runs / "m")
     assert stage("fit", "--ckpt_path=runs/m.1/checkpoints/last.ckpt", "--trainer.max_steps=8", EXPORT) == 0
     assert names(runs) == ["m", "m.1", "m.2"]
@@ -92,11 +112,11 @@ def test_the_best_of_another_folder_is_not_taken_for_this_ones(tmp_path: Path):
         assert (saver.best_model_path, saver.best_k_models) == ((old, {old: 0.1}) if there else ("", {}))
 
 
+@pytest.mark.usefixtures("one_run")
 def test_an_older_checkpoint_of_the_same_run_is_refused(
     stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     run = tmp_path / "runs/m"
-    assert stage("fit") == 0
     (run / "checkpoints/best.ckpt").rename(run / "checkpoints/early.ckpt")
     assert stage("fit", "--trainer.max_steps=8", "--ckpt_path=last") == 0
     before = content(run)
@@ -108,12 +128,11 @@ def test_an_older_checkpoint_of_the_same_run_is_refused(
     assert content(run) == before
 
 
+@pytest.mark.usefixtures("two_runs")
 @pytest.mark.parametrize("command", ["fit", "validate"])
 def test_a_name_means_the_run_its_config_lies_in(
     stage: Stage, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ):
-    assert stage("fit") == 0
-    assert stage("fit", "--seed_everything=5") == 0
     before = content(tmp_path / "runs")
     assert main([command, "--config", "runs/m.1/config.yaml", "--ckpt_path", "last"]) == 1
     line = said(capsys)
@@ -124,9 +143,8 @@ def test_a_name_means_the_run_its_config_lies_in(
     assert main(["validate", "--config", "runs/m/config.yaml", "--ckpt_path", "last"]) == 0
 
 
+@pytest.mark.usefixtures("two_runs")
 def test_a_start_that_fails_elsewhere_puts_the_newer_run_back(stage: Stage, tmp_path: Path):
-    assert stage("fit") == 0
-    assert stage("fit", "--seed_everything=5") == 0
     before = content(tmp_path / "runs")
     gone = "--model.init_args.encoder_weights=gone"
     assert stage("fit", "--ckpt_path=runs/m.1/checkpoints/last.ckpt", "--trainer.max_steps=8", gone) == 1
@@ -240,8 +258,8 @@ def test_a_link_is_renamed_and_what_it_names_stays(tmp_path: Path):
 # two processes
 
 
+@pytest.mark.usefixtures("one_run")
 def test_a_second_fit_is_refused_and_tests_are_not(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert stage("fit") == 0
     before = content(tmp_path / "runs/m")
     with sole_writer(Path("runs/m"), "fit"):
         for options in ((), ("--ckpt_path=last",), ("--run=runs/../runs/m",)):
@@ -258,8 +276,8 @@ def test_a_second_fit_is_refused_and_tests_are_not(stage: Stage, tmp_path: Path,
     }
 
 
+@pytest.mark.usefixtures("one_run")
 def test_a_folder_is_not_moved_from_under_a_test(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert stage("fit") == 0
     checkpoints = content(tmp_path / "runs/m/checkpoints")
     with guest(Path("runs/m"), "test"):
         assert stage("fit") == 1

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from forked import run
-from test_resume import TWO_RANKS, fit, last, log
+from tiny_runs import TWO_RANKS, fit, last, log
 
-POISON = "--trainer.callbacks+={class_path: callbacks.test_nonfinite.Poison, init_args: "
+POISON = "--trainer.callbacks+={class_path: tests.training.poison.Poison, init_args: "
 
 
 @pytest.mark.slow

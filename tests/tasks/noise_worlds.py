@@ -9,7 +9,7 @@ import numpy as np
 from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 SECONDS = 15.0
 MEMORISING = {

@@ -68,7 +68,7 @@ def test_fit_test_and_export_end_in_an_encoder_for_stage_2(stage, tmp_path):
         assert made(audio).shape == (2, 2, 8, 16)
 
 
-def test_it_sees_the_spectrogram_of_the_sound_and_nothing_of_the_eeg(tiny_store):
+def test_it_sees_the_spectrogram_of_the_sound_and_no_eeg(tiny_store):
     task, batch = make_task().eval(), first_batch(tiny_store, audio=True)
     image = task.image(batch)
     assert image.rows.shape == (4, 128, 64)

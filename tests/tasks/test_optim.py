@@ -31,7 +31,7 @@ def test_the_factor_is_a_share_that_falls_after_the_warm_up(warmup, total, floor
         assert factor(step) >= floor - 1e-12
 
 
-def test_the_schedule_sets_the_rate_of_every_group_from_the_first_step_on():
+def test_the_schedule_sets_the_rate_of_every_group_at_once():
     groups = [{"params": [nn.Parameter(torch.zeros(2))], "lr": lr} for lr in (1.0, 0.5)]
     optimizer = torch.optim.SGD(groups)
     schedule = WarmupCosine(optimizer, 4, 12)

@@ -10,7 +10,7 @@ import pytest
 from eeg2speech.cli import main
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.tasks import MAEEGTask
-from tests.conftest import write_store
+from tests.tiny_stores import write_store
 
 ROOT = Path(__file__).parents[2]
 TINY = {"maeeg": "tiny", "alignment": "tiny_alignment", "audiomae": "tiny_audio"}

@@ -104,7 +104,7 @@ def test_evaluation_masks_follow_the_window_not_its_place_in_the_batch(tiny_stor
     assert not torch.equal(hidden[0], hidden[1])
 
 
-def test_the_mask_grows_over_the_ramp_and_evaluation_hides_the_full_share(tiny_store):
+def test_the_mask_grows_and_evaluation_hides_the_full_share(tiny_store):
     task = make_task(masking=Masking(ratio=0.8, start=0.3, ramp=0.5))
     shares = []
     for step in (0, 25, 50, 75, 100):

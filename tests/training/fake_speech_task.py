@@ -11,7 +11,7 @@ from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
 from eeg2speech.tasks import Task
 from eeg2speech.tasks.diffusion import DiffusionTask
-from tests.conftest import head_channels
+from tests.tiny_stores import head_channels
 
 ROWS, WIDTH, STEP = 8, 320, 2560
 WINDOW = 0.64

@@ -10,7 +10,6 @@ import pytest
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eeg2speech.cli import main
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.metrics import Embeddings
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures
@@ -21,15 +20,8 @@ DRAWN = {"similarity", "cosines", "plane"}
 
 
 @pytest.fixture(scope="module")
-def run(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny run, trained and tested."""
-    folder = tmp_path_factory.mktemp("alignment") / "runs/alignment"
-    configs = (ROOT / "configs/alignment.yaml", ROOT / "tests/conf/tiny_alignment.yaml")
-    options = [word for config in configs for word in ("--config", str(config))]
-    options += ["--data.store", str(tiny_store), "--run", str(folder)]
-    assert main(["fit", *options]) == 0
-    assert main(["test", *options, "--ckpt_path", str(folder / "checkpoints/best.ckpt")]) == 0
-    return folder
+def run(tested_alignment: Path) -> Path:
+    return tested_alignment
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +49,7 @@ def test_every_validation_logs_the_gap_between_both_sides(events: EventAccumulat
     assert all(0 < point.value <= 2 for point in points)
 
 
-def test_a_test_leaves_all_pictures_of_every_list_as_files_and_in_tensorboard(run: Path, events: EventAccumulator):
+def test_a_test_leaves_all_pictures_as_files_and_in_tensorboard(run: Path, events: EventAccumulator):
     wanted = {(part, name) for part in PARTS for name in DRAWN | {"galleries", "lags"}}
     wanted.add(("unseen_stimulus", "electrodes"))
     files = {file.name: file for file in (run / "pictures").iterdir()}
@@ -94,7 +86,7 @@ def two_sided(windows=24, subjects=2, stimuli=3, features=8):
     return Embeddings(sound[shuffle], sound[shuffle], *(column[shuffle] for column in columns))
 
 
-def test_windows_of_one_subject_stand_in_the_order_of_stimulus_and_time():
+def test_windows_of_a_subject_are_ordered_by_stimulus_and_time():
     figures = embedding_figures(two_sided(), ["a", "b", "c"], ["01", "02"], "SIMULATED EEG, list")
     assert all(figure.get_suptitle().startswith("SIMULATED EEG, list") for figure in figures.values())
     axes = figures["similarity"].axes[0]

@@ -60,7 +60,7 @@ def settings_in(events: EventAccumulator):
     return metadata.parse_session_start_info_plugin_data(content).hparams
 
 
-def test_every_start_of_a_fit_lays_out_the_charts_and_each_curve_is_one_that_is_logged(starts):
+def test_every_start_lays_out_charts_whose_curves_are_logged(starts):
     logged = set().union(*(events.Tags()["scalars"] for events in starts))
     for events in starts[:2]:
         content = events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0]
@@ -146,7 +146,7 @@ def test_an_own_stage_gets_the_charts_that_every_stage_has():
     assert all(list(layout_of(kind))[-1] == COMMON for kind in FIRST)
 
 
-def test_a_second_test_takes_the_place_of_the_first_in_the_projector(tmp_path: Path, capsys):
+def test_a_second_test_replaces_the_first_in_the_projector(tmp_path: Path, capsys):
     write_projector(
         tmp_path, {name: Cloud(np.array([[0.12345, 1.0]]), ("who",), (("a\tb",),)) for name in ("one", "two")}
     )

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from eeg2speech.checkpoints.parts import read_checkpoint
@@ -27,43 +26,6 @@ trainer:
 """
 
 
-class Poison(Callback):
-    """Spoils some steps, and looks whether they changed anything.
-
-    Args:
-        steps: Which.
-        what: The ``eeg`` of one window, or the ``gradient``.
-    """
-
-    def __init__(self, steps: list[int], what: str = "eeg", rank: int = 0) -> None:
-        self.steps, self.what, self.rank = steps, what, rank
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
-        self.before = self.look(trainer, pl_module)
-        self.step = trainer.global_step
-        if self.step in self.steps and self.what == "eeg" and trainer.global_rank == self.rank:
-            batch["eeg"][1] = float("nan")
-
-    def on_after_backward(self, trainer, pl_module) -> None:
-        if trainer.global_step in self.steps and self.what == "gradient" and trainer.global_rank == self.rank:
-            next(p for p in pl_module.parameters() if p.grad is not None).grad.view(-1)[0] = float("inf")
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        after = self.look(trainer, pl_module)
-        same = len(after) == len(self.before) and all(
-            torch.equal(a, b) for a, b in zip(self.before, after, strict=True)
-        )
-        assert same == (self.step in self.steps)
-        assert trainer.global_step == self.step + 1
-
-    def on_train_end(self, trainer, pl_module) -> None:
-        assert trainer.callback_metrics["train/skipped"] == len(self.steps)
-
-    def look(self, trainer, pl_module) -> list[torch.Tensor]:
-        states = [v for state in trainer.optimizers[0].state.values() for v in state.values()]
-        return [torch.as_tensor(value).detach().clone() for value in (*pl_module.parameters(), *states)]
-
-
 def fit(store: Path, tmp_path: Path, name: str, *more: str, overlay: str = OVERLAY) -> int:
     file = tmp_path / "overlay.yaml"
     file.write_text(overlay)
@@ -73,7 +35,7 @@ def fit(store: Path, tmp_path: Path, name: str, *more: str, overlay: str = OVERL
 
 def poison(steps: list[int], what: str) -> str:
     settings = f"{{steps: {steps}, what: {what}}}"
-    return f"--trainer.callbacks+={{class_path: {Poison.__module__}.Poison, init_args: {settings}}}"
+    return f"--trainer.callbacks+={{class_path: tests.training.poison.Poison, init_args: {settings}}}"
 
 
 def last(tmp_path: Path, name: str) -> dict[str, Any]:
@@ -110,7 +72,7 @@ def test_what_is_not_finite_changes_nothing_and_is_counted(what: str, tiny_store
     assert all(value.isfinite().all() for value in last(tmp_path, "run")["state_dict"].values())
 
 
-def test_too_many_in_a_row_end_the_run_and_name_the_recordings(
+def test_too_many_in_a_row_end_it_and_name_recordings(
     tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     with pytest.warns(UserWarning, match="is skipped"):

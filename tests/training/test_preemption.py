@@ -91,8 +91,21 @@ STATUS = {"SIGTERM": 75, "SIGUSR1": 75, "SIGINT": 130}
 MOMENTS = [("start", 0), ("step", 3), ("validation", 4), ("saving", 4)]
 
 
-@pytest.mark.parametrize("name", STATUS)
-@pytest.mark.parametrize(("moment", "at"), [*MOMENTS, ("step", 0), ("step", 5)])
+QUICK = {
+    ("SIGTERM", "start", 0), ("SIGINT", "start", 0), ("SIGUSR1", "step", 3), ("SIGINT", "step", 5),
+    ("SIGTERM", "validation", 4), ("SIGTERM", "saving", 4),
+}  # fmt: skip
+"""Each signal and each moment at least once."""
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "at"),
+    [
+        pytest.param(name, *when, marks=() if (name, *when) in QUICK else pytest.mark.slow)
+        for name in STATUS
+        for when in [*MOMENTS, ("step", 0), ("step", 5)]
+    ],
+)
 def test_one_process_goes_on_where_it_was_told_to_leave(
     fit: Fit, whole: Path, tmp_path: Path, name: str, moment: str, at: int
 ):

@@ -52,7 +52,7 @@ def test_a_full_disk_does_not_stop_the_run(tiny_store: Path, tmp_path: Path, mon
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_the_revision_is_that_of_the_code_and_of_no_folder_around_it(tmp_path: Path):
+def test_the_revision_is_of_the_code_and_no_folder_around_it(tmp_path: Path):
     def git(*words: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         done = subprocess.run(

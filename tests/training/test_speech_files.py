@@ -17,7 +17,7 @@ from eeg2speech.inference.generated_table import Generated, sha256_of
 from eeg2speech.inference.generator import load_generator
 from eeg2speech.models import SpectrogramViT
 from tests.audioldm2_tiny import LOA, write_tiny
-from tests.conftest import write_store
+from tests.tiny_stores import write_store
 
 CONFIG = """
 trainer:

@@ -19,7 +19,7 @@ def shown(occasions: Occasions, steps, total: int = 100_000) -> list[int]:
     return [step for step in steps if occasions.due(trainer(step, total))]
 
 
-def test_a_long_run_is_shown_as_often_as_was_asked_from_the_first_validation_to_the_last():
+def test_a_long_run_is_shown_as_often_as_was_asked():
     steps = shown(Occasions(10), range(400, 100_001, 400))
     assert len(steps) == 10
     assert (steps[0], steps[-1]) == (400, 100_000)
@@ -31,7 +31,7 @@ def test_every_validation_of_a_short_run_is_shown():
     assert shown(Occasions(10), (400, 800, 1200), 1200) == [400, 800, 1200]
 
 
-def test_a_run_that_is_stopped_and_goes_on_is_shown_no_more_often():
+def test_a_run_that_was_stopped_is_shown_no_more_often():
     steps, occasions = [], Occasions(5)
     for step in range(100, 10_001, 100):
         again = Occasions(5)
@@ -46,7 +46,7 @@ def test_the_same_validation_may_ask_twice():
     assert [occasions.due(trainer(step)) for step in (400, 400, 800)] == [True, True, False]
 
 
-def test_outside_of_training_everything_is_shown_and_nothing_if_nothing_is_wanted():
+def test_outside_of_training_all_is_shown_unless_nothing_is_wanted():
     assert Occasions(2).due(trainer(0, fn="validate"))
     assert not Occasions(0).due(trainer(0, fn="validate"))
     assert not Occasions(0).due(trainer(400))

@@ -22,7 +22,7 @@ INPUTS = tuple(f"{bank}{number}" for bank in "AB" for number in range(1, 33))
 
 
 @versions
-def test_a_participant_of_kul_is_one_recording_with_a_break_between_trials(tmp_path, version):
+def test_a_participant_of_kul_is_one_recording_with_breaks(tmp_path, version):
     root = write_kul(tmp_path / "kul", version=version)
     first, second = KulAttention(root).sources()
     assert (first.recording, second.subject) == ("sub-01", "02")
@@ -138,7 +138,7 @@ def test_a_missing_story_is_named(tmp_path):
 
 @versions
 @pytest.mark.parametrize("table", ["csv", "struct"])
-def test_a_participant_of_dtu_holds_the_cap_and_a_segment_per_trial(tmp_path, version, table):
+def test_a_participant_of_dtu_holds_cap_and_segment_per_trial(tmp_path, version, table):
     root = write_dtu(tmp_path / "dtu", version=version, table=table)
     first, second = DtuAttention(root, subjects=["S1", 2]).sources()
     assert (first.recording, second.subject) == ("sub-01", "02")
@@ -156,7 +156,7 @@ def test_a_participant_of_dtu_holds_the_cap_and_a_segment_per_trial(tmp_path, ve
     assert not raw.breaks
 
 
-def test_electrodes_of_dtu_are_found_by_name_or_input_in_any_order(tmp_path):
+def test_electrodes_of_dtu_are_found_by_name_or_input(tmp_path):
     for folder, names in (("names", tuple(reversed(ELECTRODES))), ("inputs", tuple(reversed(INPUTS)))):
         raw = DtuAttention(write_dtu(tmp_path / folder, (1,), names=names)).sources()[0].load()
         expected = np.random.default_rng(1).normal(0, 20.0, (24 * 128, 73))[:, 63::-1].T * 1e-6
@@ -206,7 +206,7 @@ def test_tables_that_cannot_be_used_are_named(tmp_path, old, new, message):
         DtuAttention(root).sources()[0].load()
 
 
-def test_trials_without_trigger_are_left_out_and_a_foreign_table_is_refused(tmp_path, caplog):
+def test_trials_without_trigger_are_left_out_foreign_tables_refused(tmp_path, caplog):
     root = write_dtu(tmp_path / "dtu", (1,))
     table = root / "EEG" / "S1.csv"
     text = table.read_text()

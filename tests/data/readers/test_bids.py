@@ -311,7 +311,7 @@ def test_axes_that_point_elsewhere_are_turned(tmp_path):
         ("CapTrak", "cm", "in cm its electrodes lie 0.00106 m from the middle of the head on average"),
     ],
 )
-def test_positions_that_cannot_be_understood_are_replaced_by_those_of_the_names(tmp_path, caplog, system, units, said):
+def test_positions_not_understood_are_replaced_by_those_of_names(tmp_path, caplog, system, units, said):
     root = write_bids(tmp_path / "bids", ONE)
     write_electrodes(root, system, units)
     assert place(load(root), "Fp1")[1] == pytest.approx(0.115, abs=0.01)

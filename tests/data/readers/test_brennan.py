@@ -51,7 +51,7 @@ def test_electrodes_are_where_the_cap_of_the_dataset_has_them(number, centimetre
     np.testing.assert_allclose(9 * direction, centimetres, atol=2e-3)
 
 
-def test_participants_are_found_by_number_or_name_and_all_files_are_inputs(tmp_path):
+def test_participants_are_found_by_number_or_name_with_inputs(tmp_path):
     root = write_brennan(tmp_path / "alice", subjects=("S01", "S10", "S02"))
     assert [s.recording for s in Brennan(root).sources()] == ["S01", "S02", "S10"]
     assert [s.subject for s in Brennan(root, subjects=[10, "S01", "sub-02"]).sources()] == ["S01", "S02", "S10"]
@@ -61,7 +61,7 @@ def test_participants_are_found_by_number_or_name_and_all_files_are_inputs(tmp_p
         Brennan(root, subjects=[7]).sources()
 
 
-def test_the_table_of_words_decides_and_its_extra_column_does_not_matter(tmp_path):
+def test_the_table_of_words_decides_whatever_column_it_adds(tmp_path):
     root = write_brennan(tmp_path / "alice")
     write_proc(root / "proc" / "S01.mat", shift=0.25, extra=True)
     assert load(root).segments[1].onset == pytest.approx(onset(2) + 0.25)

@@ -61,7 +61,7 @@ def test_muscles_are_warned_of(root, caplog):
     assert "muscle" in Eav.__doc__
 
 
-def test_a_sound_that_contradicts_the_labels_is_refused_and_a_missing_one_left_out(root, caplog):
+def test_a_contradicting_sound_is_refused_and_a_missing_one_left_out(root, caplog):
     folder = root / "subject1" / "Audio"
     (folder / "002_Trial_02_Speaking_Neutral_Aud.wav").unlink()
     raw = load(root)

@@ -5,85 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from attention_files import write_dtu, write_kul
-from bids_files import NAMES, volts, write_bids, write_recording
-from brennan_files import write_brennan
-from broderick_files import write_broderick
-from ds004408_files import write_ds004408
-from eav_files import write_eav
-from feis_files import write_feis
-from japaneeg_files import write_japaneeg
-from karaone_files import write_karaone
-from meg_masc_files import write_meg_masc
-from single_words_files import write_single_words
-from sparrkulee_files import write_published, write_sparrkulee
-from vlaai_files import write_vlaai
+from every_reader import CASES
 
 from eeg2speech.cli import main
 from eeg2speech.data.readers import READERS
 from eeg2speech.data.store.store import Store
 
 ROOT = Path(__file__).parents[3]
-THREE = ("01", "02", "03")
-
-
-def write_files(root):
-    for subject in THREE:
-        write_recording(root / f"{subject}.edf", volts(len(NAMES), 1000, int(subject)))
-    return root
-
-
-# name of the reader, who writes its files, and options that its files or the noise in them need
-CASES = {
-    "bids edf": ("bids", lambda root: write_bids(root, THREE, suffix=".edf"), ()),
-    "bids bdf": ("bids", lambda root: write_bids(root, THREE, suffix=".bdf"), ()),
-    "bids brainvision": ("bids", lambda root: write_bids(root, THREE), ()),
-    "bids eeglab": ("bids", lambda root: write_bids(root, THREE, suffix=".set"), ()),
-    "bids fif": ("bids", lambda root: write_bids(root, THREE, suffix=".fif"), ()),
-    "files": ("files", write_files, ()),
-    "brennan": ("brennan", lambda root: write_brennan(root, ("S01", "S02", "S03")), ()),
-    "brennan mat": ("brennan", lambda root: write_brennan(root, ("S01", "S02", "S03"), release=1), ()),
-    "broderick": ("broderick", lambda root: write_broderick(root, (1, 2, 3)), ()),
-    "broderick 7.3": ("broderick", lambda root: write_broderick(root, (1, 2, 3), version="7.3"), ()),
-    "ds004408": ("ds004408", lambda root: write_ds004408(root, ("001", "002", "003")), ()),
-    "dtu": ("dtu", lambda root: write_dtu(root, (1, 2, 3)), ()),
-    "eav": ("eav", lambda root: write_eav(root, (1, 2, 3)), ()),
-    "eav 7.3": ("eav", lambda root: write_eav(root, (1, 2, 3), hdf5=True), ()),
-    "feis": ("feis", lambda root: write_feis(root, THREE), ()),
-    "japaneeg": ("japaneeg", write_japaneeg, ()),
-    "karaone": ("karaone", lambda root: write_karaone(root, ("MM05", "MM08", "MM09")), ()),
-    "karaone set": (
-        "karaone",
-        lambda root: write_karaone(root, ("MM05", "MM08", "MM09"), cleaned=True),
-        ("--cleaned=true",),
-    ),
-    "kul": ("kul", lambda root: write_kul(root, (1, 2, 3)), ()),
-    "kul 7.3": ("kul", lambda root: write_kul(root, (1, 2, 3), version="7.3"), ()),
-    "meg_masc": ("meg_masc", lambda root: write_meg_masc(root, THREE), ()),
-    "single_words": ("single_words", lambda root: write_single_words(root, (1, 2, 3)), ()),
-    "sparrkulee": ("sparrkulee", lambda root: write_sparrkulee(root, ("001", "002", "003")), ()),
-    "sparrkulee published": (
-        "sparrkulee",
-        lambda root: write_published(root, ("001", "002", "003")),
-        ("--published=true", "--preprocessing.upsample=true"),
-    ),
-    "vlaai": ("vlaai", lambda root: write_vlaai(root, (1, 2, 3), seconds=8.0), ("--preprocessing.upsample=true",)),
-}  # fmt: skip
+TRAINED_ON = "bids edf"
+"""The case that is always trained on; the others only where slow tests are run."""
 
 
 def test_no_reader_is_left_out():
     assert {reader for reader, _, _ in CASES.values()} == set(READERS)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_it_is_prepared_examined_and_trained_on(tmp_path, monkeypatch, capsys, case):
+def prepared(case, folder, capsys):
+    """Files of a dataset, and their store."""
     reader, write, options = CASES[case]
-    root, store = write(tmp_path / "raw"), tmp_path / "store"
+    root, store = write(folder / "raw"), folder / "store"
     # the files hold noise, in which electrodes stand out by chance
     given = [*options, "--preprocessing.deviation=null", "--preprocessing.flat=null"]
     assert main(["prepare", reader, str(root), str(store), *given]) == 0, capsys.readouterr().err
-    assert main(["doctor", str(store)]) == 0, capsys.readouterr().out
-    found = Store(store)
+    return store
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_prepared_and_examined(tmp_path, capsys, case):
+    store = prepared(case, tmp_path, capsys)
+    assert main(["doctor", str(store), "--coupling=false"]) == 0, capsys.readouterr().out
+    found, reader = Store(store), CASES[case][0]
     assert found.recordings
     assert found.segments
     if reader != "files":
@@ -92,6 +43,15 @@ def test_it_is_prepared_examined_and_trained_on(tmp_path, monkeypatch, capsys, c
         for stimulus in heard:
             sound = found.audio_file(stimulus)
             assert reader == "feis" or sound.is_file() or found.envelope(stimulus) is not None
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=() if name == TRAINED_ON else pytest.mark.slow) for name in CASES]
+)
+def test_its_coupling_is_measured_and_it_is_trained_on(tmp_path, monkeypatch, capsys, case):
+    store = prepared(case, tmp_path, capsys)
+    assert main(["doctor", str(store)]) == 0, capsys.readouterr().out
+    found = Store(store)
     monkeypatch.chdir(tmp_path)
     by = "subject" if len(found.subjects) > 2 else "stimulus"
     split = ["--data.split.by", by] + (["--data.split.val_subjects", "1"] if by == "subject" else [])

@@ -225,7 +225,7 @@ def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
         Files(tmp_path).sources()[0].load()
 
 
-def test_formats_that_are_not_read_are_named_and_headers_that_name_their_signal_found(tmp_path, caplog):
+def test_unread_formats_are_named_and_headers_naming_signals_found(tmp_path, caplog):
     write_recording(tmp_path / "a.edf", volts())
     write_recording(tmp_path / "orig.vhdr", volts()).rename(tmp_path / "b.vhdr")  # and names orig.eeg
     for name in ("c.xdf", "d.bdf.gz", "e.txt.gz", "f.mat", ".g.xdf"):

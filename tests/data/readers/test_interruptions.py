@@ -135,7 +135,7 @@ def test_sounds_end_at_a_pause_of_unknown_length(tmp_path, root, suffix):
     assert not dropped(silent).keys() & {PAUSE, UNRECORDED}
 
 
-def test_nothing_of_a_skip_is_in_segments_nor_filtered_with_the_rest(tmp_path, root):
+def test_a_skip_is_in_no_segment_nor_filtered_with_others(tmp_path, root):
     signal = eeg(19.0, 25.0)
     signal += 3000.0  # which would jump to zero and back
     raw = mne.io.RawArray(signal * 1e-6, mne.create_info(NAMES, RATE, "eeg"), verbose="ERROR")
@@ -219,7 +219,7 @@ def test_a_delay_passes_while_nothing_is_recorded(tmp_path, root, onset, delay):
     assert in_sounds(store) == [("a", 3.0)]
 
 
-def test_a_delay_over_a_pause_of_unknown_length_leaves_its_segment_out(tmp_path, root):
+def test_a_delay_over_an_unknown_pause_leaves_its_segment_out(tmp_path, root):
     raw = mne.io.RawArray(eeg() * 1e-6, mne.create_info(NAMES, RATE, "eeg"), verbose="ERROR")
     raw.set_annotations(mne.Annotations([5.0, 19.0, 20.0], [0.0] * 3, ["a", "a", "BAD boundary"]))
     raw.save(root / "S1_raw.fif", verbose="ERROR")

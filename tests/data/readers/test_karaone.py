@@ -36,7 +36,7 @@ def test_cnt_and_set_give_volts_at_standard_positions(root, cleaned):
     assert place["FPZ"].y > 0.08
 
 
-def test_thinking_and_speaking_share_what_was_said_and_lie_where_the_table_says(root):
+def test_thinking_and_speaking_share_words_and_follow_the_table(root):
     raw = load(root)
     assert [(s.condition, s.label) for s in raw.segments] == [
         pair for label in ("/iy/", "gnaw", "/tiy/", "pat") for pair in (("imagined", label), ("overt", label))
@@ -94,7 +94,7 @@ def test_missing_sounds_and_trials_beyond_the_recording_are_left_out(root, caplo
     assert [(s.stimulus, s.condition) for s in load(root).segments] == [("", "rest")]
 
 
-def test_labels_come_from_the_features_where_the_text_is_missing_and_must_fit(root):
+def test_labels_come_from_features_without_text_and_must_fit(root):
     text = root / "data" / "MM05" / "kinect_data" / "labels.txt"
     text.write_text("/iy/\ngnaw\n")
     with pytest.raises(DataError, match=r"MM05: 2 labels for 4 trials of epoch_inds\.mat; leave MM05 out"):

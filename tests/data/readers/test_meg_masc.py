@@ -85,14 +85,14 @@ def test_kit_files_go_to_the_kit_reader(root, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["stimuli/audio/LW1_0.wav", "stimuli/audio/LW1_0.0.wav"])
-def test_names_of_sounds_in_capitals_or_with_another_number_find_their_file(root, name):
+def test_sounds_in_capitals_or_with_another_number_are_found(root, name):
     rows = event_rows("lw1", 1)
     rows[0][2]["sound"] = name
     write_events(events(root), rows)
     assert load(root).segments[0].stimulus == "lw1_0"
 
 
-def test_a_sound_that_starts_late_is_cut_and_the_next_one_ends_it(root):
+def test_a_late_sound_is_cut_and_the_next_ends_it(root):
     rows = [(1.0, 0.0, {"kind": "sound", "sound": "stimuli/audio/lw1_0.wav", "start": 2.5})]
     rows += [(2.0, 0.0, {"kind": "sound", "sound": "stimuli/audio/lw1_1.wav", "start": 0.0})]
     rows += [(3.0, 0.0, {"kind": "sound", "sound": "stimuli/audio/lw1_0.wav", "start": 0.0})]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_every_reader import CASES
+from every_reader import CASES
 
 from eeg2speech.core.errors import DataError
 from eeg2speech.core.tables import read_table

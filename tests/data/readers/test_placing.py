@@ -88,7 +88,7 @@ def test_other_channels_are_left_alone():
 
 
 @pytest.mark.parametrize("banks", [1, 2, 4])
-def test_inputs_of_an_amplifier_go_without_a_place_and_the_cap_is_asked_for(caplog, banks):
+def test_inputs_without_a_place_make_it_ask_for_the_cap(caplog, banks):
     names = INPUTS[: 32 * banks]
     found = places_of(placed_by_name(channels(names), "standard_1005", FILE))
     assert np.isnan(found).all()  # A1 is no earlobe, C3 is not C3 of the 10-20 system

@@ -41,7 +41,7 @@ def test_a_bids_dataset_and_an_eeglab_file(published, tmp_path, capsys):
         assert report["facts"]["rate"] == 100
 
 
-def test_coupling_is_found_in_listeners_and_gone_once_the_sound_is_shifted(published, tmp_path, capsys):
+def test_coupling_is_found_in_listeners_unless_sound_is_shifted(published, tmp_path, capsys):
     root, out = published / "sparrkulee_truncated", tmp_path / "store"
     assert main(["prepare", "sparrkulee", str(root), str(out), *SPARRKULEE]) == 0
     status, report = examined(out, capsys)

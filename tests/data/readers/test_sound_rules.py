@@ -91,7 +91,7 @@ def test_unknown_names_are_said_with_those_that_there_are(tmp_path):
         cues(tmp_path, SoundRule(match="nothing"), SoundRule(sound="a{tune}.wav"))
 
 
-def test_numbers_that_are_none_and_paths_that_lead_out_name_the_event(tmp_path):
+def test_bad_numbers_and_paths_that_lead_out_name_the_event(tmp_path):
     events = [event(0, "a", said="x", path="../../a.wav")]
     with pytest.raises(DataError, match=r"events\.tsv: line 2: sounds\[0\]\.offset='\{said\}' gives 'x'"):
         cues(tmp_path, SoundRule(event="a", offset="{said}"), events=events)

@@ -44,7 +44,7 @@ def events_of(root):
     return root / "sub-01" / "eeg" / "sub-01_task-listening_run-1_events.tsv"
 
 
-def test_a_slip_in_a_rule_is_named_with_the_events_there_are(tmp_path):
+def test_a_slip_in_a_rule_is_named_with_known_events(tmp_path):
     for stem in ("S1", "S2"):
         write_brainvision(tmp_path / "rec", stem, ("S  1", 101), ("S  1", 301), ("S  2", 501))
     write_sound(tmp_path / "rec" / "a.wav", 1.0)
@@ -146,7 +146,7 @@ def test_what_is_incomplete_is_said_until_the_dataset_is_complete(tmp_path):
     assert summary.incomplete == dropped == []
 
 
-def test_rules_of_recordings_that_were_not_read_now_are_not_said_to_find_nothing(tmp_path):
+def test_rules_of_unread_recordings_are_not_said_to_find_nothing(tmp_path):
     for stem in ("S1", "S2"):
         write_brainvision(tmp_path / "rec", stem, ("S  1", 101))
     write_sound(tmp_path / "rec" / "a.wav", 1.0)

@@ -199,7 +199,7 @@ def test_a_counter_is_no_trigger_channel(tmp_path, caplog):
     ("event", "onsets"),
     [("65$", [2.0]), (r"^\d+$", [2.0, 4.0, 4.1, 8.0]), ("65$|^1$", [2.0, 4.0, 4.1]), (r"block|^1$", [4.0, 4.1, 8.0])],
 )
-def test_a_trigger_is_left_out_where_its_rule_finds_an_annotation_of_its_sample(tmp_path, event, onsets):
+def test_a_trigger_yields_to_an_annotation_of_its_sample(tmp_path, event, onsets):
     write_sound(tmp_path / "sounds" / "a.wav", 0.5)
     notes = [(2.0, 0.0, "Stimulus/S 65"), (4.1, 0.0, "1"), (8.004, 0.0, "block 200")]
     file = write_fif(tmp_path / "a_raw.fif", {"STI 014": status(*PULSES)}, notes=notes)
