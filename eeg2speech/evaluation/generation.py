@@ -1,4 +1,4 @@
-"""Generated speech of a split by variant, in the space of the audio encoder beside the real sounds."""
+"""Generated speech of a split by variant, in the space of the audio encoder, with the real sounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # diffusers takes seconds to import
 
 SAMPLED = VARIANTS[2:]
 """Variants that the sampler generates."""
-NOISE, CLIP = 0x6E6F6973, 0x636C6970  # keys of the noise in place of EEG, and of the sampler's
+NOISE, CLIP = 0x6E6F6973, 0x636C6970  # keys of the noise instead of EEG, and of the noise of the sampler
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]

@@ -35,7 +35,7 @@ MODEL = "model"
 """Id of the trained model among decoders and reconstruction methods."""
 VARIANTS = ("truth", "round_trip", "loa", "eeg", "noise", "another_trial", "unconditional")
 """Ids of the variants of a clip: the recording; the recording through autoencoder and vocoder; speech generated from
-the recording's own LOA, which is the ceiling for any EEG; speech from EEG; from noise in place of EEG; from EEG of
+the recording's own LOA, which is the upper limit for EEG; speech from EEG; from noise instead of EEG; from EEG of
 another trial of the same subject; and without a condition."""
 
 
@@ -44,7 +44,7 @@ Name = TypeVar("Name", bound=str)
 
 @dataclass(frozen=True)
 class NullSummary:
-    """A statistic beside its distribution when sounds are shuffled within groups.
+    """A statistic and its distribution when sounds are shuffled within groups.
 
     Attributes:
         observed: Statistic with the true pairing.
@@ -78,7 +78,7 @@ class NullSummary:
 
 @dataclass(frozen=True)
 class GalleryResult:
-    """The share of windows or clips whose own sound is found in galleries of one size.
+    """The share of windows or clips whose matching sound is identified in galleries of one size.
 
     Attributes:
         gallery: Number of sounds to choose from, the right one included.
@@ -139,9 +139,9 @@ class ReconstructionSplit:
     Attributes:
         windows: Number of windows.
         nmse: Normalised mean squared error on hidden patches by method: ``model``, ``mean``, ``nearest``,
-            ``interpolation``, ``spline``, ``ridge``, ``kriging``. Less is better; ``chance`` is 1, the error of
+            ``interpolation``, ``spline``, ``ridge``, ``kriging``. Lower is better; ``chance`` is 1, the error of
             predicting the training mean. Intervals are over stimuli.
-        verdict: The model beside the best baseline.
+        verdict: The model compared with the best baseline.
     """
 
     windows: int
@@ -264,14 +264,14 @@ class AlignmentSplit:
             measure (``top1``, ``top5``, ``top10``, ``mrr``, ``median_rank``, ``match_2023``, ``match_2024``), all on
             the windows as they are and in the whole gallery.
         protocol_windows: ``match_2023`` and ``match_2024`` of the model in windows as long as those of the published
-            protocols; empty where no windows adjoin or where the model gives no embedding per step.
+            protocols; empty if no windows are contiguous or if the model computes no embedding for each step.
         controls_mrr: Mean reciprocal rank with EEG that carries no information about the sound, by control: ``noise``,
             ``phase_randomised``, ``another_trial``, ``zeros``, ``subject_only``; and ``untrained``, the model with
             random weights.
         permutations: Permutation nulls of the model's ``mrr`` and ``top10``.
         retrieval: Retrieval of the model in both directions, for several galleries and for each subject.
         galleries: ``top1``, ``top5`` and ``top10`` of the model for growing galleries.
-        lag_curve: Retrieval with the EEG moved against its sound, in the order of the lags that were asked for.
+        lag_curve: Retrieval with the EEG shifted relative to its sound, in the order of the given lags.
         geometry: ``modality_gap``, ``alignment``, ``uniformity_eeg``, ``uniformity_sound``, ``cka``,
             ``effective_rank_eeg``, ``effective_rank_sound`` and ``hubness`` of the embeddings.
         audio_block_cka: Similarity (CKA) of the EEG embeddings with each block of the audio encoder, the first first.
@@ -295,7 +295,7 @@ class AlignmentSplit:
 
 @dataclass(frozen=True)
 class AlignmentResult:
-    """Whether a model aligns EEG with sound, beside permutations, controls and linear decoders.
+    """Whether a model aligns EEG with sound, compared with permutations, controls and linear decoders.
 
     Attributes:
         judged: Split that the verdict of the run rests on.
@@ -519,7 +519,7 @@ class Results:
 
     @property
     def compared(self) -> ReconstructionResult | AlignmentResult | SpeechResult | None:
-        """The result with a verdict; None where the test compared the model with nothing."""
+        """The result with a verdict; None if the test made no comparison."""
         return self.speech or self.alignment or self.reconstruction
 
     def seen_text(self, split: str) -> str:

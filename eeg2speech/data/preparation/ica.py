@@ -175,7 +175,7 @@ def fit_ica(
         random_state=settings.seed,
         verbose="ERROR",
     )
-    ica.fit(raw, verbose="ERROR")  # no warning: mne does not know that the array is high-passed
+    ica.fit(raw, verbose="ERROR")  # no warning: mne has no information that the array is high-passed
     whitener = ica.pre_whitener_.ravel() * 1e6
     directions = ica.pca_components_[: ica.n_components_]
     unmixing = ica.unmixing_matrix_ @ directions / whitener
@@ -315,7 +315,7 @@ def _iclabel(raw: BaseRaw, ica: ICA, source_name: str) -> tuple[list[str], NDArr
         logger.warning(
             "%s: ICLabel needs spectra up to 100 Hz, here they end at half of %g Hz", source_name, raw.info["sfreq"]
         )
-    with mne.use_log_level("ERROR"):  # no warning: mne does not know the filters of the array
+    with mne.use_log_level("ERROR"):  # no warning: mne has no information about the filters of the array
         # the default backend, torch, takes seconds to import for a network of 3 million weights
         probabilities = np.asarray(iclabel_label_components(raw, ica, inplace=False, backend="onnx"), np.float64)
     return [CLASSES[k] for k in probabilities.argmax(axis=1)], probabilities.max(axis=1)
