@@ -1,6 +1,6 @@
 """Decode speech from EEG: masked autoencoding, EEG-speech alignment, diffusion.
 
-What a program needs of trained models stands here by name; ``import eeg2speech`` itself loads none of it.
+The functions and classes for trained models can be imported from here. ``import eeg2speech`` alone loads none of them.
 """
 
 from __future__ import annotations

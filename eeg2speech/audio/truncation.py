@@ -60,7 +60,7 @@ def check_whole(file: Path, sound: soundfile.SoundFile) -> None:
             raise _longer(file, seconds, f"{held / sound.samplerate:.2f} s by its frames ({why})")
         return
     if sound.frames == 0 and _has_uncounted_samples(file):
-        raise DataError(f"{file}: its header says 0 bytes of sound, but more follow; {_ANEW}")
+        raise DataError(f"{file}: its header states 0 bytes of sound, but more follow; {_ANEW}")
     account = sound.extra_info
     found = _SIZES.search(account) or (_OUTER.search(account) if len(account) > _LOG else None)
     if found:

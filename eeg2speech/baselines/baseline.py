@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 class Baseline(ABC):
     """Predicts the hidden samples of a window without a network.
 
-    A baseline gets windows without the training mean of each channel and with zeros in place of hidden samples.
+    A baseline gets windows without the training mean of each channel and with zeros instead of hidden samples.
     """
 
     mean: NDArray[np.float64]

@@ -154,15 +154,15 @@ def overlap_with_training(
 ) -> Overlap:
     """Compare a split with the trainings of a model.
 
-    Sounds count in splits of new sounds, subjects in splits of new subjects; in validation, sounds unless subjects are
-    held out. If a model learns from pairs, EEG that an earlier stage was trained on without labels is reported
-    separately, as that stage had no pairs.
+    Sounds are compared in splits of new sounds, subjects in splits of new subjects. In validation, sounds are compared
+    unless subjects are held out. If a model is trained on pairs, EEG that an earlier stage was trained on without
+    labels is reported separately, because that stage used no pairs.
 
     Args:
         records: Trainings of the model.
         split: Name of the split.
         material: Content of the split.
-        learned: Kind of data that the tested model itself learns from.
+        learned: Kind of data that the tested model itself is trained on.
         new_subjects: The validation split has held-out subjects.
     """
     by_sound = split in NEW_SOUNDS or (split == "val" and not new_subjects)

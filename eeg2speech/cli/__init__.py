@@ -79,7 +79,7 @@ def run() -> None:
 
 
 def clean_words(argv: Sequence[str]) -> list[str]:
-    """Words of a command line with the home folder in place of ``~``, which shells keep after a ``=``.
+    """Words of a command line with the home folder instead of ``~``, which shells keep after a ``=``.
 
     Raises:
         ConfigError: A word holds bytes that are not UTF-8, or the home folder of an unknown user.

@@ -12,10 +12,10 @@ EXAMPLES = """
 
 
 def export(ckpt: Path, out: Path, json: bool = False) -> int:
-    """Write the parts of a checkpoint that later stages use as safetensors files and one config.json.
+    """Export the parts of a checkpoint that later stages need, as safetensors files and one config.json.
 
-    The part of stages 1 and audiomae is the encoder. Alignment adds the aligner: both projections, the subject layer
-    and the audio encoder.
+    Stage 1 and audiomae export the encoder. Alignment also exports the aligner: both projections, the subject layer and
+    the audio encoder.
 
     Args:
         ckpt: Checkpoint of a run, e.g. runs/maeeg/checkpoints/best.ckpt.

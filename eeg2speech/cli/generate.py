@@ -58,8 +58,9 @@ def generate(
     """Write speech generated from EEG as 16-bit wav files at 16 kHz, with generated.tsv beside them.
 
     Each row of the table names a file, the EEG that it was generated from, the sound that was played, and whether the
-    model was trained on it. A clip depends on the seed and on the position of its EEG, not on its batch. A second run
-    adds files that are missing or were generated with other settings.
+    model was trained on this part of the data. A clip depends on the seed and on the position of its EEG in the
+    recording, not on the batch. A second run generates the files that are missing or that were generated with other
+    settings.
 
     Args:
         ckpt: Checkpoint of stage 3, or a folder that `eeg2speech export` wrote.
@@ -68,10 +69,10 @@ def generate(
         unit: One file for each of the `segments`, `recordings` (in full, with pauses) or `windows` (of segments).
         subjects: Only these subjects, e.g. [sub-01].
         recordings: Only these recordings.
-        conditions: Only segments of these conditions, of listening, overt, imagined and rest.
-        splits: Only these splits, of train, val, unseen_stimulus, unseen_subject, unseen_both and unused.
-            If not given: the test splits, or everything where no split is known (another store, `recordings`).
-        limit: Largest number of files, drawn from all over the store; 0 for all. A larger limit keeps the files of a
+        conditions: Only segments of these conditions: listening, overt, imagined, rest.
+        splits: Only these splits: train, val, unseen_stimulus, unseen_subject, unseen_both, unused. If not given: the
+            test splits, or everything if the splits are not defined (another store, `recordings`).
+        limit: Largest number of files, spread over the whole store; 0 for all. A larger limit keeps the files of a
             smaller one.
         seed: Seed of the noise that speech is generated from.
         steps: Steps of the solver; as in the checkpoint if not given.

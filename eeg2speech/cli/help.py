@@ -30,14 +30,14 @@ STATUS = {
     0: "done",
     1: "a problem that the last line explains",
     2: "a mistake on the command line",
-    75: "pre-empted and saved; run the same command again to continue",
+    75: "pre-empted, checkpoint saved; run the same command again to continue",
     130: "interrupted",
 }
 """Meaning of each exit status."""
 STAGE_TEXTS = {
-    "fit": "Train a stage: maeeg, audiomae, alignment or diffusion, as the config says. Checkpoints, TensorBoard logs "
-    "and the config go into the run folder; an earlier run in it is renamed, unless --ckpt_path continues it. Ctrl-C "
-    "finishes the step and saves.",
+    "fit": "Train a stage: maeeg, audiomae, alignment or diffusion, as named by --config. Checkpoints, TensorBoard "
+    "logs and the config are saved in the run folder. An earlier run in this folder is renamed, unless --ckpt_path "
+    "continues it. Ctrl-C finishes the step and saves a checkpoint.",
     "validate": "Validate a checkpoint once on the validation windows.",
     "test": "Test a checkpoint on the held-out splits: print tables and the verdict, and write all results to "
     "test.json in the run folder.",
@@ -122,7 +122,7 @@ class CommandHelp(DefaultHelpFormatter):
         text = action.help or ""
         text = text[:1].upper() + text[1:] + ("." if text and text[-1] not in ".!?)" else "")
         complete = not action.option_strings or action.nargs == 0 or "%(default)" in text
-        # defaults like these are not shown: the help says what happens without the option
+        # defaults like these are not shown: the help describes what happens without the option
         if complete or action.default is None or action.default is False or action.default in ([], argparse.SUPPRESS):
             return text
         return f"{text} [default: {str(action.default).lower() if is_flag(action) else '%(default)s'}]"
@@ -187,7 +187,7 @@ def root_help() -> str:
 def stage_help(stage: str) -> str:
     """The help of fit, validate, test or predict: the options that are often used, out of several hundred."""
     options = {
-        "-c, --config FILE": "Stage: maeeg, audiomae, alignment, diffusion or a file; further ones are overlays.",
+        "-c, --config FILE": "Stage: maeeg, audiomae, alignment, diffusion or a file. Further --config are overlays.",
         "--run FOLDER": "Run folder, for all output [as in the config, e.g. runs/maeeg].",
         "--ckpt_path NAME": CHECKPOINTS[stage],
         **OPTIONS,

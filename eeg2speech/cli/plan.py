@@ -41,14 +41,14 @@ class PlanOptions:
     Attributes:
         gpus: Numbers of GPUs, separated by commas.
         gpu: Model of GPU.
-        mfu: Model FLOP utilisation: fraction of its peak FLOP/s that is reached.
+        mfu: Model FLOP utilisation: fraction of the peak FLOP/s of the GPU that is reached.
         launch: Shortest time of an operation, in µs.
         link: GB/s between GPUs of a node, in one direction; the GPU's own if not given.
         network: GB/s per GPU between nodes.
         per_node: GPUs per node.
         steps: Optimizer steps; trainer.max_steps if not given.
-        alignment: Config of stage 2, and its overlays, in place of an aligner that is not trained yet; alignment.yaml
-            beside the config if not given.
+        alignment: Config of stage 2 and its overlays, used if the aligner of stage 3 is not trained yet; if not given,
+            alignment.yaml in the folder of the config.
         json: Print the estimate as JSON: stage, run, footprint, assumptions, assumed, estimates.
     """
 
@@ -92,7 +92,7 @@ def parser() -> CommandParser:
     made = CommandParser(
         prog="eeg2speech plan", description=docstring_text(PlanOptions), usage=USAGE, epilog=examples_text(EXAMPLES)
     )
-    made.add_argument("-c", "--config", action="append", help="Its config, and overlays.")
+    made.add_argument("-c", "--config", action="append", help="Config of the stage, and overlays.")
     made.add_class_arguments(PlanOptions, as_group=False)
     next(action for action in made._actions if action.dest == "alignment").metavar = "FILE"
     made.arrange(GROUPS)

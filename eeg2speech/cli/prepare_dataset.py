@@ -70,7 +70,7 @@ class Demo:
     Attributes:
         root: Folder of sound files, or `embedded` for the speech that comes with the package.
         simulation: Simulated subjects, and the level of their responses.
-        channel: Channel of sounds with several: left, right, its number from 0, or the mean of all.
+        channel: Channel of sounds with several channels: left, right, a number from 0, or the mean of all channels.
     """
 
     root: str
@@ -162,9 +162,9 @@ def _prepare(
 
     Args:
         reader: Dataset.
-        out: Folder of the store, new or to be added to.
+        out: Folder of the store; a new folder, or a store to which recordings are added.
         preprocessing: Processing of every recording.
-        jobs: Recordings prepared at once; -1 for one per core.
+        jobs: Number of recordings prepared in parallel; -1 for one per core.
         shard: Prepare only this share of the recordings, e.g. 3/16: for array jobs that write to the same OUT.
         json: Print the content of the store, and what was left out, as JSON.
     """

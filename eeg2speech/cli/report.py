@@ -80,7 +80,7 @@ def parser() -> CommandParser:
         type=Path,
         help=f"Path of the page; default: {NAME} in the run folder or the folder of all runs.",
     )
-    add("--clips", type=int, default=4, help="Most windows of a test split whose clips are on the page.")
+    add("--clips", type=int, default=4, help="Largest number of windows of a test split with clips on the page.")
     add("--json", type=bool, default=False, help="Print what was written as JSON: file, bytes, notes, left_out.")
     return made
 

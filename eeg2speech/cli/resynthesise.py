@@ -1,4 +1,4 @@
-"""`eeg2speech resynthesise`: speech from the audio tokens of a sound itself, the upper limit for any EEG."""
+"""`eeg2speech resynthesise`: speech from the audio tokens of a sound, an upper limit for speech from EEG."""
 
 from __future__ import annotations
 
@@ -45,18 +45,21 @@ def resynthesise(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Generate speech from speech, as an upper limit for speech from EEG.
+    """Generate speech from the features of a sound, as an upper limit for speech from EEG.
 
-    NAME_loa.wav is generated from the LOA tokens of the sound NAME itself, which EEG is trained to predict;
-    NAME_roundtrip.wav is its reconstruction by autoencoder and vocoder. No trained model of stage 3 is needed.
+    NAME_loa.wav is generated from the LOA tokens of the sound NAME. LOA tokens are the audio features of AudioLDM 2
+    that stage 3 predicts from EEG. NAME_roundtrip.wav is the reconstruction of the sound by autoencoder and vocoder. No
+    trained model of stage 3 is needed.
 
     Args:
         sounds: Sound file, folder of sound files, or several as [a.wav,b.wav].
         out: Folder to write into.
-        components: `tiny`, the set that comes with the package, a folder, or hf_hub:OWNER/NAME.
+        components: `tiny` (the set that comes with the package), a folder, or hf_hub:OWNER/NAME.
         audio_weights: Weights of the encoder that computes LOA: AudioMAE as hub id, folder or file, or a run of
-            configs/audiomae.yaml. If not given: those that come with the components, else AudioMAE from the hub.
-        channel: Channel of sounds with several: `left`, `right`, its number from 0, or `mean` of all.
+            configs/audiomae.yaml. If not given, the weights that come with the components are used, or else AudioMAE
+            from the hub.
+        channel: Channel of sounds with several channels: `left`, `right`, a number from 0, or the `mean` of all
+            channels.
         window: Seconds that are generated at once; if not given, 3.2, and 10.24 with AudioMAE.
         overlap: Seconds by which consecutive windows overlap, over which they are cross-faded.
         seed: Seed of the noise that speech is generated from.

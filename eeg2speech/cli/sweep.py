@@ -42,17 +42,18 @@ def sweep(
 ) -> int:
     """Fit and test every combination of some settings with several seeds, and compare them.
 
-    Finished runs are skipped, unless their options or config files have changed: those are renamed and run again. A run
-    that fails is reported and does not stop the rest. Results go into OUT/sweep.json.
+    Finished runs are skipped. Runs whose options or config files have changed are renamed and run again. A run that
+    fails is reported and does not stop the others. Results are written to OUT/sweep.json.
 
     Args:
         config: YAML file of the sweep, or the name of one in the package, e.g. sweeps/pretraining.
         out: Folder for all runs and sweep.json.
         seeds: Number of seeds, which set the initial weights and the order of training.
-        fresh_data: Each seed also simulates other subjects (embedded dataset).
-        options: For every fit and test, e.g. '[--data.simulation.snr=-25,--trainer.max_steps=300]'.
+        fresh_data: Simulate different subjects for each seed (embedded dataset).
+        options: Options that are added to every fit and test, e.g.
+            '[--data.simulation.snr=-25,--trainer.max_steps=300]'.
         threads: Cores that a run may use.
-        allow_seen: Continue if splits of unseen sounds or subjects contain trained ones.
+        allow_seen: Continue if splits of unseen sounds or subjects contain training sounds or subjects.
         json: Print the content of OUT/sweep.json instead of tables.
     """
     from eeg2speech.cli.sweep_report import read_run, report

@@ -17,7 +17,7 @@ from eeg2speech.metrics.results import MODEL, read_results
 
 MEASURES = ("top1", "top10", "mrr", "match_2023", "match_2024")
 NOISE = "noise_at_test"
-"""Row of the model with noise in place of EEG in the test only; runs trained on noise complete the comparison."""
+"""Row of the model with noise instead of EEG in the test only; runs trained on noise complete the comparison."""
 Cell = tuple[str, str, str]
 """Test split, decoder, measure."""
 

@@ -8,7 +8,7 @@ from eeg2speech.core.errors import ConfigError
 
 
 def expanded(path: Path | str) -> Path:
-    """A path with the home folder in place of ``~`` or ``~user``.
+    """A path with the home folder instead of ``~`` or ``~user``.
 
     Raises:
         ConfigError: There is no such user, or the home folder is unknown.

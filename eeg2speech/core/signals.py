@@ -1,7 +1,7 @@
-"""Signals that ask a run to end: a handler notes them, and the run acts on them between two steps.
+"""Signals that end a run: a handler notes them, and the run reacts to them between two steps.
 
-A handler may do nothing else, as it interrupts any code of the process, also a collective operation that other ranks
-wait for.
+A handler must do nothing else, because it may interrupt any code of the process, for example a collective operation
+that other ranks wait for.
 """
 
 from __future__ import annotations

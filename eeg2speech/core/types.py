@@ -140,7 +140,7 @@ class RawRecording:
             break is cut there.
         breaks: First sample of each contiguous block after the first; filters and resampling do not cross a break.
         stimuli: Sounds by stimulus.
-        envelopes: Envelopes by stimulus, for datasets that publish them in place of the sounds.
+        envelopes: Envelopes by stimulus, for datasets that publish them instead of the sounds.
         lost: Sounds and segments that are missing.
         rules: Number of segments that each rule made.
         unrecorded: Seconds without samples at a break, by the break's sample; unknown for breaks that are not in it.

@@ -1,4 +1,4 @@
-"""Evaluation of stage 2: are EEG and sound aligned, beside permutations, controls and linear decoders?"""
+"""Evaluation of stage 2: alignment of EEG and sound, compared with permutations, controls and linear decoders."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class _SplitEvaluation:
         return 6 + len(self.replacements) + len(self.lags)
 
     def run(self, split: SplitName, seen: str, done: Callable[[int], object]) -> AlignmentSplit:
-        """Evaluate a split; ``seen`` says what of it was trained on."""
+        """Evaluate a split; ``seen`` describes which part of the split is training data."""
         data = self.data
         model = embed_split(self.model, data, split)
         compared = model.compare()

@@ -1,4 +1,4 @@
-"""Generated speech of a split by variant, in the space of the audio encoder beside the real sounds."""
+"""Generated speech of a split by variant, in the space of the audio encoder, with the real sounds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from eeg2speech.metrics.word_error import Transcriber, word_error_rates
 
 SAMPLED = VARIANTS[2:]
 """Variants that the sampler generates."""
-NOISE, CLIP = 0x6E6F6973, 0x636C6970  # keys of the noise in place of EEG, and of the sampler's
+NOISE, CLIP = 0x6E6F6973, 0x636C6970  # keys of the noise instead of EEG, and of the noise of the sampler
 Arrays = dict[str, NDArray[Any]]
 
 

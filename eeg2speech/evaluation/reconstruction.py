@@ -1,4 +1,4 @@
-"""Evaluation of stage 1: reconstruction of hidden patches, beside baselines on the same masks."""
+"""Evaluation of stage 1: reconstruction of hidden patches, compared with baselines on the same masks."""
 
 from __future__ import annotations
 

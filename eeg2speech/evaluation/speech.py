@@ -102,11 +102,11 @@ def evaluate_speech(
     """Evaluate a trained speech generator on the test splits of a data module.
 
     Several variants of each window are generated from the same noise: from EEG, from conditions without information
-    about the sound (noise in place of EEG, EEG of another trial of the same subject, no condition), and from the
-    recording (its own LOA, which is the ceiling for any EEG, and through autoencoder and vocoder alone). Each clip is
-    then identified among all real sounds of its split, in the space of the audio encoder. The verdict follows from that
-    alone, as it alone has a chance level; figures of quality, the Frechet distance, and how near clips are to training
-    sounds are reported beside it.
+    about the sound (noise instead of EEG, EEG of another trial of the same subject, no condition), and from the
+    recording (its own LOA, which is the upper limit for EEG, and through autoencoder and vocoder only). Each clip is
+    then identified among all real sounds of its split, in the space of the audio encoder. The verdict depends only on
+    this identification, because it has a chance level. Measures of quality, the Frechet distance and the similarity of
+    clips to training sounds are also reported.
 
     Args:
         model: Trained; it is put into evaluation mode.
@@ -134,7 +134,7 @@ def evaluate_speech(
 def _compare_variants(
     model: SpeechModel, data: EEGAudioDataModule, generated: GeneratedSplit, permutations: int, seen: str
 ) -> SpeechSplit:
-    """Results of a split; ``seen`` says what of it was trained on."""
+    """Results of a split; ``seen`` describes which part of the split is training data."""
     gallery, rows, moved = generated.gallery, generated.rows, generated.moved
     group = shuffling_groups(gallery.key, gallery.subject, gallery.stimulus)[rows]
     target = np.searchsorted(gallery.sounds, gallery.key[rows])

@@ -189,7 +189,9 @@ def _new(settings: Mapping[str, Any] | None) -> tuple[ViTEncoder, float, tuple[s
 
 def _trained(source: Path, settings: Mapping[str, Any] | None) -> tuple[ViTEncoder, float, tuple[str, ...]]:
     if settings:
-        raise ConfigError(f"settings={dict(settings)}: the weights of {source} bring their own; leave them out")
+        raise ConfigError(
+            f"settings={dict(settings)}: the weights of {source} contain their own settings; leave these out"
+        )
     described, weights, _ = read_part(source, "encoder")
     encoder = build_encoder(described, str(source))
     if not isinstance(encoder, ViTEncoder) or is_audio_encoder(encoder):

@@ -11,19 +11,18 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from eeg2speech.metrics.results import Results
 from eeg2speech.metrics.summary import SplitVerdict, number, split_verdicts, with_interval
 
-SIMULATED = "**Simulated EEG.** No person was recorded: the results of this model say nothing about brains."
+SIMULATED = "**Simulated EEG.** No person was recorded: the results of this model are not evidence about real brains."
 KINDS = {
-    "speech": ("speech from EEG", "Generates speech with AudioLDM 2, conditioned on EEG in place of text.",
+    "speech": ("speech from EEG", "Generates speech with AudioLDM 2, conditioned on EEG instead of text.",
                "load_generator"),
     "aligner": ("alignment of EEG and speech", "Embeds windows of EEG and of sound in one space.", "load_aligner"),
     "encoder": ("masked autoencoder", "Embeds windows; trained to reconstruct hidden patches.", "load_encoder"),
 }  # fmt: skip
 """Title, purpose and loading function by part."""
-UNKNOWN = "not recorded; ask its source before you use or share"
+UNKNOWN = "not recorded; ask the source before you use or share"
 LIMITS = (
-    "It was tested on the splits named above and on nothing else: performance on other people, devices and tasks is "
-    "not known.",
-    "EEG of a subject that was not trained on uses the mean of the subject layers, if the model has any.",
+    "It was tested only on the splits named above: performance on other people, devices and tasks is unknown.",
+    "For EEG of an unseen subject, the mean of the subject layers is used, if the model has subject layers.",
     "It does not read thoughts. Neural data are personal: record, use and share them only with consent.",
     "It is not a medical device.",
 )
@@ -130,7 +129,7 @@ def _limits(data: Mapping[str, Any], components: str | None) -> str:
     if data.get("simulated"):
         limits.insert(0, SIMULATED)
     if components is not None:
-        limits.append("The quality of its speech proves nothing: speech from noise in place of EEG sounds as natural.")
+        limits.append("Speech quality is not evidence: speech from noise instead of EEG sounds equally natural.")
         limits.append(f"It needs the components {components!r} of AudioLDM 2, whose own licence applies.")
     return "\n".join(f"- {limit}" for limit in limits)
 

@@ -168,7 +168,7 @@ class AudioEmbedder:
                 integers that use the range of their type.
             rate: Samples per second of a waveform; not needed for a file.
             hop: From one window's start to the next, in seconds; None for windows end to end.
-            channel: Of a sound with several: ``left``, ``right``, a number from 0, or the ``mean`` of all.
+            channel: Of a sound with several channels: ``left``, ``right``, a number from 0, or the ``mean`` of all.
 
         Raises:
             DataError: The file cannot be read, the sound is shorter than a window, or the array is not a waveform.

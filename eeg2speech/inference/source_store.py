@@ -124,7 +124,7 @@ def _as_trained(learned: Mapping[str, Any], training_data: TrainingDataInfo, roo
         )  # fmt: skip
     except (TypeError, KeyError) as error:
         raise DataError(
-            f"the checkpoint does not say how its data were split ({error}); use one of this version"
+            f"the checkpoint has no description of the split of its data ({error}); use one of this version"
         ) from error
     data.setup()
     return data

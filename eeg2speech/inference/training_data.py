@@ -85,8 +85,8 @@ class TrainingDataInfo:
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{source}: does not say how its EEG was prepared ({error}); use a checkpoint or export of a run of "
-                "this eeg2speech on a store that `eeg2speech prepare` made"
+                f"{source}: has no description of how its EEG was prepared ({error}); use a checkpoint or export of a "
+                "run of this eeg2speech on a store that `eeg2speech prepare` made"
             ) from error
 
     @property

@@ -34,7 +34,7 @@ def row_costs(cost: RowCost, queries: Tensor, candidates: Tensor, chunk: int | N
 
 
 class InfoNCE(nn.Module):
-    """Symmetric cross entropy of finding the sound of an EEG window, and the EEG of a sound, among the whole batch.
+    """Symmetric cross entropy of retrieving the sound of an EEG window, and the EEG of a sound, from the whole batch.
 
     If several windows have the same sound, the target is the uniform distribution over them. (The probability of any of
     them as target would be maximal with one, so that subjects who are hard to decode would not be learned.) The minimum

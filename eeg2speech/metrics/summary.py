@@ -33,15 +33,15 @@ SPLITS = {
 VARIANT_TITLES = {
     "truth": "recording",
     "round_trip": "vocoder reconstruction of the recording",
-    "loa": "speech from the LOA of the recording: the ceiling",
+    "loa": "speech from the LOA of the recording (upper limit)",
     "eeg": "speech from EEG",
-    "noise": "speech from noise in place of EEG",
+    "noise": "speech from noise instead of EEG",
     "another_trial": "speech from EEG of another trial",
     "unconditional": "speech without a condition",
 }
 """Variants of a clip in words, in the order of a report."""
 COMPARED_VARIANTS = ("loa", "eeg", "noise", "another_trial", "unconditional")
-"""Variants that a verdict on speech shows: the ceiling, the model, and clips with no information about the sound."""
+"""Variants shown with a verdict on speech: the upper limit, the model, and clips without information on the sound."""
 
 ComparedResult = ReconstructionResult | AlignmentResult | SpeechResult
 
@@ -83,7 +83,7 @@ class SplitVerdict:
 
 
 def split_verdicts(found: ComparedResult | None) -> list[SplitVerdict]:
-    """Verdicts of a test, that on the judged split first; empty if the test compared the model with nothing.
+    """Verdicts of a test, that on the judged split first; empty if the test made no comparison.
 
     Args:
         found: ``Results.compared``.
@@ -168,10 +168,10 @@ def _reconstruction_verdict(split: str, found: ReconstructionSplit) -> SplitVerd
     figures = f"NMSE on hidden patches: model {with_interval(nmse[MODEL])}"
     if verdict.best_baseline is not None:
         figures += f", {in_words(verdict.best_baseline)} {with_interval(nmse[verdict.best_baseline])}"
-    reasons = [*verdict.reasons, figures, "predicting the mean gives 1; overlapping intervals give no verdict"]
+    reasons = [*verdict.reasons, figures, "predicting the mean gives 1; there is no verdict if the intervals overlap"]
     return SplitVerdict(
         split, split_title(split, verdict.seen), verdict.words, verdict.outcome, reasons, "NMSE",
-        "NMSE, less is better", {in_words(name): nmse[name] for name in names}, MODEL,
+        "NMSE, lower is better", {in_words(name): nmse[name] for name in names}, MODEL,
         chance_name="predicting the mean",
     )  # fmt: skip
 
@@ -200,6 +200,6 @@ def _speech_verdict(split: str, found: SpeechSplit) -> SplitVerdict:
     eeg = points.get("eeg")
     return SplitVerdict(
         split, split_title(split, verdict.seen), verdict.words, verdict.outcome, reasons,
-        f"{verdict.way}-way identification", f"own sound identified among {verdict.way}", compared,
+        f"{verdict.way}-way identification", f"matching sound identified among {verdict.way}", compared,
         variant_title("eeg"), None if eeg is None else eeg.null,
     )  # fmt: skip

@@ -127,7 +127,7 @@ def judge(null: Null, controls: Mapping[str, Interval], measure: str = "MRR", se
         f"({null.threshold:.3f}) and every control (highest: {highest}, {controls[highest].value:.3f})"
     ]
     reasons += [
-        f"but control {name} is itself above the 99th percentile of the permutations ({score.value:.3f}): "
+        f"but control {name} also exceeds the 99th percentile of the permutations ({score.value:.3f}): "
         "part of the model's score may not come from the EEG"
         for name, score in controls.items()
         if score.value > null.threshold

@@ -89,7 +89,7 @@ def draw_identification(results: Mapping[str, Curve], title: str) -> Figure:
     axes.hlines(chance, *ends, color="0.3", lw=1, ls="--", label="chance", zorder=3)
     axes.set_xticks(places + (len(results) - 1) / 2, [f"one of {way:g}" for way in ways])
     axes.tick_params(axis="x", length=0)
-    axes.set(ylabel="own sound found, 95 % over stimuli", ylim=(0, 1.03))
+    axes.set(ylabel="matching sound identified, 95 % over stimuli", ylim=(0, 1.03))
     grid_behind(axes, "y")
     figure.legend(loc="outside right center", fontsize=8, frameon=False)
     return figure

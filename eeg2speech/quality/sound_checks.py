@@ -105,7 +105,7 @@ def check_presence(store: Store, segments: Mapping[str, list[Segment]], lengths:
         lengths: Samples of each sound at 16 kHz.
     """
     problems = []
-    published: set[str] = set()  # envelopes in place of sounds
+    published: set[str] = set()  # envelopes instead of sounds
     for stimulus in sorted({s.stimulus for own in segments.values() for s in own} - {""} - lengths.keys()):
         try:
             if store.envelope(stimulus) is not None:

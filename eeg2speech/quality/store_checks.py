@@ -71,7 +71,7 @@ def check_channels(recording: Recording, channels: Sequence[StoredChannel]) -> l
     """A wrong number of channels in channels.tsv, and unknown or implausible positions."""
     name, problems = recording.recording, []
     if len(channels) != recording.channels:
-        text = f"{name}: channels.tsv names {len(channels)} channels, recordings.tsv says {recording.channels}"
+        text = f"{name}: channels.tsv names {len(channels)} channels, recordings.tsv {recording.channels}"
         problems.append(Problem("error", text))
     unknown = [c.name for c in channels if not np.isfinite([c.x, c.y, c.z]).all()]
     if unknown:

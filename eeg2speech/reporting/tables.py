@@ -38,7 +38,7 @@ QUALITY = {
     "estoi": "ESTOI", "pesq": "PESQ", "wer": "WER",
 }  # fmt: skip
 INTERVALS = "95 % intervals over stimuli"
-NOT_COMPARED = "The test compared the model with nothing, so there is no verdict."
+NOT_COMPARED = "The test made no comparison, so there is no verdict."
 
 Value = Interval | float | str | None
 """Content of a cell: an estimate, a number, text, or nothing."""
@@ -119,9 +119,9 @@ def result_tables(results: Results) -> ResultTables:
         return ResultTables(text, [reconstruction_table(found)], probes)
     if isinstance(found, AlignmentResult):
         text += (
-            " MRR: mean reciprocal rank of the right sound among all sounds of the split, at best 1. Top-1 and top-10: "
-            "share of windows whose sound ranks first or among the first ten. Match: share of windows whose sound is "
-            "preferred to one or four others of the same story."
+            " MRR: mean reciprocal rank of the matching sound among all sounds of the split, at best 1. Top-1 and "
+            "top-10: share of windows whose matching sound has rank 1, or rank 10 or better. Match: share of windows "
+            "whose matching sound is more similar than one or four other sounds of the same story."
         )
         subjects = [subject_table(split, found.splits[split]) for split in order]
         main = [alignment_table(split, found.splits[split]) for split in order]
@@ -139,7 +139,7 @@ def reconstruction_table(found: ReconstructionResult) -> ResultTable:
         ResultRow(in_words(name), [one.nmse.get(name) for one in splits.values()], name == MODEL) for name in methods
     ]
     columns = [f"{split_title(split, one.verdict.seen)}, {one.windows} windows" for split, one in splits.items()]
-    note = "Less is better; 1 is the error of predicting the mean."
+    note = "Lower is better; 1 is the error of predicting the mean."
     return ResultTable(f"NMSE on hidden patches, {INTERVALS}", ("Method", *columns), rows, note)
 
 
@@ -164,7 +164,7 @@ def alignment_table(split: str, found: AlignmentSplit) -> ResultTable:
     names = sorted(found.figures, key=lambda name: name != MODEL)
     rows = [_measured(DECODERS.get(name, in_words(name)), found.figures[name], measures) for name in names]
     if found.protocol_windows:
-        rows.append(_measured("model, windows as long as the protocol's", found.protocol_windows, measures))
+        rows.append(_measured("model, window length of the protocol", found.protocol_windows, measures))
     for name, control in found.controls_mrr.items():
         rows.append(_measured(f"control: {in_words(name)}", {"mrr": control}, measures))
     limits = {key: null.percentile_99 for key, null in found.permutations.items()}
@@ -193,7 +193,7 @@ def subject_table(split: str, found: AlignmentSplit) -> ResultTable:
 
 
 def identification_table(split: str, found: SpeechSplit) -> ResultTable:
-    """How often clips of each variant are nearest to their own sound."""
+    """How often clips of each variant are most similar to their matching sound."""
     way = found.verdict.way
     points = {name: {one.gallery: one for one in result.identification} for name, result in found.variants.items()}
     ways = sorted({gallery for one in points.values() for gallery in one})
@@ -207,7 +207,7 @@ def identification_table(split: str, found: SpeechSplit) -> ResultTable:
     rows.append(ResultRow("99th percentile of permutations of EEG", [*threshold, None, None]))
     rows.append(ResultRow("chance", [*(1 / gallery for gallery in ways), None, None]))
     title = (
-        f"own sound identified, {split_title(split, found.verdict.seen)}: {found.windows} clips, {found.gallery} "
+        f"matching sound identified, {split_title(split, found.verdict.seen)}: {found.windows} clips, {found.gallery} "
         f"sounds, {INTERVALS}"
     )
     columns = (*(f"among {gallery}" for gallery in ways), f"EEG minus variant, among {way}", f"p, among {way}")
@@ -228,7 +228,7 @@ def quality_table(split: str, found: SpeechSplit) -> ResultTable:
     ]
     first = next(iter(found.variants.values()))
     note = (
-        "Compared with the recording; MCD is after dynamic time warping. MCD, LSD, WER and Frechet: less is better. "
+        "Compared with the recording; MCD is after dynamic time warping. MCD, LSD, WER and Frechet: lower is better. "
         "Frechet: distance from the real sounds of the split, two halves of which are "
         f"{number(first.frechet.halves)} apart. Copied: share of clips whose similarity to a training sound exceeds "
         f"{number(first.memorised.threshold)}, the 99th percentile of real sounds. The verdict does not depend on "

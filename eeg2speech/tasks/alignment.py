@@ -56,8 +56,8 @@ class AlignmentTask(Task):
         loss: ``InfoNCE`` or ``SigLIP``.
         target: ``joint``: a space that both sides learn. ``loa``: the standardised tokens of the audio encoder, which
             are predicted from EEG and condition a diffusion model; the audio encoder must be frozen.
-        mse_weight: Weight of the mean squared error of the predicted tokens beside the contrastive loss, which depends
-            on directions only; with ``loa``.
+        mse_weight: Weight of the mean squared error of the predicted tokens relative to the contrastive loss, which
+            depends on directions only; with ``loa``.
         features: Features of the vector of a 160 ms step; with ``loa`` always those of the tokens.
         width: Features of a step inside the heads.
         spatial_pooling: How electrode groups are combined: ``flat`` for a single montage, ``pooling`` for any.
@@ -68,7 +68,7 @@ class AlignmentTask(Task):
             cosine of means over time.
         centre: Subtract the mean over time of each window before the comparison; not for ``pooled``.
         subject_layer: Mix the channels with a matrix per subject.
-        subject_dropout: Share of training windows that use the mean subject layer, as unseen subjects do at test.
+        subject_dropout: Share of training windows that use the mean subject layer, which unseen subjects use at test.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.

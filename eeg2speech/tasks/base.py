@@ -46,7 +46,7 @@ class Task(pl.LightningModule):
     """
 
     learned: Learned = "pairs"
-    """What training learns from."""
+    """Kind of data that the stage is trained on."""
 
     def __init__(
         self, optimizer: OptimizerCallable, warmup: float, reference_batch: int, encoder_weights: Path | None

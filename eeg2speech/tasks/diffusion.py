@@ -39,7 +39,7 @@ FITTED = 1000
 
 
 class DiffusionTask(Task):
-    """Stage 3: fine-tune AudioLDM 2 to generate the speech that was heard from EEG.
+    """Stage 3: fine-tune AudioLDM 2 to generate, from EEG, the speech that was heard.
 
     Reference: Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32, 2871-2883).
 
@@ -59,15 +59,16 @@ class DiffusionTask(Task):
         cache: Keep latents of training sounds on disk; useful where windows are cut on a grid.
         cond_dropout: Share of training windows without a condition, for classifier-free guidance.
         min_snr_gamma: Signal-to-noise ratio at which weights of the loss are clipped; 0 weights all times equally.
-        loa_weight: Weight of the squared error of the predicted LOA, in units of its variance, beside the diffusion
-            loss.
+        loa_weight: Weight of the squared error of the predicted LOA, in units of its variance, relative to the
+            diffusion loss.
         encoder_lr_scale: Learning rate of the EEG side as a multiple; 0 freezes it.
         encoder_freeze_fraction: Share of the run at its start during which the EEG side is frozen.
         sampler: How clips are generated.
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
         reference_batch: Windows per step that the learning rate is meant for; 0: no scaling.
-        aligner_config: Description of the aligner that checkpoints keep in place of its folder; not for configs.
+        aligner_config: Description of the aligner that checkpoints contain instead of its folder; do not set it in
+            configs.
 
     Raises:
         ConfigError: Settings do not fit one another.

@@ -69,7 +69,7 @@ class MaskedTask(Task):
         reference_batch: Windows per step that the learning rate is meant for; it is scaled linearly with the effective
             batch. 0: no scaling.
         encoder_weights: Checkpoint or exported folder whose encoder this run starts from.
-        compile: Compile encoder blocks and decoder with torch.compile: worth it on a GPU and for long runs.
+        compile: Compile encoder blocks and decoder with torch.compile, which is faster on a GPU and in long runs.
 
     Raises:
         ConfigError: The patch does not divide the window, or the masking is out of range.

@@ -75,8 +75,8 @@ def training_data_info(data: pl.LightningDataModule, subjects: Sequence[str] | N
     """What a checkpoint keeps of the data, so that a new recording can be prepared as the training recordings were.
 
     Args:
-        data: Data module of the training. Of a program's own, the labels of the subjects alone are kept.
-        subjects: Labels in the order of the model, in place of those of the data module.
+        data: Data module of the training. For a data module of another class, only the labels of the subjects are kept.
+        subjects: Labels in the order of the model, instead of those of the data module.
 
     Returns:
         Plain values: name of the dataset, its source, licence and citation, and whether it is simulated, ``window``

@@ -18,7 +18,7 @@ class ExportEncoder(Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Export once, on the first rank."""
-        run = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank asks
+        run = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: every rank calls it
         saver = trainer.checkpoint_callback
         if not trainer.is_global_zero or not isinstance(saver, ModelCheckpoint):
             return

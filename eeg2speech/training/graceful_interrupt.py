@@ -20,9 +20,9 @@ class GracefulInterrupt(Callback):
     The handlers only set a flag. The ranks exchange it between two steps, also in validation, so that none of them
     waits for another in a collective operation; a signal to one rank is enough. Then a checkpoint is written:
 
-    - After Ctrl-C, ``last.ckpt``, and the run exits with status 130; a second Ctrl-C exits at once.
-    - After SIGTERM and SIGUSR1, which clusters send before they take a machine away, ``preempted.ckpt``, and the run
-      exits with status 75. A SLURM job asks to be requeued, and resumes from that checkpoint.
+    - After Ctrl-C, ``last.ckpt``, and the run exits with status 130; a second Ctrl-C exits at once. - After SIGTERM and
+    SIGUSR1, which clusters send before they take a machine away, ``preempted.ckpt``, and the run exits with status 75.
+    A SLURM job is requeued, and resumes from that checkpoint.
 
     The resumed run repeats a validation that was due or running, from its beginning. After the last step of a run the
     validation is always finished, as no training is left to resume.
@@ -161,7 +161,7 @@ class GracefulInterrupt(Callback):
         self._exit(trainer)
 
     def _exit(self, trainer: pl.Trainer) -> NoReturn:
-        """Save, ask SLURM to requeue, and exit; all ranks together, so that none is killed while it still works.
+        """Save, requeue the SLURM job, and exit; all ranks together, so that none is killed while it still works.
 
         Nothing is saved if this process has not trained a step: the checkpoint on the disk is the same.
         """
@@ -199,11 +199,11 @@ def _how_to_resume(interrupted: bool) -> str:
     if interrupted or slurm.job() is None:
         return resume
     reason = slurm.requeue()
-    return f"Not requeued by SLURM ({reason}). {resume}" if reason else "SLURM was asked to requeue the job"
+    return f"Not requeued by SLURM ({reason}). {resume}" if reason else "The job is requeued by SLURM"
 
 
 def _folder(trainer: pl.Trainer) -> Path:
-    return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"  # a collective: every rank asks
+    return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"  # a collective: every rank calls it
 
 
 def _in_fit(trainer: pl.Trainer) -> bool:

@@ -80,7 +80,7 @@ class LineProgress(ProgressBar):
         self._enabled = True
 
     def disable(self) -> None:
-        """Print nothing, as Lightning asks of all but one process."""
+        """Print nothing; Lightning calls this in all processes but one."""
         self._enabled = False
 
     def enable(self) -> None:

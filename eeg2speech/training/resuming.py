@@ -165,6 +165,6 @@ def check_place(argv: Sequence[str], name: str) -> None:
         run = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("run")
         if run is not None and Path(run).resolve() != file.parent.resolve():
             raise ConfigError(
-                f"{file}: says run={run}, but lies in the folder of another run, {file.parent}; "
-                f"say whose {name!r} is meant: --run {file.parent} or --run {run}"
+                f"{file}: contains run={run}, but is in the folder of another run, {file.parent}; "
+                f"select the run of {name!r}: --run {file.parent} or --run {run}"
             )

@@ -84,7 +84,7 @@ class SkipNonFinite(Callback):
 
     def _report(self, trainer: pl.Trainer, batches: list[Batch]) -> None:
         """Write the batches, name their recordings, and end the run after ``most`` skipped steps in a row."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir) / "nonfinite"  # a collective: every rank asks
+        folder = Path(trainer.log_dir or trainer.default_root_dir) / "nonfinite"  # a collective: every rank calls it
         names = sorted({name for batch in batches for name in _recordings(trainer, batch)})
         for index, batch in enumerate(batches if self.skipped <= self.kept else []):
             _write(folder / f"step{trainer.global_step}-rank{trainer.global_rank}-{index}.safetensors", batch)

@@ -128,7 +128,7 @@ def test_a_header_of_no_bytes_before_samples_is_said(tmp_path):
             assert len(read_mono(file)[0]) == 0
         else:
             for read in (read_mono, sound_seconds):
-                with pytest.raises(DataError, match=r"a\.wav: its header says 0 bytes of sound, but more follow"):
+                with pytest.raises(DataError, match=r"a\.wav: its header states 0 bytes of sound, but more follow"):
                     read(file)
 
 

@@ -153,7 +153,7 @@ def test_recordings_not_asked_for_are_not_left_out_of_date(root, tmp_path):
     assert prepare(root, tmp_path / "store", "S1").again == {}
     tone(root / "sounds" / "a.wav", 700)
     with pytest.raises(
-        ConfigError, match=r"holds S2, which was not asked for .*\(sounds/a\.wav has changed\); prepare all"
+        ConfigError, match=r"holds S2, which was not selected .*\(sounds/a\.wav has changed\); prepare all"
     ):
         prepare(root, tmp_path / "store", "S1")
     assert sorted(prepare(root, tmp_path / "store").again) == ["S1", "S2"]

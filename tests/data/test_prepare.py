@@ -127,7 +127,7 @@ def test_inputs_are_hashed_relative_to_the_root(tmp_path):
 
 def test_other_settings_are_refused_by_their_name(tmp_path):
     prepare_sources([source("sub-01")], tmp_path / "store", description())
-    with pytest.raises(ConfigError, match=r"preprocessing\.notch=50\.0, asked for 60\.0"):
+    with pytest.raises(ConfigError, match=r"preprocessing\.notch=50\.0, but this command sets 60\.0"):
         prepare_sources([source("sub-02")], tmp_path / "store", description(), Preprocessing(notch=60.0))
 
 
@@ -239,7 +239,7 @@ def test_a_kill_leaves_no_half_store_and_can_be_rerun(tmp_path):
 
 def test_a_worker_that_dies_is_one_line(tmp_path):
     sources = [source("sub-01"), Source("sub-02", "02", "", "", (), partial(os._exit, 1))]
-    with pytest.raises(DataError, match="was killed, most likely for want of memory; lower jobs=2"):
+    with pytest.raises(DataError, match="was killed, most likely because memory ran out; lower jobs=2"):
         prepare_sources(sources, tmp_path / "store", description(), jobs=2)
 
 

@@ -142,7 +142,7 @@ def test_recordings_without_sounds_and_sounds_that_are_missing_are_counted(root,
     rows = read_table(tmp_path / "store" / "dropped.tsv", Dropped)
     assert [(row.recording, row.what, row.name, row.reason) for row in rows] == [
         ("S2", "sound", "b", "the sound is missing"),
-        ("S3", "sound", "", "no sound belongs to the recording"),
+        ("S3", "sound", "", "no sound is assigned to the recording"),
     ]
 
 

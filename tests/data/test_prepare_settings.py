@@ -54,10 +54,10 @@ def test_a_changed_option_of_a_reader_is_refused_by_its_name(tmp_path, name, opt
     before, now = reader.description(), replace(reader, **{option: OTHERS[option]}).description()
     (tmp_path / "dataset.json").unlink()
     writer = StoreWriter(tmp_path / "store", before)
-    with pytest.raises(ConfigError, match=rf"was prepared with reader\.{option}=.*, asked for "):
+    with pytest.raises(ConfigError, match=rf"was prepared with reader\.{option}=.*, but this command sets "):
         check_settings(writer.root, now)
     assert check_settings(writer.root, before) == before
-    with pytest.raises(ConfigError, match=rf"was prepared with reader\.{option}=.*, asked for "):
+    with pytest.raises(ConfigError, match=rf"was prepared with reader\.{option}=.*, but this command sets "):
         check_settings(StoreWriter(tmp_path / "other", now).root, before)
 
 
@@ -70,7 +70,7 @@ def test_a_setting_that_the_store_lacks_is_refused(tmp_path):
     about = Description("d", "", "", "", False, 100.0, settings={"reader": "files", "reader.onset": 0.0})
     root = StoreWriter(tmp_path / "store", about).root
     assert check_settings(root, about) == read_description(root)
-    with pytest.raises(ConfigError, match=r"reader\.sounds=None, asked for \['b'\]"):
+    with pytest.raises(ConfigError, match=r"reader\.sounds=None, but this command sets \['b'\]"):
         check_settings(root, replace(about, settings=about.settings | {"reader.sounds": ["b"]}))
 
 

@@ -85,7 +85,7 @@ def test_a_store_is_added_to_and_its_other_recordings_stay(store):
 
 
 def test_other_settings_or_another_folder_are_refused(store, tmp_path):
-    with pytest.raises(ConfigError, match=r"was prepared with band=\[1, 30\], asked for \[1, 40\]"):
+    with pytest.raises(ConfigError, match=r"was prepared with band=\[1, 30\], but this command sets \[1, 40\]"):
         StoreWriter(store, description(band=[1, 40]))
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").touch()

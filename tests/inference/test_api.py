@@ -116,7 +116,7 @@ def test_epochs_know_their_number_and_time(aligned):
     assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
     with pytest.raises(DataError, match="without a stretch as long as"):
         aligned.embed_epochs(epochs_of(make_raw(1), 0.5))
-    with pytest.raises(DataError, match="none that was not dropped"):
+    with pytest.raises(DataError, match="all epochs were dropped"):
         aligned.embed_epochs(epochs.copy().drop(range(len(epochs)), verbose="ERROR"))
 
 
@@ -190,7 +190,7 @@ def test_cards_of_all_kinds_are_valid():
     for part, results, value in (("speech", speech_test(), 0.27), ("encoder", reconstruction_test(), 0.3)):
         card = write_card({part: ({"class": "X"}, 3)}, {"simulated": False}, {}, results)
         assert SIMULATED not in card.content
-        assert "not recorded; ask its source" in card.content
+        assert "not recorded; ask the source" in card.content
         assert ModelCard(str(card)).data.eval_results[0].metric_value == value
     results = reconstruction_test()  # nothing to compute it from
     assert results.reconstruction is not None

@@ -165,7 +165,7 @@ def test_one_electrode_leaves_nothing_to_an_average_reference(encoder):
 def test_empty_epochs_are_refused(aligned, speaker):
     empty = EPOCHS.copy().drop(range(len(EPOCHS)), verbose="ERROR")
     for call in (aligned.embed_epochs, speaker.generate_epochs):
-        refused(lambda call=call: call(empty), "none that was not dropped", DataError)
+        refused(lambda call=call: call(empty), "all epochs were dropped", DataError)
 
 
 @pytest.mark.parametrize(

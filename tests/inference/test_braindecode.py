@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_named(given, message):
 def test_other_windows_are_refused(module, exported):
     with pytest.raises(ValueError, match=r"windows of shape \(2, 8, 100\), where \(B, 8, 330\)"):
         module(torch.randn(2, 8, 100))
-    with pytest.raises(ConfigError, match="bring their own; leave them out"):
+    with pytest.raises(ConfigError, match="contain their own settings; leave these out"):
         PretrainedEncoder(n_outputs=2, n_times=64, chs_info=chs_info(), weights=exported, settings=SMALL)
 
 

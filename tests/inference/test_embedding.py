@@ -211,7 +211,7 @@ def test_what_cannot_be_embedded_is_named_with_a_remedy(aligned, run, tmp_path):
     content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     del content["data"]  # written before it was remembered
     torch.save(content, tmp_path / "old.ckpt")
-    with pytest.raises(DataError, match=r"old\.ckpt: does not say how its EEG was prepared"):
+    with pytest.raises(DataError, match=r"old\.ckpt: has no description of how its EEG was prepared"):
         load_aligner(tmp_path / "old.ckpt")
 
 

@@ -108,7 +108,7 @@ def test_signals_are_checked(store):
 
 def test_a_signal_of_another_shape_is_an_error(store):
     np.save(store / "eeg" / "sub-01.npy", eeg(0)[:, :-1])
-    assert any("recordings.tsv says float32 (4, 6000)" in text for text in problems(store, "error"))
+    assert any("recordings.tsv states float32 (4, 6000)" in text for text in problems(store, "error"))
 
 
 def test_channels_are_checked(store):

@@ -107,7 +107,7 @@ def test_several_runs_begin_with_an_overview_that_leads_to_each(page: Page):
     links = [link["href"] for link in page.all("a")]
     assert all(link.startswith("#") and link[1:] in anchors for link in links)
     assert {"#overview", "#run-1", "#run-2", "#run-3"} <= set(links)
-    assert page.text.index("Main figure") < page.text.index("Does it work? Unseen stimuli")
+    assert page.text.index("Main figure") < page.text.index("Verdicts Unseen stimuli")
 
 
 def test_nothing_is_asked_of_any_network(page: Page):
@@ -165,7 +165,7 @@ def test_recorded_data_are_not_called_simulated(tmp_path: Path):
     assert main(["report", str(run)]) == 0
     text = Page((run / "report.html").read_text(encoding="utf-8")).text
     assert "simulated eeg" not in text.lower()
-    assert "ask its source before you use or share" in text
+    assert "ask the source before you use or share" in text
 
 
 @pytest.mark.parametrize("evidence", ["test.json", "environment.json", "data.store"])
@@ -280,7 +280,7 @@ def test_runs_of_one_stage_are_told_apart_by_their_folders(three: Path, tmp_path
     shutil.copytree(three / "maeeg", tmp_path / "other")
     out = tmp_path / "two.html"
     write_page([read_run(three / "maeeg"), read_run(tmp_path / "other")], out)
-    assert "(MAEEG), other Does it work?" in Page(out.read_text(encoding="utf-8")).text
+    assert "(MAEEG), other Verdicts" in Page(out.read_text(encoding="utf-8")).text
 
 
 def test_a_resumed_run_has_one_curve(tmp_path: Path):

@@ -136,7 +136,7 @@ def test_a_name_means_the_run_its_config_lies_in(
     before = content(tmp_path / "runs")
     assert main([command, "--config", "runs/m.1/config.yaml", "--ckpt_path", "last"]) == 1
     line = said(capsys)
-    assert "runs/m.1/config.yaml: says run=runs/m" in line
+    assert "runs/m.1/config.yaml: contains run=runs/m" in line
     assert "--run runs/m.1 or --run runs/m" in line
     assert content(tmp_path / "runs") == before
     assert main(["validate", "--config", "runs/m.1/config.yaml", "--run", "runs/m.1", "--ckpt_path", "last"]) == 0

@@ -162,7 +162,7 @@ def test_it_resumes_as_if_it_had_not_stopped(
     [
         ("--model.init_args.aligner=nowhere", "train stage 2 first"),
         ("--model.init_args.aligner={stage2}/encoder", "stage 3 needs an aligner from stage 2"),
-        ("--model.init_args.audio_weights=null", "brings no audio encoder"),
+        ("--model.init_args.audio_weights=null", "contains no audio encoder"),
         ("--model.init_args.components={stage2}", "no folder unet, vae, vocoder, scheduler"),
         ("--model.init_args.audio.init_args.width=32", "width=16, where 32 is needed"),
         ("--model.init_args.encoder_lr_scale=-1", "encoder_lr_scale=-1"),

@@ -20,7 +20,7 @@ from eeg2speech.data.events.events import Event
 from eeg2speech.data.files.reading import inside
 
 PADDING = re.compile(r"(.?[<>^])?0?\d{0,3}")
-"""Format that a template may ask for: ``{run:0>2}``. The width is limited, as a wide field would fill the memory."""
+"""Format that a template may use: ``{run:0>2}``. The width is limited, as a wide field would fill the memory."""
 EXPRESSIONS = ("match", "event")
 TEMPLATES = ("sound", "onset", "offset", "duration", "label", "text")
 SHOWN = 8
@@ -48,7 +48,7 @@ class SoundRule:
         condition: What the subject did.
         label: Class of the segment, e.g. {trial_type}.
         text: What was said, e.g. {value}.
-        channel: Channel of a sound with several: left, right, its number from 0, or the mean of all.
+        channel: Channel of a sound with several channels: left, right, a number from 0, or the mean of all channels.
     """
 
     match: str = ""
@@ -71,7 +71,7 @@ class Ruled:
         cues: Cues in the order of the events.
         found: Number of cues of each rule.
         fitting: Indices of the rules whose ``match`` is found in the recording's path.
-        incomplete: Events that lack a number that their rule asks for.
+        incomplete: Events that lack a number that their rule needs.
     """
 
     cues: list[Cue] = field(default_factory=list)
@@ -99,7 +99,7 @@ def check_rules(rules: Sequence[SoundRule]) -> None:
 
 
 def uses_events(rules: Sequence[SoundRule] | None) -> bool:
-    """Whether a rule asks for events."""
+    """Whether a rule uses events."""
     return any(rule.event is not None for rule in rules or ())
 
 
@@ -117,8 +117,8 @@ def ruled_cues(
 ) -> Ruled:
     """Apply rules to a recording.
 
-    An event that lacks a number its rule asks for (``n/a`` in the table) is skipped. So is a trigger if the rule finds
-    an annotation at the same sample: the event is in the file twice.
+    An event is skipped if it lacks a number that its rule needs (``n/a`` in the table). A trigger is skipped if the
+    rule finds an annotation at the same sample: the event is in the file twice.
 
     Args:
         rules: Rules in the order in which they are tried.
@@ -240,7 +240,7 @@ def _names(template: str, field: str) -> list[str]:
 def report_losses(
     rules: Sequence[SoundRule], ruled: Ruled, events: Sequence[Event], name: str, markers: Path | None
 ) -> list[Lost]:
-    """Warn of a recording in which rules find nothing, or events without the numbers that they ask for.
+    """Warn of a recording in which rules find no events, or find events without the numbers that the rules need.
 
     Returns:
         What the recording lacks.
@@ -248,10 +248,10 @@ def report_losses(
     lost = []
     if ruled.incomplete:
         logger.warning(
-            "%s: %d events lack a number that their rule asks for (the first: %s); skipped",
+            "%s: %d events lack a number that their rule needs (the first: %s); skipped",
             name, len(ruled.incomplete), ruled.incomplete[0].where,
         )  # fmt: skip
-        reason = "events lack a number that their rule asks for"
+        reason = "events lack a number that their rule needs"
         lost.append(Lost("segment", reason, f"{len(ruled.incomplete)} events"))
     if ruled.cues or not any(rule.sound for rule in rules):
         return lost

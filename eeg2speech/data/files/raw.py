@@ -79,7 +79,7 @@ def from_epochs(epochs: BaseEpochs, kinds: Sequence[str] = ("eeg",)) -> RawRecor
     picks = _picks(epochs, kinds)
     epochs.drop_bad(verbose="ERROR")  # as get_data does, which warns where none is left
     if not len(epochs):
-        raise DataError("the epochs hold none that was not dropped; loosen their limits (epochs.drop_log says why)")
+        raise DataError("all epochs were dropped; loosen their limits (epochs.drop_log contains the reasons)")
     eeg = epochs.get_data(picks)
     count, _, samples = eeg.shape
     channels = [_channel(epochs, pick) for pick in picks]

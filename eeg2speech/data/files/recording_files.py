@@ -83,7 +83,7 @@ def _check_signature(file: Path) -> None:
 def _read(file: Path) -> BaseRaw:
     """Open a file with mne, and give channels of triggers the type ``stim`` also where the file has no types.
 
-    Annotations of EDF that are not in UTF-8, as the format asks for, are read as Latin-1.
+    Annotations of EDF are in UTF-8 according to the format; others are read as Latin-1.
     """
     options: dict[str, Any] = {"verbose": "WARNING"}  # below this level mne would not show its warnings
     if file.suffix.lower() in (".fif", ".gz"):

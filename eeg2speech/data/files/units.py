@@ -64,13 +64,14 @@ def gains(raw: BaseRaw, file: Path, listed_units: Mapping[str, str], gain: float
     spelt = ", ".join(dict.fromkeys(repr(unit) for unit in unknown))
     if unknown and gain != 1:
         logger.info(
-            "%s: no unit is known of %d channels (the file says %s); their values times the given gain of %g are volts",
+            "%s: the unit of %d channels is unknown (the file states %s); their values times the given gain of %g are "
+            "volts",
             file, len(unknown), spelt, gain,
         )  # fmt: skip
     elif unknown:
         logger.warning(
-            "%s: no unit is known of %d channels (the file says %s); their values are treated as volts: correct the "
-            "file, name the unit in channels.tsv, or give a gain",
+            "%s: the unit of %d channels is unknown (the file states %s); their values are treated as volts: correct "
+            "the file, name the unit in channels.tsv, or give a gain",
             file, len(unknown), spelt,
         )  # fmt: skip
     for (unit, listed_unit), count in contradicted.items():

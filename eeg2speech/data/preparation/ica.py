@@ -167,7 +167,7 @@ def fit_ica(
         random_state=settings.seed,
         verbose="ERROR",
     )
-    ica.fit(raw, verbose="ERROR")  # no warning: mne does not know that the array is high-passed
+    ica.fit(raw, verbose="ERROR")  # no warning: mne has no information that the array is high-passed
     whitener = ica.pre_whitener_.ravel() * 1e6
     directions = ica.pca_components_[: ica.n_components_]
     unmixing = ica.unmixing_matrix_ @ directions / whitener

@@ -56,7 +56,7 @@ def classify_components(raw: BaseRaw, ica: ICA, source_name: str) -> tuple[list[
         logger.warning(
             "%s: ICLabel needs spectra up to 100 Hz, here they end at half of %g Hz", source_name, raw.info["sfreq"]
         )
-    with mne.use_log_level("ERROR"):  # no warning: mne does not know the filters of the array
+    with mne.use_log_level("ERROR"):  # no warning: mne has no information about the filters of the array
         # the default backend, torch, takes seconds to import for a network of 3 million weights
         probabilities = np.asarray(iclabel_label_components(raw, ica, inplace=False, backend="onnx"), np.float64)
     return [CLASSES[k] for k in probabilities.argmax(axis=1)], probabilities.max(axis=1)

@@ -143,7 +143,7 @@ def prepare_sources(
                     countdown.step(len(summary.errors))
             except BrokenProcessPool as error:
                 raise DataError(
-                    "a process that prepared a recording was killed, most likely for want of memory; lower "
+                    "a process that prepared a recording was killed, most likely because memory ran out; lower "
                     f"jobs={jobs} and run the same command again: finished recordings are kept"
                 ) from error
         summary.errors.sort()
@@ -285,5 +285,5 @@ def _dropped(raw: RawRecording, made: Prepared, silent: set[str], name: str) -> 
         rows.append(Dropped(name, "filled" if reason == FILLED_IN else "time", "", seconds, reason))
     reported = any(lost.what == "sound" and not lost.name for lost in raw.lost)
     if not reported and not any(segment.stimulus for segment in made.segments):
-        rows.append(Dropped(name, "sound", reason="no sound belongs to the recording"))
+        rows.append(Dropped(name, "sound", reason="no sound is assigned to the recording"))
     return rows + [Dropped(name, "sound", stimulus, reason="the sound is missing") for stimulus in sorted(silent)]

@@ -75,14 +75,14 @@ class Preprocessing:
         interpolate: Replace bad channels by a spherical-spline interpolation; otherwise they are zero.
         causal: Filter forwards only, so that no sample depends on later ones; this delays the signal. Gaps, bad
             channels and components are still found from the whole recording.
-        reject: Cut seconds out of segments in which channels exceed this peak-to-peak amplitude (microvolts);
-            `auto` learns a limit for each channel from the recording; null for no check.
+        reject: Cut seconds out of segments in which channels exceed this peak-to-peak amplitude (microvolts); `auto`
+            estimates a limit for each channel from the recording; null for no check.
         reject_share: A second is cut out if more than this share of the channels exceed their limit. With `auto`, 0.1
             removes a third of the clean seconds, 0.5 misses a tenth of the bad ones.
         shortest: Parts of a cut segment that are shorter than this are dropped (seconds).
         ica: Remove independent components of eyes and muscles; null for none.
-        ica_fit: Regular expression over recording ids: a subject's components are fitted on those of their recordings
-            that match (exclude the tested ones); null for each recording by itself.
+        ica_fit: Regular expression over recording ids: the components of a subject are fitted on the recordings of the
+            subject that match (exclude the recordings of the test); null fits each recording separately.
     """
 
     rate: float = 100.0

@@ -49,11 +49,11 @@ class Reader(ABC):
         """Yield the recordings of all participants, in an order that does not depend on the file system."""
 
     def sources(self) -> list[Source]:
-        """List the recordings that were asked for, without reading them.
+        """List the selected recordings, without reading them.
 
         Raises:
             ConfigError: An option has a value that cannot work.
-            DataError: The folder is not this dataset, or holds none of the recordings that were asked for.
+            DataError: The folder is not this dataset, or contains none of the selected recordings.
         """
         root = expanded(self.root)
         if not root.is_dir():
@@ -78,7 +78,7 @@ class Reader(ABC):
 
 
 def select(found: Iterable[str], wanted: Sequence[str | int] | None, where: Path) -> list[str]:
-    """Labels that were asked for; all if ``wanted`` is None. ``5``, ``S5``, ``subject5`` and ``sub-05`` select ``05``.
+    """Selected labels; all if ``wanted`` is None. ``5``, ``S5``, ``subject5`` and ``sub-05`` select ``05``.
 
     Raises:
         DataError: A label does not exist.

@@ -59,7 +59,7 @@ class BidsSelection(Reader):
         sessions: Sessions; all if not given.
         tasks: Tasks; all if not given.
         runs: Runs; all if not given.
-        onset: Seconds added to every onset: delay from a trigger to its sound.
+        onset: Seconds added to every onset, to correct for the delay from a trigger to its sound.
     """
 
     layout = "sub-*"
@@ -74,21 +74,22 @@ class BidsSelection(Reader):
 class Bids(BidsSelection):
     """A dataset in the Brain Imaging Data Structure.
 
-    Sounds are those that stim_file names in events.tsv, relative to the folder stimuli, or those that rules name.
-    Recordings without any sound are kept for training that needs none.
+    Sounds are named by stim_file in events.tsv, relative to the folder stimuli, or by rules. Recordings without any
+    sound are kept for stage 1, which needs no sound.
 
-    The reader follows the standard. It was checked on one published recording in BrainVision format with CapTrak
-    electrodes; EDF, BDF, EEGLAB and FIF on files written by mne and its exporters.
+    The reader follows the standard. It was tested on one published recording in BrainVision format with CapTrak
+    electrodes, and on EDF, BDF, EEGLAB and FIF files written by mne and its exporters.
 
     Attributes:
         datatype: Kind of signal; the only one in the dataset if not given.
-        sounds: Rules that assign sounds; without rules, stim_file does. Where there is no events.tsv, events are the
-            annotations of the recording, and its triggers by their codes.
-        montage: Standard positions by electrode name, where electrodes.tsv and the file have none.
+        sounds: Rules that assign sounds. Without rules, stim_file assigns the sounds. Without events.tsv, events are
+            the annotations of the recording and its triggers, identified by their codes.
+        montage: Standard positions by electrode name, used if electrodes.tsv and the file contain no positions.
         condition: What the subject did while sounds of stim_file were played.
-        gain: Factor on all values where the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
+        gain: Factor for all values, if the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
             treated as volts.
-        channel: Channel of sounds of stim_file with several: left, right, its number from 0, or the mean of all.
+        channel: Channel of sounds with several channels that stim_file names: left, right, a number from 0, or the mean
+            of all channels.
     """
 
     name = "bids"

@@ -102,7 +102,7 @@ def read_brennan(file: Path, proc: Path | None, words: dict[int, list[Word]], so
         onsets, bad = _read_proc(proc, file.stem, raw.rate)
         raw.channels = [replace(c, status="bad") if c.name in bad else c for c in raw.channels]
     if onsets is None:
-        raise DataError(f"{file}: no table {file.stem}.mat says where the sound begins; unzip proc.zip beside it")
+        raise DataError(f"{file}: no table {file.stem}.mat with the start of the sound; unzip proc.zip beside it")
     for part in sorted(sounds.keys() ^ onsets.keys()):
         what = "no onset" if part in sounds else "no sound"
         logger.warning("%s: there is %s of part %d; left out", file, what, part)

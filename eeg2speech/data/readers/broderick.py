@@ -24,7 +24,7 @@ from eeg2speech.data.readers.base import Reader
 PART = "Natural Speech"
 """Part of the deposit that this reader reads; the other parts have the same layout and other sounds."""
 ENVELOPE_RATE = 128.0
-"""Hertz, as the names of the envelopes' files say."""
+"""In hertz, according to the names of the envelope files."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,13 @@ logger = logging.getLogger(__name__)
 class Broderick(Reader):
     """Broderick 2018, Natural Speech: 19 people, 128 electrodes at 128 Hz, 20 runs of an audiobook (CC0 1.0).
 
-    Unpack Natural Speech.zip of doi 10.5061/dryad.070jc. It holds the envelopes of the sounds but not the sounds:
-    without your own copy of these the store holds envelopes. EEG and sound start together. The mastoids are left out.
+    Unpack Natural Speech.zip of doi 10.5061/dryad.070jc. It contains the envelopes of the sounds but not the sounds.
+    Without your own copy of the sounds, the store contains the envelopes. EEG and sound start together. The mastoids
+    are left out.
 
     The layout follows four public loaders; the reader was tested on files written in that layout, not on published
-    ones. At least two of those loaders treat the EEG as microvolts; another multiplies it by a million. The authors
-    of another loader note that the sound of run 15 departs from the EEG near 170 s.
+    ones. At least two of those loaders treat the EEG as microvolts; another multiplies it by a million. The authors of
+    another loader note that the sound of run 15 deviates from the EEG near 170 s.
 
     Attributes:
         root: Folder that holds EEG and Stimuli, or the folder above it.

@@ -1,4 +1,4 @@
-"""Reader of DTU: EEG of people who attend to one of two talkers, or hear one (doi 10.1016/j.neuroimage.2017.04.026)."""
+"""Reader of DTU: EEG of people who attend to one or two talkers (doi 10.1016/j.neuroimage.2017.04.026)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eeg2speech.data.readers.arrays import Unit, channels_first, find_cap, in_vo
 from eeg2speech.data.readers.base import Reader, by_number, find_folder, sound_folder
 
 TRIAL_ENDS = (191, 192)
-"""Triggers that end a trial; participant 8 has 192 in place of 191."""
+"""Triggers that end a trial; participant 8 has 192 instead of 191."""
 COLUMNS = ("trigger", "n_speakers", "attend_mf", "attend_lr", "wavfile_male", "wavfile_female")
 SIDES = {1: "left", 2: "right"}
 MALE = 1
@@ -32,17 +32,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class DtuAttention(Reader):
-    """DTU: 18 Danes who attend to one of two talkers or hear one, 64 electrodes at 512 Hz (CC BY-NC 4.0).
+    """DTU: 18 Danes who attend to one of two talkers or listen to one talker, 64 electrodes at 512 Hz (CC BY-NC 4.0).
 
     Unpack EEG.zip and AUDIO.zip of Zenodo 1199011 into one folder. The table expinfo inside S1.mat is a MATLAB object
-    that only MATLAB reads; write it beside the file as S1.csv:
-    for s = 1:18, load(sprintf('S%d.mat', s)), writetable(expinfo, sprintf('S%d.csv', s)), end
-    A structure made by table2struct in the file is read as well.
+    that only MATLAB reads; write it beside the file as S1.csv: for s = 1:18, load(sprintf('S%d.mat', s)),
+    writetable(expinfo, sprintf('S%d.csv', s)), end (MATLAB code). Alternatively, store expinfo in the file as a
+    structure made by table2struct.
 
     The stimulus of a trial is the attended talker; the label is the side, or empty where one talker spoke. Layout and
-    triggers follow the authors' script and public loaders, the unit follows one of these. The reader was tested on
-    files written in that layout, v5 and v7.3, not on published ones. Split by stimulus or subject: a network
-    recognises the trial that a window comes from.
+    triggers are those of the authors' script and public loaders; the unit is that of one of these loaders. The reader
+    was tested on files written in that layout, v5 and v7.3, not on published ones. Split by stimulus or subject,
+    because a network can identify the trial that a window comes from.
 
     Attributes:
         root: Folder that holds EEG and AUDIO.

@@ -46,14 +46,14 @@ class Eav(Reader):
     The published sound is the participant's own speech, so the EEG contains muscle activity wherever there is sound:
     a decoder may use the muscles.
 
-    Names of files and variables are those of the authors' loaders (nubcico/EAV). Public loaders are the source of the
-    order of the electrodes and of the label table's rows, and of the assignment of trial n to the sound whose name
-    begins with n. Amplitudes are treated as microvolts; the files do not name a unit. The reader was tested on files
-    written in that layout, not on published ones.
+    Names of files and variables are those of the authors' loaders (nubcico/EAV). The order of the electrodes, the order
+    of the rows of the label table, and the assignment of trial n to the sound whose name begins with n follow public
+    loaders. Amplitudes are treated as microvolts; the files do not name a unit. The reader was tested on files written
+    in that layout, not on published ones.
 
     Attributes:
         root: Folder that holds subject1, subject2, ...
-        tasks: Of listening and speaking; speaking if not given, as listening is published without sound.
+        tasks: Tasks to read: listening, speaking; speaking if not given, because listening is published without sound.
     """
 
     name = "eav"

@@ -54,7 +54,7 @@ class Feis(Reader):
     Attributes:
         root: Folder that holds data_eeg and data_wav, or the folder above it.
         subjects: Participants, e.g. [01,02]; all if not given.
-        phases: Of stimuli, articulators, thinking, speaking and resting; all that exist if not given.
+        phases: Phases to read: stimuli, articulators, thinking, speaking, resting; all existing phases if not given.
     """
 
     name = "feis"

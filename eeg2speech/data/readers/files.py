@@ -43,8 +43,9 @@ logger = logging.getLogger(__name__)
 class Files(Reader):
     r"""A folder of recordings in any format that mne reads: EDF, BDF, GDF, BrainVision, EEGLAB, FIF, CNT, KIT, EGI.
 
-    Recordings without a sound are kept for training that needs none. The reader was checked on one published EEGLAB
-    file; EDF, BDF, BrainVision, EEGLAB and FIF on files written by mne and its exporters; the others not at all.
+    Recordings without a sound are kept for stage 1, which needs no sound. The reader was tested on one published EEGLAB
+    file and on EDF, BDF, BrainVision, EEGLAB and FIF files written by mne and its exporters. The other formats were not
+    tested.
 
     Attributes:
         root: Folder that is searched.
@@ -52,13 +53,13 @@ class Files(Reader):
         pattern: Regular expression found in each file's path relative to root, without its suffix; its groups subject,
             session and run identify the recording, e.g. (?P<subject>S\d+)/run(?P<run>\d+)$. Files that do not match are
             skipped. By default the file's name is the subject.
-        sounds: Rules that assign sounds; events are the annotations of the file, and its triggers by their codes, e.g.
-            event: ^65$.
+        sounds: Rules that assign sounds. Events are the annotations of the file and its triggers, identified by their
+            codes, e.g. event: ^65$.
         datatype: Kind of signal: scalp EEG, intracranial EEG or MEG.
-        leave_out: Names of channels that the file calls EEG but are not, e.g. [EOG1,M1].
-        montage: Standard positions by electrode name, where the file has none.
-        onset: Seconds added to every onset: delay from a trigger to its sound.
-        gain: Factor on all values where the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
+        leave_out: Names of channels that are EEG according to the file but must not be used as EEG, e.g. [EOG1,M1].
+        montage: Standard positions by electrode name, used if the file contains no positions.
+        onset: Seconds added to every onset, to correct for the delay from a trigger to its sound.
+        gain: Factor for all values, if the unit in the file is wrong or missing, e.g. 1e-6 for microvolts that are
             treated as volts.
     """
 

@@ -47,18 +47,20 @@ logger = logging.getLogger(__name__)
 class KaraOne(Reader):
     """KARA ONE: 60-channel EEG of imagined and spoken phonemes and words (University of Toronto).
 
-    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. Per trial and phase, the
-    stimulus is what the participant then said. Clearing and prompt have no sound: the sounds of the prompts are not
-    published. Muscles move during speaking: a decoder may use their activity in that phase.
+    Unpack every participant's archive; each folder with an epoch_inds.mat is a participant. The stimulus of each phase
+    of a trial is the recording of the participant's speech in that trial. Clearing and prompt have no sound: the sounds
+    of the prompts are not published. Muscles move during speaking: a decoder may use their activity in that phase.
 
     The layout is that of public loaders; the reader was tested on files written in that layout, not on published ones.
-    The sounds are assumed to begin with the phase of speaking, as in those loaders; nothing in the dataset confirms it.
+    The sounds are assumed to begin with the phase of speaking, as in those loaders; the dataset contains no information
+    about this.
 
     Attributes:
         root: Folder that holds the participants' folders (MM05, ...), at any depth.
         subjects: Participants, e.g. [MM05,P02]; all if not given.
-        phases: Of clearing, stimulus, thinking and speaking; thinking and speaking if not given.
-        cleaned: Read the .set files, which the authors filtered and freed of eye movements, not the raw .cnt.
+        phases: Phases to read: clearing, stimulus, thinking, speaking; thinking and speaking if not given.
+        cleaned: Read the .set files, from which the authors removed eye movements after filtering, instead of the raw
+            .cnt files.
     """
 
     name = "karaone"

@@ -25,7 +25,7 @@ from eeg2speech.data.readers.base import Reader, by_number, sound_folder
 EARS = {"L": "left", "R": "right"}
 NOTICE = (
     "the authors of KUL warn (January 2024) that windows of one trial in training and test give near-perfect but "
-    "meaningless accuracy, as a network recognises the trial: split by stimulus or subject, never by window"
+    "meaningless accuracy, because a network can identify the trial: split by stimulus or subject, never by window"
 )
 
 logger = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ class KulAttention(Reader):
     attended story; the label is the ear that it was played to. A repetition (rep_part1_track1) replays the start of
     its story and gets the stimulus of the story if the samples are equal.
 
-    The authors' notice of January 2024: networks recognise the trial that a window of EEG comes from, and attention
-    stays with one talker throughout a trial. Random windows of the same trials in training and test therefore give
-    near-perfect results without meaning. Split by stimulus or subject.
+    In January 2024 the authors published this notice: networks can identify the trial that a window of EEG comes from,
+    and the attended talker does not change within a trial. If training and test contain random windows of the same
+    trials, results are therefore near-perfect but meaningless. Split by stimulus or subject.
 
     Layout, unit (microvolts) and sides (story 1 left, 2 right) follow the authors' script and public loaders. The
     reader was tested on files written in that layout, v5 and v7.3, not on published ones.

@@ -60,7 +60,7 @@ class MegMasc(Reader):
 
     Attributes:
         root: Folder that holds sub-01, ... and stimuli/audio.
-        sessions: Of 0 and 1; both if not given. The second session repeats the stories of the first.
+        sessions: Sessions to read: 0, 1; both if not given. The second session repeats the stories of the first.
     """
 
     name = "meg_masc"

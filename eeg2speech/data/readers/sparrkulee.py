@@ -46,16 +46,16 @@ class SparrKULee(Reader):
     folder for temporary files (TMPDIR), which takes one to three gigabytes. The onsets of sounds are those of
     events.tsv, rounded to 10 ms. Three recordings without usable triggers are left out.
 
-    With published, the dataset's own preprocessing is read in place of the raw recordings: 64 Hz, average reference,
-    artefacts removed, in microvolts, starting with the sound, corrected for the drift between the clocks. Where the
-    sound is missing, its published envelope is used.
+    With published, the preprocessed recordings of the dataset are read instead of the raw recordings. They have a rate
+    of 64 Hz, are in microvolts with average reference, and start with the sound; artefacts and the drift between the
+    clocks were removed. If a sound is missing, its published envelope is used.
 
-    Verified on real files: events, and the published EEG and envelope of two participants. The raw recordings were
-    only tested as files written in that layout. Stimuli named _shifted or _artefact are another rendering of the story
-    with that number: keep them on the same side of a split.
+    The reader was tested on published files for events and for the preprocessed EEG and envelope of two participants.
+    Raw recordings were tested only with files written in that layout. Stimuli named _shifted or _artefact are other
+    versions of the story with that number: keep them in the same split as the story.
 
     Attributes:
-        published: Read the published preprocessing in place of the raw recordings.
+        published: Read the published preprocessed recordings instead of the raw recordings.
     """
 
     name = "sparrkulee"

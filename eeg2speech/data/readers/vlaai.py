@@ -31,7 +31,7 @@ class Vlaai(Reader):
 
     The files are evaluation_datasets/DTU/DTU_S1_000.npz and so on of github.com/exporl/vlaai. Keys, rate and the axis
     of the electrodes follow the code published beside them; the reader was tested on files written in that layout, not
-    on published ones. The unit is not documented, nor the story of a trial: trials with equal envelopes share a
+    on published ones. The unit and the story of a trial are not documented. Trials with equal envelopes get the same
     stimulus.
 
     Attributes:

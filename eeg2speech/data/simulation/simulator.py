@@ -134,7 +134,7 @@ def demo_sources(speech: Mapping[str, Speech], simulation: Simulation, inputs: t
         inputs: Files of the sounds, if they are the user's own.
 
     Raises:
-        ConfigError: More passages are asked for than there are sounds.
+        ConfigError: More passages are requested than there are sounds.
     """
     available = len(speech)
     if simulation.passages > available:

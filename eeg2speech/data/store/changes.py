@@ -63,7 +63,7 @@ def plan(sources: Sequence[Source], shard: Shard, writer: StoreWriter, root: Pat
     for name in others:
         if changed := differences[name].changed:
             raise ConfigError(
-                f"{writer.out}: holds {name}, which was not asked for but is out of date ({changed[0]}); prepare all "
+                f"{writer.out}: holds {name}, which was not selected but is out of date ({changed[0]}); prepare all "
                 "of its recordings at once, or choose another OUT"
             )
     failed = writer.notes.failed

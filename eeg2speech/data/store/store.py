@@ -218,7 +218,7 @@ class Store:
             raise DataError(f"{file}: cannot be mapped ({error}); prepare the store again") from error
         if eeg.shape != (recording.channels, recording.samples) or eeg.dtype != np.float32:
             raise DataError(
-                f"{file}: {eeg.dtype} {eeg.shape}, but recordings.tsv says float32 "
+                f"{file}: {eeg.dtype} {eeg.shape}, but recordings.tsv states float32 "
                 f"({recording.channels}, {recording.samples}); prepare the store again"
             )
         if len(self._maps) >= MAPS:

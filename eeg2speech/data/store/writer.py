@@ -284,7 +284,7 @@ def check_settings(root: Path, description: Description) -> Description:
     if changed:
         key = changed[0]
         raise ConfigError(
-            f"{root}: was prepared with {key}={old.get(key)!r}, asked for {new.get(key)!r}; "
+            f"{root}: was prepared with {key}={old.get(key)!r}, but this command sets {new.get(key)!r}; "
             "choose another OUT or remove that folder"
         )
     return before

@@ -63,14 +63,14 @@ class AlignmentSplit:
             measure (``top1``, ``top5``, ``top10``, ``mrr``, ``median_rank``, ``match_2023``, ``match_2024``), all on
             the windows as they are and in the whole gallery.
         protocol_windows: ``match_2023`` and ``match_2024`` of the model in windows as long as those of the published
-            protocols; empty where no windows adjoin or where the model gives no embedding per step.
+            protocols; empty if no windows are contiguous or if the model computes no embedding for each step.
         controls_mrr: Mean reciprocal rank with EEG that carries no information about the sound, by control: ``noise``,
             ``phase_randomised``, ``another_trial``, ``zeros``, ``subject_only``; and ``untrained``, the model with
             random weights.
         permutations: Permutation nulls of the model's ``mrr`` and ``top10``.
         retrieval: Retrieval of the model in both directions, for several galleries and for each subject.
         galleries: ``top1``, ``top5`` and ``top10`` of the model for growing galleries.
-        lag_curve: Retrieval with the EEG moved against its sound, in the order of the lags that were asked for.
+        lag_curve: Retrieval with the EEG shifted relative to its sound, in the order of the given lags.
         geometry: ``modality_gap``, ``alignment``, ``uniformity_eeg``, ``uniformity_sound``, ``cka``,
             ``effective_rank_eeg``, ``effective_rank_sound`` and ``hubness`` of the embeddings.
         audio_block_cka: Similarity (CKA) of the EEG embeddings with each block of the audio encoder, the first first.
@@ -94,7 +94,7 @@ class AlignmentSplit:
 
 @dataclass(frozen=True)
 class AlignmentResult:
-    """Whether a model aligns EEG with sound, beside permutations, controls and linear decoders.
+    """Whether a model aligns EEG with sound, compared with permutations, controls and linear decoders.
 
     Attributes:
         judged: Split that the verdict of the run rests on.

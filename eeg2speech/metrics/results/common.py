@@ -19,7 +19,7 @@ Name = TypeVar("Name", bound=str)
 
 @dataclass(frozen=True)
 class NullSummary:
-    """A statistic beside its distribution when sounds are shuffled within groups.
+    """A statistic and its distribution when sounds are shuffled within groups.
 
     Attributes:
         observed: Statistic with the true pairing.
@@ -53,7 +53,7 @@ class NullSummary:
 
 @dataclass(frozen=True)
 class GalleryResult:
-    """The share of windows or clips whose own sound is found in galleries of one size.
+    """The share of windows or clips whose matching sound is identified in galleries of one size.
 
     Attributes:
         gallery: Number of sounds to choose from, the right one included.

@@ -143,7 +143,7 @@ class Results:
 
     @property
     def compared(self) -> ReconstructionResult | AlignmentResult | SpeechResult | None:
-        """The result with a verdict; None where the test compared the model with nothing."""
+        """The result with a verdict; None if the test made no comparison."""
         return self.speech or self.alignment or self.reconstruction
 
     def to_json(self) -> dict[str, Any]:

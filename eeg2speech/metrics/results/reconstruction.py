@@ -57,9 +57,9 @@ class ReconstructionSplit:
     Attributes:
         windows: Number of windows.
         nmse: Normalised mean squared error on hidden patches by method: ``model``, ``mean``, ``nearest``,
-            ``interpolation``, ``spline``, ``ridge``, ``kriging``. Less is better; ``chance`` is 1, the error of
+            ``interpolation``, ``spline``, ``ridge``, ``kriging``. Lower is better; ``chance`` is 1, the error of
             predicting the training mean. Intervals are over stimuli.
-        verdict: The model beside the best baseline.
+        verdict: The model compared with the best baseline.
     """
 
     windows: int

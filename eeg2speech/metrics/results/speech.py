@@ -13,7 +13,7 @@ from eeg2speech.metrics.verdict import SpeechVerdict
 
 VARIANTS = ("truth", "round_trip", "loa", "eeg", "noise", "another_trial", "unconditional")
 """Ids of the variants of a clip: the recording; the recording through autoencoder and vocoder; speech generated from
-the recording's own LOA, which is the ceiling for any EEG; speech from EEG; from noise in place of EEG; from EEG of
+the recording's own LOA, which is the upper limit for EEG; speech from EEG; from noise instead of EEG; from EEG of
 another trial of the same subject; and without a condition."""
 
 

@@ -29,8 +29,8 @@ def load_audio_weights(audio: AudioEncoder, weights: str | Path | None, componen
         own = find_components(components) / OWN_AUDIO
         if not own.is_dir():
             raise ConfigError(
-                f"{components} brings no audio encoder; name AudioMAE's weights, e.g. --model.init_args.audio_weights "
-                "hf_hub:gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
+                f"{components} contains no audio encoder; name AudioMAE's weights, e.g. "
+                "--model.init_args.audio_weights hf_hub:gaunernst/vit_base_patch16_1024_128.audiomae_as2m"
             )
         weights = own
     audio.load(weights)

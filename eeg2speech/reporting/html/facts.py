@@ -47,8 +47,8 @@ STAGES = {
     "DiffusionTask": Stage(
         "Stage 3: speech from EEG",
         "A diffusion model generates speech from EEG. The test measures how well a generated clip identifies its own "
-        "sound among other held-out sounds, compared with permutations and with the same model without that EEG. "
-        "Sound quality alone proves nothing.",
+        "sound among other held-out sounds, compared with permutations and with clips of the same model that are "
+        "generated without that EEG. Sound quality alone does not show that the speech depends on the EEG.",
     ),
 }
 
@@ -85,7 +85,8 @@ def stage_of(run: RunFiles) -> tuple[str, Stage]:
 def find_origin(run: RunFiles) -> DataOrigin:
     """Collect what the files of a run state about its data.
 
-    One file that states "simulated" outweighs others: to present a simulation as a recording is the worse mistake.
+    If one file states "simulated", the data are treated as simulated: presenting a simulation as a recording is the
+    worse mistake.
     """
     stated: dict[str, bool] = {}
     names: list[str] = []
@@ -127,7 +128,7 @@ def run_notes(run: RunFiles, origin: DataOrigin) -> list[str]:
             f"{config} --ckpt_path {run.folder / 'checkpoints' / 'best.ckpt'}"
         )
     if not run.configs:
-        notes.append("No config.yaml: the settings of the run are not known.")
+        notes.append("No config.yaml: the settings of the run are unknown.")
     if not run.events:
         notes.append("No TensorBoard events: there are no learning curves.")
     if origin.simulated is None:
@@ -158,7 +159,8 @@ def _data_facts(run: RunFiles, origin: DataOrigin) -> list[tuple[str, str]]:
     tested = None if run.test is None else run.test.data
     split = section(run.data, "split") if tested is None else tested.split
     if split:
-        facts.append(("Split", f"held out by {split.get('by', '?')}, seed {split.get('seed', '?')}"))
+        by = {"both": "stimulus and subject"}.get(str(split.get("by")), split.get("by", "?"))
+        facts.append(("Split", f"held out by {by}, seed {split.get('seed', '?')}"))
     window = run.data.get("window")
     if window is not None:
         facts.append(("Window", f"{window:g} s of EEG" if isinstance(window, int | float) else str(window)))
@@ -181,7 +183,7 @@ def _training_facts(run: RunFiles) -> list[tuple[str, str]]:
         facts.append(("Batch", f"{batch} windows on each device"))
     trained_on = run.settings.get("train_on")
     if trained_on not in (None, "real"):
-        facts.append(("Trained on", f"{trained_on} in place of matching pairs: a null training, not a model"))
+        facts.append(("Trained on", f"{trained_on} instead of matching pairs (null control)"))
     if run.config.get("seed_everything") is not None:
         facts.append(("Seed", str(run.config["seed_everything"])))
     return facts

@@ -19,21 +19,21 @@ CAPTIONS = {
     "similarity": "similarity of EEG windows and sounds",
     "lags": "retrieval with EEG shifted against its sound",
     "galleries": "retrieval by size of the gallery",
-    "cosines": "similarity of matching and other sounds",
+    "cosines": "similarity of EEG windows with matching and with other sounds",
     "electrodes": "electrode importance",
     "plane": "embeddings of EEG and sounds, first two components",
     "response": "response to the envelope of the sound (temporal response function)",
-    "identification": "own sound identified, by variant",
+    "identification": "identification of the matching sound, by variant",
     "speech": "spectrograms by variant",
-    "reconstruction": "a window: original, visible patches, and reconstruction",
+    "reconstruction": "original, visible patches and reconstruction of a window",
     "error_topomap": "reconstruction error at each electrode",
 }
 """Kinds of pictures and their captions, in the order of the page."""
 DESCRIPTIONS = {
     "speech": "Spectrograms of some held-out windows, a row for each window and a column for each variant, the "
     "recording first.",
-    "cosines": "Histograms of the cosine between EEG windows and their own sound, the closest other sound, and all "
-    "other sounds. The further the first lies to the right of the others, the better. The legend gives the medians.",
+    "cosines": "Histograms of the cosine between EEG windows and their matching sound, the closest other sound, and "
+    "all other sounds. Higher cosines for the matching sound than for the others are better. The legend gives medians.",
     "plane": "Scatter plot of EEG windows (dots) and sounds (triangles) in the first two principal components of the "
     "embedding space, coloured by stimulus; lines connect some windows with their sounds.",
     "response": "Above, topographic maps at the peaks of the response, red and blue where EEG rises and falls with the "
@@ -135,7 +135,7 @@ def _galleries(results: AlignmentSplit) -> str:
         for measure, points in results.galleries.items()
         for point, own in ((point, point.estimate) for point in (*points[:1], *points[1:][-1:]))
     ]
-    return f"Accuracy over the number of sounds to choose from, decreasing: {'; '.join(found)}." if found else ""
+    return f"Accuracy, which decreases with the number of candidate sounds: {'; '.join(found)}." if found else ""
 
 
 def _electrodes(results: AlignmentSplit) -> str:
@@ -153,7 +153,7 @@ def _identification(results: SpeechSplit) -> str:
     way = results.verdict.way
     points = {name: one.among(way) for name, one in results.variants.items()}
     listed = [estimate_text(variant_title(name), one.estimate) for name, one in points.items() if one is not None]
-    return f"Share of clips whose own sound is identified, by variant. Among {way}: {'; '.join(listed)}."
+    return f"Share of clips whose matching sound is identified, by variant. Among {way}: {'; '.join(listed)}."
 
 
 def _split_results(results: Results | None, split: str) -> AlignmentSplit | SpeechSplit | None:

@@ -12,7 +12,7 @@ from eeg2speech.reporting.tables import ResultRow, ResultTable
 
 PACKAGES = ("torch", "lightning", "numpy", "scipy", "mne", "diffusers", "transformers", "timm", "torchmetrics")
 """Packages whose versions are on the page; ``environment.json`` lists all."""
-UNKNOWN = "not known here; ask its source before you use or share"
+UNKNOWN = "unknown; ask the source before you use or share"
 WEIGHTS = ("encoder_weights", "audio_weights", "components", "aligner")
 """Settings of the model that name weights of other origin."""
 HUB = {
@@ -76,7 +76,7 @@ def credits_section(run: RunFiles, task: str, origin: DataOrigin) -> Section:
         for credit in (*_data(origin), *_weights(run), Credit("eeg2speech", "Apache-2.0", "this software"))
     ]
     methods = "; ".join((*METHODS.get(task, ()), SOFTWARE))
-    table = ResultTable("Data, weights and software", ("What", "Licence", "Cite"), rows)
+    table = ResultTable("Data, weights and software", ("Component", "Licence", "Citation"), rows)
     return Section("Citations and licences", f"Methods: {methods}.", (table,))
 
 
@@ -100,12 +100,12 @@ def _environment(name: str, content: dict[str, Any]) -> ResultTable:
         "Packages": f"{versions}; {len(packages)} in all, listed in {name}",
     }
     rows = [ResultRow(key, (str(value),)) for key, value in facts.items() if value]
-    return ResultTable(name, ("What", "Value"), rows)
+    return ResultTable(name, ("Property", "Value"), rows)
 
 
 def _commit(git: Mapping[str, Any] | None) -> str:
     if not isinstance(git, dict):
-        return "not known"
+        return "unknown"
     return f"{git.get('revision')}{', with uncommitted changes' if git.get('changed') else ''}"
 
 
@@ -135,4 +135,4 @@ def _terms(weights: str) -> tuple[str, str]:
         return "Apache-2.0", "made by eeg2speech from the training part of the embedded speech"
     if weights.startswith("hf_hub:"):
         return HUB.get(weights.removeprefix("hf_hub:"), (UNKNOWN, "see its model card"))
-    return "that of the data it was trained on", "a file or run of your own; see the report of that run"
+    return "see the licence of the training data", "a file or run of your own; see the report of that run"

@@ -11,7 +11,7 @@ from eeg2speech.reporting.tables import NOT_COMPARED, ResultTable, cell_text, re
 
 VERDICT, RESULTS, ENVIRONMENT = "1 verdict", "2 results", "3 environment"
 """Tags; TensorBoard shows them in alphabetical order."""
-SIMULATED = "# SIMULATED EEG\n\nThe EEG is simulated: the results say nothing about brains.\n\n"
+SIMULATED = "# SIMULATED EEG\n\nThe EEG is simulated: the results are not evidence about real brains.\n\n"
 PACKAGES = ("eeg2speech", "torch", "lightning", "mne", "numpy", "timm", "diffusers", "transformers")
 """Packages whose versions are shown; ``environment.json`` lists all."""
 

@@ -95,7 +95,7 @@ def test_twelve_equal_triggers_serve_where_there_is_no_table(tmp_path):
 @pytest.mark.parametrize("release", [1, 2])
 def test_without_a_table_or_plain_triggers_nothing_is_guessed(tmp_path, release):
     root = write_brennan(tmp_path / "alice", proc=False, release=release)
-    with pytest.raises(DataError, match=r"no table S01\.mat says where the sound begins; unzip proc\.zip"):
+    with pytest.raises(DataError, match=r"no table S01\.mat with the start of the sound; unzip proc\.zip"):
         load(root)
 
 

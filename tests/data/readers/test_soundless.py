@@ -19,7 +19,7 @@ from eeg2speech.data.store.store import Dropped, Store
 
 BAND = ["--preprocessing.band", "[1,30]"]
 
-NONE = "no sound belongs to the recording"
+NONE = "no sound is assigned to the recording"
 
 
 def write_brainvision(root, stem, *markers):
@@ -94,7 +94,7 @@ def test_events_without_a_number_that_a_rule_asks_for_are_counted(tmp_path, capl
     raw = Bids(root, sounds=rules).sources()[0].load()
     assert [s.offset for s in raw.segments] == [0.5]
     assert [(lost.what, lost.name) for lost in raw.lost] == [("segment", "2 events")]
-    assert "2 events lack a number that their rule asks for (the first: " in caplog.text
+    assert "2 events lack a number that their rule needs (the first: " in caplog.text
 
 
 @pytest.mark.parametrize(("rules", "status"), [("[]", 0), ('[{event: "S  1", sound: a.wav}]', 1)])

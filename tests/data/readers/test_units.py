@@ -118,17 +118,17 @@ def test_a_unit_that_nobody_knows_is_said(tmp_path, caplog, unit, said):
     root = bids(tmp_path / "bids", unit, signal(), said)
     np.testing.assert_allclose(load_bids(root), signal(), atol=4e-9)
     (line,) = caplog.messages
-    assert f"no unit is known of 6 channels (the file says {unit!r}); their values are treated as volts" in line
+    assert f"the unit of 6 channels is unknown (the file states {unit!r}); their values are treated as volts" in line
 
 
 def test_a_gain_answers_for_a_unit_that_nobody_knows(tmp_path, caplog):
     edf(tmp_path / "a.edf", 1e6 * signal(), "")
     with caplog.at_level("INFO"):
         np.testing.assert_allclose(load(tmp_path, gain=1e-6), signal(), atol=4e-9)
-    (record,) = [record for record in caplog.records if "no unit" in record.message]
+    (record,) = [record for record in caplog.records if "is unknown" in record.message]
     assert record.levelname == "INFO"
     assert record.message.endswith(
-        "no unit is known of 6 channels (the file says ''); their values times the given gain of 1e-06 are volts"
+        "the unit of 6 channels is unknown (the file states ''); their values times the given gain of 1e-06 are volts"
     )
 
 

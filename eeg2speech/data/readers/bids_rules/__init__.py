@@ -1,7 +1,7 @@
 """Readers of BIDS datasets that are described by a YAML file: metadata, and the rules that assign sounds.
 
 A file in this folder adds a dataset to ``eeg2speech prepare`` under the name of the file. ``eeg2speech prepare`` also
-takes the path of a file elsewhere in place of a name.
+takes the path of a file elsewhere instead of a name.
 """
 
 from __future__ import annotations
