@@ -51,7 +51,11 @@ def read_checkpoint(file: Path, mapped: bool = True) -> dict[str, Any]:
     try:
         return _read(file, mapped)
     except DataError as error:
-        raise DataError(f"{error}; {_advice(file)}") from error.__cause__
+        raise DataError("; ".join(filter(None, [str(error), _advice(file, error)]))) from error.__cause__
+
+
+class _VersionError(DataError):
+    """A checkpoint of another version; its message contains what to do."""
 
 
 def _read(file: Path, mapped: bool) -> dict[str, Any]:
@@ -72,25 +76,27 @@ def _read(file: Path, mapped: bool) -> dict[str, Any]:
         raise DataError(f"{file}: not a Lightning checkpoint (no state_dict)")
     version = checkpoint.get(FORMAT_KEY, FORMAT)
     if not isinstance(version, int) or version > FORMAT:
-        raise DataError(
+        raise _VersionError(
             f"{file}: written by a newer eeg2speech ({FORMAT_KEY}={version}, this one reads {FORMAT}); update "
             "eeg2speech"
         )
     if version < FORMAT:
-        raise DataError(
+        raise _VersionError(
             f"{file}: written by an older eeg2speech ({FORMAT_KEY}={version}, this one reads {FORMAT}); train again "
             "with `eeg2speech fit`"
         )
     return with_frozen(checkpoint, file)
 
 
-def _advice(file: Path) -> str:
+def _advice(file: Path, error: DataError) -> str:
     """Name the checkpoint in the folder that has the latest step among those that can be read."""
     steps: dict[str, int] = {}
     for other in sorted(file.parent.glob("*.ckpt")):
         if other != file:
             with suppress(DataError):
                 steps[other.name] = int(_read(other, mapped=True).get("global_step", 0))
+    if not steps and isinstance(error, _VersionError):
+        return ""
     if not steps:
         return "no other checkpoint beside it can be read; use one that a run wrote"
     name = max(steps, key=lambda name: steps[name])

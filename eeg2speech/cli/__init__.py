@@ -130,6 +130,12 @@ def _run_stage(words: list[str]) -> int:
 
         print(stage_help(words[0]), end="")
         sys.exit(0)
+    from eeg2speech.cli.renamed import check_renamed
+    from eeg2speech.core.config_files import check_configs, find_configs
+
+    found = find_configs(words)  # a wrong file or an old name is reported before the imports of seconds
+    check_configs(found)
+    check_renamed(found[0], found[1:])
     from eeg2speech.cli.lightning import run_stage
 
     return run_stage(["--help" if word == "--help=all" else word for word in words])

@@ -22,7 +22,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import STAGES
 from eeg2speech.cli.parser import CommandParser, in_a_line
-from eeg2speech.cli.renamed import check_renamed
 from eeg2speech.core import slurm
 from eeg2speech.core.config_files import check_configs, config_folder, config_names, find_config, find_configs
 from eeg2speech.core.errors import ConfigError, Eeg2SpeechError, of_disk
@@ -205,8 +204,6 @@ def run_stage(argv: Sequence[str]) -> int:
     slurm.check_launch()
     from_console = list(argv) == sys.argv[1:]
     argv = find_configs(argv)
-    check_configs(argv)
-    check_renamed(argv[0], argv[1:])
     _filter_warnings()
     usages = {name: {"usage": USAGE.format(name)} for name in STAGES}
     kept = sys.argv

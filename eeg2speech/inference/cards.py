@@ -79,6 +79,7 @@ def _eval_result(kind: str, name: str, simulated: bool, verdict: SplitVerdict) -
         task_type=kind,
         dataset_type=name.lower().replace(" ", "-"),
         dataset_name=f"{name}{', simulated EEG' if simulated else ''}, {verdict.title}",
+        dataset_split=verdict.split,  # results of equal type and split would be merged under the first name
         metric_type=verdict.measure.lower().replace(" ", "_"),
         metric_name=f"{verdict.measure}, 95 % interval {number(own.low)} to {number(own.high)}; {verdict.words}",
         metric_value=round(own.value, 4),
@@ -118,7 +119,8 @@ def _table(verdicts: Sequence[SplitVerdict]) -> str:
         return "No results were found with the weights: the performance of this model is not known."
     rows = ["| Held out | Measure | Value [95 % interval] | Chance | Verdict |", "|---|---|---|---|---|"]
     for one in verdicts:
-        chance = f"{number(one.estimate.chance)} ({one.chance_name})"
+        chance = number(one.estimate.chance)
+        chance += "" if one.chance_name == "chance" else f" ({one.chance_name})"
         words = f"{one.words}: {'; '.join(one.reasons)}".replace("|", "\\|")
         rows.append(f"| {one.title} | {one.label} | {with_interval(one.estimate)} | {chance} | {words} |")
     return "\n".join([*rows, "", "From `test.json` of the run that the weights come from."])

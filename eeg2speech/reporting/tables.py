@@ -240,9 +240,16 @@ def quality_table(split: str, found: SpeechSplit) -> ResultTable:
 
 
 def _metrics_table(metrics: Mapping[str, float]) -> ResultTable:
-    rows = [ResultRow(tag, (value,)) for tag, value in sorted(metrics.items())]
-    note = "NMSE: 1 is the error of predicting the mean." if any(tag.endswith("/nmse") for tag in metrics) else ""
-    return ResultTable("means over the test splits", ("Metric", "Value"), rows, note)
+    """A row for each test split and a column for each measure of its tags ``test/SPLIT/MEASURE``."""
+    tags = {tuple(tag.split("/")[1:]): value for tag, value in metrics.items() if tag.count("/") == 2}
+    measures = dict.fromkeys(measure for _, measure in tags)
+    rows = [
+        ResultRow(split_title(split), [tags.get((split, measure)) for measure in measures])
+        for split in dict.fromkeys(split for split, _ in tags)
+    ]
+    note = "NMSE: 1 is the error of predicting the mean." if "nmse" in measures else ""
+    titles = ("NMSE" if measure == "nmse" else measure for measure in measures)
+    return ResultTable("means over the test splits", ("Test split", *titles), rows, note)
 
 
 def _measured(name: str, figures: Mapping[str, Value], measures: Mapping[str, str]) -> ResultRow:

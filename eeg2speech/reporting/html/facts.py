@@ -26,6 +26,7 @@ class Stage(NamedTuple):
 
     title: str
     lead: str
+    uses_eeg: bool = True
 
 
 STAGES = {
@@ -37,6 +38,7 @@ STAGES = {
     "AudioMAETask": Stage(
         "Masked autoencoding of sound",
         "A small audio encoder is trained to reconstruct hidden patches of spectrograms. Stage 2 uses it.",
+        uses_eeg=False,
     ),
     "AlignmentTask": Stage(
         "Stage 2: alignment of EEG and speech",
@@ -163,7 +165,7 @@ def _data_facts(run: RunFiles, origin: DataOrigin) -> list[tuple[str, str]]:
         facts.append(("Split", f"held out by {by}, seed {split.get('seed', '?')}"))
     window = run.data.get("window")
     if window is not None:
-        facts.append(("Window", f"{window:g} s of EEG" if isinstance(window, int | float) else str(window)))
+        facts.append(("Window", f"{window:g} s" if isinstance(window, int | float) else str(window)))
     if tested is not None and tested.windows:
         counts = (f"{split_title(split)} {count}" for split, count in tested.windows.items())
         facts.append(("Windows", ", ".join(counts)))

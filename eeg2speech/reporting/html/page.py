@@ -91,7 +91,8 @@ def view_run(run: RunFiles, anchor: str, clips: int, budget: Budget) -> RunView:
     task, stage = stage_of(run)
     origin = find_origin(run)
     events = read_events(run.events)
-    view = RunView(anchor, stage.title, str(run.folder), origin.simulated, origin.evidence, stage.lead)
+    simulated = origin.simulated if stage.uses_eeg else False
+    view = RunView(anchor, stage.title, str(run.folder), simulated, origin.evidence, stage.lead, stage.uses_eeg)
     view.facts = run_facts(run, origin, events)
     view.notes = run_notes(run, origin)
     tables = ResultTables("", ())
@@ -129,7 +130,7 @@ def render(views: Sequence[RunView], refused: Sequence[str] = ()) -> str:
     )
     environment.filters |= {"text": cell_text, "note": cell_note}
     style, _, _ = loader.get_source(environment, "page.css")
-    simulated = [view.simulated is True for view in views]
+    simulated = [view.simulated is True for view in views if view.uses_eeg] or [False]
     title = views[0].title if len(views) == 1 else f"{len(views)} runs"
     return environment.get_template("page.html.jinja").render(
         title=("Simulated EEG: " if any(simulated) else "") + title,

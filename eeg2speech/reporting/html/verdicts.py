@@ -41,6 +41,8 @@ def _picture(view: RunView, verdict: SplitVerdict, budget: Budget) -> Picture | 
         verdict.chance_name,
     )
     alt = f"{verdict.label}. {'; '.join(estimate_text(name, one) for name, one in drawn.items())}."
+    beyond = [f"{name} {number(one.value)}" for name, one in verdict.compared.items() if name not in drawn]
+    left_out = f"; not drawn, above {MAX_DRAWN:g}: {', '.join(beyond)}" if beyond else ""
     if null is not None:
         alt += (
             f" 95 % of {null.permutations} permutations lie from {number(null.low)} to {number(null.high)}, their 99th "
@@ -48,7 +50,7 @@ def _picture(view: RunView, verdict: SplitVerdict, budget: Budget) -> Picture | 
         )
     else:
         alt += f" A line marks {verdict.chance_name} at {number(chance)}."
-    return embed_figure(figure, alt, view.caption(f"{verdict.label}, {verdict.title}"), budget)
+    return embed_figure(figure, alt, view.caption(f"{verdict.label}, {verdict.title}{left_out}"), budget)
 
 
 def estimate_text(name: str, estimate: Estimate) -> str:

@@ -98,6 +98,7 @@ class RunView:
         simulated: The EEG is simulated; None if no file states whether it is.
         evidence: The files and keys that state it.
         lead: What the stage does, in one or two sentences.
+        uses_eeg: EEG enters the stage; without it ``simulated`` is False.
         facts: Terms and descriptions.
         notes: What is missing, and how to get it.
         verdicts: One for each test split.
@@ -111,6 +112,7 @@ class RunView:
     simulated: bool | None
     evidence: str
     lead: str
+    uses_eeg: bool = True
     facts: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     verdicts: list[VerdictView] = field(default_factory=list)
