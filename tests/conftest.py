@@ -56,9 +56,14 @@ def _parsers_built_once() -> None:
         key = (type(cli), repr(settings), repr(cli.trainer_defaults), file.resolve(), file.read_bytes())
         if key not in built:
             build(cli, *settings)
-            built[key] = {name: value for name, value in vars(cli).items() if name in _OF_PARSERS}
-        vars(cli).update(built[key])
-        cli.parser._instantiators = None  # those of the command before
+            made = {name: value for name, value in vars(cli).items() if name in _OF_PARSERS}
+            parsers = [cli.parser, *made.get("_subcommand_parsers", {}).values()]
+            built[key] = made, [(parser, dict(vars(parser))) for parser in parsers]
+        made, parsers = built[key]
+        vars(cli).update(made)
+        for parser, fresh in parsers:  # a command leaves marks, such as that its configuration was to be printed
+            vars(parser).clear()
+            vars(parser).update(fresh)
 
     module.StageCLI.setup_parser = setup_parser
 
