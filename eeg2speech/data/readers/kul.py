@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class KulAttention(Reader):
-    """KUL: 16 people who attend to one of two Dutch stories, 64 electrodes (Zenodo 4004271, CC BY-NC-SA 4.0 by copies).
+    """KUL: 16 people who attend to one of two Dutch stories, 64 electrodes (Zenodo 4004271, CC BY-NC-SA 4.0).
 
     Unpack S1.mat to S16.mat and stimuli.zip into one folder. The stimulus of a trial is the dry recording of the
     attended story; the label is the ear that it was played to. A repetition (rep_part1_track1) replays the start of
