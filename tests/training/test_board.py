@@ -137,7 +137,7 @@ def test_a_test_without_comparison_is_not_judged():
     results = replace(reconstruction_test(simulated=False), reconstruction=None, metrics={"test/unseen_both/nmse": 0.5})
     texts = result_texts(results)
     assert "Not judged" in texts[VERDICT]
-    assert "| test/unseen_both/nmse | 0.500 |" in texts[RESULTS]
+    assert "| unseen stimuli and subjects | 0.500 |" in texts[RESULTS]
     assert judged_figures(results) == {"test/judged/nmse": 0.5}
 
 
