@@ -21,7 +21,7 @@ def show_verdicts(view: RunView, results: Results, budget: Budget) -> None:
         view.verdicts.append(VerdictView(one.title, one.words, one.outcome, one.reasons, picture))
     if found:
         own = found[0].estimate
-        interval = ", ".join(filter(None, (cell_note(own), f"{found[0].chance_name} {number(own.chance)}")))
+        interval = "; ".join(filter(None, (cell_note(own), f"{found[0].chance_name}: {number(own.chance)}")))
         view.headline = (found[0].words, f"{found[0].measure} {number(own.value)}", interval)
     else:
         nmse = main_figures(results).get("nmse")
