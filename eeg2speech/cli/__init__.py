@@ -98,7 +98,7 @@ def _at_home(word: str) -> str:
 def _run_command(words: list[str]) -> int:
     name = words[0] if words else "--help"
     if name in STAGES:
-        return _run_stage(words)
+        return run_checked(words)
     if name in TOOLS:
         return _run_tool(name, words[1:])
     if name in ("-h", "--help"):
@@ -124,7 +124,18 @@ def _run_command(words: list[str]) -> int:
     sys.exit(0)
 
 
-def _run_stage(words: list[str]) -> int:
+def run_checked(words: list[str]) -> int:
+    """Run fit, validate, test or predict after its config files and the names of its settings were checked.
+
+    Args:
+        words: Subcommand and options.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        ConfigError: A config file cannot be read, or contains a setting that has another name.
+    """
     if {"-h", "--help"} & set(words):
         from eeg2speech.cli.help import stage_help
 

@@ -12,6 +12,7 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
+from eeg2speech.cli import run_checked
 from eeg2speech.cli.output import print_json
 from eeg2speech.cli.sweep_config import Levels, SweepConfig, data_options, folder_name, read_sweep
 from eeg2speech.core.config_files import content_hash
@@ -180,12 +181,10 @@ def _finished(folder: Path, wanted: dict[str, Any], tested: bool) -> bool:
 
 def _run_logged(argv: list[str], folder: Path) -> None:
     """Run a stage and write what it prints into ``<run>.log``."""
-    from eeg2speech.cli.lightning import run_stage
-
     log = folder.with_name(f"{folder.name}.log")
     try:
         with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
-            run_stage(argv)
+            run_checked(argv)
     except SystemExit as left:
         if left.code == INTERRUPTED:
             raise KeyboardInterrupt from left

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
 
-from eeg2speech.cli import main, renamed
+from eeg2speech.cli import main, renamed, run_checked
 from eeg2speech.cli.generate import generate
 from eeg2speech.cli.plan import PlanOptions
+from eeg2speech.cli.sweep import _run_logged
+from eeg2speech.core.errors import ConfigError
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.tasks.diffusion import DiffusionTask
@@ -76,6 +79,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_old_name_is_refused_in_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]):
     assert main(argv) == 1
     assert capsys.readouterr() == ("", f"error: {message}\n")
+
+
+def test_a_stage_checks_names_before_slow_imports(monkeypatch):
+    monkeypatch.setitem(sys.modules, "eeg2speech.cli.lightning", None)  # its import fails
+    with pytest.raises(ConfigError, match="encoder_freeze_fraction"):
+        run_checked(["fit", DIFFUSION, "--model.init_args.thaw=1"])
+
+
+def test_a_sweep_checks_the_names_in_its_configs(tmp_path):
+    old = tmp_path / "old.yaml"
+    old.write_text("model:\n  init_args:\n    thaw: 1\n")
+    with pytest.raises(ConfigError, match="encoder_freeze_fraction"):
+        _run_logged(["fit", DIFFUSION, f"--config={old}"], tmp_path / "run")
 
 
 def test_the_same_word_elsewhere_is_no_old_name():

@@ -168,6 +168,15 @@ def test_recorded_data_are_not_called_simulated(tmp_path: Path):
     assert "ask the source before you use or share" in text
 
 
+def test_the_audio_encoder_uses_no_eeg(tmp_path: Path):
+    results = replace(reconstruction_test(), stage="AudioMAETask", reconstruction=None, probes={})
+    run = make_run(tmp_path / "sound", "AudioMAETask", replace(results, metrics={"test/unseen_both/nmse": 0.5}))
+    assert main(["report", str(run)]) == 0
+    text = Page((run / "report.html").read_text(encoding="utf-8")).text
+    assert text.lower().count("simulated eeg") == 1  # the name of the dataset, under licences
+    assert "Masked autoencoding of sound" in text
+
+
 @pytest.mark.parametrize("evidence", ["test.json", "environment.json", "data.store"])
 def test_each_file_that_says_simulated_is_believed(tmp_path: Path, evidence: str):
     store = None if evidence == "data.store" else "/nowhere/store"
