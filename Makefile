@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 RUN    ?= runs
 # a process per core, but no more than memory holds; a file's tests stay together, so that its fixtures are made once
 SPREAD ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# the many processes that tests start would each compile the package
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

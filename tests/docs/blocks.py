@@ -95,7 +95,8 @@ def write_files(page: Path, folder: Path) -> None:
 
 def made_of(words: list[str]) -> list[str]:
     """Lines that ``make`` would run for some words, whatever the ``make`` that runs the tests was given."""
-    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    given = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS")
+    own = {name: value for name, value in os.environ.items() if name not in given}
     done = subprocess.run(["make", "-n", "-C", str(ROOT), *words], env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
