@@ -80,7 +80,7 @@ def runs(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_runs(tmp_path_factory.mktemp("seen"), tiny_store)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an open page that draws takes half a core from the tests that follow
 def browser() -> Iterator[Browser]:
     """Chromium, where it is installed."""
     program = chromium()
