@@ -11,6 +11,7 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.progress import Counted, track_with, uncounted
 from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.evaluation.ceiling import Ceiling
 from eeg2speech.evaluation.controls import (
     ReplaceEEG,
     audio_block_cka,
@@ -38,8 +39,10 @@ from eeg2speech.metrics import (
 )
 from eeg2speech.metrics.comparison import Numbers, rewindow
 from eeg2speech.metrics.geometry import geometry
+from eeg2speech.metrics.ideal_observer import share_of_ceiling
 from eeg2speech.metrics.ranks import reciprocal, top
 from eeg2speech.metrics.results import (
+    IDEAL,
     MODEL,
     AlignmentResult,
     AlignmentSplit,
@@ -75,7 +78,8 @@ def evaluate_alignment(
     Retrieval in both directions and several galleries and match-mismatch after two published protocols, each with
     intervals over stimuli; permutations of the sounds within their stimulus; the same model with EEG that carries no
     information about the sound; the untrained model; the model with the EEG moved in time; and linear decoders fitted
-    on the same training windows. The verdict on a split follows from the permutations and the controls alone.
+    on the same training windows. On simulated EEG the ideal observer, which knows each response, gives the ceiling
+    (``Ceiling``). The verdict on a split follows from the permutations and the controls alone.
 
     Args:
         model: Trained; it is put into evaluation mode.
@@ -97,7 +101,9 @@ def evaluate_alignment(
     embedder = batch_embedder(model, data)
     decoders = fit_linear(data, track=track_with(counted, "Fitting linear decoders to subjects")) if linear else None
     judged = judged_split(data.test_splits)
-    of_split = _SplitEvaluation(embedder, untrained(embedder), data, replacements(data), decoders, permutations, lags)
+    of_split = _SplitEvaluation(
+        embedder, untrained(embedder), data, replacements(data), decoders, Ceiling.of(data), permutations, lags
+    )
     with counted("Evaluating the alignment", of_split.steps * len(data.test_splits)) as done:
         splits: dict[str, AlignmentSplit] = {
             split: of_split.run(split, seen.text(split), done) for split in data.test_splits
@@ -118,13 +124,14 @@ class _SplitEvaluation:
     data: EEGAudioDataModule
     replacements: Mapping[str, ReplaceEEG | None]
     decoders: LinearBaselines | None
+    ceiling: Ceiling | None
     permutations: int
     lags: Sequence[float]
 
     @property
     def steps(self) -> int:
         """How often ``run`` calls ``done`` with 1, in sum."""
-        return 6 + len(self.replacements) + len(self.lags)
+        return 7 + len(self.replacements) + len(self.lags)
 
     def run(self, split: SplitName, seen: str, done: Callable[[int], object]) -> AlignmentSplit:
         """Evaluate a split; ``seen`` describes which part of the split is training data."""
@@ -142,7 +149,10 @@ class _SplitEvaluation:
         for name, embedded in self.decoders.embed(data, split).items() if self.decoders is not None else ():
             other = replace(model, eeg=embedded.eeg, sound=embedded.sound)
             figures[name.replace(" ", "_")] = summarise(other.compare(), data.window)
-        done(1)
+        ideal = None if self.ceiling is None else self.ceiling.compare(split, model)
+        if ideal is not None:
+            figures[IDEAL] = summarise(ideal, data.window)
+        done(2)
         by_step = self.model.aligner.similarity == "steps"
         protocol_windows = _summarise_protocols(model, data.window) if by_step else {}
         group = shuffling_groups(model.key, model.subject, model.stimulus)
@@ -169,6 +179,7 @@ class _SplitEvaluation:
             lag_curve=lag_curve,
             geometry=geometry(model),
             audio_block_cka=audio_block_cka(self.model, data, split),
+            share_of_ceiling={} if ideal is None else share_of_ceiling(compared, ideal),
         )
         done(1)
         return result

@@ -16,7 +16,6 @@ from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Channel, RawRecording, Recording, Segment
 from eeg2speech.data.loading.scaling import Scaling, fit_scalings
 from eeg2speech.data.loading.windows import Window, WindowDataset, cut_windows
-from eeg2speech.data.preparation.ica import Ica
 from eeg2speech.data.preparation.preprocess import Preprocessing, preprocess
 from eeg2speech.data.store.store import Description, Store, StoredChannel
 from eeg2speech.data.timing import Stretch
@@ -66,9 +65,6 @@ class TrainingDataInfo:
             DataError: The record is incomplete.
         """
         try:
-            settings = dict(record["preprocessing"])
-            settings["band"] = tuple(settings["band"])
-            settings["ica"] = Ica(**settings["ica"]) if settings.get("ica") else None
             montages = tuple(
                 TrainedMontage(
                     tuple(m["names"]),
@@ -80,9 +76,16 @@ class TrainingDataInfo:
             if any(not len(m.names) == len(m.positions) == len(m.types) for m in montages):
                 raise ValueError("names, types and positions of channels differ in number")
             return cls(
-                str(record["name"]), bool(record["simulated"]), float(record["window"]), float(record["lag"]),
-                float(record["clamp"]), Preprocessing(**settings), tuple(record["subjects"]), montages, dict(record),
-            )  # fmt: skip
+                name=str(record["name"]),
+                simulated=bool(record["simulated"]),
+                window=float(record["window"]),
+                lag=float(record["lag"]),
+                clamp=float(record["clamp"]),
+                preprocessing=Preprocessing.from_dict(record["preprocessing"]),
+                subjects=tuple(record["subjects"]),
+                montages=montages,
+                record=dict(record),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{source}: has no description of how its EEG was prepared ({error}); use a checkpoint or export of a "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from eeg2speech.checkpoints.training_record import join_names
 from eeg2speech.metrics.intervals import Estimate, Interval
 from eeg2speech.metrics.results import (
+    IDEAL,
     MODEL,
     AlignmentResult,
     AlignmentSplit,
@@ -180,6 +181,12 @@ def _alignment_verdict(split: str, found: AlignmentSplit) -> SplitVerdict:
     verdict = found.verdict
     compared = {MODEL: found.figures[MODEL]["mrr"]} | {in_words(key): one for key, one in found.controls_mrr.items()}
     reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} windows"]
+    if IDEAL in found.figures:
+        share = Interval(*(100 * value for value in astuple(found.share_of_ceiling["mrr"])))
+        reasons.append(
+            f"{with_interval(share)} % of the way from chance to the ideal observer, whose MRR is "
+            f"{with_interval(found.figures[IDEAL]['mrr'])}"
+        )
     return SplitVerdict(
         split, split_title(split, verdict.seen), verdict.words, verdict.outcome, reasons, "MRR", "MRR", compared, MODEL,
         found.permutations["mrr"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from eeg2speech.metrics.intervals import Interval
 from eeg2speech.metrics.results import (
+    IDEAL,
     MODEL,
     AlignmentResult,
     AlignmentSplit,
@@ -29,6 +30,7 @@ DECODERS = {
     "ridge_own": "ridge, fitted to each subject",
     "cca_pooled": "CCA, pooled over subjects",
     "cca_own": "CCA, fitted to each subject",
+    IDEAL: "ceiling: ideal observer",
 }
 RETRIEVAL = {"mrr": "MRR", "top1": "top-1", "top10": "top-10", "median_rank": "median rank"}
 MATCH = {"match_2023": "match 1 of 2", "match_2024": "match 1 of 5"}
@@ -161,7 +163,7 @@ def alignment_table(split: str, found: AlignmentSplit) -> ResultTable:
     """Figures of the model, the linear decoders and the controls."""
     own = found.figures[MODEL]
     measures = {key: title for key, title in (RETRIEVAL | MATCH).items() if key in own}
-    names = sorted(found.figures, key=lambda name: name != MODEL)
+    names = sorted(found.figures, key=lambda name: (name != MODEL, name == IDEAL))
     rows = [_measured(DECODERS.get(name, in_words(name)), found.figures[name], measures) for name in names]
     if found.protocol_windows:
         rows.append(_measured("model, window length of the protocol", found.protocol_windows, measures))

@@ -215,18 +215,20 @@ class EEGAudioDataModule(pl.LightningDataModule):
         """The loaders of the test splits."""
         return [PlainLoader(loader) for loader in self.test_dataloader()]
 
-    def batches(self, split: SplitName, most: int | None = None, lag: float | None = None) -> Iterable[Batch]:
+    def batches(
+        self, split: SplitName, most: int | None = None, lag: float | None = None, audio: bool = True
+    ) -> Iterable[Batch]:
         """Read windows of a split outside of training, without augmentation.
 
         Args:
             split: Name of the split.
             most: Read this many windows, evenly spaced; None reads all.
             lag: Replaces the ``lag`` of the data module.
+            audio: Read the sounds too, if the data module does.
         """
         later = round((self.lag if lag is None else lag) * RATE)
-        plain = WindowDataset(
-            self.store, self.datasets[split].windows, self.scalings, self.samples, self.clamp, self.audio, lag=later
-        )
+        windows, sound = self.datasets[split].windows, self.audio and audio
+        plain = WindowDataset(self.store, windows, self.scalings, self.samples, self.clamp, sound, lag=later)
         count = len(plain) if most is None else min(most, len(plain))
         chosen = [i * len(plain) // count for i in range(count)]
         for start in range(0, count, self.batch_size):

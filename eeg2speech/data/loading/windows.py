@@ -209,7 +209,7 @@ class WindowDataset(Dataset[Batch]):
             "recording": torch.tensor([w.recording for w in windows]),
             "start": torch.tensor(starts, dtype=torch.float64) / self.store.rate,
             "sound_start": torch.tensor(
-                [self._sound_start(w, start) for w, start in zip(windows, starts, strict=True)], dtype=torch.float64
+                [self.sound_start(w, start) for w, start in zip(windows, starts, strict=True)], dtype=torch.float64
             ),
             "index": torch.tensor([index for index, _ in keys]),
             "seed": torch.tensor([seed for _, seed in keys]),
@@ -227,7 +227,7 @@ class WindowDataset(Dataset[Batch]):
 
     def _sounds(self) -> list[tuple[str, int]]:
         """Stimulus of each window, and the interval of it in which its sound starts."""
-        return [(w.segment.stimulus, round(self._sound_start(w, w.start) / SAME)) for w in self.windows]
+        return [(w.segment.stimulus, round(self.sound_start(w, w.start) / SAME)) for w in self.windows]
 
     def _shift(self, window: Window, generator: np.random.Generator | None) -> int:
         if generator is None or not self.augment or not self.augment.time_shift:
@@ -246,7 +246,7 @@ class WindowDataset(Dataset[Batch]):
         inside = np.clip(np.arange(start, start + self.samples), first, stop - 1)
         return eeg[:, inside]
 
-    def _sound_start(self, window: Window, start: int) -> float:
+    def sound_start(self, window: Window, start: int) -> float:
         """Start in the stimulus, in seconds, of the sound of a window that starts at a sample."""
         return start / self.store.rate - window.segment.onset + window.segment.offset
 
@@ -256,7 +256,7 @@ class WindowDataset(Dataset[Batch]):
         for out, window, start in zip(audio, windows, starts, strict=True):
             if length:
                 segment = window.segment
-                first = round(self._sound_start(window, start) * RATE)
+                first = round(self.sound_start(window, start) * RATE)
                 silence = max(0, -first)  # a window starts up to half a sample before its segment
                 sound = self._sound(segment.stimulus, first + silence, length - silence)
                 out[silence : silence + len(sound)] = sound

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,17 @@ class Preprocessing:
     shortest: float = 1.0
     ica: Ica | None = None
     ica_fit: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make settings from plain values, as a store or a checkpoint records them.
+
+        Raises:
+            TypeError: A setting is unknown or of another type.
+            KeyError: The band is missing.
+        """
+        ica = values.get("ica")
+        return cls(**{**values, "band": tuple(values["band"]), "ica": Ica(**ica) if ica else None})
 
     def check(self) -> None:
         """Check the range of every setting, and that settings agree.

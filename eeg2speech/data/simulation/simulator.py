@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from functools import partial
@@ -152,20 +152,47 @@ def demo_sources(speech: Mapping[str, Speech], simulation: Simulation, inputs: t
     ]
 
 
+def response_recordings(
+    waves: Mapping[str, Waveform], simulation: Simulation, labels: Sequence[str]
+) -> Iterator[tuple[str, RawRecording]]:
+    """The responses that simulated recordings contain, without any other activity, by subject.
+
+    Args:
+        waves: Sounds at 16 kHz by stimulus id, all that were played.
+        simulation: Settings of the simulation, with a response.
+        labels: Subjects whose responses are returned.
+
+    Raises:
+        DataError: The sounds are silent.
+    """
+    features = speech_features(waves)
+    stimuli = {name: _Stimulus(wave, "", features[name]) for name, wave in waves.items()}
+    for subject, label in enumerate(simulation.subject_names, start=1):
+        if label in labels:
+            order, seconds = _timeline(stimuli, simulation, subject)
+            activity = _ongoing_and_alpha(simulation, subject, seconds)
+            response = _response(stimuli, order, simulation, subject, activity, label)
+            yield label, _raw(stimuli, order, response, simulation, label)
+
+
 def _record(stimuli: Mapping[str, _Stimulus], simulation: Simulation, subject: int, label: str) -> RawRecording:
     """Simulate one subject's recording."""
-    order = _schedule(stimuli, _rng(simulation, _Stream.ORDER, subject))
-    last = order[-1]
-    seconds = math.ceil((last[1] + stimuli[last[0]].frames + _MARGIN) / FRAME_RATE)
+    order, seconds = _timeline(stimuli, simulation, subject)
     microvolts = _ongoing_and_alpha(simulation, subject, seconds)
     if not simulation.is_null:
-        evoked = _evoked(stimuli, order, simulation, subject, seconds)
-        power = background.band_power(evoked, simulation.rate)
-        if not power > 0:
-            raise DataError(f"{label}: the sounds are silent, so that no SNR can be set; use other sounds")
-        wanted = background.band_power(microvolts, simulation.rate) * 10 ** (simulation.snr / 10)
-        microvolts += np.float32(math.sqrt(wanted / power)) * evoked
+        microvolts += _response(stimuli, order, simulation, subject, microvolts, label)
     _add_artefacts(microvolts, simulation, subject)
+    return _raw(stimuli, order, microvolts, simulation, label)
+
+
+def _raw(
+    stimuli: Mapping[str, _Stimulus],
+    order: list[tuple[str, int]],
+    microvolts: NDArray[np.float32],
+    simulation: Simulation,
+    label: str,
+) -> RawRecording:
+    """A signal in microvolts, (C, samples), as a recording with a segment for each sound."""
     head = make_head(simulation.electrodes)
     places = zip(head.names, head.positions.tolist(), strict=True)
     return RawRecording(
@@ -188,6 +215,15 @@ def _record(stimuli: Mapping[str, _Stimulus], simulation: Simulation, subject: i
     )
 
 
+def _timeline(
+    stimuli: Mapping[str, _Stimulus], simulation: Simulation, subject: int
+) -> tuple[list[tuple[str, int]], int]:
+    """Sounds with their first frames, and the duration of the recording in seconds."""
+    order = _schedule(stimuli, _rng(simulation, _Stream.ORDER, subject))
+    last = order[-1]
+    return order, math.ceil((last[1] + stimuli[last[0]].frames + _MARGIN) / FRAME_RATE)
+
+
 def _schedule(stimuli: Mapping[str, _Stimulus], rng: np.random.Generator) -> list[tuple[str, int]]:
     """Sounds in random order, 1 to 2 s apart, each with its first frame of 10 ms."""
     names, start, order = sorted(stimuli), _MARGIN, []
@@ -197,11 +233,16 @@ def _schedule(stimuli: Mapping[str, _Stimulus], rng: np.random.Generator) -> lis
     return order
 
 
-def _evoked(
-    stimuli: Mapping[str, _Stimulus], order: list[tuple[str, int]], simulation: Simulation, subject: int, seconds: int
+def _response(
+    stimuli: Mapping[str, _Stimulus],
+    order: list[tuple[str, int]],
+    simulation: Simulation,
+    subject: int,
+    activity: NDArray[np.float32],
+    label: str,
 ) -> NDArray[np.float32]:
-    """Response to all sounds, in arbitrary units, (C, samples)."""
-    features = np.zeros((len(FEATURES), seconds * FRAME_RATE), np.float32)
+    """Response to all sounds in microvolts, (C, samples), at the SNR to the other activity, (C, samples)."""
+    features = np.zeros((len(FEATURES), activity.shape[1] // int(simulation.rate) * FRAME_RATE), np.float32)
     for name, start in order:
         rows = stimuli[name].features
         assert rows is not None, "only the null has no features"
@@ -211,7 +252,12 @@ def _evoked(
         _rng(simulation, _Stream.LISTENER, subject),
         _rng(simulation, _Stream.POPULATION, 0),
     )
-    return evoke(listener, features, simulation.rate)
+    evoked = evoke(listener, features, simulation.rate)
+    power = background.band_power(evoked, simulation.rate)
+    if not power > 0:
+        raise DataError(f"{label}: the sounds are silent, so that no SNR can be set; use other sounds")
+    wanted = background.band_power(activity, simulation.rate) * 10 ** (simulation.snr / 10)
+    return np.float32(math.sqrt(wanted / power)) * evoked
 
 
 def _ongoing_and_alpha(simulation: Simulation, subject: int, seconds: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from eeg2speech.metrics.results.alignment import (
     LagResult,
 )
 from eeg2speech.metrics.results.common import (
+    IDEAL,
     JUDGED_SPLIT,
     MODEL,
     GalleryResult,
@@ -50,6 +51,7 @@ from eeg2speech.metrics.results.speech import (
 from eeg2speech.metrics.retrieval import RetrievalResult
 
 __all__ = [
+    "IDEAL",
     "JUDGED_SPLIT",
     "MODEL",
     "RESULTS_FILE",

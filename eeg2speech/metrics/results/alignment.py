@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from eeg2speech.metrics.intervals import Estimate
+from eeg2speech.metrics.intervals import Estimate, Interval
 from eeg2speech.metrics.results.common import GalleryResult, NullSummary
 from eeg2speech.metrics.retrieval import RetrievalResult
 from eeg2speech.metrics.verdict import Verdict
@@ -59,7 +59,8 @@ class AlignmentSplit:
         windows: Number of windows.
         gallery: Number of different sounds.
         verdict: Whether EEG and sound are aligned.
-        figures: Estimates by decoder (``model``, ``ridge_pooled``, ``ridge_own``, ``cca_pooled``, ``cca_own``) and
+        figures: Estimates by decoder (``model``, ``ridge_pooled``, ``ridge_own``, ``cca_pooled``, ``cca_own``, and on
+            simulated EEG ``ideal_observer``, the ceiling) and
             measure (``top1``, ``top5``, ``top10``, ``mrr``, ``median_rank``, ``match_2023``, ``match_2024``), all on
             the windows as they are and in the whole gallery.
         protocol_windows: ``match_2023`` and ``match_2024`` of the model in windows as long as those of the published
@@ -75,6 +76,8 @@ class AlignmentSplit:
             ``effective_rank_eeg``, ``effective_rank_sound`` and ``hubness`` of the embeddings.
         audio_block_cka: Similarity (CKA) of the EEG embeddings with each block of the audio encoder, the first first.
         electrodes: Electrode importance; computed on the judged split only.
+        share_of_ceiling: How much of the way from chance to the ideal observer the model reaches, by measure (``top1``,
+            ``top5``, ``top10``, ``mrr``); empty without an ideal observer.
     """
 
     windows: int
@@ -90,6 +93,7 @@ class AlignmentSplit:
     geometry: dict[str, float]
     audio_block_cka: list[float]
     electrodes: ElectrodeImportance | None = None
+    share_of_ceiling: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ JUDGED_SPLIT = "unseen_stimulus"
 """Split that the verdict of a run rests on where there is one: new stimuli, of subjects that were trained on."""
 MODEL = "model"
 """Id of the trained model among decoders and reconstruction methods."""
+IDEAL = "ideal_observer"
+"""Id of the ideal observer among decoders."""
 
 Name = TypeVar("Name", bound=str)
 
