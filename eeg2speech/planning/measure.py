@@ -148,11 +148,11 @@ def size(values: Iterable[Any]) -> int:
     return sum(value.numel() * value.element_size() for value in values if isinstance(value, Tensor))
 
 
-class _FakeMode(FakeTensorMode):
+class _FakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """Asks once whether there is a GPU; torch asks at every operation, which loads the driver's library each time."""
 
     @cached_property
-    def avoid_device_init(self) -> bool:  # type: ignore[override]
+    def avoid_device_init(self) -> bool:
         return super().avoid_device_init
 
 
