@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ def without_content(module: nn.Module) -> FakeTensorMode:
     Returns:
         Mode whose ``from_tensor`` makes further tensors without content.
     """
-    empty = FakeTensorMode(allow_non_fake_inputs=True)
+    empty = _FakeMode(allow_non_fake_inputs=True)
     for part in module.modules():
         for tensors in (part._parameters, part._buffers):
             for name, value in tensors.items():
@@ -145,6 +146,14 @@ def synthetic_batch(data: Any) -> Batch:
 def size(values: Iterable[Any]) -> int:
     """Bytes of the tensors among some values."""
     return sum(value.numel() * value.element_size() for value in values if isinstance(value, Tensor))
+
+
+class _FakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """Asks once whether there is a GPU; torch asks at every operation, which loads the driver's library each time."""
+
+    @cached_property
+    def avoid_device_init(self) -> bool:
+        return super().avoid_device_init
 
 
 class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]

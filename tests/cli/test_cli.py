@@ -17,11 +17,13 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from eeg2speech.baselines import probes
 from eeg2speech.cli import main
 from eeg2speech.models import ViTEncoder
 
 ROOT = Path(__file__).parents[2]
 MAEEG, TINY = ROOT / "configs/maeeg.yaml", ROOT / "tests/conf/tiny.yaml"
+BARE = (MAEEG, TINY, ROOT / "tests/conf/bare.yaml")
 Run = Callable[..., int]
 
 
@@ -44,6 +46,7 @@ def finished(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["fit", *(f"--config={file}" for file in (MAEEG, TINY)), f"--data.store={tiny_store}"]) == 0
+    assert [path.name for path in folder.iterdir()] == ["runs"]
     return folder / "runs/maeeg"
 
 
@@ -51,6 +54,12 @@ def finished(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def earlier(finished: Path, tmp_path: Path) -> Path:
     """That run, in the folder of the test."""
     return shutil.copytree(finished, tmp_path / "runs/maeeg")
+
+
+@pytest.fixture
+def one_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes choose from one penalty instead of four, which takes most of a tiny test."""
+    monkeypatch.setattr(probes, "STRENGTHS", (0.1,))
 
 
 class SendInterrupt(Callback):
@@ -79,12 +88,14 @@ def test_help_is_fast_and_imports_nothing_heavy():
     assert all(word in done.stdout for word in ("fit", "test", "prepare", "doctor", "export"))
 
 
-def test_fit_then_test_fill_the_run_folder(stage: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    before = {path.name for path in tmp_path.iterdir()}
-    assert stage("fit") == 0
+@pytest.mark.usefixtures("one_penalty")
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run is copied
+def test_fit_then_test_fill_the_run_folder(
+    stage: Run, earlier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert stage("test", "--ckpt_path", "best") == 0
     run = tmp_path / "runs/maeeg"
-    assert {path.name for path in tmp_path.iterdir()} - before == {"runs"}
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert (run / "checkpoints/best.ckpt").is_file()
     assert (run / "checkpoints/last.ckpt").is_file()
     assert (run / "config.yaml").is_file()
@@ -140,40 +151,48 @@ def test_exported_encoder_is_the_best_checkpoints(stage: Run, earlier: Path, tmp
 def test_encoder_weights_start_a_new_run(stage: Run, earlier: Path, tmp_path: Path):
     source = tmp_path / "runs/maeeg/encoder"
     options = ["--model.init_args.encoder_weights", str(source), "--trainer.max_steps", "4", "--run", "runs/second"]
-    assert stage("fit", *options, "--model.init_args.optimizer.init_args.lr", "1e-30") == 0
+    assert stage("fit", *options, "--model.init_args.optimizer.init_args.lr", "1e-30", configs=BARE) == 0
     exported = load_file(source / "encoder.safetensors")
     second = weights(tmp_path / "runs/second/checkpoints/last.ckpt")
     assert all(torch.equal(second[f"autoencoder.encoder.{name}"], value) for name, value in exported.items())
 
 
 def test_a_run_is_repeated_bit_for_bit(stage: Run, finished: Path, tmp_path: Path):
-    assert stage("fit", "--run", "runs/again") == 0
+    assert stage("fit", "--run", "runs/again", configs=BARE) == 0  # what is measured beside leaves no trace
     a, b = (weights(run / "checkpoints/last.ckpt") for run in (finished, tmp_path / "runs/again"))
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with random augmentation, its batches made in its own process; only to be read."""
+    run = tmp_path_factory.mktemp("uninterrupted") / "run"
+    given = [*(f"--config={file}" for file in BARE), f"--data.store={tiny_store}", "--data.augment.flip=0.5"]
+    assert main(["fit", *given, f"--run={run}"]) == 0
+    return run
+
+
+@pytest.mark.parametrize(("workers", "configs"), [("0", (MAEEG, TINY)), ("2", BARE)])
 def test_interrupt_and_resume_equal_the_uninterrupted_run(
-    stage: Run, tmp_path: Path, workers: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stage: Run, uninterrupted: Path, tmp_path: Path, workers: str, configs: Sequence[Path]
 ):
-    options = ["--data.workers", workers, "--data.augment.flip", "0.5"]
-    assert stage("fit", *options, "--run", "runs/whole") == 0
+    options = ["--data.workers", workers, "--data.augment.flip", "0.5", "--run", "runs/cut"]
     halt = [f"--trainer.callbacks+={{class_path: {SendInterrupt.__module__}.SendInterrupt, init_args: {{step: 5}}}}"]
     with pytest.raises(SystemExit, match="130"):
-        stage("fit", *options, *halt, "--run", "runs/cut")
+        stage("fit", *options, *halt, configs=configs)
     cut = tmp_path / "runs/cut"
     assert torch.load(cut / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6
-    assert stage("fit", *options, "--run", "runs/cut", "--ckpt_path", "last") == 0
+    assert stage("fit", *options, "--ckpt_path", "last", configs=configs) == 0
     assert (cut / "config.1.yaml").is_file()
     assert not (tmp_path / "runs/cut.1").exists()
-    whole, resumed = (weights(tmp_path / f"runs/{run}/checkpoints/last.ckpt") for run in ("whole", "cut"))
+    whole, resumed = (weights(run / "checkpoints/last.ckpt") for run in (uninterrupted, cut))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_fresh_start_sets_the_earlier_run_aside(stage: Run, earlier: Path, tmp_path: Path):
     first = weights(tmp_path / "runs/maeeg/checkpoints/last.ckpt")
     (events,) = (tmp_path / "runs/maeeg").glob("events.*")
-    assert stage("fit", "--seed_everything", "1") == 0
+    assert stage("fit", "--seed_everything", "1", configs=BARE) == 0
     assert [file.name for file in (tmp_path / "runs/maeeg.1").glob("events.*")] == [events.name]
     assert len(list((tmp_path / "runs/maeeg").glob("events.*"))) == 1
     kept = weights(tmp_path / "runs/maeeg.1/checkpoints/last.ckpt")
@@ -189,7 +208,7 @@ def test_a_start_that_fails_leaves_the_earlier_run_where_it_is(
     run = tmp_path / "runs/maeeg"
     checkpoint, config = (run / "checkpoints/best.ckpt").read_bytes(), (run / "config.yaml").stat().st_mtime_ns
     before = sorted(file.name for file in run.iterdir())
-    assert stage("fit", f"--model.init_args.{option}") == exit_code
+    assert stage("fit", f"--model.init_args.{option}", configs=BARE) == exit_code
     failed = exit_code == 1
     assert ((run / "config.yaml").stat().st_mtime_ns == config) == failed
     assert ((run / "checkpoints/best.ckpt").read_bytes() == checkpoint) == failed
@@ -202,7 +221,8 @@ def test_a_validation_loss_does_not_depend_on_the_batches(stage: Run, tmp_path: 
     found = []
     for size in ("3", "4"):  # of 15 windows
         run = tmp_path / f"runs/by{size}"
-        assert stage("validate", "--data.window", "0.8", "--data.batch_size", size, "--run", str(run)) == 0
+        given = ["--data.window", "0.8", "--data.batch_size", size, "--run", str(run)]
+        assert stage("validate", *given, configs=BARE) == 0
         events = EventAccumulator(str(run))
         events.Reload()
         found.append(events.Scalars("val/loss")[-1].value)
@@ -218,12 +238,13 @@ def test_the_saved_config_reruns(stage: Run, earlier: Path, tmp_path: Path):
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+@pytest.mark.usefixtures("one_penalty")
 def test_ragged_montages_train_and_test(stage: Run, ragged_store: Path, tmp_path: Path):
-    options = ["--data.store", str(ragged_store)]
+    options = ["--data.store", str(ragged_store), "--trainer.max_steps", "4"]
     assert stage("fit", *options) == 0
     assert stage("test", *options, "--ckpt_path", "last") == 0
-    probes = json.loads((tmp_path / "runs/maeeg/test.json").read_text())["probes"]
-    assert probes["label"]["groups"] == "subject"
+    results = json.loads((tmp_path / "runs/maeeg/test.json").read_text())
+    assert results["probes"]["label"]["groups"] == "subject"
 
 
 @pytest.mark.parametrize(

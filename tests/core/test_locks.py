@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import multiprocessing
 import os
-import signal
-import time
-from multiprocessing.synchronize import Event
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,18 @@ import pytest
 from eeg2speech.core import locks
 from eeg2speech.core.locks import HeldError, locked
 
-SERVER = multiprocessing.get_context("forkserver")
+ROOT = Path(__file__).parents[2]
 
 
-def hold(file: Path, shared: bool, held: Event, orphan: bool = False) -> None:
-    with locked(file, "fit", shared):
-        if orphan and os.fork() == 0:  # as a worker of a data loader
-            time.sleep(3)
-            os._exit(0)
-        held.set()
-        time.sleep(60)
-
-
-def kill(process: int) -> None:
-    time.sleep(0.5)
-    os.kill(process, signal.SIGKILL)
+def start(*words: object) -> subprocess.Popen[str]:
+    """Run lock_holder.py."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("lock_holder.py")), *map(str, words)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture
@@ -38,18 +34,17 @@ def holder():
     """Start a process that holds a lock."""
     started = []
 
-    def start(file: Path, shared: bool = False, orphan: bool = False):
-        held = SERVER.Event()
-        process = SERVER.Process(target=hold, args=(file, shared, held, orphan))
-        process.start()
+    def hold(file: Path, shared: bool = False, orphan: bool = False) -> subprocess.Popen[str]:
+        process = start("hold", file, shared, orphan)
         started.append(process)
-        assert held.wait(30)
+        assert process.stdout.readline() == "held\n"
         return process
 
-    yield start
+    yield hold
     for process in started:
         process.kill()
-        process.join()
+        process.wait()
+        process.stdout.close()
 
 
 def test_a_second_process_is_told_who_holds_it(holder, tmp_path: Path):
@@ -69,7 +64,7 @@ def test_a_shared_lock_is_shared_and_keeps_others_out(holder, tmp_path: Path):
     with pytest.raises(HeldError), locked(file, "fit"):  # the other still has it
         pass
     process.kill()
-    process.join()
+    process.wait()
     with locked(file, "fit"):
         pass
     assert not file.exists()
@@ -78,8 +73,8 @@ def test_a_shared_lock_is_shared_and_keeps_others_out(holder, tmp_path: Path):
 @pytest.mark.parametrize("orphan", [False, True])
 def test_a_killed_process_is_no_obstacle(holder, tmp_path: Path, orphan: bool):
     process = holder(tmp_path / "lock", orphan=orphan)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    process.kill()
+    process.wait()
     assert (tmp_path / "lock").exists()
     with locked(tmp_path / "lock", "fit"):
         assert (tmp_path / "lock").read_text().startswith(f"fit, process {os.getpid()} on ")
@@ -88,7 +83,7 @@ def test_a_killed_process_is_no_obstacle(holder, tmp_path: Path, orphan: bool):
 
 def test_a_lock_that_is_let_go_is_waited_for(holder, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     process = holder(tmp_path / "lock")
-    killer = SERVER.Process(target=kill, args=(process.pid,))
+    killer = threading.Timer(0.5, process.kill)
     killer.start()
     with locked(tmp_path / "lock", "fit", patience=30):
         pass
@@ -96,22 +91,10 @@ def test_a_lock_that_is_let_go_is_waited_for(holder, tmp_path: Path, caplog: pyt
     assert [record.getMessage().partition("; ")[2] for record in caplog.records] == ["waiting for up to 30 s"]
 
 
-def count(file: Path, times: int) -> None:
-    for _ in range(times):
-        with locked(file.with_name("lock"), "count", patience=60):
-            value = int(file.read_text())
-            time.sleep(0.001)
-            file.write_text(str(value + 1))
-
-
-def test_removing_the_file_lets_no_two_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(locks, "_PAUSE", 0.0005)
+def test_removing_the_file_lets_no_two_in(tmp_path: Path):
     (tmp_path / "count").write_text("0")
-    processes = [SERVER.Process(target=count, args=(tmp_path / "count", 25)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    processes = [start("count", tmp_path / "count", 25) for _ in range(3)]
+    assert [process.communicate()[0] or process.returncode for process in processes] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "75"
     assert not (tmp_path / "lock").exists()
 

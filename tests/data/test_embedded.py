@@ -151,7 +151,7 @@ def test_two_processes_make_one_store(cache):
 
 
 def test_a_killed_simulation_is_taken_up(cache, tmp_path, monkeypatch):
-    settings = {"subjects": 24, "channels": 16, "passages": 3}
+    settings = {"subjects": 8, "channels": 16, "passages": 2}
     process = subprocess.Popen(
         [sys.executable, "-c", BUILD + f"s(S(**{settings}))"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -162,7 +162,7 @@ def test_a_killed_simulation_is_taken_up(cache, tmp_path, monkeypatch):
     process.wait()
     assert list(cache.glob("*.partial")), "the simulation finished before it could be killed"
     store = Store(embedded_store(Simulation(**settings)))
-    assert len(store.recordings) == 24
+    assert len(store.recordings) == 8
     assert not list(cache.glob("*.partial"))
 
     monkeypatch.setenv("EEG2SPEECH_CACHE", str(tmp_path / "other"))

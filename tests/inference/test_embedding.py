@@ -26,6 +26,20 @@ from tests.inference.recordings import LAG, NAMES, RATE, make_raw, wave
 ROOT = Path(__file__).parents[2]
 CONFIGS = [word for name in ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml") for word in ("--config", name)]
 
+PLAIN = """
+trainer:
+  callbacks:  # without pictures, which take longer than the rest
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args: {monitor: val/mrr, mode: max, filename: best, save_last: true}
+    - class_path: eeg2speech.training.ExportEncoder
+    - class_path: eeg2speech.training.EvaluateAlignment
+      init_args: {permutations: 50, lags: [], linear: false, electrodes: 0}
+    - class_path: eeg2speech.training.WriteResults
+"""
+SAVED = """--trainer.callbacks=[{class_path: eeg2speech.training.AtomicCheckpoint, init_args: {filename: best}},
+eeg2speech.training.ExportEncoder]"""
+OTHER = "--seed_everything=1"  # weights unlike those that the next stage would draw itself
+
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory) -> Path:
@@ -34,7 +48,8 @@ def run(store, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # the configs are named relative to it
         folder = work / "runs/alignment"
-        options = ["--data.store", str(store), "--run", str(folder), "--data.lag", str(LAG)]
+        (work / "plain.yaml").write_text(PLAIN)
+        options = [f"--config={work / 'plain.yaml'}", f"--data.store={store}", f"--run={folder}", f"--data.lag={LAG}"]
         assert main(["fit", *CONFIGS, *options, "--data.scaling", "recording"]) == 0
     return folder
 
@@ -314,31 +329,19 @@ def test_a_description_of_something_else_is_an_error_in_one_line(change):
     assert "\n" not in str(caught.value)
 
 
-PLAIN = """
-trainer:
-  callbacks:  # without pictures, which take longer than the rest
-    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
-      init_args: {monitor: val/mrr, mode: max, filename: best, save_last: true}
-    - class_path: eeg2speech.training.ExportEncoder
-    - class_path: eeg2speech.training.EvaluateAlignment
-      init_args: {permutations: 50}
-    - class_path: eeg2speech.training.WriteResults
-"""
-
-
 def test_a_tested_run_needs_nothing_of_the_stages_before(store, tmp_path, monkeypatch):
     """Their folders are gone, and so is the pretrained audio encoder."""
     monkeypatch.chdir(ROOT)
-    here = ["--data.store", str(store)]
+    here, short = ["--data.store", str(store)], ["--trainer.max_steps", "2", "--trainer.val_check_interval", "2"]
     for stage, overlay in (("maeeg", "tiny.yaml"), ("audiomae", "tiny_audio.yaml")):
         configs = ["--config", f"configs/{stage}.yaml", "--config", f"tests/conf/{overlay}"]
-        assert main(["fit", *configs, *here, "--run", str(tmp_path / stage), "--trainer.max_steps", "4"]) == 0
+        assert main(["fit", *configs, *here, "--run", str(tmp_path / stage), *short, SAVED, OTHER]) == 0
     model = "--model.init_args."
     handed = [f"{model}encoder_weights", str(tmp_path / "maeeg/encoder"),
               f"{model}audio_weights", str(tmp_path / "audiomae/encoder")]  # fmt: skip
     (tmp_path / "plain.yaml").write_text(PLAIN)
     run = [*CONFIGS, "--config", str(tmp_path / "plain.yaml"), *here, "--run", str(tmp_path / "alignment")]
-    assert main(["fit", *run, *handed, "--trainer.max_steps", "4"]) == 0
+    assert main(["fit", *run, *handed, *short]) == 0
     taken = read_checkpoint(tmp_path / "alignment/checkpoints/best.ckpt")["state_dict"]
     given = read_part(tmp_path / "maeeg/encoder", "encoder")[1]
     assert torch.allclose(taken["aligner.encoder.embedding.weight"], given["embedding.weight"], atol=0.02)

@@ -82,6 +82,17 @@ def one_run(finished: Path, tmp_path: Path) -> None:
 EXPORT = "--trainer.callbacks+={class_path: eeg2speech.training.ExportEncoder}"
 
 
+@pytest.fixture(scope="module")
+def exported(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its export, and with a store and a checkpoint put into its folder; only to be read."""
+    run = tmp_path_factory.mktemp("exported") / "runs/m"
+    assert main(["fit", *words(tiny_store, f"--run={run}"), EXPORT]) == 0
+    shutil.copytree(tiny_store, run / "store")
+    (run / "old").mkdir()
+    shutil.copy(run / "checkpoints/last.ckpt", run / "old/x.ckpt")
+    return run
+
+
 @pytest.mark.usefixtures("two_runs")
 def test_going_on_with_an_older_run_sets_the_newer_aside(stage: Stage, tmp_path: Path):
     runs = tmp_path / "runs"
@@ -139,6 +150,10 @@ def test_a_name_means_the_run_its_config_lies_in(
     assert "runs/m.1/config.yaml: contains run=runs/m" in line
     assert "--run runs/m.1 or --run runs/m" in line
     assert content(tmp_path / "runs") == before
+
+
+@pytest.mark.usefixtures("two_runs", "stage")
+def test_a_config_of_either_run_is_used_if_the_run_is_clear():
     assert main(["validate", "--config", "runs/m.1/config.yaml", "--run", "runs/m.1", "--ckpt_path", "last"]) == 0
     assert main(["validate", "--config", "runs/m/config.yaml", "--ckpt_path", "last"]) == 0
 
@@ -151,7 +166,22 @@ def test_a_start_that_fails_elsewhere_puts_the_newer_run_back(stage: Stage, tmp_
     assert content(tmp_path / "runs") == before
 
 
-@pytest.mark.parametrize("left", ["test.json", "events.out.tfevents.1.host.2.3", "checkpoints/last.ckpt"])
+LEFT = ("test.json", "events.out.tfevents.1.host.2.3", "checkpoints/last.ckpt")
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_whatever_a_run_left_counts_as_a_run(tmp_path: Path, left: str):
+    run, file = tmp_path / "m", tmp_path / "m" / left
+    run.mkdir()
+    assert not holds_run(run)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("of an earlier run")
+    assert holds_run(run)
+    assert set_aside(run, {}) == tmp_path / "m.1"
+    assert content(tmp_path / "m.1") == {left: b"of an earlier run"}
+
+
+@pytest.mark.parametrize("left", [LEFT[0], *(pytest.param(left, marks=pytest.mark.slow) for left in LEFT[1:])])
 def test_whatever_a_run_left_is_set_aside(stage: Stage, tmp_path: Path, left: str):
     file = tmp_path / "runs/m" / left
     file.parent.mkdir(parents=True)
@@ -171,7 +201,7 @@ def test_a_folder_with_a_config_alone_is_used(stage: Stage, tmp_path: Path):
     assert (tmp_path / "runs/m/config.1.yaml").is_file()
 
 
-@pytest.mark.parametrize("run", [".", "../here", "../link"])
+@pytest.mark.parametrize("run", [".", pytest.param("../here", marks=pytest.mark.slow), "../link"])
 def test_the_current_folder_is_never_moved(
     stage: Stage, tmp_path: Path, run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -193,13 +223,9 @@ def test_the_current_folder_is_never_moved(
     [("store", "--data.store"), ("encoder", "--model.init_args.encoder_weights"), ("old/x.ckpt", "--ckpt_path")],
 )
 def test_what_a_start_needs_is_not_set_aside(
-    stage: Stage, tmp_path: Path, tiny_store: Path, where: str, option: str, capsys: pytest.CaptureFixture[str]
+    stage: Stage, tmp_path: Path, exported: Path, where: str, option: str, capsys: pytest.CaptureFixture[str]
 ):
-    assert stage("fit", EXPORT) == 0
-    run = tmp_path / "runs/m"
-    shutil.copytree(tiny_store, run / "store")
-    (run / "old").mkdir()
-    shutil.copy(run / "checkpoints/last.ckpt", run / "old/x.ckpt")
+    run = shutil.copytree(exported, tmp_path / "runs/m")
     before = content(run)
     assert stage("fit", f"{option}={run / where}") == 1
     assert f"{option.removeprefix('--')}={run / where}: lies in run=runs/m" in said(capsys)
@@ -353,15 +379,21 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("command", ["fit", "validate"])
+NOT_MADE = [
+    ("file", "a file, not a folder"),
+    ("file/m", "Not a directory"),
+    ("runs/" + "x" * 260, "File name too long"),
+    ("runs/" + "x" * 250, "File name too long"),  # of the lock's
+    ("dangling", "File exists"),
+]
+
+
 @pytest.mark.parametrize(
-    ("run", "reason"),
+    ("command", "run", "reason"),
     [
-        ("file", "a file, not a folder"),
-        ("file/m", "Not a directory"),
-        ("runs/" + "x" * 260, "File name too long"),
-        ("runs/" + "x" * 250, "File name too long"),  # of the lock's
-        ("dangling", "File exists"),
+        *(("fit", *case) for case in NOT_MADE),
+        ("validate", *NOT_MADE[0]),
+        *(pytest.param("validate", *case, marks=pytest.mark.slow) for case in NOT_MADE[1:]),
     ],
 )
 def test_a_folder_that_cannot_be_made_is_named_at_once(
@@ -398,7 +430,7 @@ def test_a_seed_out_of_range_is_named(stage: Stage, seed: str, capsys: pytest.Ca
 
 def test_a_run_without_a_logger_trains(stage: Stage, tmp_path: Path):
     rate = "--trainer.callbacks+={class_path: lightning.pytorch.callbacks.LearningRateMonitor}"
-    assert stage("fit", "--trainer.logger=false", rate) == 0
+    assert stage("fit", "--trainer.logger=false", "--trainer.max_steps=1", rate) == 0
     assert names(tmp_path / "runs/m") == ["checkpoints", "config.yaml"]
-    assert stage("fit", "--trainer.logger=false", rate) == 0
+    assert stage("fit", "--trainer.logger=false", "--trainer.max_steps=1", rate) == 0
     assert names(tmp_path / "runs") == ["m", "m.1"]

@@ -134,30 +134,54 @@ def whole(lab: Lab, tmp_path_factory: pytest.TempPathFactory, tiny_store: Path) 
     return job
 
 
-def nothing_lost(job: Job, whole: Job) -> None:
+def all_done_once(job: Job) -> None:
+    """Every step and validation in one of the starts, all of them in one folder."""
     for rank in (0, 1):
         assert job.done(rank) == WHOLE
     assert not (job.folder / "run.1").exists()
     assert not (job.folder / "run/checkpoints/preempted.ckpt").exists()
+
+
+def ranks(job: Job) -> list[list[str]]:
+    """What each rank said of itself, at every start that came to training."""
+    return [[value for _, what, value in job.trace(rank) if what == "start"] for rank in (0, 1)]
+
+
+def nothing_lost(job: Job, whole: Job) -> None:
+    all_done_once(job)
     ours, theirs = job.weights(), whole.weights()
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
-def test_ranks_come_from_slurm(whole: Job):
-    starts = [whole.trace(rank)[0] for rank in (0, 1)]
-    assert starts == [(0, "start", f"SLURMEnvironment:{rank}/2") for rank in (0, 1)]
-    assert whole.done(0) == whole.done(1) == WHOLE
+FROM_SLURM = ["SLURMEnvironment:0/2", "SLURMEnvironment:1/2"]
 
 
-@pytest.mark.parametrize("name", ["USR1", pytest.param("TERM", marks=pytest.mark.slow)])  # pre-emption sends it, below
-def test_a_signal_saves_and_starts_again(submit: Submit, whole: Job, name: str):
+def stopped_by(submit: Submit, name: str) -> Job:
+    """A job that got a signal in the middle, was started again once, and completed."""
     job = submit()
     assert job.reaches(11), job.log()
     job.lab.run("scancel", f"--signal={name}", job.id)
     assert job.starts_again(), job.log()
     assert job.completes(), job.log()
     assert job.shown("Restarts") == "1"
-    nothing_lost(job, whole)
+    return job
+
+
+def test_a_signal_saves_and_starts_again(submit: Submit):
+    job = stopped_by(submit, "USR1")
+    assert ranks(job) == [[rank] * 2 for rank in FROM_SLURM]  # in both starts
+    all_done_once(job)
+
+
+@pytest.mark.slow  # a run more, to compare with
+def test_weights_after_a_signal_are_those_of_a_run_without(submit: Submit, whole: Job):
+    nothing_lost(stopped_by(submit, "TERM"), whole)
+
+
+@pytest.mark.slow
+def test_ranks_come_from_slurm(whole: Job):
+    assert ranks(whole) == [[rank] for rank in FROM_SLURM]
+    assert whole.done(0) == whole.done(1) == WHOLE
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.loading.splits import Split
 from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.tasks import AlignmentTask
-from eeg2speech.tasks.provenance import records_of
+from eeg2speech.tasks.provenance import compare_with_training, records_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")  # runs are copied
 SAVE = "{class_path: eeg2speech.training.AtomicCheckpoint, init_args: {filename: best, save_last: true}}"
@@ -50,6 +50,13 @@ def data_of(store, **settings):
 
 def names(data, part):
     return {window.segment.stimulus for window in data.datasets[part].windows}
+
+
+def refused(checkpoint, data):
+    """Why a checkpoint cannot be tested on some data, without the command line."""
+    with pytest.raises(ConfigError) as error:
+        compare_with_training(records_of(checkpoint), data, data.test_splits, "pairs")
+    return str(error.value)
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +104,20 @@ def test_another_split_is_refused_with_the_names(aligned, tiny_store, capsys):
         assert "by AlignmentTask" in said
         assert "--allow_seen true" in said
         assert not (aligned / "test.json").exists()
-        assert main([command, *words("alignment", tiny_store, aligned, "--ckpt_path=best")]) == 0
-        (aligned / "test.json").unlink(missing_ok=True)
+    # and its own is not, as in tests of the results
+    assert main(["validate", *words("alignment", tiny_store, aligned, "--ckpt_path=best")]) == 0
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "split",
     [
-        ["--data.split.by=stimulus", "--data.split.test=0.5"],
-        [
-            "--data.split.by=subject",
-            "--data.split.test_subjects=[00,01,02]",
-            "--data.split.val_subjects=0",
-            "--data.split.val=0.3",
-        ],
-        ["--data.split.test_subjects=[00,01]"],
+        Split(by="stimulus", test=0.5),
+        Split(by="subject", test_subjects=["00", "01", "02"], val_subjects=0, val=0.3),
+        Split(test_subjects=["00", "01"]),
     ],
 )
-def test_other_splits_are_refused(aligned, tiny_store, changed, capsys):
-    assert main(["test", *words("alignment", tiny_store, aligned, "--ckpt_path=best", *changed)]) == 1
-    assert "not unseen" in capsys.readouterr().err
+def test_other_splits_are_refused(aligned, tiny_store, split):
+    assert "not unseen" in refused(aligned / "checkpoints/best.ckpt", data_of(tiny_store, split=split))
 
 
 def test_a_copy_of_the_store_under_other_names_is_known(aligned, tiny_store, other_seed, tmp_path, capsys):
@@ -139,9 +140,8 @@ def test_a_copy_of_the_store_under_other_names_is_known(aligned, tiny_store, oth
 def test_allow_seen_goes_on_and_every_result_says_so(aligned, tiny_store, other_seed, tmp_path, capsys):
     seed, known = other_seed
     run = shutil.copytree(aligned, tmp_path / "run")
-    judged = (
-        "{class_path: eeg2speech.training.EvaluateAlignment, init_args: {permutations: 20, lags: [], linear: false}}"
-    )
+    little = "{permutations: 20, lags: [], linear: false, electrodes: 0}"
+    judged = f"{{class_path: eeg2speech.training.EvaluateAlignment, init_args: {little}}}"
     callbacks = f"--trainer.callbacks=[{judged}, eeg2speech.training.WriteResults, eeg2speech.training.LogOverview]"
     more = ["--ckpt_path=best", f"--data.split.seed={seed}", "--allow_seen=true", callbacks]
     assert main(["test", *words("alignment", tiny_store, run, *more)]) == 0
@@ -179,7 +179,7 @@ def test_an_untrained_model_never_replaces_results(tiny_store, tmp_path):
     assert json.loads((tmp_path / "test.untrained.json").read_text())["checkpoint"]["step"] == 0
 
 
-def test_going_on_with_another_split_keeps_both_records(aligned, tiny_store, other_seed, tmp_path, capsys):
+def test_going_on_with_another_split_keeps_both_records(aligned, tiny_store, other_seed, tmp_path):
     seed, _ = other_seed
     run = shutil.copytree(aligned, tmp_path / "run")
     more = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", f"--data.split.seed={seed}", "--ckpt_path=last"]
@@ -189,8 +189,8 @@ def test_going_on_with_another_split_keeps_both_records(aligned, tiny_store, oth
     records = read_checkpoint(run / "checkpoints/last.ckpt")["data"][KEY]
     assert [record["data"]["split"]["seed"] for record in records] == [0, seed]
     for split in (0, seed):  # what one of them held out, the other trained on
-        assert main(["test", *words("alignment", tiny_store, run, "--ckpt_path=last", f"--data.split.seed={split}")])
-        assert "not unseen" in capsys.readouterr().err
+        data = data_of(tiny_store, split=Split(seed=split))
+        assert "not unseen" in refused(run / "checkpoints/last.ckpt", data)
 
 
 def test_weights_of_an_aligner_bring_its_record(aligned, tiny_store, other_seed, tmp_path, capsys):
@@ -257,13 +257,13 @@ def test_a_checkpoint_without_a_record_is_refused(aligned, tiny_store, tmp_path,
     assert "no record of what the checkpoint was trained on" in capsys.readouterr().err
 
 
-def test_going_on_without_a_record_does_not_make_one(aligned, tiny_store, tmp_path, capsys):
+def test_going_on_without_a_record_does_not_make_one(aligned, tiny_store, tmp_path):
     run = shutil.copytree(aligned, tmp_path / "run")
     without_record(aligned / "checkpoints/last.ckpt", run / "checkpoints/last.ckpt")
     more = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--ckpt_path=last"]
     assert main(["fit", *words("alignment", tiny_store, run, TRAINING, *more)]) == 0
-    assert main(["test", *words("alignment", tiny_store, run, "--ckpt_path=last")]) == 1
-    assert "no record of what the checkpoint was trained on" in capsys.readouterr().err
+    said = refused(run / "checkpoints/last.ckpt", data_of(tiny_store))
+    assert "no record of what the checkpoint was trained on" in said
 
 
 def test_weights_in_the_home_folder_bring_their_record(aligned, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import forked
 import lightning.pytorch as pl
@@ -19,6 +21,7 @@ import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
+from eeg2speech import cli
 from eeg2speech.cli import main
 from eeg2speech.core import slurm
 from eeg2speech.core.errors import ConfigError
@@ -92,8 +95,8 @@ MOMENTS = [("start", 0), ("step", 3), ("validation", 4), ("saving", 4)]
 
 
 QUICK = {
-    ("SIGTERM", "start", 0), ("SIGINT", "start", 0), ("SIGUSR1", "step", 3), ("SIGINT", "step", 5),
-    ("SIGTERM", "validation", 4), ("SIGTERM", "saving", 4),
+    ("SIGTERM", "start", 0), ("SIGUSR1", "step", 3), ("SIGINT", "step", 5), ("SIGTERM", "validation", 4),
+    ("SIGTERM", "saving", 4),
 }  # fmt: skip
 """Each signal and each moment at least once."""
 
@@ -109,7 +112,10 @@ QUICK = {
 def test_one_process_goes_on_where_it_was_told_to_leave(
     fit: Fit, whole: Path, tmp_path: Path, name: str, moment: str, at: int
 ):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
     assert fit("cut", tell(name, moment, at)) == STATUS[name]
+    assert [signal.getsignal(number) for number in numbers] == before
     saved = tmp_path / "runs/cut/checkpoints" / ("last.ckpt" if name == "SIGINT" else "preempted.ckpt")
     assert saved.is_file() == (moment != "start")
     assert fit("cut", "--ckpt_path", "auto") == 0
@@ -144,8 +150,14 @@ def said(folder: Path) -> str:
     return "".join(file.read_text()[-3000:] for file in sorted(folder.glob("log.*")))
 
 
-def test_a_run_may_be_stopped_again_and_again(fit: Fit, whole: Path, tmp_path: Path):
-    for moment, at in [("step", 1), ("step", 3), ("validation", 4), ("step", 4), ("step", 6)]:
+AGAIN = [("step", 1), ("step", 3), ("validation", 4), ("step", 4), ("step", 6)]
+
+
+@pytest.mark.parametrize(
+    "moments", [AGAIN[:1] + AGAIN[2:4], pytest.param(AGAIN, marks=pytest.mark.slow)], ids=["three", "five"]
+)
+def test_a_run_may_be_stopped_again_and_again(fit: Fit, whole: Path, tmp_path: Path, moments: list[tuple[str, int]]):
+    for moment, at in moments:
         assert fit("cut", tell("SIGTERM", moment, at), "--ckpt_path", "auto") == 75
     assert fit("cut", "--ckpt_path", "auto") == 0
     as_if_not_stopped(tmp_path / "runs/cut", whole)
@@ -157,7 +169,7 @@ def test_the_last_step_is_finished(fit: Fit, whole: Path, tmp_path: Path, moment
     as_if_not_stopped(tmp_path / "runs/cut", whole)
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 75), ("SIGINT", 130)])
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 75), pytest.param("SIGINT", 130, marks=pytest.mark.slow)])
 def test_gradients_being_gathered_are_not_lost(fit: Fit, tmp_path: Path, name: str, status: int):
     gathered = ["--trainer.accumulate_grad_batches", "2", "--trainer.max_steps", "4", "--data.batch_size", "4"]
     assert fit("whole", *gathered) == 0
@@ -175,13 +187,6 @@ def test_gradients_being_gathered_over_a_validation_are_not_lost(fit: Fit, tmp_p
     assert fit("cut", *gathered, "--ckpt_path", "auto") == 0
     ours, theirs = (tmp_path / f"runs/{name}" for name in ("cut", "whole"))
     assert (ours / "done").read_text() == (theirs / "done").read_text()
-
-
-def test_the_handlers_are_given_back(fit: Fit):
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = [signal.getsignal(number) for number in numbers]
-    assert fit("cut", tell("SIGTERM", "step", 1)) == 75
-    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_a_second_ctrl_c_leaves_at_once_even_after_another_signal():
@@ -209,7 +214,37 @@ def command(store: Path, run: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_signal_in_the_imports_is_kept(tiny_store: Path, tmp_path: Path):
+def test_a_signal_in_the_imports_is_kept(
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],  # streams of its own, whose settings the console script changes
+):
+    """The console script, told when it is about to import what takes seconds."""
+    told, imported = [], builtins.__import__
+
+    def importing(name: str, *more: Any, **named: Any) -> Any:
+        if name == "eeg2speech.cli.lightning" and not told:
+            told.append(name)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return imported(name, *more, **named)
+
+    monkeypatch.setattr(sys, "argv", ["eeg2speech", *words(tiny_store, tmp_path / "run")])
+    monkeypatch.setattr(builtins, "__import__", importing)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # a signal that is not kept must not end the tests
+    try:
+        with pytest.raises(SystemExit, match="75"):
+            cli.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["eeg2speech.cli.lightning"]
+    assert "nothing was trained" in caplog.text
+    assert not (tmp_path / "run/done").exists()
+
+
+@pytest.mark.slow
+def test_a_signal_in_the_imports_of_a_process_is_kept(tiny_store: Path, tmp_path: Path):
     process = command(tiny_store, tmp_path / "run")
     time.sleep(1.0)
     process.send_signal(signal.SIGTERM)
@@ -275,11 +310,12 @@ def test_a_job_that_is_started_again_goes_on(fit: Fit, whole: Path, tmp_path: Pa
 
 def test_a_job_never_goes_on_from_another_jobs_run(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SLURM_JOB_ID", "6")
-    assert fit("cut", "--seed_everything", "1") == 0
+    short = "--trainer.max_steps=4"
+    assert fit("cut", "--seed_everything", "1", short) == 0
     # started again before it had come to putting the earlier run aside
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert fit("cut") == 0
+    assert fit("cut", short) == 0
     assert (tmp_path / "runs/cut.1").is_dir()
     assert (tmp_path / "runs/cut/done").read_text().startswith("step 1\n")
 
