@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.browser.browser import NAMES, Browser, chromium, temporary_profile
 ROOT = Path(__file__).parents[2]
 CALLBACKS = """
 trainer:
+  max_steps: 4
+  val_check_interval: 2
   callbacks:
   - class_path: eeg2speech.training.WriteEnvironment
   - class_path: eeg2speech.training.SkipNonFinite
@@ -25,17 +28,12 @@ trainer:
   - class_path: eeg2speech.training.LogThroughput
   - class_path: eeg2speech.training.ExportEncoder
 """
-"""What all stages have; ``occasions`` and the like are as shipped."""
+"""What stages 1 and 3 have; ``occasions`` and the like are as shipped."""
 OWN = {
     "maeeg": """
   - class_path: eeg2speech.training.LogReconstruction
   - class_path: eeg2speech.training.CompareBaselines
     init_args: {windows: 8, training_windows: 12, kriging: false}
-""",
-    "alignment": """
-  - class_path: eeg2speech.training.EvaluateAlignment
-    init_args: {permutations: 20, lags: [0.0], linear: false, electrodes: 0}
-  - class_path: eeg2speech.training.LogAlignment
 """,
     "diffusion": """
   - class_path: eeg2speech.training.EvaluateSpeech
@@ -47,18 +45,18 @@ LAST = """
   - class_path: eeg2speech.training.WriteResults
   - class_path: eeg2speech.training.LogOverview
 """
-TINY = {"maeeg": "tiny.yaml", "alignment": "tiny_alignment.yaml", "diffusion": "tiny_diffusion.yaml"}
+TINY = {"maeeg": "tiny.yaml", "diffusion": "tiny_diffusion.yaml"}
 
 
-def make_runs(folder: Path, store: Path) -> Path:
-    """Train and test each stage on a store; the folder of the run folders."""
-    components, runs = write_tiny(folder / "components"), folder / "runs"
+def make_runs(folder: Path, store: Path, alignment: Path) -> Path:
+    """Train and test stages 1 and 3 on a store, with a run of stage 2; the folder of the run folders."""
+    components, runs = write_tiny(folder / "components", vocoder="istft"), folder / "runs"
+    shutil.copytree(alignment, runs / "alignment")
     encoder = SpectrogramViT(width=LOA, depth=1, heads=2).encoder
     part = Part({"class": "ViTEncoder", "config": encoder.config}, dict(encoder.state_dict()))
     write_export(folder / "audio", {"encoder": part}, {}, {})
     handed_over = {
         "maeeg": [],
-        "alignment": [f"--model.init_args.encoder_weights={runs / 'maeeg/encoder'}"],
         "diffusion": [
             f"--model.init_args.aligner={runs / 'alignment/aligner'}", f"--model.init_args.components={components}",
             f"--model.init_args.audio_weights={folder / 'audio'}",
@@ -75,9 +73,9 @@ def make_runs(folder: Path, store: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def runs(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tiny_store: Path, tested_alignment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of each stage, trained and tested."""
-    return make_runs(tmp_path_factory.mktemp("seen"), tiny_store)
+    return make_runs(tmp_path_factory.mktemp("seen"), tiny_store, tested_alignment)
 
 
 @pytest.fixture(scope="module")  # an open page that draws takes half a core from the tests that follow

@@ -25,6 +25,10 @@ from eeg2speech.tasks import AlignmentTask
 from tests.tiny_stores import head_channels
 
 CONFIG = ["--config", "configs/alignment.yaml", "--config", "tests/conf/tiny_alignment.yaml"]
+VERDICT_ONLY = """--trainer.callbacks=[
+{class_path: eeg2speech.training.AtomicCheckpoint, init_args: {monitor: val/mrr, mode: max}},
+{class_path: eeg2speech.training.EvaluateAlignment, init_args: {lags: [0.0], linear: false, electrodes: 0}},
+{class_path: eeg2speech.training.WriteResults}]"""
 SPLIT = Split(by="both", test=0.2, val=0.1, test_subjects=1)
 
 
@@ -136,9 +140,10 @@ def test_windows_unlike_those_of_training_are_refused(run, tiny_store):
         evaluate_alignment(model, EEGAudioDataModule(store=tiny_store, window=0.64, audio=True))
 
 
-def test_a_single_sound_to_test_on_ends_in_a_verdict_against(tiny_store, tmp_path):
+@pytest.mark.parametrize("callbacks", [[VERDICT_ONLY], pytest.param([], marks=pytest.mark.slow)], ids=["few", "all"])
+def test_a_single_sound_to_test_on_ends_in_a_verdict_against(tiny_store, tmp_path, callbacks):
     one = ["--data.split.by", "stimulus", "--data.split.test", "0.125", "--run", str(tmp_path)]
-    common = [*CONFIG, "--data.store", str(tiny_store), *one]
+    common = [*CONFIG, "--data.store", str(tiny_store), *one, *callbacks]
     assert main(["fit", *common, "--trainer.max_steps", "1", "--trainer.val_check_interval", "1"]) == 0
     assert main(["test", *common, "--ckpt_path", "last"]) == 0
     assert main(["report", str(tmp_path)]) == 0

@@ -17,6 +17,7 @@ from eeg2speech.tasks.alignment import sound_keys
 
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:.* trained on .*whose weights")
 SPLIT = "--data.split."
+STEPS = MEMORISING["trainer"]["max_steps"]
 COMBINATIONS = {
     "seed 1": [f"{SPLIT}seed=1"],
     "seed 2": [f"{SPLIT}seed=2"],
@@ -68,7 +69,7 @@ def options(root, run, combination):
         store = "louder"
         write_noise(root / store, gain=20.0) if not (root / store).is_dir() else None
     if "{resumed}" in given:
-        more = ["--ckpt_path=last", "--trainer.max_steps=121", "--trainer.val_check_interval=1", seed]
+        more = ["--ckpt_path=last", f"--trainer.max_steps={STEPS + 1}", "--trainer.val_check_interval=1", seed]
         assert main(["fit", *words(root, run), *more]) == 0
     if "{tuned}" in given:
         weights = f"--model.init_args.encoder_weights={root / 'run/checkpoints/last.ckpt'}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -20,6 +23,7 @@ from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.evaluation.speech import evaluate_speech, generate_splits
+from eeg2speech.metrics import speech
 from eeg2speech.metrics.results import VARIANTS, SpeechResult, read_results
 from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
@@ -27,6 +31,14 @@ from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 ROOT = Path(__file__).parents[2]
 SPLITS = set(TEST_SPLITS)
 INFORMED = {"truth", "round_trip", "loa", "eeg"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_pesq():
+    """As where the package is not installed: it takes a third of the time; tests/metrics/test_speech.py covers it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speech, "find_spec", lambda name: None if name == "pesq" else find_spec(name))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +76,28 @@ def task(data):
 
 
 @pytest.fixture(scope="module")
-def found(task, data, folder):
-    return outcome(task, data, folder)
+def printed():
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def found(task, data, folder, printed):
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setenv("COLUMNS", "220")
+        return outcome(task, data, folder)
+
+
+@pytest.fixture(scope="module")
+def generated(task, data):
+    """Of one split, for evaluations that differ in what follows."""
+    return generate_splits(task, data, windows=12, splits=["unseen_both"], training=100, batch=5)
+
+
+def test_figures_of_packages_that_are_missing_are_named(found):
+    assert list(found.left_out) == ["pesq"]
+    figures = found.splits["unseen_stimulus"].variants["eeg"].quality
+    assert {"stoi", "estoi"} < set(figures)
+    assert "pesq" not in figures
 
 
 def test_a_model_that_generates_what_was_heard_carries_speech_information(found):
@@ -104,15 +136,16 @@ def test_quality_is_that_of_the_variant(found):
     assert variants["truth"].frechet.value < variants["unconditional"].frechet.value
 
 
-def test_a_model_that_ignores_the_eeg_carries_none(data, tmp_path):
-    found = outcome(Parrot(data, skill=0.0), data, tmp_path / "run", splits=["unseen_stimulus"])
+def test_a_model_that_ignores_the_eeg_carries_none(data):
+    task = Parrot(data, skill=0.0)
+    generated = generate_splits(task, data, windows=12, splits=["unseen_stimulus"], training=100, batch=5)
+    found = evaluate_speech(task, data, generated=generated)
     assert set(found.splits) == {"unseen_stimulus"}
     assert found.verdict.words == "no speech information from EEG"
     assert any("permutations" in reason for reason in found.verdict.reasons)
 
 
-def test_python_finds_what_the_command_line_finds(task, data, found):
-    generated = generate_splits(task, data, windows=12, splits=["unseen_both"], training=100, batch=5)
+def test_python_finds_what_the_command_line_finds(task, data, generated, found):
     one, other = (result.splits["unseen_both"] for result in (evaluate_speech(task, data, generated=generated), found))
     assert one.verdict == other.verdict
     for name, variant in one.variants.items():
@@ -121,8 +154,8 @@ def test_python_finds_what_the_command_line_finds(task, data, found):
         assert (variant.frechet, variant.memorised) == (other.variants[name].frechet, other.variants[name].memorised)
 
 
-def test_too_few_permutations_give_no_verdict_in_favour(task, data, tmp_path):
-    found = outcome(task, data, tmp_path / "run", splits=["unseen_both"], permutations=50)
+def test_too_few_permutations_give_no_verdict_in_favour(task, data, generated):
+    found = evaluate_speech(task, data, permutations=50, generated=generated)
     assert not found.verdict.informed
     assert any("only 50 permutations" in reason for reason in found.verdict.reasons)
 
@@ -157,10 +190,8 @@ def test_stimuli_that_the_pretrained_components_were_trained_on_are_named(found)
     assert named == {"unseen_stimulus": 2, "unseen_subject": 0, "unseen_both": 2}
 
 
-def test_tables_say_that_the_eeg_is_simulated_and_what_chance_is(task, data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "220")
-    outcome(task, data, tmp_path / "run", splits=["unseen_stimulus"])
-    text = capsys.readouterr().out
+def test_tables_say_that_the_eeg_is_simulated_and_what_chance_is(found, printed):
+    text = printed.getvalue()
     for words in (
         "SIMULATED EEG",
         "chance",
@@ -178,8 +209,10 @@ def test_word_errors_are_counted_against_the_text_of_the_recording(task, data, t
         return texts.setdefault(np.asarray(wave, np.float32).tobytes(), f"clip {len(texts)} says this")
 
     monkeypatch.setattr("eeg2speech.training.evaluate_speech.whisper", lambda model: transcribe)
-    settings = {"splits": ["unseen_both"], "permutations": 50, "windows": 4, "whisper": tmp_path}
-    variants = outcome(task, data, tmp_path / "run", **settings).splits["unseen_both"].variants
+    settings = {"splits": ["unseen_both"], "permutations": 50, "windows": 4, "whisper": tmp_path, "examples": 1}
+    (found,) = outcome(task, data, tmp_path / "run", **settings).splits.items()
+    split, variants = found[0], found[1].variants
+    assert (split, found[1].windows, variants["eeg"].among(2).null.permutations) == ("unseen_both", 4, 50)
     assert variants["noise"].quality["wer"].value == 0.25  # one word of four
     assert variants["truth"].quality == {}
 

@@ -48,6 +48,9 @@ model:
       init_args: {width: %d, depth: 1, heads: 2}
     sampler: {solver: dpm, steps: 2, guidance: 1.5}
 """
+EXPORTED = """--trainer.callbacks=[
+{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: best, save_last: true}},
+{class_path: eeg2speech.training.ExportEncoder}]"""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def run(tmp_path_factory) -> tuple[Path, list[str], Path]:
     part = Part({"class": "ViTEncoder", "config": encoder.config}, encoder.state_dict())
     write_export(components / "audiomae", {"encoder": part}, {}, {})
     aligned = ["--config", "configs/alignment.yaml", "--config", "tests/conf/tiny_alignment.yaml"]
-    common = ["--data.store", str(store), "--trainer.max_steps", "4"]
+    common = ["--data.store", str(store), "--trainer.max_steps=2", "--trainer.val_check_interval=2", EXPORTED]
     assert main(["fit", *aligned, *common, "--run", str(work / "alignment")]) == 0
     config, overlay = work / "config.yaml", work / "overlay.yaml"
     config.write_text(CONFIG % Path("configs/parts/diffusion.yaml").absolute())
@@ -78,8 +81,8 @@ def run(tmp_path_factory) -> tuple[Path, list[str], Path]:
 
 def test_predict_writes_a_file_and_a_row_for_every_window(run, capsys):
     folder, options, store = run
-    for _ in range(2):  # a second time replaces the first
-        assert main(["predict", *options, "--ckpt_path", "best"]) == 0
+    for more in (["--trainer.limit_predict_batches=1"], []):  # a second time replaces the first
+        assert main(["predict", *options, "--ckpt_path", "best", *more]) == 0
     data = EEGAudioDataModule(store, 0.64)
     data.setup()
     out = folder / "predicted"
