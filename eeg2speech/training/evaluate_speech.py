@@ -18,10 +18,10 @@ from eeg2speech.metrics.results import SpeechSplit
 from eeg2speech.metrics.summary import split_title
 from eeg2speech.metrics.word_error import whisper
 from eeg2speech.reporting.console import print_speech
+from eeg2speech.reporting.tensorboard.pictures import show_picture
 from eeg2speech.reporting.tensorboard.speech_examples import (
     clip_names,
     log_clips,
-    save_picture,
     speech_pictures,
     write_clips,
 )
@@ -104,8 +104,7 @@ class EvaluateSpeech(Callback):
         title = ("SIMULATED EEG, " if simulated else "") + split_title(split)
         names = clip_names(data, split, generated.rows[generated.kept])
         for name, figure in speech_pictures(generated, result, names, title).items():
-            save_picture(figure, folder / "pictures" / f"{split}_{name}.png")
-            if logger is not None:
-                logger.experiment.add_figure(f"test/{split}/{name}", figure, step)
+            file = folder / "pictures" / f"{split}_{name}.png"
+            show_picture(figure, file, logger, f"test/{split}/{name}", step)
         if logger is not None:
             log_clips(logger, split, generated, step, simulated)

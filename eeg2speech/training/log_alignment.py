@@ -10,7 +10,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
-from eeg2speech.core.files import written_beside
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.controls import embed_split, window_labels
@@ -21,13 +20,11 @@ from eeg2speech.metrics.summary import split_title
 from eeg2speech.plotting import Figure, importance_topomap, response_figure
 from eeg2speech.quality.decoding import Response, mean_response
 from eeg2speech.reporting.tensorboard.alignment_figures import embedding_figures, result_figures
+from eeg2speech.reporting.tensorboard.pictures import show_picture
 from eeg2speech.reporting.tensorboard.projector import Cloud, write_projector
 from eeg2speech.tasks.alignment import AlignmentTask
 from eeg2speech.training.progress import tracked
 from eeg2speech.training.steps import OccasionalCallback, step_of
-
-DOTS = 120
-"""Per inch, of the files."""
 
 
 class LogAlignment(OccasionalCallback):
@@ -101,9 +98,7 @@ class LogAlignment(OccasionalCallback):
         clouds: dict[str, Cloud] = {}
 
         def show(name: str, figure: Figure) -> None:
-            _save(figure, folder / f"{name.replace('/', '_')}.png")
-            if logger is not None:
-                logger.experiment.add_figure(f"test/{name}", figure, step)
+            show_picture(figure, folder / f"{name.replace('/', '_')}.png", logger, f"test/{name}", step)
 
         for split in tracked(trainer, "Drawing splits")(data.test_splits):
             title = _title(data, split_title(split))
@@ -161,9 +156,3 @@ def _logged(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
 
 def _title(data: EEGAudioDataModule, *parts: str) -> str:
     return ", ".join([*(["SIMULATED EEG"] if data.description.simulated else []), *parts])
-
-
-def _save(figure: Figure, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(file) as partial:
-        figure.savefig(partial, format="png", dpi=DOTS)

@@ -209,7 +209,7 @@ def test_word_errors_are_counted_against_the_text_of_the_recording(task, data, t
         return texts.setdefault(np.asarray(wave, np.float32).tobytes(), f"clip {len(texts)} says this")
 
     monkeypatch.setattr("eeg2speech.training.evaluate_speech.whisper", lambda model: transcribe)
-    settings = {"splits": ["unseen_both"], "permutations": 50, "windows": 4, "whisper": tmp_path, "examples": 1}
+    settings = {"splits": ["unseen_both"], "permutations": 50, "windows": 4, "whisper": tmp_path, "examples": 0}
     (found,) = outcome(task, data, tmp_path / "run", **settings).splits.items()
     split, variants = found[0], found[1].variants
     assert (split, found[1].windows, variants["eeg"].among(2).null.permutations) == ("unseen_both", 4, 50)

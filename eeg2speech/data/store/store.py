@@ -137,6 +137,7 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = expanded(root)
+        self._resolved = self.root.resolve()
         if not self.root.is_dir():
             raise DataError(
                 f"{self.root}: no such folder (data.store); make one with `eeg2speech prepare NAME ROOT OUT`"
@@ -258,7 +259,7 @@ class Store:
 
     def _inside(self, path: str) -> Path:
         file = (self.root / path).resolve()
-        if not file.is_relative_to(self.root.resolve()):
+        if not file.is_relative_to(self._resolved):
             raise DataError(f"{self.root}: {path!r} is outside of the store; the store was tampered with")
         return file
 

@@ -12,7 +12,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from eeg2speech.audio import RATE
 from eeg2speech.audio.files import write_wav
 from eeg2speech.audio.mel import level
-from eeg2speech.core.files import written_beside
 from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.audio_gallery import Rows
@@ -21,7 +20,6 @@ from eeg2speech.metrics.results import SpeechSplit, in_words
 from eeg2speech.plotting import Figure, draw_identification, draw_speech
 from eeg2speech.reporting.tensorboard.alignment_figures import gallery_curve
 
-DPI = 120
 MAX_PLAYED = 2
 """Windows of a split whose clips are in TensorBoard; the folder of the run has more."""
 
@@ -89,15 +87,10 @@ def speech_pictures(
     return figures
 
 
-def save_picture(figure: Figure, file: Path) -> None:
-    """Write a figure as PNG; an existing file is replaced only once the new one is complete."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(file) as partial:
-        figure.savefig(partial, format="png", dpi=DPI)
-
-
 def clip_names(data: EEGAudioDataModule, split: SplitName, rows: Rows) -> list[str]:
     """Stimulus, start and subject of windows of a split."""
+    if not len(rows):
+        return []
     batch = data.datasets[split].__getitems__([(int(row), 0) for row in rows])
     named = zip(batch["stimulus"].tolist(), batch["sound_start"].tolist(), batch["subject"].tolist(), strict=True)
     return [
