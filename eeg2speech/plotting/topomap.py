@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from eeg2speech.plotting.style import Array, single_axes
 
@@ -57,8 +58,9 @@ def _topomap(
         values[known], plane, axes=axes, show=False, cmap=cmap, sphere=(0, 0, 0, 1.0), contours=0, sensors=False,
         vlim=limits, extrapolate="head",
     )  # fmt: skip
+    outline = withStroke(linewidth=1.5, foreground="white" if ink == "black" else "black")  # on any colour below
     for (x, y), name in zip(plane, np.array(names)[known], strict=True):
-        axes.text(x, y, name, ha="center", va="center", fontsize=7, color=ink)
+        axes.text(x, y, name, ha="center", va="center", fontsize=7, color=ink, path_effects=[outline])
     rim = 1.06 * max(1.3, float(np.abs(plane).max()))  # room for names on the rim
     axes.set(xlim=(-rim, rim), ylim=(-rim, rim))
     figure.colorbar(image, ax=axes, shrink=0.7, label=label)
