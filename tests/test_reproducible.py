@@ -49,7 +49,7 @@ def run_of(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
             "tiny_alignment",
             [
                 LEAN, f"--model.init_args.encoder_weights={root / 'maeeg/encoder'}", "--model.init_args.dropout=0.2",
-                "--model.init_args.stranger=0.3",
+                "--model.init_args.subject_dropout=0.3",
             ],
         ),
         "diffusion": (
