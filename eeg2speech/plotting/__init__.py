@@ -15,7 +15,7 @@ from eeg2speech.plotting.dataset import Row, montage_figure, psd_figure, timelin
 from eeg2speech.plotting.reconstruction import reconstruction_figure, spectrogram_figure
 from eeg2speech.plotting.runs import Mark, compared_figure, training_figure
 from eeg2speech.plotting.speech import draw_identification, draw_spectrogram, draw_speech
-from eeg2speech.plotting.style import PALETTE
+from eeg2speech.plotting.style import PALETTE, write_png
 from eeg2speech.plotting.topomap import error_topomap, importance_topomap
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "spectrogram_figure",
     "timeline_figure",
     "training_figure",
+    "write_png",
 ]
