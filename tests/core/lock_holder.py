@@ -14,10 +14,12 @@ from eeg2speech.core.locks import locked
 def hold(file: str, shared: str, orphan: str) -> None:
     """Hold a lock until killed, and say so; an orphan is what remains of it, as a worker of a data loader."""
     with locked(Path(file), "fit", shared == "True"):
-        if orphan == "True" and os.fork() == 0:
+        child = os.fork() if orphan == "True" else None
+        if not child:  # a child says so itself, as it may still be starting when its parent goes on
+            print("held", flush=True)
+        if child == 0:
             time.sleep(3)
             os._exit(0)
-        print("held", flush=True)
         time.sleep(60)
 
 
