@@ -100,7 +100,7 @@ def test_clips_of_a_test_can_be_played(browser: Browser, board: str):
 
 
 def test_text_begins_with_the_verdict_and_says_simulated(browser: Browser, board: str):
-    wanted = ("1 verdict", "2 results", "3 environment", "unseen stimulus: NOT ALIGNED", "NMSE on hidden patches")
+    wanted = ("1 verdict", "2 results", "3 environment", "unseen stimuli: NOT ALIGNED", "NMSE on hidden patches")
     see(browser, board, "text", lambda: all(words in browser.text for words in wanted))
     assert browser.text.index("SIMULATED EEG") < browser.text.index("NOT ALIGNED")
     assert browser.count("h1", "e.textContent === 'SIMULATED EEG'") >= len(STAGES)
