@@ -16,9 +16,9 @@ from eeg2speech.data.files.sounds import read_npz, sound_at, sound_seconds
 WAVE = 0.5 * np.sin(np.arange(8000) / 20)
 
 
-def archive(file, pickled=False, **arrays):
+def archive(file, **arrays):
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=pickled, **arrays)
+    np.savez(stream, **arrays)
     content = stream.getvalue()
     file.write_bytes(gzip.compress(content) if file.name.endswith(".gz") else content)
     return file
@@ -55,7 +55,7 @@ def test_channels_are_averaged(tmp_path, order):
 
 def test_pickled_objects_are_refused(tmp_path):
     for name in ("a.npz", "a.npz.gz"):
-        file = archive(tmp_path / name, pickled=True, audio=np.array([{"a": 1}], object), fs=16_000)
+        file = archive(tmp_path / name, audio=np.array([{"a": 1}], object), fs=16_000)
         with pytest.raises(DataError, match=r"a\.npz.*holds Python objects, which are never read"):
             read_npz(file)
 
