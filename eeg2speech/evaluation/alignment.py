@@ -78,8 +78,8 @@ def evaluate_alignment(
     Retrieval in both directions and several galleries and match-mismatch after two published protocols, each with
     intervals over stimuli; permutations of the sounds within their stimulus; the same model with EEG that carries no
     information about the sound; the untrained model; the model with the EEG moved in time; and linear decoders fitted
-    on the same training windows. On simulated EEG the ideal observer, which knows each response, gives the ceiling
-    (``Ceiling``). The verdict on a split follows from the permutations and the controls alone.
+    on the same training windows. On simulated EEG the ideal observer, computed from the true responses, gives the
+    ceiling (``Ceiling``). The verdict on a split follows from the permutations and the controls alone.
 
     Args:
         model: Trained; it is put into evaluation mode.

@@ -1,4 +1,4 @@
-"""The ceiling of retrieval on simulated EEG: the ideal observer, which knows the response of each subject."""
+"""The ceiling of retrieval on simulated EEG: the ideal observer, computed from the true responses."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class NoiseSpectra:
 class IdealObserver:
     """Log-likelihood of every candidate response in stationary Gaussian noise whose cross-spectra are known.
 
-    No decoder of the same windows identifies responses better on average, except for what it can infer about noise
+    No decoder of the same windows identifies responses better on average, except by the use of noise
     that is not stationary (Green and Swets 1966, Signal Detection Theory and Psychophysics).
 
     Attributes:

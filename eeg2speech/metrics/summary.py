@@ -181,7 +181,7 @@ def _alignment_verdict(split: str, found: AlignmentSplit) -> SplitVerdict:
     verdict = found.verdict
     compared = {MODEL: found.figures[MODEL]["mrr"]} | {in_words(key): one for key, one in found.controls_mrr.items()}
     reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} windows"]
-    if IDEAL in found.figures:
+    if IDEAL in found.figures and "mrr" in found.share_of_ceiling:
         share = Interval(*(100 * value for value in astuple(found.share_of_ceiling["mrr"])))
         reasons.append(
             f"{with_interval(share)} % of the way from chance to the ideal observer, whose MRR is "

@@ -59,6 +59,24 @@ def test_loud_responses_are_always_found_and_faint_ones_never():
         assert row["mrr"].value < 2 * row["mrr"].chance
 
 
+def test_the_noise_of_a_window_is_not_part_of_its_own_estimate(monkeypatch: pytest.MonkeyPatch):
+    data = prepared(1.28, subjects=3, channels=8, passages=10, snr=20.0)
+    before = Ceiling.of(data)
+    read = Ceiling._eeg
+
+    def silent(self, batch, recording, rows):  # where the number of the stimulus is even
+        odd = batch["stimulus"].numpy()[rows] % 2 == 1
+        return read(self, batch, recording, rows) * odd[:, None, None]
+
+    monkeypatch.setattr(Ceiling, "_eeg", silent)
+    after = Ceiling.of(data)
+    assert before is not None
+    assert after is not None
+    for (recording, half), observer in before._observers.items():
+        same = np.array_equal(observer.precision, after._observers[recording, half].precision)
+        assert same == (half == 0)
+
+
 def test_there_is_none_without_a_response():
     assert Ceiling.of(prepared(1.28, subjects=3, channels=8, passages=10, snr=-np.inf)) is None
 
