@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eeg2speech.audio.speech_features import NAMES, speech_features
 from eeg2speech.baselines.lagged_decoders import CCA, BackwardTRF, LaggedDecoder
 from eeg2speech.baselines.moments import Floats, Moments
-from eeg2speech.baselines.speech_features import NAMES, speech_features
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.progress import Track, silently
 from eeg2speech.core.types import Batch, SplitName

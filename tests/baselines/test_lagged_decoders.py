@@ -8,9 +8,9 @@ import pytest
 from linear_worlds import planted, ranks
 from scipy.signal import butter, sosfiltfilt
 
+from eeg2speech.audio.speech_features import NAMES, speech_features
 from eeg2speech.baselines.lagged_decoders import CCA, BackwardTRF
 from eeg2speech.baselines.moments import Moments, averaged, centred, lagged, ridge_path
-from eeg2speech.baselines.speech_features import NAMES, speech_features
 from eeg2speech.core.errors import ConfigError, DataError
 
 DECODERS = [BackwardTRF, CCA]

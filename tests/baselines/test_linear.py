@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from eeg2speech.audio.speech_features import speech_features
 from eeg2speech.baselines.lagged_decoders import CCA
 from eeg2speech.baselines.linear import METHODS, Method, fit_linear
-from eeg2speech.baselines.speech_features import speech_features
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.types import Segment
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule

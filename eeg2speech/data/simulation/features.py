@@ -9,6 +9,7 @@ import scipy
 from numpy.typing import NDArray
 
 from eeg2speech.audio import RATE, Waveform
+from eeg2speech.audio.mel_filters import mel_filters
 
 FRAME_RATE = 100
 """Features per second."""
@@ -26,7 +27,6 @@ FEATURES: tuple[tuple[str, int], ...] = (
 """Kind and number of each row of a feature array."""
 
 _FFT = 512
-_MELS = 64
 _ADAPTATION = 0.3  # time constant of the adaptation to loud sounds, in seconds
 _ACTIVE = 0.35  # of the mean envelope: quieter frames are pauses and have no phonetic class
 
@@ -66,7 +66,7 @@ def mel_power(wave: Waveform) -> Features:
     padded = np.pad(wave, (_FFT // 2, frames * HOP - len(wave) + _FFT // 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP][:frames]
     spectrum = scipy.fft.rfft(windows * np.hanning(_FFT).astype(np.float32), axis=1)
-    power: Features = (_mel_filters() @ np.square(np.abs(spectrum)).T).astype(np.float32)
+    power: Features = (mel_filters() @ np.square(np.abs(spectrum)).T).astype(np.float32)
     return power
 
 
@@ -104,13 +104,3 @@ def _class_onsets(signs: NDArray[np.bool_], active: NDArray[np.bool_]) -> NDArra
     kind = np.where(active, np.array([1, 2, 4]) @ signs, -1)
     begins = kind != np.concatenate([[-1], kind[:-1]])
     return np.asarray(begins & (kind == np.arange(CLASSES)[:, None]), np.float32)
-
-
-def _mel_filters() -> NDArray[np.float32]:
-    """Triangular filters, (64, bins)."""
-    lowest, highest = 2595 * np.log10(1 + np.array([50, RATE / 2]) / 700)
-    edges = 700 * (10 ** (np.linspace(lowest, highest, _MELS + 2) / 2595) - 1)
-    bins = np.linspace(0, RATE / 2, _FFT // 2 + 1)
-    low, middle, high = (edges[start : start + _MELS, None] for start in range(3))
-    filters = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
-    return np.maximum(filters, 0).astype(np.float32)
