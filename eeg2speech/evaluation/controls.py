@@ -114,7 +114,7 @@ def untrained(embedder: BatchEmbedder) -> BatchEmbedder:
     torch.manual_seed(mix(0, 2))
     encoder = type(trained.encoder)(**trained.encoder.config)
     aligner = Aligner(encoder, trained.audio, **trained.config).to(embedder.device)
-    aligner.sound_head = trained.sound_head
+    aligner.sound_head, aligner.flattening = trained.sound_head, trained.flattening
     if aligner.subject_layer is not None and trained.subject_layer is not None:
         aligner.subject_layer.known.copy_(trained.subject_layer.known)
     aligner.whitening = trained.whitening

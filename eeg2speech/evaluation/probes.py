@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
 from eeg2speech.baselines.probes import band_power, probe
-from eeg2speech.core.errors import DataError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.progress import Counted, uncounted
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import Batch, SplitName
@@ -52,8 +52,13 @@ def evaluate_probes(
 
     Raises:
         ConfigError: The data module has no test split, or one that is not unseen; see
-            ``EEGAudioDataModule.allow_seen``.
+            ``EEGAudioDataModule.allow_seen``. Or the encoder is a ``StepEncoder``.
     """
+    if not isinstance(model.encoder, ViTEncoder):
+        raise ConfigError(
+            f"probes are for a ViTEncoder, whose tokens have a mean; this encoder is a {type(model.encoder).__name__} "
+            "(trainer.callbacks: remove ProbeEncoder)"
+        )
     if seen is None:
         check_splits(model, data)
     torch.manual_seed(mix(0, 1))

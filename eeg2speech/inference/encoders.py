@@ -86,7 +86,10 @@ def load_encoder(source: str | Path, device: str = "cpu") -> EEGEncoder | SoundE
     training_data = TrainingDataInfo.read(source)
     network = build_encoder(described, str(source))
     if not isinstance(network, ViTEncoder):
-        raise DataError(f"{source}: a {type(network).__name__}, not an encoder of stage 1; name a run of stage 1")
+        raise DataError(
+            f"{source}: a {type(network).__name__}, not an encoder of stage 1; name a run of stage 1, or load a run of "
+            "stage 2 with load_aligner"
+        )
     load_into(network, weights, str(source))
     if is_audio_encoder(network):
         sound = SpectrogramViT(**{key: network.config[key] for key in ("width", "depth", "heads", "mlp_ratio")})

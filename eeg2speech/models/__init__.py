@@ -4,7 +4,10 @@ from eeg2speech.models.audio.cached import CachedAudio
 from eeg2speech.models.audio.encoder import AudioEncoder, SpectrogramViT
 from eeg2speech.models.eeg.autoencoder import MaskedAutoencoder, Reconstruction
 from eeg2speech.models.eeg.decoders import CrossDecoder, FullDecoder, LocalDecoder
+from eeg2speech.models.eeg.eegnet import EEGNet
 from eeg2speech.models.eeg.encoder import ViTEncoder
+from eeg2speech.models.eeg.simpleconv import SimpleConv
+from eeg2speech.models.eeg.step_encoder import StepEncoder
 from eeg2speech.models.registry import register
 
 __all__ = [
@@ -13,11 +16,14 @@ __all__ = [
     "AudioMAE",
     "CachedAudio",
     "CrossDecoder",
+    "EEGNet",
     "FullDecoder",
     "LocalDecoder",
     "MaskedAutoencoder",
     "Reconstruction",
+    "SimpleConv",
     "SpectrogramViT",
+    "StepEncoder",
     "ViTEncoder",
     "register",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -11,8 +14,11 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.models.audio.cached import CachedAudio, without_cache
 from eeg2speech.models.audio.encoder import STEP, AudioEncoder
 from eeg2speech.models.audio.loa import LOAScale
-from eeg2speech.models.eeg.encoder import ViTEncoder
+from eeg2speech.models.eeg.encoder import ViTEncoder, silence
+from eeg2speech.models.eeg.flattening import SpectralFlattening
 from eeg2speech.models.eeg.heads import FlatMixing, RowPooling, Similarity, TemporalContext, embed
+from eeg2speech.models.eeg.matched_filters import MatchedFilters
+from eeg2speech.models.eeg.step_encoder import StepEncoder
 from eeg2speech.models.eeg.subject import SubjectLayer, Whitening
 from eeg2speech.models.registry import describe
 
@@ -29,7 +35,8 @@ class Aligner(nn.Module):
     Reference: Radford et al. 2021, CLIP (arXiv 2103.00020); Defossez et al. 2023 (arXiv 2208.12266) for EEG and speech.
 
     Args:
-        encoder: Encoder of EEG; its patches last one step of 160 ms.
+        encoder: Encoder of EEG, whose patches or steps last 160 ms. The vectors of a ``StepEncoder`` pass through
+            the convolutions of the EEG head as they are: ``width``, ``spatial_pooling`` and ``filters`` are not used.
         audio: Encoder of sound.
         subjects: Number of subjects in the data; each has an index in the subject layer and the whitening.
         channels: Electrodes of the largest montage.
@@ -46,6 +53,8 @@ class Aligner(nn.Module):
         subject_layer: Mix the channels of each subject with a matrix of its own.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
         target: ``joint`` or ``loa``.
+        spectral_flattening: Filter the EEG first so that its spectrum is flat; fitted on training windows.
+        matched_filters: Components of matched filters beside the encoder, see ``MatchedFilters``; 0 for none.
 
     Raises:
         ConfigError: The sizes do not fit one another, or an audio encoder that is a target is trained.
@@ -53,7 +62,7 @@ class Aligner(nn.Module):
 
     def __init__(
         self,
-        encoder: ViTEncoder,
+        encoder: ViTEncoder | StepEncoder,
         audio: AudioEncoder,
         subjects: int,
         channels: int,
@@ -69,13 +78,15 @@ class Aligner(nn.Module):
         subject_layer: bool = True,
         whitening: bool = False,
         target: Target = "joint",
+        spectral_flattening: bool = False,
+        matched_filters: int = 0,
     ) -> None:
         super().__init__()
-        electrodes, samples = encoder.patch
-        if samples != STEP // 160:
+        if encoder.samples != STEP // 160:
+            key = f"patch={list(encoder.patch)}" if isinstance(encoder, ViTEncoder) else f"samples={encoder.samples}"
             raise ConfigError(
-                f"patch={list(encoder.patch)}: a step of EEG is {samples} samples of 10 ms, one of sound "
-                f"{STEP // 160}; alignment needs both to last 160 ms (model.encoder.patch)"
+                f"{key}: a step of EEG is {encoder.samples} samples of 10 ms, one of sound {STEP // 160}; alignment "
+                f"needs both to last 160 ms (model.encoder.{key.partition('=')[0]})"
             )
         if kernel % 2 == 0 or kernel < 1:
             raise ConfigError(f"kernel={kernel} is not an odd number of steps (model.kernel)")
@@ -86,21 +97,34 @@ class Aligner(nn.Module):
                     "false (AudioMAE: none)"
                 )
             features = audio.rows * audio.width
+        if matched_filters and (target == "loa" or similarity == "pooled"):
+            raise ConfigError(
+                f"matched_filters={matched_filters} needs target=joint and a similarity other than pooled; set it "
+                "to 0 (model.matched_filters)"
+            )
         self.config: dict[str, Any] = {
             "subjects": subjects, "channels": channels, "features": features, "width": width,
             "spatial_pooling": spatial_pooling,
             "filters": filters, "kernel": kernel, "depth": depth, "dropout": dropout, "similarity": similarity,
             "centre": centre, "subject_layer": subject_layer, "whitening": whitening,
-            "target": target,
+            "target": target, "spectral_flattening": spectral_flattening, "matched_filters": matched_filters,
         }  # fmt: skip
         self.similarity, self.centre, self.channels = similarity, centre, channels
         self.encoder, self.audio = encoder, audio
         self.whitening = Whitening(subjects, channels) if whitening else None
-        self.subject_layer = SubjectLayer(subjects, channels) if subject_layer else None
-        groups = -(-channels // electrodes)
+        inner: int | None = None
+        if isinstance(encoder, StepEncoder):
+            encoder.build(channels)
+            inner = encoder.subject_channels
+        self.mixes_inside = inner is not None
+        self.subject_layer = SubjectLayer(subjects, channels if inner is None else inner) if subject_layer else None
+        self.flattening = SpectralFlattening() if spectral_flattening else None
+        self.matched = MatchedFilters(subjects, channels, matched_filters) if matched_filters else None
         self.eeg_rows: nn.Module
-        if spatial_pooling == "flat":
-            self.eeg_rows = FlatMixing(encoder.width, groups, width)
+        if isinstance(encoder, StepEncoder):
+            self.eeg_rows, width = nn.Identity(), encoder.width
+        elif spatial_pooling == "flat":
+            self.eeg_rows = FlatMixing(encoder.width, -(-channels // encoder.patch[0]), width)
         else:
             self.eeg_rows = RowPooling(encoder.width, encoder.width, filters, width)
         self.context = TemporalContext(width, kernel, depth, dropout)
@@ -121,15 +145,24 @@ class Aligner(nn.Module):
             subject: Index of each window's subject, -1 for an unseen subject, (B,).
 
         Returns:
-            (B, L, E).
+            (B, L, E); with matched filters, followed by their values.
         """
+        eeg = self.flattened(eeg, channel_mask)
+        matched = None if self.matched is None else self.matched.eeg_steps(eeg, subject)
         if self.whitening is not None:
             eeg = self.whitening(eeg, subject, channel_mask)
-        if self.subject_layer is not None:
+        inside: Callable[[Tensor], Tensor] | None = None
+        if self.subject_layer is not None and self.mixes_inside:
+            inside = partial(self.subject_layer, subject=subject)
+        elif self.subject_layer is not None:
             eeg = self.subject_layer(eeg, subject, channel_mask)
-        tokens = self.encoder(eeg, positions, channel_mask)
-        if isinstance(self.eeg_rows, RowPooling):
-            layout = self.encoder.layout(eeg, positions, channel_mask)
+        encoder = self.encoder
+        if isinstance(encoder, StepEncoder):
+            tokens = encoder(eeg, positions, channel_mask, inside)
+        else:
+            tokens = encoder(eeg, positions, channel_mask)
+        if isinstance(encoder, ViTEncoder) and isinstance(self.eeg_rows, RowPooling):
+            layout = encoder.layout(eeg, positions, channel_mask)
             steps = layout.grid[1]
             codes = rearrange(layout.codes, "b (g l) d -> b g l d", l=steps)[:, :, 0]
             exists = None if layout.exists is None else rearrange(layout.exists, "b (g l) -> b g l", l=steps)[:, :, 0]
@@ -137,11 +170,19 @@ class Aligner(nn.Module):
         else:
             mixed = self.eeg_rows(tokens)
         out: Tensor = self.eeg_head(self.context(mixed))
-        return out
+        return out if matched is None else torch.cat([out, matched.to(out.dtype)], dim=-1)
+
+    def flattened(self, eeg: Tensor, channel_mask: Tensor | None) -> Tensor:
+        """EEG, (B, C, T), after the spectral flattening, if there is one; channels that do not exist are zero."""
+        eeg = silence(eeg, channel_mask)
+        return eeg if self.flattening is None else self.flattening(eeg)
 
     def sound_steps(self, audio: Tensor) -> Tensor:
-        """One vector for every 160 ms of sound, (B, S) at 16 kHz to (B, L, E)."""
-        return self.project(self.audio(audio))
+        """One vector for every 160 ms of sound, (B, S) at 16 kHz to (B, L, E), as of ``eeg_steps``."""
+        projected = self.project(self.audio(audio))
+        if self.matched is None:
+            return projected
+        return torch.cat([projected, self.matched.sound_steps(audio).to(projected.dtype)], dim=-1)
 
     def project(self, tokens: Tensor) -> Tensor:
         """Project tokens of the audio encoder into the space, (B, L, F, D) to (B, L, E)."""
@@ -168,7 +209,11 @@ class Aligner(nn.Module):
 
     def embed(self, steps: Tensor) -> Tensor:
         """Unit vectors of windows, (B, K), from their steps, (B, L, E)."""
-        return embed(steps, self.similarity, self.centre)
+        if self.matched is None:
+            return embed(steps, self.similarity, self.centre)
+        network, matched = steps[..., : -self.matched.features], steps[..., -self.matched.features :]
+        vectors = rearrange(embed(network, self.similarity, self.centre), "b (l e) -> b l e", l=steps.shape[1])
+        return self.matched.join(vectors, matched)
 
     def embed_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
         """Unit vectors of EEG windows, (B, K), whose dot product with a sound's is their similarity."""
@@ -179,10 +224,19 @@ class Aligner(nn.Module):
         return self.embed(self.sound_steps(audio))
 
     @property
+    def step_features(self) -> int:
+        """Values of a step of ``eeg_steps``, E."""
+        return self.eeg_head.out_features + (0 if self.matched is None else self.matched.features)
+
+    @property
     def any_montage(self) -> bool:
         """Whether electrodes are identified by their positions, so that any montage can be used."""
-        by_index = self.config["spatial_pooling"] == "flat" or self.config["subject_layer"] or self.config["whitening"]
-        return not by_index and self.encoder.config["position"] == "electrode"
+        by_index = [self.config["whitening"], self.config["matched_filters"]]
+        by_index.append(self.config["subject_layer"] and not self.mixes_inside)
+        if isinstance(self.encoder, StepEncoder):
+            return self.encoder.any_montage and not any(by_index)
+        by_index.append(self.config["spatial_pooling"] == "flat")
+        return not any(by_index) and self.encoder.config["position"] == "electrode"
 
     @property
     def description(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from eeg2speech.core.errors import DataError
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.eeg.encoder import ViTEncoder
+from eeg2speech.models.eeg.step_encoder import StepEncoder
 from eeg2speech.models.registry import build_encoder, other_version
 
 
@@ -42,7 +43,7 @@ def build_aligner(described: Mapping[str, Any], source: str) -> Aligner:
     config = dict(described.get("config", {}))
     encoder = build_encoder(config.pop("encoder", {}), source)
     audio = build_encoder(config.pop("audio", {}), source)
-    if not isinstance(encoder, ViTEncoder) or not isinstance(audio, AudioEncoder):
+    if not isinstance(encoder, ViTEncoder | StepEncoder) or not isinstance(audio, AudioEncoder):
         raise DataError(f"{source}: describes no aligner; export one with `eeg2speech export CKPT OUT`")
     try:
         return Aligner(encoder, audio, **config)

@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import TEST_SPLITS, Batch
+from eeg2speech.core.types import TEST_SPLITS, Batch, SplitName
 from eeg2speech.losses import InfoNCE
 from eeg2speech.metrics import NormalizedMSE, Retrieval
-from eeg2speech.models import ViTEncoder
+from eeg2speech.models import StepEncoder, ViTEncoder
 from eeg2speech.models.aligner import Aligner, Target
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.loa import LOAScale
@@ -33,6 +35,8 @@ WHITENED = 2000
 """Training windows that the whitening is fitted on, evenly spread."""
 SCALED = 512
 """Training windows that the scale of the LOA tokens is fitted on, evenly spread; a large audio encoder is slow."""
+MATCHED = 20_000
+"""Most training windows that the matched filters are fitted on, evenly spread: about 2 GB at 128 channels."""
 _BINS = 10**7  # of a stimulus: 138 hours
 
 
@@ -51,7 +55,7 @@ class AlignmentTask(Task):
         samples: EEG samples of a window; linked from the data module.
         subjects: Labels of the subjects in the data; linked from the data module.
         channels: Electrodes of the largest montage; linked from the data module.
-        encoder: EEG encoder, as in stage 1.
+        encoder: EEG encoder, as in stage 1, or a ``StepEncoder``.
         audio: Audio encoder.
         loss: ``InfoNCE`` or ``SigLIP``.
         target: ``joint``: a space that both sides learn. ``loa``: the standardised tokens of the audio encoder, which
@@ -70,6 +74,9 @@ class AlignmentTask(Task):
         subject_layer: Mix the channels with a matrix per subject.
         subject_dropout: Share of training windows that use the mean subject layer, which unseen subjects use at test.
         whitening: Whiten the EEG of each subject first (Euclidean alignment).
+        spectral_flattening: Filter the EEG first so that its spectrum is flat; fitted on training windows.
+        matched_filters: Components of matched filters beside the encoder, which are fitted before the first step; 0 for
+            none.
         optimizer: Makes the optimizer from parameter groups.
         warmup: Share of the run's steps over which the learning rate rises.
         reference_batch: Windows per step that the learning rate is meant for; it is scaled linearly with the effective
@@ -91,7 +98,7 @@ class AlignmentTask(Task):
         samples: int,
         subjects: list[str],
         channels: int,
-        encoder: ViTEncoder,
+        encoder: ViTEncoder | StepEncoder,
         audio: AudioEncoder,
         loss: nn.Module | None = None,
         target: Target = "joint",
@@ -107,6 +114,8 @@ class AlignmentTask(Task):
         subject_layer: bool = True,
         subject_dropout: float = 0.0,
         whitening: bool = False,
+        spectral_flattening: bool = False,
+        matched_filters: int = 0,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         warmup: float = 0.08,
         reference_batch: int = 64,
@@ -117,30 +126,36 @@ class AlignmentTask(Task):
         train_on: TrainOn = "real",
     ) -> None:
         super().__init__(optimizer, warmup, reference_batch, encoder_weights)
-        if samples % encoder.patch[1]:
+        if samples % encoder.samples:
             raise ConfigError(
-                f"window of {samples} samples is not a whole number of patches of {encoder.patch[1]} samples "
-                "(data.window, model.encoder.patch)"
+                f"window of {samples} samples is not a whole number of steps of {encoder.samples} samples "
+                "(data.window, model.encoder)"
             )
         if not 0 < layer_decay <= 1 or not 0 <= encoder_lr_scale < math.inf:
             raise ConfigError(
                 f"encoder_lr_scale={encoder_lr_scale} must be 0 or more and layer_decay={layer_decay} in (0, 1] "
                 "(model.encoder_lr_scale, model.layer_decay)"
             )
+        if layer_decay != 1 and isinstance(encoder, StepEncoder):
+            raise ConfigError(
+                f"layer_decay={layer_decay} needs the blocks of a ViTEncoder; set it to 1 for a "
+                f"{type(encoder).__name__} (model.layer_decay)"
+            )
         if not 0 <= mse_weight < math.inf:
             raise ConfigError(f"mse_weight={mse_weight} is below 0 or not finite (model.mse_weight)")
         self.save_settings()
         self.subjects = subjects
+        filters = 2 * -(-channels // encoder.patch[0]) if isinstance(encoder, ViTEncoder) else 0
         self.aligner = Aligner(
             encoder, audio, len(subjects), channels, features, width, spatial_pooling,
-            2 * -(-channels // encoder.patch[0]), kernel, depth, dropout, similarity, centre, subject_layer,
-            whitening, target,
+            filters, kernel, depth, dropout, similarity, centre, subject_layer,
+            whitening, target, spectral_flattening, matched_filters,
         )  # fmt: skip
         self.loss = InfoNCE() if loss is None else loss
         self.encoder_lr_scale, self.layer_decay, self.audio_weights = encoder_lr_scale, layer_decay, audio_weights
         self.train_on, self.subject_dropout = train_on, subject_dropout
         if encoder_lr_scale == 0:
-            encoder.requires_grad_(False)
+            encoder.requires_grad_(False).eval()  # without dropout, and with the statistics of batch norms as they are
         names = ("val", *TEST_SPLITS)
         self.retrieval = nn.ModuleDict({name: Retrieval() for name in names})
         self.mse_weight = mse_weight
@@ -148,7 +163,7 @@ class AlignmentTask(Task):
         """Normalized error of the predicted tokens by split; empty where no tokens are predicted."""
 
     @property
-    def encoder(self) -> ViTEncoder:
+    def encoder(self) -> ViTEncoder | StepEncoder:
         """The EEG encoder, which later stages start from."""
         return self.aligner.encoder
 
@@ -162,6 +177,8 @@ class AlignmentTask(Task):
         inner = name.removeprefix("aligner.encoder.")
         if inner == name:
             return 1.0
+        if isinstance(self.encoder, StepEncoder):
+            return self.encoder_lr_scale
         depth = len(self.encoder.blocks.blocks)
         block = int(inner.split(".")[2]) if inner.startswith("blocks.blocks.") else -1
         return self.encoder_lr_scale * self.layer_decay ** (depth - 1 - block)
@@ -198,9 +215,40 @@ class AlignmentTask(Task):
                 covariances.add(batch["eeg"], self.subject_index.cpu()[batch["subject"]], batch["channel_mask"])
             for subject in trained:
                 self.aligner.whitening.fit(subject, covariances.mean(subject), training=True)
+        if self.aligner.flattening is not None:
+            powers = [torch.fft.rfft(b["eeg"].double()).abs().square() for b in data.batches("train", WHITENED)]
+            self.aligner.flattening.fit(torch.cat([power.mean(1) for power in powers]).mean(0))
+        matched = self.aligner.matched
+        if matched is not None and not bool(matched.fitted.any()):  # a resumed run has its filters
+            montages = {tuple(data.channel_names(r)) for r in {w.recording for w in data.datasets["train"].windows}}
+            if len(montages) > 1:
+                raise ConfigError(
+                    f"matched_filters={matched.components}: channel i has to be the same electrode everywhere, but the "
+                    f"training recordings have {len(montages)} lists of channels; set it to 0 (model.matched_filters)"
+                )
+            penalty = matched.fit(
+                self._matched_windows("train"), self._matched_windows("val"), shuffle=self.train_on == "shuffled"
+            )
+            rank_zero_info(
+                "Matched filters are not used: no response was found in the validation windows"
+                if penalty is None
+                else f"Matched filters of {int(matched.fitted.sum()) - 1} subjects, penalty {penalty:g}"
+            )
         if isinstance(self.aligner.sound_head, LOAScale):
             sounds = (batch["audio"].to(self.device) for batch in data.batches("train", SCALED))
             self.aligner.sound_head.fit(self.aligner.audio(sound) for sound in sounds)
+
+    def _matched_windows(self, split: SplitName) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """EEG as the matched filters receive it, sound and subject of windows, which overlap by about a third."""
+        data = self.data_info.training_windows
+        overlapping = 1.5 * data.hop / data.samples if split == "train" else 1
+        most = math.ceil(len(data.datasets[split].windows) * min(1, overlapping))
+        for batch in data.batches(split, min(most, MATCHED)):
+            if self.train_on != "shuffled":  # the fit permutes the sounds of all windows
+                batch = apply_train_on(batch, self.train_on)
+            batch = self.transfer_batch_to_device(batch, self.device, 0)
+            eeg, _, exists, subject = eeg_arguments(batch, self.subject_index)
+            yield self.aligner.flattened(eeg, exists), batch["audio"], subject
 
     def _check_contrast(self, windows: int, sounds: int) -> None:
         """Check that a window of EEG is compared with other sounds than its own, unless tokens are predicted.

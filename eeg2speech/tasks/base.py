@@ -21,7 +21,7 @@ from eeg2speech.checkpoints.parts import canonical, canonical_state, differences
 from eeg2speech.checkpoints.training_record import KEY, Learned, TrainingRecord, merged, read_records
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import Batch
-from eeg2speech.models import ViTEncoder
+from eeg2speech.models import StepEncoder, ViTEncoder
 from eeg2speech.tasks.optimizers import WarmupCosine, decay_groups, scaled_rate
 from eeg2speech.tasks.provenance import begin_training, check_unseen, known_records, records_of
 from eeg2speech.tasks.training_data import DataInfo, training_data_info
@@ -68,7 +68,7 @@ class Task(pl.LightningModule):
 
     @property
     @abstractmethod
-    def encoder(self) -> ViTEncoder:
+    def encoder(self) -> ViTEncoder | StepEncoder:
         """The EEG encoder (of sound in ``AudioMAETask``), which later stages start from."""
 
     @abstractmethod
@@ -139,15 +139,24 @@ class Task(pl.LightningModule):
         """Load the encoder that the run starts from. A resumed run then overwrites it with its checkpoint.
 
         Raises:
-            ConfigError: ``encoder_weights`` does not exist.
+            ConfigError: ``encoder_weights`` does not exist, or is of another class than a ``StepEncoder``.
         """
         if stage == "fit" and self.encoder_weights is not None:
+            name = None if isinstance(self.encoder, ViTEncoder) else type(self.encoder).__name__
             if not self.encoder_weights.exists():
+                remedy = "train stage 1 first, `eeg2speech fit --config configs/maeeg.yaml`, or set it to null"
+                if name is not None:
+                    remedy = f"stage 1 trains no {name}; name a run of stage 2 with one, or set it to null"
                 raise ConfigError(
-                    f"{self.encoder_weights}: no such checkpoint or folder (model.encoder_weights); train stage 1 "
-                    "first, `eeg2speech fit --config configs/maeeg.yaml`, or set it to null for random weights"
+                    f"{self.encoder_weights}: no such checkpoint or folder (model.encoder_weights); {remedy} for "
+                    "random weights"
                 )
-            _, weights, _ = read_part(self.encoder_weights, "encoder")
+            described, weights, _ = read_part(self.encoder_weights, "encoder")
+            if name is not None and described.get("class") != name:
+                raise ConfigError(
+                    f"{self.encoder_weights}: a {described.get('class')}, where the encoder is a {name}; set it to "
+                    "null for random weights (model.encoder_weights)"
+                )
             load_into(self.encoder, weights, f"{self.encoder_weights} (model.encoder_weights)")
             self.inherit(records_of(self.encoder_weights))
 

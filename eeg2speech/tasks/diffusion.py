@@ -18,7 +18,7 @@ from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import Batch
 from eeg2speech.losses.mse import DiffusionLoss
-from eeg2speech.models import ViTEncoder
+from eeg2speech.models import StepEncoder, ViTEncoder
 from eeg2speech.models.audio.cached import without_cache
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.loa import fit_linear_map
@@ -123,9 +123,9 @@ class DiffusionTask(Task):
             built = build_aligner(aligner_config, source)
         else:
             built = rebuild_aligner(aligner_config, weights, source)
-        if samples % built.encoder.patch[1]:
+        if samples % built.encoder.samples:
             raise ConfigError(
-                f"window of {samples} samples is not a whole number of steps of {built.encoder.patch[1]} (data.window)"
+                f"window of {samples} samples is not a whole number of steps of {built.encoder.samples} (data.window)"
             )
         load_audio_weights(audio, audio_weights, components)
         self.audio_weights = audio_weights
@@ -144,7 +144,7 @@ class DiffusionTask(Task):
         return [TrainingRecord(f"components {name}", "sound", Material(sounds))] if sounds else []
 
     @property
-    def encoder(self) -> ViTEncoder:
+    def encoder(self) -> ViTEncoder | StepEncoder:
         """The EEG encoder."""
         assert self.model.aligner is not None
         return self.model.aligner.encoder

@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from eeg2speech.core.errors import ConfigError, DataError
@@ -23,9 +24,10 @@ _NAMED = 8
 class SkipNonFinite(Callback):
     """Skips optimizer steps whose loss or gradient is not finite, and ends the run after too many in a row.
 
-    One such step would turn every weight into NaN. If one rank has to skip, all do. A skipped step counts as a step of
-    the run, so that the order of the data and the learning rate stay the same; ``train/skipped`` is the number of
-    skipped steps. Their batches are written to ``<run>/nonfinite`` as safetensors, for inspection.
+    One such step would turn every weight and the statistics of batch norms into NaN. If one rank has to skip, all do. A
+    skipped step counts as a step of the run, so that the order of the data and the learning rate stay the same;
+    ``train/skipped`` is the number of skipped steps. Their batches are written to ``<run>/nonfinite`` as safetensors,
+    for inspection.
 
     Args:
         most: Skipped steps in a row after which the run ends.
@@ -42,12 +44,15 @@ class SkipNonFinite(Callback):
         self.skipped = self.in_a_row = 0
         self._batch: Batch | None = None
         self._losses: list[tuple[Batch, Tensor]] = []
+        self._statistics: list[tuple[Tensor, Tensor]] = []
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the batch until its loss is known."""
+        """Keep the batch until its loss is known, and the statistics of batch norms as they are before the step."""
         self._batch = batch
+        if not self._losses:  # the first of several batches that are accumulated
+            self._statistics = [(buffer, buffer.clone()) for buffer in _statistics(pl_module)]
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         """Keep the loss; reading its value now would make the CPU wait for the GPU."""
@@ -72,6 +77,8 @@ class SkipNonFinite(Callback):
             pl_module.log("train/skipped", float(self.skipped))
         if wrong:
             optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer changes no weights and no moments
+            for buffer, before in self._statistics:
+                buffer.copy_(before)
             self._report(trainer, [batch for batch, loss in batches if not torch.isfinite(loss)])
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,6 +108,12 @@ class SkipNonFinite(Callback):
             f"{folder}: {self.in_a_row} steps in a row, up to step {trainer.global_step}, were skipped: {what}; look "
             "at these recordings with `eeg2speech doctor`, or lower model.optimizer.lr (SkipNonFinite.most)"
         )
+
+
+def _statistics(module: nn.Module) -> list[Tensor]:
+    """Buffers of the batch norms in training mode, which a forward pass changes."""
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.training]
+    return [buffer for norm in norms for buffer in norm.buffers()]
 
 
 def _recordings(trainer: pl.Trainer, batch: Batch) -> list[str]:

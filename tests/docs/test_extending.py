@@ -20,9 +20,10 @@ from eeg2speech.core.errors import DataError
 from eeg2speech.data.store.store import Store
 from eeg2speech.models.rebuild import rebuild_aligner
 from tests.docs.blocks import ROOT, blocks, write_files
+from tests.inference.recordings import make_raw, prepare_store
 
 PAGE, DATA = ROOT / "docs/pages/extending.md", ROOT / "docs/pages/extending-data.md"
-MODULES = ("my_encoder", "my_loss", "my_dataset")
+MODULES = ("my_encoder", "my_steps", "my_loss", "my_dataset")
 NAMES = ["Fp1", "Fp2", "C3", "C4", "T7", "T8", "O1", "O2"]
 
 
@@ -50,8 +51,7 @@ def test_an_own_encoder_passes_stage_1_and_comes_back(place: Path, tiny_store: P
     assert fit("maeeg", "my_encoder.yaml", tiny_store) == 0
     described = json.loads((place / "runs/my_maeeg/encoder/config.json").read_text())
     assert described["config"]["hidden"] == 64
-    (back,) = (block.text for block in blocks("python") if block.page == PAGE and block.file is None)
-    encoder = runpy.run_path(written(place, back))["encoder"]
+    encoder = runpy.run_path(written(place, unnamed("my_encoder")))["encoder"]
     assert encoder.width == 16  # of tests/conf/tiny.yaml: what the overlay does not name stays
     assert torch.isfinite(encoder(torch.randn(2, 8, 64), 0.1 * torch.randn(2, 8, 3))).all()
 
@@ -61,6 +61,18 @@ def test_an_own_encoder_passes_stage_2_and_is_refused_later(place: Path, tiny_st
     described, weights, _ = read_part(Path("runs/my_alignment/aligner"), "aligner")
     with pytest.raises(DataError, match="class 'NetworkViTEncoder'; this eeg2speech builds ViTEncoder"):
         rebuild_aligner(described, weights, "runs/my_alignment/aligner")  # what load_aligner and stage 3 do
+
+
+def test_a_network_of_ones_own_is_the_eeg_side_of_stage_2(place: Path) -> None:
+    store = prepare_store(place / "stores/waves")
+    assert fit("alignment", "my_steps.yaml", store) == 0
+    text = unnamed("my_steps").replace("runs/my_steps", "runs/my_alignment")
+    aligner = runpy.run_path(written(place, text))["aligner"]
+    assert aligner.aligner.encoder.width == 32
+    vectors = aligner.embed_raw(make_raw(1), "sub-01").vectors
+    assert np.isfinite(vectors).all()
+    sys.modules.pop("my_steps")
+    assert np.array_equal(runpy.run_path(written(place, text))["aligner"].embed_raw(make_raw(1), "sub-01"), vectors)
 
 
 def test_a_loss_of_ones_own_trains_stage_2(place: Path, tiny_store: Path) -> None:
@@ -105,6 +117,13 @@ def test_a_reader_of_ones_own_prepares_a_store(place: Path, monkeypatch: pytest.
     assert store.stimuli == ["run1", "run2"]
     assert store.description.license == "CC BY 4.0"
     assert {segment.duration for segment in store.segments} == {10.0}
+
+
+def unnamed(module: str) -> str:
+    """The Python block of the page that imports a module and is no file."""
+    found = [block.text for block in blocks("python") if block.page == PAGE and block.file is None]
+    (text,) = (text for text in found if f"import {module}" in text or f"from {module}" in text)
+    return text
 
 
 def written(place: Path, text: str) -> str:

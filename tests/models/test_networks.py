@@ -55,7 +55,8 @@ def test_the_table_is_complete():
     tabled = {type(module) for name in NETWORKS for module in make(name).modules()}
     # in test_audio_encoders and test_audio_cache
     of_sound = {models.AudioEncoder, models.AudioMAE, models.SpectrogramViT, models.CachedAudio}
-    assert modules <= tabled | of_sound | {models.Aligner}  # in test_aligner
+    of_steps = {models.StepEncoder, models.SimpleConv, models.EEGNet}  # in test_step_encoders
+    assert modules <= tabled | of_sound | of_steps | {models.Aligner}  # in test_aligner
 
 
 @each_layout

@@ -113,7 +113,7 @@ class SpeechDiffusion(nn.Module):
         predicts = aligner.config["target"] == "loa"
         for part in ("audio",) if predicts else ("audio", "sound_head"):  # the sound side is not needed
             aligner.register_module(part, None)
-        features = aligner.eeg_head.out_features
+        features = aligner.step_features
         if predicts:
             if features != self.audio.rows * self.audio.width:
                 raise ConfigError(

@@ -94,6 +94,7 @@ class ViTEncoder(nn.Module):
             "gain_free": gain_free, "checkpointing": checkpointing,
         }  # fmt: skip
         self.patch: Patch = (patch[0], patch[1])
+        self.samples = self.patch[1]
         self.width, self.gain_free = width, gain_free
         self.embedding = nn.Linear(patch[0] * patch[1], width)
         self.code: nn.Module = CODES[position](width, self.patch)

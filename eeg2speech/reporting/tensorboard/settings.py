@@ -97,7 +97,7 @@ def settings_of(trainer: pl.Trainer, task: Task, data: EEGAudioDataModule) -> di
         "snr": data.simulation.snr if data.store_path is None else None,
         "seed": data.seed, "window": data.window, "steps": trainer.max_steps if trainer.max_steps > 0 else None,
         "batch": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
-        "width": encoder["width"], "depth": encoder["depth"], "pretrained": task.encoder_weights is not None,
+        "width": task.encoder.width, "depth": encoder.get("depth"), "pretrained": task.encoder_weights is not None,
         **_optimizer(trainer), **_stage_settings(task),
     }  # fmt: skip
     return {name: kind(found[name]) for name, kind in SETTINGS.items() if found.get(name) is not None}

@@ -1,0 +1,201 @@
+"""Spectral flattening, and matched filters on EEG with a known response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from eeg2speech.core.errors import ConfigError
+from eeg2speech.models import SpectrogramViT, ViTEncoder
+from eeg2speech.models.aligner import Aligner
+from eeg2speech.models.eeg.flattening import SpectralFlattening
+from eeg2speech.models.eeg.matched_filters import LAGS, SPECTRUM, MatchedFilters, _kernel, _matched
+
+C, SUBJECTS, WINDOWS = 6, 3, 40
+
+
+def spectrum(eeg: Tensor) -> Tensor:
+    return torch.fft.rfft(eeg.double()).abs().square().mean((0, 1))
+
+
+def test_a_falling_spectrum_becomes_flat_at_the_same_level():
+    generator = torch.Generator().manual_seed(0)
+    eeg = torch.randn(40, C, 3200, generator=generator).cumsum(-1)
+    eeg = eeg - F.avg_pool1d(eeg, 201, 1, 100, count_include_pad=False)
+    layer = SpectralFlattening()
+    torch.testing.assert_close(layer(eeg), eeg)  # before the fit
+    layer.fit(spectrum(eeg[..., :320]))
+    before, after = spectrum(eeg), spectrum(layer(eeg))
+    frequency = torch.linspace(0, 50, len(before))
+    low, high = (frequency > 2) & (frequency < 4), (frequency > 15) & (frequency < 20)
+    assert before[low].mean() / before[high].mean() > 20
+    assert after[low].mean() / after[high].mean() < 3
+    assert 0.3 < after.mean() / before.mean() < 3
+
+
+def test_a_matched_filter_has_the_largest_signal_to_noise_ratio():
+    generator = torch.Generator().manual_seed(1)
+    root = torch.randn(3, C, C, dtype=torch.complex128, generator=generator)
+    noise = root @ root.mH + C * torch.eye(C)
+    topography = torch.randn(C, dtype=torch.float64, generator=generator)
+    weights, gain = _matched(noise, topography)
+    # y = sum of weights * x: noise of variance 1, and the response at the gain
+    after = torch.einsum("cf,fcd,df->f", weights, noise, weights.conj()).real
+    torch.testing.assert_close(after[1:], torch.ones(2, dtype=torch.float64), rtol=0.05, atol=0)
+    torch.testing.assert_close((weights.T @ topography.to(weights))[1:].abs(), gain[1:], rtol=1e-6, atol=0)
+    for _ in range(100):
+        other = torch.randn(C, 3, dtype=torch.complex128, generator=generator)
+        power = torch.einsum("cf,fcd,df->f", other, noise, other.conj()).real
+        assert ((other.T @ topography.to(other)).abs().square() / power <= gain.square() * 1.05)[1:].all()
+    assert gain[0] == 0
+
+
+def test_a_kernel_has_its_frequency_response():
+    flat = _kernel(torch.ones(SPECTRUM // 2 + 1, dtype=torch.complex128))
+    expected = torch.zeros(SPECTRUM + 1, dtype=torch.float64)
+    expected[SPECTRUM // 2] = 1
+    torch.testing.assert_close(flat, expected)
+    later = torch.exp(-2j * torch.pi * 5 * torch.arange(SPECTRUM // 2 + 1) / SPECTRUM)
+    assert _kernel(later.to(torch.complex128)).argmax() == SPECTRUM // 2 + 5
+
+
+class World:
+    """Windows of EEG at 100 Hz whose subjects respond 100 ms after a sound with topographies of their own."""
+
+    def __init__(self, gain: float) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator)
+
+        loudness = torch.rand(3 * WINDOWS, 32, generator=generator).repeat_interleave(1600, dim=1)
+        self.audio = 0.1 * normal(3 * WINDOWS, 51_200) * loudness
+        envelope = F.avg_pool1d(self.audio.abs(), 160)
+        envelope = envelope / envelope.std()
+        response = F.pad(envelope - envelope.mean(), (10, 0))[:, :320]
+        self.topographies = normal(1, C) + normal(SUBJECTS, C)
+        mixing = torch.eye(C) + 0.2 * normal(C, C)
+        noise = torch.einsum("cd,sndt->snct", mixing, normal(SUBJECTS, 3 * WINDOWS, C, 320).cumsum(-1))
+        noise = noise - F.avg_pool1d(noise.flatten(0, 2)[:, None], 101, 1, 50, count_include_pad=False).view_as(noise)
+        noise = noise / noise.std()
+        self.eeg = noise + gain * self.topographies[:, None, :, None] * response[None, :, None]
+
+    def train(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for subject in range(SUBJECTS):
+            for first in range(0, WINDOWS, 10):
+                block = slice(first, first + 10)
+                yield self.eeg[subject, block], self.audio[block], torch.full((10,), subject)
+
+    def held_out(self, subject: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self.eeg[subject, 2 * WINDOWS :], self.audio[2 * WINDOWS :], torch.full((WINDOWS,), subject)
+
+    def validation(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Windows of other sounds than those of ``held_out``."""
+        for subject in range(SUBJECTS):
+            yield (
+                self.eeg[subject, WINDOWS : 2 * WINDOWS],
+                self.audio[WINDOWS : 2 * WINDOWS],
+                torch.full((WINDOWS,), subject),
+            )
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(0.03)
+
+
+@pytest.fixture(scope="module")
+def filters(world: World) -> MatchedFilters:
+    filters = MatchedFilters(SUBJECTS + 1, C, 2)
+    assert filters.fit(world.train(), world.validation()) is not None
+    return filters
+
+
+@torch.no_grad()
+def found(filters: MatchedFilters, eeg: Tensor, audio: Tensor, subject: Tensor) -> float:
+    """Share of windows whose sound is the most similar of all."""
+    nothing = torch.zeros(len(eeg), 20, 0)
+    vectors = filters.join(nothing, filters.eeg_steps(eeg, subject)), filters.join(nothing, filters.sound_steps(audio))
+    similarity = vectors[0] @ vectors[1].T
+    return (similarity.argmax(1) == torch.arange(len(eeg))).float().mean().item()
+
+
+def test_held_out_sounds_are_found_in_the_eeg_of_each_subject(world: World, filters: MatchedFilters):
+    for subject in range(SUBJECTS):
+        assert found(filters, *world.held_out(subject)) > 0.6
+    assert filters.fitted.tolist() == [True, True, True, False, True]
+
+
+def test_subjects_without_a_fit_are_found_worse_but_above_chance(world: World, filters: MatchedFilters):
+    own, unseen = [], []
+    for subject in range(SUBJECTS):
+        eeg, audio, index = world.held_out(subject)
+        own.append(found(filters, eeg, audio, index))
+        unseen.append(found(filters, eeg, audio, torch.full_like(index, -1)))
+        assert unseen[-1] == found(filters, eeg, audio, torch.full_like(index, SUBJECTS))  # an index without a fit
+    assert 5 / WINDOWS < sum(unseen) / SUBJECTS < sum(own) / SUBJECTS
+
+
+@pytest.mark.parametrize(("gain", "shuffle"), [(0.0, False), (0.03, True), (1.0, True)])
+def test_nothing_is_compared_without_a_response_or_its_pairs(gain: float, shuffle: bool):
+    world = World(gain)
+    filters = MatchedFilters(SUBJECTS + 1, C, 2)
+    assert filters.fit(world.train(), world.validation(), shuffle) is None
+    eeg, audio, subject = world.held_out(0)
+    assert not filters.eeg_steps(eeg, subject).any()
+    network = F.normalize(torch.randn(WINDOWS, 20, 3).flatten(1), dim=1).view(WINDOWS, 20, 3)
+    similarity = (
+        filters.join(network, filters.eeg_steps(eeg, subject)) @ filters.join(network, filters.sound_steps(audio)).T
+    )
+    of_network = network.flatten(1) @ network.flatten(1).T
+    torch.testing.assert_close(similarity, of_network * (1 - filters.share.sigmoid()))
+
+
+def test_fewer_channels_are_those_that_exist(world: World, filters: MatchedFilters):
+    eeg, _, subject = world.held_out(1)
+    silent = eeg.clone()
+    silent[:, 4:] = 0
+    torch.testing.assert_close(filters.eeg_steps(eeg[:, :4], subject), filters.eeg_steps(silent, subject))
+
+
+def test_a_sound_predicts_its_response_by_convolution(filters: MatchedFilters, world: World):
+    features = filters.standardised(filters.speech(world.audio[:2]))
+    steps = filters.sound_steps(world.audio[:2])
+    t = 100
+    for component in range(2):
+        expected = sum(
+            features[0, :, t - lag] @ filters.sound[component, :, lag + SPECTRUM // 2]
+            for lag in range(-SPECTRUM // 2, LAGS + SPECTRUM // 2)
+            if 0 <= t - lag < features.shape[-1]
+        )
+        torch.testing.assert_close(steps[0].view(20, 2, 8)[t // 8, component, t % 8], expected, rtol=1e-3, atol=1e-4)
+
+
+def aligner(**settings: object) -> Aligner:
+    encoder = ViTEncoder(patch=(4, 16), width=32, depth=1, heads=4, mlp_ratio=2.0, position="sincos2d")
+    return Aligner(encoder, SpectrogramViT(trainable=True, width=32, depth=1, heads=4), 3, 8, **settings)
+
+
+def test_an_aligner_with_both_is_rebuilt_from_its_description():
+    torch.manual_seed(0)
+    first = aligner(spectral_flattening=True, matched_filters=4)
+    for name in ("filters", "mixing", "sound"):
+        getattr(first.matched, name).normal_()
+    again = aligner(**{k: first.config[k] for k in ("spectral_flattening", "matched_filters")})
+    again.load_state_dict(first.state_dict())
+    eeg, audio, subject = torch.randn(2, 8, 320), 0.1 * torch.randn(2, 51_200), torch.tensor([-1, -1])
+    vectors = [one.embed_eeg(eeg, None, None, subject) for one in (first.eval(), again.eval())]
+    torch.testing.assert_close(*vectors)
+    torch.testing.assert_close(vectors[0].norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(first.embed_sound(audio).norm(dim=1), torch.ones(2))
+    assert not first.any_montage
+
+
+@pytest.mark.parametrize("settings", [{"similarity": "pooled"}])
+def test_matched_filters_without_steps_to_compare_are_refused(settings: dict[str, str]):
+    with pytest.raises(ConfigError, match="matched_filters=4 needs target=joint"):
+        aligner(matched_filters=4, **settings)

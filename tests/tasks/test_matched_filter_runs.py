@@ -1,0 +1,130 @@
+"""Stage 2 with matched filters from the command line: fitted, resumed, exported; without an association not aligned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from noise_worlds import MEMORISING, write_noise
+
+from eeg2speech import load_aligner
+from eeg2speech.checkpoints.parts import read_checkpoint
+from eeg2speech.cli import main
+from tests.inference.recordings import prepare_store
+
+pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
+CALLBACKS = """
+trainer:
+  callbacks:
+  - class_path: eeg2speech.training.StepSeed
+  - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+    init_args: {save_last: true}
+  - class_path: eeg2speech.training.ExportEncoder
+"""
+MATCHED = ["--model.init_args.matched_filters=3", "--model.init_args.spectral_flattening=true"]
+FITTED = ("filters", "mixing", "sound", "fitted", "offset", "spread")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the record of its preparation, which loaded models need."""
+    return prepare_store(tmp_path_factory.mktemp("prepared") / "store")
+
+
+@pytest.fixture
+def fit(store: Path, tmp_path: Path) -> Callable[..., int]:
+    """Fit stage 2 with matched filters."""
+    callbacks = tmp_path / "callbacks.yaml"
+    callbacks.write_text(CALLBACKS)
+    configs = ("configs/alignment.yaml", "tests/conf/tiny_alignment.yaml", callbacks)
+    given = [*(f"--config={config}" for config in configs), f"--data.store={store}", *MATCHED]
+    return lambda *words: main(["fit", *given, *words])
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(run / "checkpoints/last.ckpt")["state_dict"]
+
+
+def test_filters_are_fitted_once_and_exported(fit: Callable[..., int], tmp_path: Path):
+    run = tmp_path / "run"
+    assert fit(f"--run={run}") == 0
+    first = weights(run)
+    assert first["aligner.flattening.kernel"].count_nonzero() > 100
+    fitted = first["aligner.matched.fitted"]
+    assert fitted[-1]
+    assert 2 <= fitted[:-1].sum() < len(fitted) - 1  # not those of the test subjects
+    assert first["aligner.matched.filters"].any()
+    exported = load_aligner(run / "aligner").aligner.matched
+    assert all(torch.equal(getattr(exported, name), first[f"aligner.matched.{name}"]) for name in FITTED)
+    # a resumed run keeps them, though it would fit others to other windows
+    assert fit(f"--run={run}", "--trainer.max_steps=9", "--data.window=0.96", "--ckpt_path=last") == 0
+    again = weights(run)
+    assert all(torch.equal(again[f"aligner.matched.{name}"], first[f"aligner.matched.{name}"]) for name in FITTED)
+
+
+def test_runs_of_one_seed_are_equal(fit: Callable[..., int], tmp_path: Path):
+    runs = tmp_path / "one", tmp_path / "other"
+    for run in runs:
+        assert fit(f"--run={run}", "--trainer.max_steps=1", "--trainer.val_check_interval=1") == 0
+    one, other = (weights(run) for run in runs)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_several_montages_are_refused(
+    fit: Callable[..., int], ragged_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert fit(f"--run={tmp_path / 'run'}", f"--data.store={ragged_store}") == 1
+    assert "matched_filters=3: channel i has to be the same electrode everywhere" in capsys.readouterr().err
+
+
+def verdicts(run: Path) -> dict[str, bool]:
+    splits = json.loads((run / "test.json").read_text())["alignment"]["splits"]
+    return {split: found["verdict"]["aligned"] for split, found in splits.items()}
+
+
+def test_noise_is_not_aligned(tmp_path: Path):
+    write_noise(tmp_path / "store")
+    (tmp_path / "settings.json").write_text(json.dumps(MEMORISING))
+    configs = ["configs/alignment.yaml", str(tmp_path / "settings.json")]
+    words = [*(f"--config={file}" for file in configs), f"--data.store={tmp_path / 'store'}", *MATCHED]
+    short = ["--trainer.max_steps=5", "--trainer.val_check_interval=5"]
+    for seed in (3, 4):
+        more = [f"--run={tmp_path / f'run{seed}'}", f"--data.split.seed={seed}"]
+        assert main(["fit", *words, *more, *short]) == 0
+        assert main(["test", *words, *more, "--ckpt_path=last"]) == 0
+        found = verdicts(tmp_path / f"run{seed}")
+        assert found
+        assert not any(found.values())
+
+
+@pytest.mark.parametrize(
+    ("train_on", "snr", "aligned"),
+    [
+        ("real", "-20", True),
+        pytest.param("shuffled", "-20", False, marks=pytest.mark.slow),
+        pytest.param("phase-randomised", "-20", False, marks=pytest.mark.slow),
+        pytest.param("noise", "-20", False, marks=pytest.mark.slow),
+        pytest.param("real", "-.inf", False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_response_is_found_and_nothing_without_its_pairs(train_on: str, snr: str, aligned: bool, tmp_path: Path):
+    """One gradient step at a rate of almost 0: what is found is found by the matched filters.
+
+    At a much higher SNR than that of recordings any filter of the envelope would find the sounds, if its sign is right.
+    """
+    settings = json.loads(json.dumps(MEMORISING))
+    settings["trainer"] |= {"max_steps": 1, "val_check_interval": 1}
+    settings["data"] |= {"window": 3.2, "hop": 1.6}
+    settings["data"]["simulation"] = {"subjects": 3, "channels": 16, "passages": 20}
+    settings["model"]["init_args"]["optimizer"]["init_args"]["lr"] = 1e-12
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    words = ["--config=configs/alignment.yaml", f"--config={tmp_path / 'settings.json'}", f"--run={tmp_path / 'run'}"]
+    words += [*MATCHED, f"--data.simulation.snr={snr}", f"--model.init_args.train_on={train_on}"]
+    assert main(["fit", *words]) == 0
+    assert main(["test", *words, "--ckpt_path=last"]) == 0
+    found = verdicts(tmp_path / "run")
+    assert found["unseen_stimulus"] == aligned
+    assert aligned or not any(found.values())
