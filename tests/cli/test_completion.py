@@ -71,7 +71,7 @@ def test_config_files_and_checkpoints_are_completed(script: Path):
     ("words", "expected"),
     [
         (["fit", "--config", "mae"], {"maeeg", "maeeg/audiomae", "maeeg/feis"}),
-        (["plan", "--alignment", "alignment/l"], {"alignment/loa"}),
+        (["plan", "--alignment", "alignment/l"], {"alignment/loa", "alignment/long"}),
         (["test", "--trainer", "trainer/"], {"trainer/cpu", "trainer/ddp", "trainer/slurm"}),
         (["sweep", "sweeps/l"], {"sweeps/levels"}),
         (["prepare", "bids", "--config", "mae"], set()),

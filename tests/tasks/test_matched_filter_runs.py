@@ -85,29 +85,29 @@ def verdicts(run: Path) -> dict[str, bool]:
     return {split: found["verdict"]["aligned"] for split, found in splits.items()}
 
 
-def test_noise_is_not_aligned(tmp_path: Path):
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
+def test_noise_is_not_aligned(seed: int, tmp_path: Path):
     write_noise(tmp_path / "store")
     (tmp_path / "settings.json").write_text(json.dumps(MEMORISING))
     configs = ["configs/alignment.yaml", str(tmp_path / "settings.json")]
     words = [*(f"--config={file}" for file in configs), f"--data.store={tmp_path / 'store'}", *MATCHED]
-    short = ["--trainer.max_steps=5", "--trainer.val_check_interval=5"]
-    for seed in (3, 4):
-        more = [f"--run={tmp_path / f'run{seed}'}", f"--data.split.seed={seed}"]
-        assert main(["fit", *words, *more, *short]) == 0
-        assert main(["test", *words, *more, "--ckpt_path=last"]) == 0
-        found = verdicts(tmp_path / f"run{seed}")
-        assert found
-        assert not any(found.values())
+    words += [f"--run={tmp_path / 'run'}", f"--data.split.seed={seed}"]
+    assert main(["fit", *words, "--trainer.max_steps=5", "--trainer.val_check_interval=5"]) == 0
+    assert main(["test", *words, "--ckpt_path=last"]) == 0
+    found = verdicts(tmp_path / "run")
+    assert found
+    assert not any(found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train_on", "snr", "aligned"),
     [
         ("real", "-20", True),
-        pytest.param("shuffled", "-20", False, marks=pytest.mark.slow),
-        pytest.param("phase-randomised", "-20", False, marks=pytest.mark.slow),
-        pytest.param("noise", "-20", False, marks=pytest.mark.slow),
-        pytest.param("real", "-.inf", False, marks=pytest.mark.slow),
+        ("shuffled", "-20", False),
+        ("phase-randomised", "-20", False),
+        ("noise", "-20", False),
+        ("real", "-.inf", False),
     ],
 )
 def test_a_response_is_found_and_nothing_without_its_pairs(train_on: str, snr: str, aligned: bool, tmp_path: Path):
