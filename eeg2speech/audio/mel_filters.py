@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from eeg2speech.audio.waveform import RATE
 
+COMPRESSION = 0.3
+"""Exponent of power that approximates loudness; unlike a logarithm it needs no floor in silence."""
 FFT, HOP, MELS = 512, 160, 64
 """Samples of a frame and from one frame to the next (10 ms), and number of filters."""
 

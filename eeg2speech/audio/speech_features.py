@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eeg2speech.audio.mel_filters import FFT, HOP, mel_filters
+from eeg2speech.audio.mel_filters import COMPRESSION, FFT, HOP, mel_filters
 from eeg2speech.audio.waveform import Waveform
 
 BANDS = 16
 NAMES = ("envelope", "onset", *(f"mel{band}" for band in range(BANDS)))
 """Rows of a feature array."""
-COMPRESSION = 0.3
-"""Exponent of power that approximates loudness; unlike a logarithm it needs no floor in silence."""
 
 
 class SpeechFeatures(nn.Module):

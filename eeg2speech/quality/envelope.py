@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from eeg2speech.audio import Waveform
-from eeg2speech.audio.speech_features import COMPRESSION
+from eeg2speech.audio.mel_filters import COMPRESSION
 from eeg2speech.core.errors import DataError
 from eeg2speech.data.preparation.resampling import simple_ratio
 from eeg2speech.data.simulation.features import FRAME_RATE, HOP, mel_power

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import TEST_SPLITS, Batch, SplitName
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.losses import InfoNCE
 from eeg2speech.metrics import NormalizedMSE, Retrieval
 from eeg2speech.models import StepEncoder, ViTEncoder
@@ -36,7 +37,11 @@ WHITENED = 2000
 SCALED = 512
 """Training windows that the scale of the LOA tokens is fitted on, evenly spread; a large audio encoder is slow."""
 MATCHED = 20_000
-"""Most training windows that the matched filters are fitted on, evenly spread: about 2 GB at 128 channels."""
+"""Most training windows that the matched filters are fitted on, evenly spread: about 3 GB at 128 channels."""
+MATCHED_KEY = 0x6D617463
+"""Key of the noise that replaces EEG in the fit of matched filters for a null."""
+LATEST = 0.05
+"""Longest ``data.lag`` with matched filters, in seconds."""
 _BINS = 10**7  # of a stimulus: 138 hours
 
 
@@ -87,9 +92,8 @@ class AlignmentTask(Task):
         encoder_lr_scale: Learning rate of the EEG encoder as a multiple; 0 freezes it.
         layer_decay: Factor on the learning rate of the EEG encoder from one block to the one before it.
         train_on: Null training, to check that a model without information stays at chance: ``real`` data, EEG replaced
-            by ``noise`` or ``phase-randomised``, or sounds ``shuffled`` within a batch. Validation and test stay real.
-
-    Raises:
+            by ``noise`` or ``phase-randomised``, or sounds ``shuffled`` within a batch. This includes what is fitted
+            before the first step. Validations and tests are of unmodified data.
         ConfigError: Sizes or settings do not fit one another.
     """
 
@@ -215,17 +219,12 @@ class AlignmentTask(Task):
                 covariances.add(batch["eeg"], self.subject_index.cpu()[batch["subject"]], batch["channel_mask"])
             for subject in trained:
                 self.aligner.whitening.fit(subject, covariances.mean(subject), training=True)
-        if self.aligner.flattening is not None:
+        if self.aligner.flattening is not None and not self.aligner.flattening.fitted:
             powers = [torch.fft.rfft(b["eeg"].double()).abs().square() for b in data.batches("train", WHITENED)]
             self.aligner.flattening.fit(torch.cat([power.mean(1) for power in powers]).mean(0))
         matched = self.aligner.matched
         if matched is not None and not bool(matched.fitted.any()):  # a resumed run has its filters
-            montages = {tuple(data.channel_names(r)) for r in {w.recording for w in data.datasets["train"].windows}}
-            if len(montages) > 1:
-                raise ConfigError(
-                    f"matched_filters={matched.components}: channel i has to be the same electrode everywhere, but the "
-                    f"training recordings have {len(montages)} lists of channels; set it to 0 (model.matched_filters)"
-                )
+            self._check_matched(data, matched.components)
             penalty = matched.fit(
                 self._matched_windows("train"), self._matched_windows("val"), shuffle=self.train_on == "shuffled"
             )
@@ -238,17 +237,42 @@ class AlignmentTask(Task):
             sounds = (batch["audio"].to(self.device) for batch in data.batches("train", SCALED))
             self.aligner.sound_head.fit(self.aligner.audio(sound) for sound in sounds)
 
+    def _check_matched(self, data: EEGAudioDataModule, components: int) -> None:
+        """Check that the data suit matched filters: one montage, and EEG windows that begin with the sound."""
+        recordings = {window.recording for dataset in data.datasets.values() for window in dataset.windows}
+        montages = {tuple(data.channel_names(recording)) for recording in recordings}
+        if len(montages) > 1:
+            raise ConfigError(
+                f"matched_filters={components}: channel i has to be the same electrode everywhere, but the recordings "
+                f"have {len(montages)} lists of channels; set it to 0 (model.matched_filters)"
+            )
+        if data.lag > LATEST:
+            raise ConfigError(
+                f"matched_filters={components} finds responses that begin after the start of the EEG window, with "
+                f"lag={data.lag} they begin before it; set it to {LATEST} or less (data.lag)"
+            )
+
     def _matched_windows(self, split: SplitName) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """EEG as the matched filters receive it, sound and subject of windows, which overlap by about a third."""
         data = self.data_info.training_windows
-        overlapping = 1.5 * data.hop / data.samples if split == "train" else 1
-        most = math.ceil(len(data.datasets[split].windows) * min(1, overlapping))
-        for batch in data.batches(split, min(most, MATCHED)):
+        count = len(data.datasets[split].windows)
+        if split == "train":
+            most = min(math.ceil(count * min(1, 1.5 * data.hop / data.samples)), MATCHED)
+        else:
+            most = min(count, WHITENED)
+        for number, batch in enumerate(data.batches(split, most)):
+            # the batches have no seeds of their own, without which all windows would be replaced by the same noise
+            first = number * data.batch_size
+            seeds = [mix(MATCHED_KEY, int(split == "train"), first + row) for row in range(len(batch["seed"]))]
+            batch = {**batch, "seed": torch.tensor(seeds)}
             if self.train_on != "shuffled":  # the fit permutes the sounds of all windows
                 batch = apply_train_on(batch, self.train_on)
             batch = self.transfer_batch_to_device(batch, self.device, 0)
             eeg, _, exists, subject = eeg_arguments(batch, self.subject_index)
-            yield self.aligner.flattened(eeg, exists), batch["audio"], subject
+            finite = eeg.isfinite().flatten(1).all(1)  # training skips such windows too
+            eeg = self.aligner.flattened(eeg, exists)
+            if finite.any():
+                yield eeg[finite], batch["audio"][finite], subject[finite]
 
     def _check_contrast(self, windows: int, sounds: int) -> None:
         """Check that a window of EEG is compared with other sounds than its own, unless tokens are predicted.
@@ -303,6 +327,8 @@ class AlignmentTask(Task):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log the learned scale of the logits, and the error of the predicted tokens."""
+        if self.aligner.matched is not None:
+            self.log("train/matched_share", self.aligner.matched.share.sigmoid())
         scale = getattr(self.loss, "scale", None)
         if isinstance(scale, Tensor):
             self.log("train/logit_scale", scale)

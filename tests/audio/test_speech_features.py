@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from eeg2speech.audio.speech_features import BANDS, COMPRESSION, NAMES, SpeechFeatures, speech_features
+from eeg2speech.audio.mel_filters import COMPRESSION
+from eeg2speech.audio.speech_features import BANDS, NAMES, SpeechFeatures, speech_features
 from eeg2speech.data.simulation.features import mel_power
 
 WAVE = 0.1 * np.random.default_rng(0).standard_normal(16_037).astype(np.float32)

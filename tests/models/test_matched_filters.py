@@ -151,8 +151,33 @@ def test_nothing_is_compared_without_a_response_or_its_pairs(gain: float, shuffl
     similarity = (
         filters.join(network, filters.eeg_steps(eeg, subject)) @ filters.join(network, filters.sound_steps(audio)).T
     )
-    of_network = network.flatten(1) @ network.flatten(1).T
-    torch.testing.assert_close(similarity, of_network * (1 - filters.share.sigmoid()))
+    torch.testing.assert_close(similarity, network.flatten(1) @ network.flatten(1).T)
+
+
+def test_a_subject_with_little_data_does_not_matter_to_the_others(world: World, filters: MatchedFilters):
+    def train() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for eeg, audio, subject in world.train():
+            yield (eeg, audio, subject) if subject[0] < 2 else (eeg[:1], audio[:1], subject[:1])
+
+    fewer = MatchedFilters(SUBJECTS + 1, C, 2)
+    assert fewer.fit(train(), world.validation()) is not None
+    assert fewer.fitted.tolist() == [True, True, False, False, True]
+    for subject in range(2):
+        assert found(fewer, *world.held_out(subject)) > found(filters, *world.held_out(subject)) - 0.15
+
+
+def test_few_validation_windows_show_no_response(world: World):
+    filters = MatchedFilters(SUBJECTS + 1, C, 2)
+    eeg, audio, subject = next(world.validation())
+    assert filters.fit(world.train(), [(eeg[:19], audio[:19], subject[:19])]) is None
+
+
+def test_a_window_of_silence_leaves_the_weight_to_the_network(world: World, filters: MatchedFilters):
+    eeg, _, subject = world.held_out(0)
+    network = F.normalize(torch.ones(WINDOWS, 20, 3).flatten(1), dim=1).view(WINDOWS, 20, 3)
+    for one in (eeg, torch.zeros_like(eeg)):
+        vectors = filters.join(network, filters.eeg_steps(one, subject))
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(WINDOWS))
 
 
 def test_fewer_channels_are_those_that_exist(world: World, filters: MatchedFilters):

@@ -13,6 +13,10 @@ from noise_worlds import MEMORISING, write_noise
 from eeg2speech import load_aligner
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
+from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.models import SpectrogramViT, ViTEncoder
+from eeg2speech.tasks import AlignmentTask
+from eeg2speech.tasks.training_data import DataInfo
 from tests.inference.recordings import prepare_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
@@ -53,9 +57,7 @@ def test_filters_are_fitted_once_and_exported(fit: Callable[..., int], tmp_path:
     assert fit(f"--run={run}") == 0
     first = weights(run)
     assert first["aligner.flattening.kernel"].count_nonzero() > 100
-    fitted = first["aligner.matched.fitted"]
-    assert fitted[-1]
-    assert 2 <= fitted[:-1].sum() < len(fitted) - 1  # not those of the test subjects
+    assert first["aligner.matched.fitted"].tolist() == [False] * 4 + [True]  # too short for filters of each subject
     assert first["aligner.matched.filters"].any()
     exported = load_aligner(run / "aligner").aligner.matched
     assert all(torch.equal(getattr(exported, name), first[f"aligner.matched.{name}"]) for name in FITTED)
@@ -63,6 +65,7 @@ def test_filters_are_fitted_once_and_exported(fit: Callable[..., int], tmp_path:
     assert fit(f"--run={run}", "--trainer.max_steps=9", "--data.window=0.96", "--ckpt_path=last") == 0
     again = weights(run)
     assert all(torch.equal(again[f"aligner.matched.{name}"], first[f"aligner.matched.{name}"]) for name in FITTED)
+    assert torch.equal(again["aligner.flattening.kernel"], first["aligner.flattening.kernel"])
 
 
 def test_runs_of_one_seed_are_equal(fit: Callable[..., int], tmp_path: Path):
@@ -78,6 +81,26 @@ def test_several_montages_are_refused(
 ):
     assert fit(f"--run={tmp_path / 'run'}", f"--data.store={ragged_store}") == 1
     assert "matched_filters=3: channel i has to be the same electrode everywhere" in capsys.readouterr().err
+
+
+def test_a_delay_of_the_eeg_is_refused(fit: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert fit(f"--run={tmp_path / 'run'}", "--data.lag=0.2") == 1
+    assert "lag=0.2 they begin before it; set it to 0.05 or less (data.lag)" in capsys.readouterr().err
+
+
+def test_each_window_of_a_null_is_replaced_by_noise_of_its_own(store: Path, monkeypatch: pytest.MonkeyPatch):
+    data = EEGAudioDataModule(store, 0.64, 0.32, 8, audio=True)
+    data.setup()
+    encoder = ViTEncoder(patch=(4, 16), width=16, depth=1, heads=2)
+    task = AlignmentTask(
+        64, data.subject_names, data.channels, encoder, SpectrogramViT(width=16, depth=1, heads=2), train_on="noise",
+        matched_filters=2,
+    )  # fmt: skip
+    monkeypatch.setattr(AlignmentTask, "data_info", DataInfo(data))
+    task.subject_index = torch.arange(len(data.subject_names))
+    for split in ("train", "val"):
+        eeg = torch.cat([eeg for eeg, _, _ in task._matched_windows(split)])
+        assert len(eeg.flatten(1).unique(dim=0)) == len(eeg) > 8
 
 
 def verdicts(run: Path) -> dict[str, bool]:
@@ -125,6 +148,7 @@ def test_a_response_is_found_and_nothing_without_its_pairs(train_on: str, snr: s
     words += [*MATCHED, f"--data.simulation.snr={snr}", f"--model.init_args.train_on={train_on}"]
     assert main(["fit", *words]) == 0
     assert main(["test", *words, "--ckpt_path=last"]) == 0
+    assert bool(weights(tmp_path / "run")["aligner.matched.mixing"].any()) == aligned
     found = verdicts(tmp_path / "run")
     assert found["unseen_stimulus"] == aligned
     assert aligned or not any(found.values())

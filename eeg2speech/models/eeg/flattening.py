@@ -23,6 +23,11 @@ class SpectralFlattening(nn.Module):
         super().__init__()
         self.register_buffer("kernel", F.one_hot(torch.tensor(TAPS // 2), TAPS).float())
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the filter is not the identity."""
+        return int(self.kernel.count_nonzero()) > 1
+
     def fit(self, power: Tensor) -> None:
         """Fit the filter to the mean power spectrum of training windows, (F,), from 0 Hz to 50 Hz."""
         # on a grid that the filter resolves, however long the windows are
@@ -37,5 +42,6 @@ class SpectralFlattening(nn.Module):
 
     def forward(self, eeg: Tensor) -> Tensor:
         """Filter windows, (B, C, T)."""
-        flat = F.conv1d(eeg.flatten(0, 1)[:, None], self.kernel.to(eeg.dtype).flip(0)[None, None], padding=TAPS // 2)
-        return flat.view_as(eeg)
+        with torch.autocast(eeg.device.type, enabled=False):
+            kernel = self.kernel.to(eeg.dtype).flip(0)[None, None]
+            return F.conv1d(eeg.flatten(0, 1)[:, None], kernel, padding=TAPS // 2).view_as(eeg)

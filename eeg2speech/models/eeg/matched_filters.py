@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eeg2speech.audio.speech_features import NAMES, SpeechFeatures
+from eeg2speech.models.eeg.subject import own_or_mean
 
 RATE = 50
 """Samples per second: EEG and features at 100 Hz are averaged in pairs."""
@@ -30,10 +31,16 @@ SHRINKAGE = 3e-3
 """Share of the mean power of the channels that is added to each, at every frequency."""
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 """Penalties of the response, as multiples of the variance of a speech feature, to choose from."""
+SILENT = 1e-4
+"""Norm of a window's courses that is not distinguished from silence."""
+LEAST = 60
+"""Seconds of training EEG from which on a subject has filters of its own."""
+FEWEST = 20
+"""Validation windows that are needed to find a response."""
 START = 1.5
 """Logit of the weight of the matched filters beside a network that has not been trained."""
 EVIDENCE = 3.0
-"""Standard errors above 0 that the mean correlation in validation windows has to reach for a response to be used."""
+"""Standard errors above 0 that the mean cosine in validation windows has to reach for a response to be used."""
 ITERATIONS = 4
 """Alternations of topographies and the common response."""
 
@@ -93,28 +100,32 @@ class MatchedFilters(nn.Module):
         """Filter EEG, (B, C, T), of subjects by index, -1 for an unseen one, (B,), to (B, L, K * STEP)."""
         with torch.autocast(eeg.device.type, enabled=False):
             course, row = self.filtered(self._slow(eeg.float()), subject)
-            return _steps(course[:, None] * self.mixing[row][:, :, None])
+            return _steps(course[:, None] * self.mixing[row].float()[:, :, None])
 
     def sound_steps(self, audio: Tensor) -> Tensor:
         """Responses that sounds, (B, S) at 16 kHz, predict, (B, L, K * STEP)."""
         with torch.autocast(audio.device.type, enabled=False):
             features = F.pad(self.standardised(self.speech(audio)), (LAGS - 1 + SPECTRUM // 2, SPECTRUM // 2))
-            return _steps(F.conv1d(features, self.sound.flip(-1)))
+            return _steps(F.conv1d(features.float(), self.sound.float().flip(-1)))
 
     def join(self, network: Tensor, steps: Tensor) -> Tensor:
         """Unit vectors of windows, (B, L * (E + K * STEP)).
 
-        The dot product of two is a weighted mean of the network's similarity and the correlation of EEG and response.
+        The dot product of two is a weighted mean of the network's similarity and the cosine of the courses of EEG and
+        response, over all components together.
 
         Args:
             network: Unit vectors of the network, (B, L, E).
             steps: Of ``eeg_steps`` or ``sound_steps``, (B, L, K * STEP).
         """
         courses = rearrange(steps.float(), "b l (k t) -> b k (l t)", k=self.components)
-        courses = F.normalize((courses - courses.mean(-1, keepdim=True)).flatten(1), dim=-1).view_as(courses)
-        matched = rearrange(courses, "b k (l t) -> b l (k t)", t=STEP)
+        courses = (courses - courses.mean(-1, keepdim=True)).flatten(1)
+        unit = F.normalize(courses, dim=-1, eps=SILENT)
         share = self.share.sigmoid()
-        return torch.cat([(1 - share).sqrt() * network, share.sqrt() * matched], dim=-1).flatten(1)
+        # without courses, as of silence, the network has the whole weight
+        rest = (1 - share * unit.square().sum(1)).clamp(min=0)
+        matched = rearrange(unit, "b (k l t) -> b l (k t)", k=self.components, t=STEP)
+        return torch.cat([rest.sqrt()[:, None, None] * network, share.sqrt() * matched], dim=-1).flatten(1)
 
     def standardised(self, features: Tensor) -> Tensor:
         """Speech features at 100 Hz, (B, F, T), and their adapted form, at 50 Hz and centred, (B, ROWS, n)."""
@@ -149,7 +160,7 @@ class MatchedFilters(nn.Module):
             shuffle: Permute the sounds of all windows, for a null; within batches too many would stay in place.
 
         Returns:
-            The penalty; None if no response is found in the validation windows, and nothing is compared.
+            The penalty; None if no response is found in the validation windows. Then the network alone is compared.
         """
         raw = [(self._slow(eeg), self.speech(audio), subject) for eeg, audio, subject in train]
         self._fit_levels([features for _, features, _ in raw])
@@ -160,6 +171,7 @@ class MatchedFilters(nn.Module):
             windows, held_out = _shuffled(windows), _shuffled(held_out)
         self._fit_filters(windows)
         self.mixing.zero_()
+        self.sound.zero_()
         chosen, best = None, EVIDENCE
         for strength, mixing, sound in _Responses(self, windows).solve(self.components):
             before = self.mixing, self.sound
@@ -175,10 +187,18 @@ class MatchedFilters(nn.Module):
         """Set each subject's matched filter, and the shape that is applied to the sound in place of the EEG."""
         moments = _Moments.of(windows, self.filters.shape[1])
         topographies = moments.topographies()
-        matched = {s: _matched(moments.spectra[s], topography) for s, topography in topographies.items()}
-        common = torch.stack([gain for _, gain in matched.values()]).mean(0)
-        average = torch.stack([moments.spectra[s] / moments.samples[s] for s in topographies]).mean(0)
-        matched[self._unseen] = _matched(average, torch.stack(list(topographies.values())).sum(0))
+        samples = torch.tensor([moments.samples[s] for s in topographies], dtype=torch.float64)
+        weight = samples / samples.sum()
+        spectra = torch.stack([moments.spectra[s] / moments.samples[s] for s in topographies])
+        average = torch.einsum("s,sfcd->fcd", weight.to(spectra.dtype), spectra)
+        mean = weight @ torch.stack(list(topographies.values()))
+        matched = {self._unseen: _matched(average, mean)}
+        for s, cross_spectra in zip(topographies, spectra, strict=True):
+            if moments.samples[s] >= LEAST * RATE:
+                matched[s] = _matched(cross_spectra, topographies[s])
+        gains = torch.stack([gain for _, gain in matched.values()])
+        own = torch.tensor([float(moments.samples.get(s, 0)) for s in matched], dtype=torch.float64)
+        common = (own if own.any() else torch.ones_like(own)) @ gains / (own.sum() if own.any() else len(own))
         self.fitted.zero_()
         for subject, (weights, gain) in matched.items():
             # the gain is applied to the response too: what subjects have in common to the sound, the rest to the EEG
@@ -190,8 +210,7 @@ class MatchedFilters(nn.Module):
 
     def filtered(self, slow: Tensor, subject: Tensor) -> tuple[Tensor, Tensor]:
         """Courses of EEG at 50 Hz, (B, C, n) to (B, n), and the row of each window's filter, (B,)."""
-        row = subject.where((subject >= 0) & (subject < self._unseen), self._unseen)
-        row = row.where(self.fitted[row], self._unseen)
+        row = own_or_mean(subject, self.fitted[:-1])
         kernels = self.filters.index_select(0, row)[:, : slow.shape[1]].to(slow.dtype)
         courses = F.conv1d(
             slow.flatten(0, 1)[None],
@@ -206,25 +225,27 @@ class MatchedFilters(nn.Module):
         return len(self.filters) - 1
 
     def _evidence(self, windows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> float:
-        """Mean correlation of EEG and the response that its sound predicts, in standard errors."""
+        """Mean cosine of EEG and the response that its sound predicts, in standard errors; 0 for too few windows."""
         found = []
         for eeg, audio, subject in windows:
             ours, theirs = self.eeg_steps(eeg, subject), self.sound_steps(audio)
             nothing = ours.new_zeros(len(eeg), ours.shape[1], 0)
             vectors = [self.join(nothing, side[:, : ours.shape[1]]) for side in (ours, theirs)]
             found.append((vectors[0] * vectors[1]).sum(-1))
-        correlation = torch.cat(found) if found else torch.zeros(1)
-        error = correlation.std(correction=0) / len(correlation) ** 0.5
-        return float(correlation.mean() / error.clamp(min=1e-12))
+        cosine = torch.cat(found) if found else torch.zeros(0)
+        if len(cosine) < FEWEST:
+            return 0.0
+        return float(cosine.mean() / (cosine.std() / len(cosine) ** 0.5).clamp(min=1e-12))
 
     def _fit_levels(self, features: Sequence[Tensor]) -> None:
         """Level of the bands, and mean and spread of each row."""
-        self.level.copy_(torch.stack([one[:, 2:].mean() for one in features]).mean())
-        adapted = [self._adapted(one).double() for one in features]
-        mean = torch.stack([one.mean((0, 2)) for one in adapted]).mean(0)
-        square = torch.stack([(one - mean[:, None]).square().mean((0, 2)) for one in adapted]).mean(0)
+        count = sum(len(one) for one in features)
+        self.level.copy_(torch.stack([one[:, 2:].mean((1, 2)).sum() for one in features]).sum() / count)
+        means = torch.cat([self._adapted(one).mean(2).cpu() for one in features]).double()
+        mean = means.mean(0)
+        spread = [(self._adapted(one).cpu() - mean[:, None].float()).square().mean(2) for one in features]
         self.offset.copy_(mean[:, None])
-        self.spread.copy_(square.clamp(min=1e-18).sqrt()[:, None])
+        self.spread.copy_(torch.cat(spread).double().mean(0).clamp(min=1e-18).sqrt()[:, None])
 
 
 @dataclass
