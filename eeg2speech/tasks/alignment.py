@@ -94,6 +94,8 @@ class AlignmentTask(Task):
         train_on: Null training, to check that a model without information stays at chance: ``real`` data, EEG replaced
             by ``noise`` or ``phase-randomised``, or sounds ``shuffled`` within a batch. This includes what is fitted
             before the first step. Validations and tests are of unmodified data.
+
+    Raises:
         ConfigError: Sizes or settings do not fit one another.
     """
 
