@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -164,6 +165,10 @@ def test_a_subject_with_little_data_does_not_matter_to_the_others(world: World, 
     assert fewer.fitted.tolist() == [True, True, False, False, True]
     for subject in range(2):
         assert found(fewer, *world.held_out(subject)) > found(filters, *world.held_out(subject)) - 0.15
+    without = MatchedFilters(SUBJECTS + 1, C, 2)
+    assert without.fit((batch for batch in world.train() if batch[2][0] < 2), world.validation()) is not None
+    kernels = fewer.filters[-1].flatten(), without.filters[-1].flatten()
+    assert F.cosine_similarity(*kernels, dim=0) > 0.95
 
 
 def test_few_validation_windows_show_no_response(world: World):
@@ -178,6 +183,16 @@ def test_a_window_of_silence_leaves_the_weight_to_the_network(world: World, filt
     for one in (eeg, torch.zeros_like(eeg)):
         vectors = filters.join(network, filters.eeg_steps(one, subject))
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(WINDOWS))
+
+
+def test_eeg_is_convolved_with_the_filter_of_each_channel():
+    filters = MatchedFilters(1, 2, 1)
+    filters.filters.normal_()
+    eeg = torch.randn(1, 2, 160)
+    course, row = filters.filtered(eeg, torch.tensor([0]))
+    assert row.tolist() == [1]  # nothing is fitted
+    expected = sum(np.convolve(eeg[0, c], filters.filters[1, c], "same") for c in range(2))
+    np.testing.assert_allclose(course[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_fewer_channels_are_those_that_exist(world: World, filters: MatchedFilters):

@@ -13,9 +13,11 @@ from noise_worlds import MEMORISING, write_noise
 from eeg2speech import load_aligner
 from eeg2speech.checkpoints.parts import read_checkpoint
 from eeg2speech.cli import main
+from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.tasks import AlignmentTask
+from eeg2speech.tasks.null_training import apply_train_on
 from eeg2speech.tasks.training_data import DataInfo
 from tests.inference.recordings import prepare_store
 
@@ -88,7 +90,7 @@ def test_a_delay_of_the_eeg_is_refused(fit: Callable[..., int], tmp_path: Path, 
     assert "lag=0.2 they begin before it; set it to 0.05 or less (data.lag)" in capsys.readouterr().err
 
 
-def test_each_window_of_a_null_is_replaced_by_noise_of_its_own(store: Path, monkeypatch: pytest.MonkeyPatch):
+def test_each_window_of_a_null_has_a_seed_of_its_own(store: Path, monkeypatch: pytest.MonkeyPatch):
     data = EEGAudioDataModule(store, 0.64, 0.32, 8, audio=True)
     data.setup()
     encoder = ViTEncoder(patch=(4, 16), width=16, depth=1, heads=2)
@@ -98,9 +100,15 @@ def test_each_window_of_a_null_is_replaced_by_noise_of_its_own(store: Path, monk
     )  # fmt: skip
     monkeypatch.setattr(AlignmentTask, "data_info", DataInfo(data))
     task.subject_index = torch.arange(len(data.subject_names))
-    for split in ("train", "val"):
-        eeg = torch.cat([eeg for eeg, _, _ in task._matched_windows(split)])
-        assert len(eeg.flatten(1).unique(dim=0)) == len(eeg) > 8
+    seeds: list[int] = []
+
+    def keep(batch: Batch, train_on: str) -> Batch:
+        seeds.extend(batch["seed"].tolist())
+        return apply_train_on(batch, train_on)
+
+    monkeypatch.setattr("eeg2speech.tasks.alignment.apply_train_on", keep)
+    windows = sum(len(eeg) for split in ("train", "val") for eeg, _, _ in task._matched_windows(split))
+    assert len(set(seeds)) == windows > 8
 
 
 def verdicts(run: Path) -> dict[str, bool]:

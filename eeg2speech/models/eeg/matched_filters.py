@@ -122,10 +122,10 @@ class MatchedFilters(nn.Module):
         courses = (courses - courses.mean(-1, keepdim=True)).flatten(1)
         unit = F.normalize(courses, dim=-1, eps=SILENT)
         share = self.share.sigmoid()
-        # without courses, as of silence, the network has the whole weight
-        rest = (1 - share * unit.square().sum(1)).clamp(min=0)
+        # where there are no courses, as in silence, the network has all of the weight
+        of_network = (1 - share * unit.square().sum(1)).clamp(min=0)
         matched = rearrange(unit, "b (k l t) -> b l (k t)", k=self.components, t=STEP)
-        return torch.cat([rest.sqrt()[:, None, None] * network, share.sqrt() * matched], dim=-1).flatten(1)
+        return torch.cat([of_network.sqrt()[:, None, None] * network, share.sqrt() * matched], dim=-1).flatten(1)
 
     def standardised(self, features: Tensor) -> Tensor:
         """Speech features at 100 Hz, (B, F, T), and their adapted form, at 50 Hz and centred, (B, ROWS, n)."""
@@ -253,11 +253,11 @@ class _Moments:
     """Sums over the samples of training windows.
 
     Attributes:
-        features: Products of lagged features, (Q, Q), over ``total`` samples.
+        features: Products of lagged features with each other, (Q, Q).
         cross: Of EEG with lagged features, by subject, (C, Q).
         covariance: Of EEG, by subject, (C, C).
         spectra: Cross-spectra of EEG, by subject, (SPECTRUM // 2 + 1, C, C).
-        samples: By subject.
+        samples: Number of samples of EEG, by subject.
     """
 
     features: Tensor
@@ -372,9 +372,9 @@ class _Responses:
             shaped = F.conv1d(
                 F.pad(kernels, (TAPS - 1, TAPS - 1)).flatten(0, 1)[:, None], self._shape.flip(0)[None, None]
             )
-            whole = torch.zeros(components, kernels.shape[1], LAGS + TAPS - 1)
-            whole[:rank] = shaped.view(rank, kernels.shape[1], -1)
-            yield strength, mixing, whole
+            sound = torch.zeros(components, ROWS, LAGS + TAPS - 1)
+            sound[:rank] = shaped.view(rank, ROWS, -1)
+            yield strength, mixing, sound
 
 
 def _shuffled(batches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
