@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from eeg2speech.baselines.linear import LinearBaselines, fit_linear
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.progress import Counted, track_with, uncounted
@@ -146,6 +148,10 @@ class _SplitEvaluation:
             done(1)
         controls["untrained"] = _mrr(embed_split(self.untrained, data, split))
         done(1)
+        sides = [self.model.aligner.split_vectors(torch.from_numpy(side)) for side in (model.eeg, model.sound)]
+        for name in sides[0]:
+            of_part = replace(model, eeg=sides[0][name].numpy(), sound=sides[1][name].numpy())
+            figures[name] = summarise(of_part.compare(), data.window)
         for name, embedded in self.decoders.embed(data, split).items() if self.decoders is not None else ():
             other = replace(model, eeg=embedded.eeg, sound=embedded.sound)
             figures[name.replace(" ", "_")] = summarise(other.compare(), data.window)

@@ -105,10 +105,11 @@ def rewindow(embeddings: Embeddings, steps: int, step: float, length: int, hop: 
     """Concatenate adjacent windows of each subject and stimulus and cut them into windows of another length.
 
     Similarity is a mean over steps, so that a model of three seconds can score a window of five: each step keeps the
-    context of its own window. Of overlapping windows the later one is left out; no new window spans a gap.
+    context of its own window. New windows have unit length. Of overlapping windows the later one is left out; no new
+    window spans a gap.
 
     Args:
-        embeddings: Time-resolved: K is ``steps`` times the width of a step, and each step has length 1 / sqrt(steps).
+        embeddings: Time-resolved: K is ``steps`` times the width of a step.
         steps: Steps of a window.
         step: Duration of a step, in seconds.
         length: Steps of a new window.
@@ -146,8 +147,10 @@ def _runs(start: NDArray[np.float64], duration: float) -> list[list[int]]:
 
 
 def _cut(windows: Floats, steps: int, length: int, first: NDArray[np.int64]) -> Floats:
-    """Windows of ``length`` steps that start at the steps ``first``, (len(first), length * width)."""
+    """Unit vectors of windows of ``length`` steps that start at the steps ``first``, (len(first), length * width)."""
     width = windows.shape[1] // steps
-    stream = windows.reshape(len(windows) * steps, width) * np.float32(np.sqrt(steps / length))
+    stream = windows.reshape(len(windows) * steps, width)
     cut: Floats = stream[first[:, None] + np.arange(length)].reshape(len(first), length * width)
-    return cut
+    norm = np.linalg.norm(cut, axis=1, keepdims=True)
+    unit: Floats = np.divide(cut, norm, out=cut, where=norm > 0)
+    return unit

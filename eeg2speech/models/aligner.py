@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from eeg2speech.core.errors import ConfigError
 from eeg2speech.models.audio.cached import CachedAudio, without_cache
@@ -214,6 +215,19 @@ class Aligner(nn.Module):
         network, matched = steps[..., : -self.matched.features], steps[..., -self.matched.features :]
         vectors = rearrange(embed(network, self.similarity, self.centre), "b (l e) -> b l e", l=steps.shape[1])
         return self.matched.join(vectors, matched)
+
+    def split_vectors(self, vectors: Tensor) -> dict[str, Tensor]:
+        """Unit vectors of each of two kinds of similarity, from those of ``embed_eeg`` or ``embed_sound``, (B, K).
+
+        Returns:
+            ``network`` and ``matched_filters``; empty if the network alone is compared.
+        """
+        if self.matched is None or not bool(self.matched.sound.any()):
+            return {}
+        steps = rearrange(vectors, "b (l e) -> b l e", e=self.step_features)
+        network, matched = steps[..., : -self.matched.features], steps[..., -self.matched.features :]
+        parts = {"network": network, "matched_filters": matched}
+        return {name: F.normalize(part.flatten(1), dim=-1) for name, part in parts.items()}
 
     def embed_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
         """Unit vectors of EEG windows, (B, K), whose dot product with a sound's is their similarity."""

@@ -26,6 +26,8 @@ from eeg2speech.metrics.summary import (
 )
 
 DECODERS = {
+    "network": "network without matched filters",
+    "matched_filters": "matched filters alone",
     "ridge_pooled": "ridge, pooled over subjects",
     "ridge_own": "ridge, fitted to each subject",
     "cca_pooled": "CCA, pooled over subjects",

@@ -15,6 +15,7 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import TEST_SPLITS, Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
+from eeg2speech.data.loading.windows import covered_samples
 from eeg2speech.losses import InfoNCE
 from eeg2speech.metrics import NormalizedMSE, Retrieval
 from eeg2speech.models import StepEncoder, ViTEncoder
@@ -22,6 +23,7 @@ from eeg2speech.models.aligner import Aligner, Target
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.loa import LOAScale
 from eeg2speech.models.eeg.heads import Similarity
+from eeg2speech.models.eeg.matched_filter_fit import fit_matched_filters
 from eeg2speech.models.eeg.subject import Covariances
 from eeg2speech.models.weights import HUB
 from eeg2speech.tasks.base import Stage, Task, eeg_arguments
@@ -227,8 +229,8 @@ class AlignmentTask(Task):
         matched = self.aligner.matched
         if matched is not None and not bool(matched.fitted.any()):  # a resumed run has its filters
             self._check_matched(data, matched.components)
-            penalty = matched.fit(
-                self._matched_windows("train"), self._matched_windows("val"), shuffle=self.train_on == "shuffled"
+            penalty = fit_matched_filters(
+                matched, self._matched_windows("train"), self._matched_windows("val"), self.train_on == "shuffled"
             )
             rank_zero_info(
                 "Matched filters are not used: no response was found in the validation windows"
@@ -251,17 +253,17 @@ class AlignmentTask(Task):
         if data.lag > LATEST:
             raise ConfigError(
                 f"matched_filters={components} finds responses that begin after the start of the EEG window, with "
-                f"lag={data.lag} they begin before it; set it to {LATEST} or less (data.lag)"
+                f"lag={data.lag} they begin before it; set data.lag to {LATEST} or less, or model.matched_filters to 0"
             )
 
     def _matched_windows(self, split: SplitName) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """EEG as the matched filters receive it, sound and subject of windows, which overlap by about a third."""
         data = self.data_info.training_windows
-        count = len(data.datasets[split].windows)
         if split == "train":
-            most = min(math.ceil(count * min(1, 1.5 * data.hop / data.samples)), MATCHED)
+            covered = covered_samples(data.datasets[split].windows, data.samples)
+            most = min(math.ceil(1.5 * covered / data.samples), MATCHED)
         else:
-            most = min(count, WHITENED)
+            most = WHITENED
         for number, batch in enumerate(data.batches(split, most)):
             # the batches have no seeds of their own, without which all windows would be replaced by the same noise
             first = number * data.batch_size

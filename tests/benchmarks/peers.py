@@ -34,11 +34,12 @@ from rich.console import Console
 from eeg2speech.metrics.intervals import over_repetitions
 
 NETWORKS = {
-    "maeeg": ["configs/alignment.yaml"],
-    "matched": ["configs/alignment.yaml", "configs/alignment/long.yaml"],
-    "simpleconv": ["configs/alignment.yaml", "configs/alignment/simpleconv.yaml"],
-    "eegnet": ["configs/alignment.yaml", "configs/alignment/eegnet.yaml"],
+    "maeeg": ["--model.init_args.matched_filters=0"],
+    "matched": [],
+    "simpleconv": ["--config=configs/alignment/simpleconv.yaml"],
+    "eegnet": ["--config=configs/alignment/eegnet.yaml"],
 }
+"""Settings of each network, after those of configs/alignment.yaml."""
 MAEEG = ("maeeg", "matched")
 """Networks whose encoder is that of stage 1."""
 LINEAR = {"cca": ["cca_own", "cca_pooled"], "ridge": ["ridge_own", "ridge_pooled"]}
@@ -100,7 +101,7 @@ def words_of(model: str, snr: float, seed: int, options: argparse.Namespace) -> 
     weights = str(options.stage1) if options.stage1 is not None and model in MAEEG else "null"
     snr_text = "-.inf" if math.isinf(snr) else f"{snr:g}"
     return [
-        *(f"--config={file}" for file in NETWORKS[model]), f"--model.init_args.encoder_weights={weights}",
+        "--config=configs/alignment.yaml", *NETWORKS[model], f"--model.init_args.encoder_weights={weights}",
         "--model.init_args.audio_weights=null", f"--data.simulation.snr={snr_text}", f"--data.simulation.seed={seed}",
         f"--data.split.seed={seed}", f"--seed_everything={seed}", "--trainer.accelerator=cpu", "--trainer.devices=1",
         "--trainer.enable_progress_bar=false", *(f"--{setting}" for setting in options.set),

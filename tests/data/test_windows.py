@@ -14,7 +14,7 @@ from eeg2speech.core.errors import DataError
 from eeg2speech.core.types import Channel, Recording
 from eeg2speech.data.electrodes.montage import order_by_position
 from eeg2speech.data.loading.scaling import Scaling
-from eeg2speech.data.loading.windows import Augment, WindowDataset, cut_windows
+from eeg2speech.data.loading.windows import Augment, Window, WindowDataset, covered_samples, cut_windows
 from tests.tiny_stores import head_channels
 
 CLAMP = 20.0
@@ -60,6 +60,16 @@ def test_windows_lie_inside_their_segment_and_fill_it(stretches, samples, hop):
         assert window.recording == 1
         assert window.first <= window.start <= window.last
         assert window.last + samples <= round((window.segment.onset + window.segment.duration) * 100)
+
+
+@given(
+    places=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 300)), max_size=12),
+    samples=st.integers(1, 80),
+)
+def test_covered_samples_are_counted_once(places, samples):
+    windows = [Window(recording, segment(), start, 0, 0) for recording, start in places]
+    expected = {(recording, start + k) for recording, start in places for k in range(samples)}
+    assert covered_samples(windows, samples) == len(expected)
 
 
 def test_windows_end_where_the_recording_ends_and_begin_where_it_begins():

@@ -36,6 +36,15 @@ def test_the_same_length_changes_nothing_whatever_the_order():
     np.testing.assert_allclose(found.eeg, points.eeg[[1, 2, 0]], rtol=1e-6)
 
 
+def test_new_windows_have_unit_length_though_steps_differ():
+    points = windows([0, DURATION])
+    points.eeg[:, :WIDTH] *= 3
+    found = rewindow(points, STEPS, STEP, length=3, hop=1)
+    np.testing.assert_allclose(np.linalg.norm(found.eeg, axis=1), 1, rtol=1e-6)
+    steps = points.eeg.reshape(-1, WIDTH)
+    np.testing.assert_allclose(found.eeg[2] @ unit(steps[2:5].reshape(1, -1))[0], 1, rtol=1e-6)
+
+
 def test_no_window_spans_a_gap_an_overlap_or_two_stories():
     gap = rewindow(windows([0, DURATION + 1]), STEPS, STEP, length=6, hop=1)
     assert gap.eeg.shape == (0, 6 * WIDTH)

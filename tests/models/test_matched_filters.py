@@ -14,7 +14,8 @@ from eeg2speech.core.errors import ConfigError
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.eeg.flattening import SpectralFlattening
-from eeg2speech.models.eeg.matched_filters import LAGS, SPECTRUM, MatchedFilters, _kernel, _matched
+from eeg2speech.models.eeg.matched_filter_fit import fit_matched_filters, kernel_of, matched_filter
+from eeg2speech.models.eeg.matched_filters import LAGS, SPECTRUM, MatchedFilters
 
 C, SUBJECTS, WINDOWS = 6, 3, 40
 
@@ -43,7 +44,7 @@ def test_a_matched_filter_has_the_largest_signal_to_noise_ratio():
     root = torch.randn(3, C, C, dtype=torch.complex128, generator=generator)
     noise = root @ root.mH + C * torch.eye(C)
     topography = torch.randn(C, dtype=torch.float64, generator=generator)
-    weights, gain = _matched(noise, topography)
+    weights, gain = matched_filter(noise, topography)
     # y = sum of weights * x: noise of variance 1, and the response at the gain
     after = torch.einsum("cf,fcd,df->f", weights, noise, weights.conj()).real
     torch.testing.assert_close(after[1:], torch.ones(2, dtype=torch.float64), rtol=0.05, atol=0)
@@ -56,12 +57,12 @@ def test_a_matched_filter_has_the_largest_signal_to_noise_ratio():
 
 
 def test_a_kernel_has_its_frequency_response():
-    flat = _kernel(torch.ones(SPECTRUM // 2 + 1, dtype=torch.complex128))
+    flat = kernel_of(torch.ones(SPECTRUM // 2 + 1, dtype=torch.complex128))
     expected = torch.zeros(SPECTRUM + 1, dtype=torch.float64)
     expected[SPECTRUM // 2] = 1
     torch.testing.assert_close(flat, expected)
     later = torch.exp(-2j * torch.pi * 5 * torch.arange(SPECTRUM // 2 + 1) / SPECTRUM)
-    assert _kernel(later.to(torch.complex128)).argmax() == SPECTRUM // 2 + 5
+    assert kernel_of(later.to(torch.complex128)).argmax() == SPECTRUM // 2 + 5
 
 
 class World:
@@ -112,7 +113,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def filters(world: World) -> MatchedFilters:
     filters = MatchedFilters(SUBJECTS + 1, C, 2)
-    assert filters.fit(world.train(), world.validation()) is not None
+    assert fit_matched_filters(filters, world.train(), world.validation()) is not None
     return filters
 
 
@@ -145,7 +146,7 @@ def test_subjects_without_a_fit_are_found_worse_but_above_chance(world: World, f
 def test_nothing_is_compared_without_a_response_or_its_pairs(gain: float, shuffle: bool):
     world = World(gain)
     filters = MatchedFilters(SUBJECTS + 1, C, 2)
-    assert filters.fit(world.train(), world.validation(), shuffle) is None
+    assert fit_matched_filters(filters, world.train(), world.validation(), shuffle) is None
     eeg, audio, subject = world.held_out(0)
     assert not filters.eeg_steps(eeg, subject).any()
     network = F.normalize(torch.randn(WINDOWS, 20, 3).flatten(1), dim=1).view(WINDOWS, 20, 3)
@@ -161,12 +162,15 @@ def test_a_subject_with_little_data_does_not_matter_to_the_others(world: World, 
             yield (eeg, audio, subject) if subject[0] < 2 else (eeg[:1], audio[:1], subject[:1])
 
     fewer = MatchedFilters(SUBJECTS + 1, C, 2)
-    assert fewer.fit(train(), world.validation()) is not None
+    assert fit_matched_filters(fewer, train(), world.validation()) is not None
     assert fewer.fitted.tolist() == [True, True, False, False, True]
     for subject in range(2):
         assert found(fewer, *world.held_out(subject)) > found(filters, *world.held_out(subject)) - 0.15
     without = MatchedFilters(SUBJECTS + 1, C, 2)
-    assert without.fit((batch for batch in world.train() if batch[2][0] < 2), world.validation()) is not None
+    assert (
+        fit_matched_filters(without, (batch for batch in world.train() if batch[2][0] < 2), world.validation())
+        is not None
+    )
     kernels = fewer.filters[-1].flatten(), without.filters[-1].flatten()
     assert F.cosine_similarity(*kernels, dim=0) > 0.95
 
@@ -174,7 +178,7 @@ def test_a_subject_with_little_data_does_not_matter_to_the_others(world: World, 
 def test_few_validation_windows_show_no_response(world: World):
     filters = MatchedFilters(SUBJECTS + 1, C, 2)
     eeg, audio, subject = next(world.validation())
-    assert filters.fit(world.train(), [(eeg[:19], audio[:19], subject[:19])]) is None
+    assert fit_matched_filters(filters, world.train(), [(eeg[:19], audio[:19], subject[:19])]) is None
 
 
 def test_a_window_of_silence_leaves_the_weight_to_the_network(world: World, filters: MatchedFilters):
@@ -233,6 +237,24 @@ def test_an_aligner_with_both_is_rebuilt_from_its_description():
     torch.testing.assert_close(vectors[0].norm(dim=1), torch.ones(2))
     torch.testing.assert_close(first.embed_sound(audio).norm(dim=1), torch.ones(2))
     assert not first.any_montage
+
+
+@torch.no_grad()
+def test_the_similarity_is_a_weighted_mean_of_its_two_kinds():
+    torch.manual_seed(0)
+    model = aligner(matched_filters=4).eval()
+    assert model.split_vectors(torch.randn(2, 20 * model.step_features)) == {}  # filters without a response
+    for name in ("filters", "mixing", "sound"):
+        getattr(model.matched, name).normal_()
+    eeg = model.embed_eeg(torch.randn(3, 8, 320), None, None, torch.tensor([-1, -1, -1]))
+    sound = model.embed_sound(0.1 * torch.randn(3, 51_200))
+    kinds = {
+        name: (vectors * model.split_vectors(sound)[name]).sum(1) for name, vectors in model.split_vectors(eeg).items()
+    }
+    share = model.matched.share.sigmoid()
+    expected = (1 - share) * kinds["network"] + share * kinds["matched_filters"]
+    torch.testing.assert_close((eeg * sound).sum(1), expected)
+    assert kinds["network"].abs().max() > 0 < kinds["matched_filters"].abs().max()
 
 
 @pytest.mark.parametrize("settings", [{"similarity": "pooled"}])

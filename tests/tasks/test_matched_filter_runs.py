@@ -87,7 +87,8 @@ def test_several_montages_are_refused(
 
 def test_a_delay_of_the_eeg_is_refused(fit: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert fit(f"--run={tmp_path / 'run'}", "--data.lag=0.2") == 1
-    assert "lag=0.2 they begin before it; set it to 0.05 or less (data.lag)" in capsys.readouterr().err
+    message = "lag=0.2 they begin before it; set data.lag to 0.05 or less, or model.matched_filters to 0"
+    assert message in capsys.readouterr().err
 
 
 def test_each_window_of_a_null_has_a_seed_of_its_own(store: Path, monkeypatch: pytest.MonkeyPatch):
@@ -160,3 +161,7 @@ def test_a_response_is_found_and_nothing_without_its_pairs(train_on: str, snr: s
     found = verdicts(tmp_path / "run")
     assert found["unseen_stimulus"] == aligned
     assert aligned or not any(found.values())
+    figures = json.loads((tmp_path / "run/test.json").read_text())["alignment"]["splits"]["unseen_stimulus"]["figures"]
+    assert ({"network", "matched_filters"} <= figures.keys()) == aligned
+    if aligned:
+        assert figures["matched_filters"]["mrr"]["low"] > figures["network"]["mrr"]["chance"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -68,6 +69,15 @@ class Window:
     start: int
     first: int
     last: int
+
+
+def covered_samples(windows: Iterable[Window], samples: int) -> int:
+    """How many samples of the recordings lie in at least one window of this length."""
+    starts = sorted((window.recording, window.start) for window in windows)
+    total = samples if starts else 0
+    for (recording, start), (following, later) in pairwise(starts):
+        total += min(samples, later - start) if following == recording else samples
+    return total
 
 
 def cut_windows(

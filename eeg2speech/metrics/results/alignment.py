@@ -60,9 +60,9 @@ class AlignmentSplit:
         gallery: Number of different sounds.
         verdict: Whether EEG and sound are aligned.
         figures: Estimates by decoder (``model``, ``ridge_pooled``, ``ridge_own``, ``cca_pooled``, ``cca_own``, and on
-            simulated EEG ``ideal_observer``, the ceiling) and
-            measure (``top1``, ``top5``, ``top10``, ``mrr``, ``median_rank``, ``match_2023``, ``match_2024``), all on
-            the windows as they are and in the whole gallery.
+            simulated EEG ``ideal_observer``, the ceiling; of a model with matched filters also ``network`` and
+            ``matched_filters``, its two kinds of similarity apart) and measure (``top1``, ``top5``, ``top10``, ``mrr``,
+            ``median_rank``, ``match_2023``, ``match_2024``), all on the windows as they are and in the whole gallery.
         protocol_windows: ``match_2023`` and ``match_2024`` of the model in windows as long as those of the published
             protocols; empty if no windows are contiguous or if the model computes no embedding for each step.
         controls_mrr: Mean reciprocal rank with EEG that carries no information about the sound, by control: ``noise``,
