@@ -30,6 +30,13 @@ class StubSpeech(nn.Module):
         steps = eeg.unflatten(-1, (-1, 16)).abs().mean((1, 3))  # (B, L)
         return self.gain * (steps + 10 * (subject[:, None] + 1))[..., None, None].expand(-1, -1, 8, 4)
 
+    def mel_of_eeg(self, eeg, positions, channel_mask, subject):
+        return self.loa_of_eeg(eeg, positions, channel_mask, subject)[..., 0, :].repeat_interleave(16, 1)
+
+    def vocode(self, spectrum):
+        level = 0.1 * spectrum.mean(2).repeat_interleave(160, -1)
+        return 0.5 * torch.tanh(level) * torch.sin(2 * torch.pi * 110 * torch.arange(level.shape[-1]) / 16_000)
+
     def loa_of_sound(self, audio):
         return audio.unflatten(-1, (-1, 2560)).abs().mean(2)[..., None, None].expand(-1, -1, 8, 4)
 

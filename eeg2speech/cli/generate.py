@@ -25,7 +25,7 @@ CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")
 GROUPS = {
     "EEG": ["store", "unit", "subjects", "recordings", "conditions", "splits", "limit"],
-    "generation": ["seed", "solver", "steps", "guidance", "overlap", "batch_size", "device", "components"],
+    "generation": ["method", "seed", "solver", "steps", "guidance", "overlap", "batch_size", "device", "components"],
     "output": ["out", "overwrite", "json"],
 }
 EXAMPLES = """
@@ -48,6 +48,7 @@ def generate(
     steps: int | None = None,
     guidance: float | None = None,
     solver: Literal["dpm", "ddim"] | None = None,
+    method: Literal["diffusion", "regression"] = "diffusion",
     overlap: float = 0.32,
     batch_size: int = 8,
     device: str = "auto",
@@ -78,6 +79,8 @@ def generate(
         steps: Steps of the solver; as in the checkpoint if not given.
         guidance: Scale of classifier-free guidance, 1 for none; as in the checkpoint if not given.
         solver: `dpm` (DPM-Solver++) or `ddim`; as in the checkpoint if not given.
+        method: `diffusion`, or `regression` for the spectrogram that linear regression predicts from EEG, through the
+            vocoder, without sampling. The test of stage 3 shows which of the two is better.
         overlap: Seconds by which consecutive windows overlap, over which they are cross-faded.
         batch_size: Windows per batch.
         device: E.g. cpu or cuda; auto takes a GPU if there is one.
@@ -100,7 +103,7 @@ def generate(
     from eeg2speech.inference.source_store import open_source_store
 
     with json_stdout(json):
-        generator = load_generator(ckpt, choose_device(device), components)
+        generator = load_generator(ckpt, choose_device(device), components, method)
         generator.batch_size = batch_size
         sampler = generator.sample_with(solver, steps, guidance)
         origin = open_source_store(generator.training_data, fixed=not generator.any_montage, root=store)
@@ -111,7 +114,7 @@ def generate(
             splits = _test_splits(origin, clips)
         chosen = choose_clips(clips, origin.store, _text(subjects), _text(recordings), conditions, splits, limit)
         making = GenerationSettings(
-            seed, sampler.solver, sampler.steps, float(sampler.guidance), overlap, sha256_of(ckpt),
+            seed, sampler.solver, sampler.steps, float(sampler.guidance), overlap, method, sha256_of(ckpt),
             generator.global_step,
         )  # fmt: skip
         rows = [row_of(clip, origin.store, making) for clip in chosen]

@@ -1,32 +1,25 @@
-"""Real sounds of a split and of training, in the space of the audio encoder."""
+"""Real sounds of a split and of training, in the spaces of the judge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from eeg2speech.audio.mel import level
 from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.controls import window_labels
-from eeg2speech.evaluation.models import SpeechModel
+from eeg2speech.evaluation.judge import ENCODER, SPACES, AudioJudge, Floats
 from eeg2speech.metrics.identification import step_embeddings
 
-if TYPE_CHECKING:  # diffusers takes seconds to import
-    from eeg2speech.models.audioldm2.speech import SpeechDiffusion
-
-Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class AudioGallery:
-    """The windows of a split, and its different sounds as tokens of the audio encoder.
+    """The windows of a split, and its different sounds as tokens of the judge.
 
     Attributes:
         key: Windows that hold the same sound have the same key, (n,).
@@ -34,7 +27,7 @@ class AudioGallery:
         stimulus: Of each window, (n,).
         sounds: Keys of the different sounds, ascending, (G,).
         start: Of each sound, in seconds into its stimulus, (G,).
-        tokens: Of each sound, (G, L, F, D).
+        tokens: Of each sound by space, (G, L, F, D).
     """
 
     key: Rows
@@ -42,7 +35,7 @@ class AudioGallery:
     stimulus: Rows
     sounds: Rows
     start: NDArray[np.float64]
-    tokens: Floats
+    tokens: dict[str, Floats]
 
     def spread(self, most: int | None) -> Rows:
         """Indices of all windows, or of ``most`` with as many different sounds as possible, from all subjects in turn.
@@ -69,31 +62,31 @@ class AudioGallery:
 
 @dataclass(frozen=True)
 class TrainingClips:
-    """Real training sounds in the space of the audio encoder.
+    """Real training sounds in the spaces of the judge.
 
     Attributes:
-        mean: Mean of their tokens, (F, D).
-        embedded: Unit vectors, (m, K).
+        mean: Mean of their tokens by space, (F, D).
+        embedded: Unit vectors in the space of the audio encoder, (m, K).
     """
 
-    mean: Floats
+    mean: dict[str, Floats]
     embedded: Floats
 
 
-def embed_training_clips(task: SpeechModel, data: EEGAudioDataModule, most: int) -> TrainingClips:
+def embed_training_clips(judge: AudioJudge, data: EEGAudioDataModule, most: int) -> TrainingClips:
     """Embed the different sounds of this many training windows, evenly spread."""
-    tokens = embed_gallery(task, data, "train", most).tokens
-    mean: Floats = tokens.mean(axis=(0, 1))
-    return TrainingClips(mean, step_embeddings(tokens, mean))
+    tokens = embed_gallery(judge, data, "train", most).tokens
+    mean = {space: values.mean(axis=(0, 1)) for space, values in tokens.items()}
+    return TrainingClips(mean, step_embeddings(tokens[ENCODER], mean[ENCODER]))
 
 
 def embed_gallery(
-    task: SpeechModel, data: EEGAudioDataModule, split: SplitName, most: int | None = None
+    judge: AudioJudge, data: EEGAudioDataModule, split: SplitName, most: int | None = None
 ) -> AudioGallery:
     """Tokens of every different sound of a split.
 
     Args:
-        task: Whose audio encoder.
+        judge: Computes them.
         data: Whose windows.
         split: Which.
         most: All windows, or this many evenly spread.
@@ -108,17 +101,12 @@ def embed_gallery(
         new = [index for index in first.tolist() if int(rows["key"][index]) not in known]
         known.update(rows["key"][new].tolist())
         if new:
-            tokens = audio_tokens(task.model, batch["audio"][new].to(task.device))
-            for name, values in (("sounds", rows["key"][new]), ("begin", rows["start"][new]), ("tokens", tokens)):
+            tokens = judge.tokens(batch["audio"][new])
+            for name, values in {"sounds": rows["key"][new], "begin": rows["start"][new], **tokens}.items():
                 columns.setdefault(name, []).append(values)
     found = {name: np.concatenate(values) for name, values in columns.items()}
     order = np.argsort(found["sounds"])
-    ordered = (found[name][order] for name in ("sounds", "begin", "tokens"))
-    return AudioGallery(found["key"], found["subject"], found["stimulus"], *ordered)
-
-
-@torch.no_grad()
-def audio_tokens(model: SpeechDiffusion, audio: Tensor) -> Floats:
-    """LOA tokens of waveforms, (B, S), at one level, since the level of generated ones is arbitrary, (B, L, F, D)."""
-    tokens: Floats = model.loa_of_sound(level(audio)).float().cpu().numpy()
-    return tokens
+    tokens = {space: found[space][order] for space in SPACES}
+    return AudioGallery(
+        found["key"], found["subject"], found["stimulus"], found["sounds"][order], found["begin"][order], tokens
+    )

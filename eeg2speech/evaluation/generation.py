@@ -1,4 +1,4 @@
-"""Generated speech of a split by variant, in the space of the audio encoder, with the real sounds."""
+"""Generated speech of a split by variant, in the spaces of the judge, with the real sounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import distributed as dist
 from eeg2speech.core.seeding import mix
 from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.audio_gallery import AudioGallery, Floats, Rows, TrainingClips, audio_tokens, embed_gallery
+from eeg2speech.evaluation.audio_gallery import AudioGallery, Rows, TrainingClips, embed_gallery
+from eeg2speech.evaluation.judge import ENCODER, AudioJudge, Floats
 from eeg2speech.evaluation.models import SpeechModel, on_device
 from eeg2speech.losses.pairs import rank_and_world
 from eeg2speech.metrics.frechet import clip_embeddings
@@ -25,7 +26,7 @@ from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.metrics.surrogates import another_trial, noise
 from eeg2speech.metrics.word_error import Transcriber, word_error_rates
 
-SAMPLED = VARIANTS[2:]
+SAMPLED = tuple(name for name in VARIANTS if name not in ("truth", "round_trip", "mel_regression"))
 """Variants that the sampler generates."""
 NOISE, CLIP = 0x6E6F6973, 0x636C6970  # keys of the noise instead of EEG, and of the noise of the sampler
 Arrays = dict[str, NDArray[Any]]
@@ -36,14 +37,14 @@ class GeneratedClips:
     """Clips of one variant for n windows.
 
     Attributes:
-        similarity: With every sound of the split, (n, G).
+        similarity: With every sound of the split by space, (n, G).
         nearest: Similarity with the nearest training sound, (n,).
         voice: Mean of the tokens of each clip, (n, D).
         figures: Quality against the recording by figure, (n,); the recording itself has none.
         waves: Waveforms that are kept, (S,), by their place among the windows.
     """
 
-    similarity: Floats
+    similarity: dict[str, Floats]
     nearest: NDArray[np.floating[Any]]
     voice: NDArray[np.float64]
     figures: dict[str, NDArray[np.float64]]
@@ -101,6 +102,8 @@ def generate_variants(
             yield variant, task.generate(target, seeds, target.shape[1])
         elif variant == "eeg":
             yield variant, task.generate(task.loa_of(batch), seeds, target.shape[1])
+        elif variant == "mel_regression":
+            yield variant, task.regress(batch)
         elif variant == "noise":
             drawn = noise(batch["eeg"], batch["channel_mask"], [mix(NOISE, row) for row in index])
             yield variant, task.generate(task.loa_of({**batch, "eeg": drawn}), seeds, target.shape[1])
@@ -112,6 +115,7 @@ def generate_variants(
 
 def generate_split(
     task: SpeechModel,
+    judge: AudioJudge,
     data: EEGAudioDataModule,
     split: SplitName,
     training: TrainingClips,
@@ -125,6 +129,7 @@ def generate_split(
 
     Args:
         task: Whose model.
+        judge: Embeds clips and real sounds.
         data: Whose windows.
         split: Which.
         training: Training sounds that clips are compared with.
@@ -134,8 +139,8 @@ def generate_split(
         done: Called with how many more clips were generated.
         transcribe: Recognises speech. Word error rates compare with its text of the recording, as windows cut words.
     """
-    gallery = embed_gallery(task, data, split)
-    sounds = step_embeddings(gallery.tokens, training.mean)
+    gallery = embed_gallery(judge, data, split)
+    sounds = {space: step_embeddings(tokens, training.mean[space]) for space, tokens in gallery.tokens.items()}
     rows = gallery.spread(windows)
     other, moved = another_trial(gallery.subject[rows], gallery.stimulus[rows])
     kept = spread_evenly(len(rows), examples)
@@ -150,13 +155,13 @@ def generate_split(
         truth = here["audio"].cpu().numpy()
         texts = [] if transcribe is None else [transcribe(wave) for wave in truth]
         for variant, sound in generate_variants(task, here, there):
-            tokens = audio_tokens(task.model, sound)
-            embedded = step_embeddings(tokens, training.mean)
+            tokens = judge.tokens(sound)
+            embedded = {space: step_embeddings(values, training.mean[space]) for space, values in tokens.items()}
             made = sound.float().cpu().numpy()
             measured = {
-                "similarity": embedded @ sounds.T,
-                "nearest": nearest_training(embedded, training.embedded)[1],
-                "voice": clip_embeddings(tokens),
+                **{f"similarity {space}": vectors @ sounds[space].T for space, vectors in embedded.items()},
+                "nearest": nearest_training(embedded[ENCODER], training.embedded)[1],
+                "voice": clip_embeddings(tokens[ENCODER]),
             }
             if variant != "truth":
                 figures = speech_figures(truth, made)
@@ -170,7 +175,8 @@ def generate_split(
             if variant in SAMPLED:
                 done(len(clips))
     variants = {variant: _join(parts, len(rows), waves[variant]) for variant, parts in found.items()}
-    return GeneratedSplit(rows, moved, gallery, nearest_training(sounds, training.embedded)[1], kept, variants)
+    nearest = nearest_training(sounds[ENCODER], training.embedded)[1]
+    return GeneratedSplit(rows, moved, gallery, nearest, kept, variants)
 
 
 def read_windows(task: SpeechModel, data: EEGAudioDataModule, split: SplitName, rows: Rows) -> Batch:
@@ -200,5 +206,8 @@ def _gather(rows: Arrays, device: torch.device) -> Arrays:
 
 def _join(parts: list[Arrays], count: int, waves: dict[int, Floats]) -> GeneratedClips:
     whole = {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
-    figures = {name.removeprefix("figure "): values for name, values in whole.items() if name.startswith("figure ")}
-    return GeneratedClips(whole["similarity"], whole["nearest"], whole["voice"], figures, waves)
+    similarity, figures = (
+        {name.removeprefix(kind): values for name, values in whole.items() if name.startswith(kind)}
+        for kind in ("similarity ", "figure ")
+    )
+    return GeneratedClips(similarity, whole["nearest"], whole["voice"], figures, waves)

@@ -72,6 +72,9 @@ class SpeechModel(Protocol):
     def loa_of(self, batch: Batch) -> Tensor:
         """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""
 
+    def regress(self, batch: Batch) -> Tensor:
+        """Waveforms of the linear mel regression from the EEG of a batch, (B, S)."""
+
     def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
         """Waveforms from LOA tokens, or without a condition, by one seed each, (B, S)."""
 
@@ -85,6 +88,9 @@ class _LoadedSpeechModel:
 
     def loa_of(self, batch: Batch) -> Tensor:
         return self.model.loa_of_eeg(*_eeg_arguments(batch, self.places))
+
+    def regress(self, batch: Batch) -> Tensor:
+        return self.model.vocode(self.model.mel_of_eeg(*_eeg_arguments(batch, self.places)))
 
     def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
         return self.model.waveform(self.sampler.sample(self.model, loa, steps, seeds))

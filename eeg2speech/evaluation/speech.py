@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from eeg2speech.evaluation.generation import (
     generate_split,
     spread_evenly,
 )
+from eeg2speech.evaluation.judge import ENCODER, LOG_MEL, SPACES, AudioJudge
 from eeg2speech.evaluation.models import SpeechModel, check_splits, speech_model
 from eeg2speech.inference.generator import SpeechGenerator
 from eeg2speech.metrics import Comparison, mean_estimate
@@ -29,6 +31,7 @@ from eeg2speech.metrics.identification import WAYS, identification_nulls, identi
 from eeg2speech.metrics.results import (
     GalleryResult,
     NullSummary,
+    RegressionComparison,
     SeenSplits,
     SpeechResult,
     SpeechSplit,
@@ -45,8 +48,8 @@ if TYPE_CHECKING:  # diffusers takes seconds to import
 CONTROLS = ("noise", "another_trial", "unconditional")
 """Variants without information about the sound: EEG has to exceed them."""
 MEASURE = (
-    "identification of generated clips among all real sounds of the split, cosine of LOA tokens averaged over steps, "
-    "95 % bootstrap intervals over stimuli"
+    "identification of generated clips among all real sounds of the split, cosine of the tokens of an audio encoder "
+    "that has no part in the model, averaged over steps, 95 % bootstrap intervals over stimuli"
 )
 Generated = Mapping[SplitName, GeneratedSplit]
 
@@ -60,6 +63,7 @@ def generate_splits(
     examples: int = 0,
     batch: int = 16,
     transcribe: Transcriber | None = None,
+    judge: Path | None = None,
     counted: Counted = uncounted,
 ) -> Generated:
     """Generate speech for windows of the test splits; with several processes, all of them have to call this.
@@ -73,6 +77,7 @@ def generate_splits(
         examples: Windows of each split whose waveforms are kept.
         batch: Clips that are generated at once.
         transcribe: Recognises speech, for word error rates; None: none.
+        judge: See ``AudioJudge``.
         counted: Shows the progress.
 
     Raises:
@@ -82,11 +87,12 @@ def generate_splits(
         raise ConfigError("audio=False: an evaluation of generated speech needs the sound of each window (data.audio)")
     on_data = speech_model(model, data)
     chosen = [split for split in data.test_splits if split in (splits or data.test_splits)] or data.test_splits
-    real = embed_training_clips(on_data, data, training)
+    embedder = AudioJudge(judge, on_data.device)
+    real = embed_training_clips(embedder, data, training)
     clips = sum(len(spread_evenly(len(data.datasets[split]), windows)) for split in chosen) * len(SAMPLED)
     with counted("Generating clips", clips) as done:
         return {
-            split: generate_split(on_data, data, split, real, windows, examples, batch, done, transcribe)
+            split: generate_split(on_data, embedder, data, split, real, windows, examples, batch, done, transcribe)
             for split in chosen
         }
 
@@ -103,9 +109,10 @@ def evaluate_speech(
 
     Several variants of each window are generated from the same noise: from EEG, from conditions without information
     about the sound (noise instead of EEG, EEG of another trial of the same subject, no condition), and from the
-    recording (its own LOA, which is the upper limit for EEG, and through autoencoder and vocoder only). Each clip is
-    then identified among all real sounds of its split, in the space of the audio encoder. The verdict depends only on
-    this identification, because it has a chance level. Measures of quality, the Frechet distance and the similarity of
+    recording (its own LOA, which is the upper limit for EEG, and through autoencoder and vocoder only). Linear
+    regression from EEG to mel spectrograms is another variant. Each clip is then identified among all real sounds of
+    its split, in spaces that have no part in the model (``AudioJudge``). The verdict depends only on the identification
+    by the audio encoder, because it has a chance level. Measures of quality, the Frechet distance and the similarity of
     clips to training sounds are also reported.
 
     Args:
@@ -139,30 +146,40 @@ def _compare_variants(
     group = shuffling_groups(gallery.key, gallery.subject, gallery.stimulus)[rows]
     target = np.searchsorted(gallery.sounds, gallery.key[rows])
     subject, stimulus = gallery.subject[rows], gallery.stimulus[rows]
-    real = clip_embeddings(gallery.tokens)
-    variants, compared = {}, {}
+    real = clip_embeddings(gallery.tokens[ENCODER])
+    variants: dict[str, VariantResult] = {}
+    compared: dict[str, dict[str, Comparison]] = {space: {} for space in SPACES}
     for name, clips in generated.variants.items():
         kept = np.flatnonzero(moved) if name == "another_trial" else np.arange(len(rows))
-        one = Comparison(clips.similarity[kept], target[kept], subject[kept], stimulus[kept], gallery.start)
-        estimates = identification_report(one, WAYS)
-        nulls = identification_nulls(one, WAYS, group[kept], permutations)
+        points = {}
+        for space, similarity in clips.similarity.items():
+            one = Comparison(similarity[kept], target[kept], subject[kept], stimulus[kept], gallery.start)
+            estimates = identification_report(one, WAYS)
+            nulls = identification_nulls(one, WAYS, group[kept], permutations)
+            compared[space][name] = one
+            points[space] = [GalleryResult(way, estimates[way], NullSummary.of(nulls[way])) for way in estimates]
         figures = {figure: values[kept] for figure, values in clips.figures.items()}
-        compared[name] = one
         variants[name] = VariantResult(
             len(kept),
-            [GalleryResult(way, estimates[way], NullSummary.of(nulls[way])) for way in estimates],
+            points[ENCODER],
+            points[LOG_MEL],
             {figure: mean_estimate(values, np.nan, stimulus[kept]) for figure, values in figures.items()},
             {figure: count for figure, count in without_value(figures).items() if count},
             frechet_report(real, clips.voice[kept]),
             memorisation(clips.nearest[kept], generated.nearest),
         )
     way = judged_way(len(gallery.sounds))
-    scores = {name: identify(compared[name], way) for name in CONTROLS}
+    scores = {name: identify(compared[ENCODER][name], way) for name in CONTROLS}
     scores["another_trial"] = _at(moved, scores["another_trial"])
-    verdict = judge_speech(compared["eeg"], scores, way, group, permutations, seen=seen)
+    verdict = judge_speech(compared[ENCODER]["eeg"], scores, way, group, permutations, seen=seen)
+    differences = (
+        mean_estimate(identify(of["eeg"], way) - identify(of["mel_regression"], way), 0.0, stimulus)
+        for of in (compared[ENCODER], compared[LOG_MEL])
+    )
     trained = pretrained_stimuli(model, data, gallery)
     stimuli = len(np.unique(gallery.stimulus))
-    return SpeechSplit(len(rows), len(gallery.sounds), stimuli, trained, verdict, variants)
+    regression = RegressionComparison(*differences)
+    return SpeechSplit(len(rows), len(gallery.sounds), stimuli, trained, verdict, regression, variants)
 
 
 def pretrained_stimuli(model: SpeechModel, data: EEGAudioDataModule, gallery: AudioGallery) -> list[str]:

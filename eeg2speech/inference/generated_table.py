@@ -25,6 +25,7 @@ class GenerationSettings:
         steps: Of the solver.
         guidance: Scale of classifier-free guidance.
         overlap: Of windows, in seconds.
+        method: ``diffusion`` or ``regression``.
         checkpoint: sha256 of the model's file.
         global_step: Training step of the model.
     """
@@ -34,6 +35,7 @@ class GenerationSettings:
     steps: int
     guidance: float
     overlap: float
+    method: str
     checkpoint: str
     global_step: int
 
@@ -79,6 +81,7 @@ class Generated:
     steps: int
     guidance: float
     overlap: float
+    method: str
     checkpoint: str
     global_step: int
 

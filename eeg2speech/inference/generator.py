@@ -46,6 +46,8 @@ OVERLAP = 0.32
 """Overlap of neighbouring windows in seconds: two steps."""
 BATCH = 8
 """Windows that are generated at once."""
+Method = Literal["diffusion", "regression"]
+METHODS: tuple[Method, ...] = ("diffusion", "regression")
 
 
 class SpeechGenerator(Published):
@@ -57,12 +59,13 @@ class SpeechGenerator(Published):
         training_data: See ``Published``.
         device: See ``Published``.
         batch_size: Windows that are generated at once.
+        method: See ``load_generator``.
         described: Class and config of the network; without them the model cannot be saved.
         provenance: See ``Published``.
         source: See ``Published``.
 
     Raises:
-        ConfigError: The batch size is below 1, or the device does not exist.
+        ConfigError: The batch size is below 1, or the device or the method does not exist.
     """
 
     rate = RATE
@@ -75,6 +78,7 @@ class SpeechGenerator(Published):
         training_data: TrainingDataInfo,
         device: str = "cpu",
         batch_size: int = BATCH,
+        method: Method = "diffusion",
         described: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
         source: Path | None = None,
@@ -82,6 +86,9 @@ class SpeechGenerator(Published):
         super().__init__(training_data, device, provenance, source)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError(f"batch_size={batch_size} must be 1 or more")
+        if method not in METHODS:
+            raise ConfigError(f"method={method!r} is none of {', '.join(METHODS)}")
+        self.method = method
         self.model = moved_to(device, model).eval()
         self.sampler, self.batch_size, self.described = sampler, batch_size, dict(described or {})
 
@@ -128,11 +135,13 @@ class SpeechGenerator(Published):
         index_of = {label: index for index, label in enumerate(self.training_data.subjects)}
         indices = torch.tensor([index_of.get(subjects[index], -1) for index in batch["subject"].tolist()])
         mask = None if bool(batch["channel_mask"].all()) else batch["channel_mask"].to(self.device)
+        eeg = batch["eeg"].to(self.device), batch["positions"].to(self.device), mask, indices.to(self.device)
         with torch.inference_mode():
-            loa = self.model.loa_of_eeg(
-                batch["eeg"].to(self.device), batch["positions"].to(self.device), mask, indices.to(self.device)
-            )
-            sound = self.model.waveform(self.sampler.sample(self.model, loa, loa.shape[1], seeds))
+            if self.method == "regression":
+                sound = self.model.vocode(self.model.mel_of_eeg(*eeg))
+            else:
+                loa = self.model.loa_of_eeg(*eeg)
+                sound = self.model.waveform(self.sampler.sample(self.model, loa, loa.shape[1], seeds))
         samples = round(batch["eeg"].shape[-1] / self.training_data.preprocessing.rate * RATE)
         waves = sound[:, :samples].float().cpu().numpy()
         if not np.isfinite(waves).all():
@@ -297,7 +306,9 @@ class SpeechGenerator(Published):
         return np.clip(generated, -1.0, 1.0)
 
 
-def load_generator(source: str | Path, device: str = "cpu", components: str | Path | None = None) -> SpeechGenerator:
+def load_generator(
+    source: str | Path, device: str = "cpu", components: str | Path | None = None, method: Method = "diffusion"
+) -> SpeechGenerator:
     """Load a trained model of stage 3; errors as of ``eeg2speech.load``.
 
     Args:
@@ -305,6 +316,8 @@ def load_generator(source: str | Path, device: str = "cpu", components: str | Pa
         device: See ``eeg2speech.load``.
         components: Folder or hub id of AudioLDM 2's components, if they have moved since training; they must be those
             of training.
+        method: ``diffusion``, or ``regression`` for the spectrogram that linear regression predicts from EEG, through
+            the vocoder: no sampling, so the seed does not matter. The test of stage 3 compares the two.
     """
     source = path_of(source)
     _refuse_earlier_stages(source)
@@ -314,7 +327,7 @@ def load_generator(source: str | Path, device: str = "cpu", components: str | Pa
 
     model, sampler = rebuild_speech(described, weights, str(source), components)
     return SpeechGenerator(
-        model, sampler, training_data, device, described=described, provenance=provenance, source=source
+        model, sampler, training_data, device, method=method, described=described, provenance=provenance, source=source
     )
 
 

@@ -36,13 +36,15 @@ VARIANT_TITLES = {
     "round_trip": "vocoder reconstruction of the recording",
     "loa": "speech from the LOA of the recording (upper limit)",
     "eeg": "speech from EEG",
+    "mel_regression": "linear mel regression from EEG",
     "noise": "speech from noise instead of EEG",
     "another_trial": "speech from EEG of another trial",
     "unconditional": "speech without a condition",
 }
 """Variants of a clip in words, in the order of a report."""
-COMPARED_VARIANTS = ("loa", "eeg", "noise", "another_trial", "unconditional")
-"""Variants shown with a verdict on speech: the upper limit, the model, and clips without information on the sound."""
+COMPARED_VARIANTS = ("loa", "eeg", "mel_regression", "noise", "another_trial", "unconditional")
+"""Variants shown with a verdict on speech: the upper limit, the model, the linear regression, and clips without
+information on the sound."""
 
 ComparedResult = ReconstructionResult | AlignmentResult | SpeechResult
 
@@ -199,6 +201,13 @@ def _speech_verdict(split: str, found: SpeechSplit) -> SplitVerdict:
     compared = {variant_title(name): point.estimate for name, point in points.items() if point is not None}
     compared[variant_title("eeg")] = verdict.estimate
     reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} clips"]
+    difference, outcome = found.regression.difference, found.regression.outcome
+    advice = "; eeg2speech generate --method regression is recommended" if outcome == "worse" else ""
+    reasons.append(
+        f"{outcome} than the linear mel regression by {with_interval(difference)}{advice}"
+        if outcome != "indistinguishable"
+        else f"indistinguishable from the linear mel regression: difference {with_interval(difference)}"
+    )
     if found.pretrained_stimuli:
         names = (
             f"{len(found.pretrained_stimuli)} of the {found.stimuli} stimuli ({join_names(found.pretrained_stimuli)})"

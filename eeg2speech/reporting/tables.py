@@ -201,20 +201,26 @@ def identification_table(split: str, found: SpeechSplit) -> ResultTable:
     way = found.verdict.way
     points = {name: {one.gallery: one for one in result.identification} for name, result in found.variants.items()}
     ways = sorted({gallery for one in points.values() for gallery in one})
+    differences = found.verdict.differences | {"mel_regression": found.regression.difference}
     rows = []
     for name, one in points.items():
         shares = [one[gallery].estimate if gallery in one else None for gallery in ways]
         p = f"{one[way].null.p:.2g}" if way in one else None
-        rows.append(ResultRow(variant_title(name), [*shares, found.verdict.differences.get(name), p], name == "eeg"))
+        log_mel = {other.gallery: other.estimate for other in found.variants[name].identification_log_mel}
+        cells = [*shares, differences.get(name), p, log_mel.get(way)]
+        rows.append(ResultRow(variant_title(name), cells, name == "eeg"))
     limits = {gallery: one.null.percentile_99 for gallery, one in points["eeg"].items()}
     threshold = [limits.get(gallery) for gallery in ways]
-    rows.append(ResultRow("99th percentile of permutations of EEG", [*threshold, None, None]))
-    rows.append(ResultRow("chance", [*(1 / gallery for gallery in ways), None, None]))
+    rows.append(ResultRow("99th percentile of permutations of EEG", [*threshold, None, None, None]))
+    rows.append(ResultRow("chance", [*(1 / gallery for gallery in ways), None, None, 1 / way]))
     title = (
         f"matching sound identified, {split_title(split, found.verdict.seen)}: {found.windows} clips, {found.gallery} "
         f"sounds, {INTERVALS}"
     )
-    columns = (*(f"among {gallery}" for gallery in ways), f"EEG minus variant, among {way}", f"p, among {way}")
+    columns = (
+        *(f"among {gallery}" for gallery in ways), f"EEG minus variant, among {way}", f"p, among {way}",
+        f"in log mel, among {way}",
+    )  # fmt: skip
     return ResultTable(title, ("Variant", *columns), rows)
 
 

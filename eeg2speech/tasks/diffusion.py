@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from einops import rearrange
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from eeg2speech.losses.mse import DiffusionLoss
 from eeg2speech.models import StepEncoder, ViTEncoder
 from eeg2speech.models.audio.cached import without_cache
 from eeg2speech.models.audio.encoder import AudioEncoder
-from eeg2speech.models.audio.loa import fit_linear_map
+from eeg2speech.models.audio.step_regression import RegressionMoments, StepRegression, fit_step_regression
 from eeg2speech.models.audioldm2.rebuild import load_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
@@ -34,8 +33,8 @@ from eeg2speech.tasks.training_data import DataInfo
 
 NOISE = 0x6E6F697365
 """Key of the random noise, time and condition dropout of a window."""
-FITTED = 1000
-"""Training windows that the readout is fitted on, evenly spread."""
+FITTED = {"train": 2000, "val": 500}
+"""Most windows that regressions are fitted and their penalties chosen on, evenly spread."""
 
 
 class DiffusionTask(Task):
@@ -195,24 +194,50 @@ class DiffusionTask(Task):
 
     @torch.no_grad()
     def on_fit_start(self) -> None:
-        """Fit the readout from the aligner's space to LOA, by ridge regression on training windows."""
+        """Fit the regressions from the aligner's space to LOA and to mel spectrograms on training windows."""
         super().on_fit_start()
         self.train()  # components are loaded in evaluation mode
-        model = self.model
-        if model.readout is None or bool(model.fitted):
-            return
-        pairs: list[tuple[Tensor, Tensor]] = []
+        unfitted = {name: part for name, part in self._regressions.items() if not bool(part.fitted)}
+        if unfitted:
+            self._fit_regressions(unfitted)
+
+    def on_validation_epoch_start(self) -> None:
+        """Fit the regression to mel spectrograms again where the EEG side is trained."""
+        if self.encoder_lr_scale and self.trainer.training:
+            self._fit_regressions({name: part for name, part in self._regressions.items() if name == "mel"})
+
+    @property
+    def _regressions(self) -> dict[str, StepRegression]:
+        parts = {"LOA": self.model.readout, "mel": self.model.mel_regression}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @torch.no_grad()
+    def _fit_regressions(self, regressions: Mapping[str, StepRegression]) -> None:
+        training, model = self.training, self.model
         self.eval()
-        for batch in self.data_info.training_windows.batches("train", FITTED):
-            on_device: Batch = {key: value.to(self.device) for key, value in batch.items()}  # type: ignore
-            loa = rearrange(model.loa_of_sound(on_device["audio"]), "b l f d -> (b l) (f d)")
-            steps = model.eeg_steps(*eeg_arguments(on_device, self.subject_index))
-            pairs.append((steps.flatten(0, 1).float().cpu(), loa.float().cpu()))
-        self.train()
-        steps, tokens = (torch.cat(side) for side in zip(*pairs, strict=True))
-        explained = fit_linear_map(model.readout, steps, tokens)
-        model.fitted.fill_(True)
-        rank_zero_info(f"Readout from the aligner's space explains {explained:.3f} of the variance of LOA in training")
+        moments = {}
+        for split, most in FITTED.items():
+            sums = {name: RegressionMoments.of(part) for name, part in regressions.items()}
+            if split in self.data_info.training_windows.datasets:
+                for batch in self.data_info.training_windows.batches(split, most):
+                    batch = self.transfer_batch_to_device(batch, self.device, 0)
+                    steps, audio = model.eeg_steps(*eeg_arguments(batch, self.subject_index)), batch["audio"]
+                    for name, of in sums.items():
+                        target = model.loa_of_sound(audio) if name == "LOA" else model.mel_of_sound(audio)
+                        of.add(steps, target.reshape(*steps.shape[:2], -1))
+            moments[split] = sums
+        self.train(training)
+        for name in regressions:
+            penalty, explained = fit_step_regression(moments["train"][name], moments["val"][name])
+            rank_zero_info(
+                f"Regression from EEG to {name} explains {explained:.3f} of the variance in validation windows "
+                f"(penalty {penalty:g})"
+            )
+
+    @torch.no_grad()
+    def regress(self, batch: Batch) -> Tensor:
+        """Sound at 16 kHz by linear regression from EEG to mel spectrograms and the vocoder, (B, S)."""
+        return self.model.vocode(self.model.mel_of_eeg(*eeg_arguments(batch, self.subject_index)))
 
     def loa_of(self, batch: Batch) -> Tensor:
         """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""

@@ -45,6 +45,8 @@ class EvaluateSpeech(Callback):
         batch: Clips that a device generates at once.
         whisper: Folder of a model of faster-whisper (``pip install faster-whisper``), for word error rates against its
             text of the recording; unset: none.
+        judge: ``encoder`` folder of a run of ``configs/audiomae.yaml``, in whose space clips are identified; unset: the
+            encoder that comes with the package. Nothing in the tested model may have used it.
 
     Raises:
         ConfigError: A number of windows or clips is below 1.
@@ -59,12 +61,14 @@ class EvaluateSpeech(Callback):
         examples: int = 4,
         batch: int = 16,
         whisper: Path | None = None,
+        judge: Path | None = None,
     ) -> None:
         for name, value in (("windows", windows), ("training", training), ("batch", batch)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} must be 1 or more (trainer.callbacks, EvaluateSpeech.{name})")
         self.windows, self.splits, self.permutations = windows, splits, permutations
-        self.training, self.examples, self.batch, self.whisper = training, examples, batch, whisper
+        self.training, self.examples, self.batch = training, examples, batch
+        self.whisper, self.judge = whisper, judge
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate on all devices; evaluate, print and write on the first."""
@@ -75,7 +79,7 @@ class EvaluateSpeech(Callback):
         task, data = run
         transcribe = None if self.whisper is None else whisper(self.whisper)
         generated = generate_splits(
-            task, data, self.windows, self.splits, self.training, self.examples, self.batch, transcribe,
+            task, data, self.windows, self.splits, self.training, self.examples, self.batch, transcribe, self.judge,
             partial(counted, trainer),
         )  # fmt: skip
         if not trainer.is_global_zero:

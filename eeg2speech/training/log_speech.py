@@ -10,8 +10,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from eeg2speech.audio import RATE
 from eeg2speech.core.types import Batch
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
-from eeg2speech.evaluation.audio_gallery import Floats, Rows
+from eeg2speech.evaluation.audio_gallery import Rows
 from eeg2speech.evaluation.generation import generate_variants, read_windows, spread_evenly
+from eeg2speech.evaluation.judge import Floats
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.plotting import draw_speech
 from eeg2speech.reporting.tensorboard.speech_examples import clip_names, clip_tag
@@ -22,15 +23,15 @@ if TYPE_CHECKING:  # diffusers takes seconds to import, which no other stage sho
 
 FIXED = ("truth", "round_trip")
 """Variants that do not change in training."""
-CHANGING = ("eeg", "noise", "unconditional")
+CHANGING = ("eeg", "mel_regression", "noise", "unconditional")
 
 
 class LogSpeech(OccasionalCallback):
     """Plays and draws, in TensorBoard, speech generated for a few validation windows.
 
-    Every validation logs ``val/mel_corr/eeg`` and ``val/mel_corr/noise``: the correlation of log mel spectrograms of
-    clips, generated from EEG and from noise in its place, with those of the recording. Only their difference reflects
-    the EEG.
+    Every validation logs ``val/mel_corr/eeg``, ``val/mel_corr/mel_regression`` and ``val/mel_corr/noise``: the
+    correlation of log mel spectrograms of clips, from EEG by the model and by linear regression, and from noise in its
+    place, with those of the recording. Only the difference from noise reflects the EEG.
 
     Args:
         windows: How many, evenly spread; the same ones every time, sampled from the same noise.
@@ -67,7 +68,7 @@ class LogSpeech(OccasionalCallback):
             for variant, waves in generate_variants(task, windows, variants=(*FIXED, *CHANGING) if new else CHANGING)
         }
         self._fixed = self._fixed or {variant: clips[variant] for variant in FIXED}
-        for variant in ("eeg", "noise"):
+        for variant in ("eeg", "mel_regression", "noise"):
             found = speech_figures(self._fixed["truth"], clips[variant], names=("mel_corr",))["mel_corr"]
             mean = found[np.isfinite(found)].mean() if np.isfinite(found).any() else np.nan
             pl_module.log(

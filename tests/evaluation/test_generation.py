@@ -53,9 +53,7 @@ def test_another_trial_generates_what_was_heard_in_another_story(task, data):
 def test_windows_are_of_as_many_sounds_and_subjects_as_possible(most):
     key, subject = np.tile(np.arange(100, 124), 2), np.repeat([0, 1], 24)
     order = np.random.default_rng(0).permutation(48)
-    gallery = AudioGallery(
-        key[order], subject[order], key[order], np.arange(100, 124), np.zeros(24), np.zeros((24, 1, 1, 1))
-    )
+    gallery = AudioGallery(key[order], subject[order], key[order], np.arange(100, 124), np.zeros(24), {})
     rows = gallery.spread(most)
     assert len(set(rows.tolist())) == len(rows) == min(most, 48)
     assert len(np.unique(gallery.key[rows])) == min(most, 24)

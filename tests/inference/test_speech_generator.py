@@ -97,6 +97,21 @@ def test_clips_do_not_depend_on_their_batch(ckpt, store, data, stub):
     assert not np.allclose(made[0][0], made[0][1], atol=0.1)
 
 
+def test_regression_generates_without_noise(ckpt, store, generate, tmp_path):
+    for out, options in {"one": [], "other": ["--seed=5"], "diffusion": ["--method=diffusion"]}.items():
+        generate("--limit=2", *(["--method=regression", *options] if out != "diffusion" else options), out=out)
+    one, other, diffusion = (waves(tmp_path / out) for out in ("one", "other", "diffusion"))
+    assert one.keys() == diffusion.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert not any(np.allclose(one[name], diffusion[name], atol=0.05) for name in one)
+    assert {row.method for row in rows(tmp_path / "one")} == {"regression"}
+    # a folder of the other method is made again
+    assert "2 made now" in generate("--limit=2", "--method=regression", out="diffusion").out
+    assert "0 made now" in generate("--limit=2", "--method=regression", out="diffusion").out
+    with pytest.raises(ConfigError, match="method='magic' is none of diffusion, regression"):
+        load_generator(ckpt, method="magic")
+
+
 def test_windows_are_scaled_and_seeded_as_in_training(ckpt, store, data, stub, tmp_path):
     assert main(["generate", "--ckpt", str(ckpt), "--store", str(store), "--out", str(tmp_path), "--unit=windows"]) == 0
     speaker = load_generator(ckpt)

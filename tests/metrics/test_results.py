@@ -78,8 +78,8 @@ def test_maps_keep_their_order(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda found: found.pop("version"), "version of the results is none, this eeg2speech reads 1"),
-        (lambda found: found.update(version=0), "version of the results is 0, this eeg2speech reads 1"),
+        (lambda found: found.pop("version"), "version of the results is none, this eeg2speech reads 2"),
+        (lambda found: found.update(version=0), "version of the results is 0, this eeg2speech reads 2"),
         (lambda found: found.pop("stage"), "stage is missing"),
         (lambda found: found["alignment"]["splits"]["unseen_stimulus"].pop("verdict"), r"unseen_stimulus\.verdict is"),
         (lambda found: found["alignment"].update(splits=[]), r"alignment\.splits has the value '\[\]'"),

@@ -30,6 +30,7 @@ from eeg2speech.metrics.results import (
     ReconstructionResult,
     ReconstructionSplit,
     Results,
+    RegressionComparison,
     RetrievalResult,
     SpeechResult,
     SpeechSplit,
@@ -82,11 +83,12 @@ def alignment_test(aligned: bool = True, simulated: bool = True) -> Results:
 
 
 def speech_test(simulated: bool = True) -> Results:
-    shares = {"truth": 1.0, "loa": 0.99, "eeg": 0.27, "noise": 0.06}
+    shares = {"truth": 1.0, "loa": 0.99, "eeg": 0.27, "mel_regression": 0.44, "noise": 0.06}
     variants = {
         name: VariantResult(
             clips=45,
             identification=[GalleryResult(10, figure(share), null(0.05, 0.17, 0.192, share))],
+            identification_log_mel=[GalleryResult(10, figure(share), null(0.05, 0.17, 0.192, share))],
             quality={} if name == "truth" else {"mel_corr": figure(share)},
             missing={"pesq": 1},
             frechet=Frechet(1.5, 85, 45, 0.7),
@@ -97,7 +99,8 @@ def speech_test(simulated: bool = True) -> Results:
     verdict = SpeechVerdict(
         True, ["0.27 exceeds"], 10, figure(0.27), 0.001, Effect(6.0, 2.7), {"noise": figure(0.21, 0.0)}
     )
-    split = SpeechSplit(45, 85, 9, [], verdict, variants)
+    regression = RegressionComparison(figure(-0.17, 0.0), figure(-0.2, 0.0))
+    split = SpeechSplit(45, 85, 9, [], verdict, regression, variants)
     found = SpeechResult(
         "unseen_stimulus", "identification", 3.2, {"steps": 50}, {"pesq": "not installed"}, {"unseen_stimulus": split}
     )

@@ -236,7 +236,7 @@ def without_model() -> Results:
         (lambda run: (run / "test.json").write_text('{"data": '), "damaged JSON"),
         (lambda run: (run / "test.json").write_text('{"alignment": {}}'), "version of the results is none"),
         (lambda run: (run / "test.json").write_text('{"version": 99}'), "version of the results is 99"),
-        (lambda run: (run / "test.json").write_text('{"version": 1}'), "is missing"),
+        (lambda run: (run / "test.json").write_text('{"version": 2}'), "is missing"),
         (lambda run: write_results(run / "test.json", without_model()), "'model' is missing"),
         (lambda run: (run / "test.json").write_text("[]"), "holds no JSON object"),
         (lambda run: (run / "config.yaml").write_text("a: [b"), "damaged YAML"),

@@ -18,19 +18,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eeg2speech.core.errors import ConfigError
+from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.types import TEST_SPLITS
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.data.store.writer import audio_hash
 from eeg2speech.evaluation.speech import evaluate_speech, generate_splits
 from eeg2speech.metrics import speech
 from eeg2speech.metrics.results import VARIANTS, SpeechResult, read_results
+from eeg2speech.metrics.summary import split_verdicts
+from eeg2speech.models.audioldm2.files import OWN_AUDIO, TINY
+from eeg2speech.reporting.console import print_speech
 from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 
 ROOT = Path(__file__).parents[2]
 SPLITS = set(TEST_SPLITS)
-INFORMED = {"truth", "round_trip", "loa", "eeg"}
+INFORMED = {"truth", "round_trip", "loa", "eeg", "mel_regression"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,7 +120,7 @@ def test_variants_with_the_sound_are_identified_others_at_chance(found):
                 assert point.estimate.value > 0.99
             else:
                 assert point.estimate.value < 0.75
-                assert point.null.low - 0.02 <= point.estimate.value <= point.null.high + 0.02
+                assert point.estimate.value <= point.null.percentile_99
 
 
 def test_ways_above_the_gallery_are_left_out(found):
@@ -143,6 +146,50 @@ def test_a_model_that_ignores_the_eeg_carries_none(data):
     assert set(found.splits) == {"unseen_stimulus"}
     assert found.verdict.words == "no speech information from EEG"
     assert any("permutations" in reason for reason in found.verdict.reasons)
+
+
+class Forgetful(Parrot):
+    """Its regression knows the EEG, but of the generated clips only some are of the sound."""
+
+    def regress(self, batch):
+        skill, self.skill = self.skill, 1.0
+        waves = super().regress(batch)
+        self.skill = skill
+        return waves
+
+
+def test_a_model_that_is_worse_than_regression_is_named_so(data, capsys):
+    task = Forgetful(data, skill=0.3)
+    generated = generate_splits(task, data, windows=12, splits=["unseen_stimulus"], training=100, batch=5)
+    found = evaluate_speech(task, data, generated=generated)
+    split = found.splits["unseen_stimulus"]
+    regression = split.variants["mel_regression"]
+    assert regression.among(2).estimate.value > 0.99
+    assert split.regression.outcome == "worse"
+    difference = split.variants["eeg"].among(split.verdict.way).estimate.value - regression.among(2).estimate.value
+    assert split.regression.difference.value == pytest.approx(difference, abs=0.2) != 0
+    assert split.regression.difference_log_mel.high < 0
+    (reason,) = [text for text in split_verdicts(found)[0].reasons if "linear mel regression" in text]
+    assert reason.startswith("worse than")
+    assert "eeg2speech generate --method regression is recommended" in reason
+    print_speech(found, simulated=True)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "in log mel, among" in printed
+
+
+def test_equal_clips_are_indistinguishable_from_regression(found):
+    assert {split.regression.outcome for split in found.splits.values()} == {"indistinguishable"}
+
+
+def test_clips_are_judged_by_an_encoder_of_ones_own(task, data, tmp_path):
+    with pytest.raises(DataError, match="none"):
+        generate_splits(task, data, windows=4, judge=tmp_path / "none")
+    settings = {"windows": 4, "splits": ["unseen_both"], "training": 20}
+    packaged = generate_splits(task, data, **settings)
+    other = generate_splits(task, data, judge=TINY / OWN_AUDIO, **settings)
+    one, two = (clips["unseen_both"].variants["eeg"].similarity for clips in (packaged, other))
+    assert not np.allclose(one["audio_encoder"], two["audio_encoder"], atol=1e-2)
+    np.testing.assert_allclose(one["log_mel"], two["log_mel"], atol=1e-5)
 
 
 def test_python_finds_what_the_command_line_finds(task, data, generated, found):
@@ -235,7 +282,7 @@ def test_validations_are_played_and_drawn(data, tmp_path):
     accumulator.Reload()
     assert [picture.step for picture in accumulator.Images("val/speech")] == [2, 4]
     tags = accumulator.Tags()["audio"]
-    assert len(tags) == 2 * 5
+    assert len(tags) == 2 * 6
     assert all("SIMULATED_EEG" in tag for tag in tags)
     for tag in tags:
         clips = accumulator.Audio(tag)

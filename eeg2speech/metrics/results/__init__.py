@@ -44,6 +44,7 @@ from eeg2speech.metrics.results.reconstruction import (
 )
 from eeg2speech.metrics.results.speech import (
     VARIANTS,
+    RegressionComparison,
     SpeechResult,
     SpeechSplit,
     VariantResult,
@@ -71,6 +72,7 @@ __all__ = [
     "ReconstructionResult",
     "ReconstructionSplit",
     "ReconstructionVerdict",
+    "RegressionComparison",
     "Results",
     "RetrievalResult",
     "SeenSplits",

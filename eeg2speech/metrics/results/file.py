@@ -16,7 +16,7 @@ from eeg2speech.metrics.results.alignment import AlignmentResult
 from eeg2speech.metrics.results.reconstruction import ProbedTarget, ReconstructionResult
 from eeg2speech.metrics.results.speech import SpeechResult
 
-VERSION = 1
+VERSION = 2
 """Of the schema. It rises when a key is removed, renamed or changes its meaning; a new optional key leaves it."""
 RESULTS_FILE, UNTRAINED_FILE = "test.json", "test.untrained.json"
 """Files in a run's folder: results of a test, and those of a model that was not trained."""

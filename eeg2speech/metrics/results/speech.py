@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from eeg2speech.metrics.frechet import Frechet
 from eeg2speech.metrics.identification import Memorisation
@@ -11,10 +11,11 @@ from eeg2speech.metrics.intervals import Estimate
 from eeg2speech.metrics.results.common import GalleryResult
 from eeg2speech.metrics.verdict import SpeechVerdict
 
-VARIANTS = ("truth", "round_trip", "loa", "eeg", "noise", "another_trial", "unconditional")
+VARIANTS = ("truth", "round_trip", "loa", "eeg", "mel_regression", "noise", "another_trial", "unconditional")
 """Ids of the variants of a clip: the recording; the recording through autoencoder and vocoder; speech generated from
-the recording's own LOA, which is the upper limit for EEG; speech from EEG; from noise instead of EEG; from EEG of
-another trial of the same subject; and without a condition."""
+the recording's own LOA, which is the upper limit for EEG; speech from EEG; the spectrogram that linear regression
+predicts from EEG, through the vocoder; speech from noise instead of EEG; from EEG of another trial of the same subject;
+and without a condition."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class VariantResult:
     Attributes:
         clips: Number of clips; ``another_trial`` leaves out windows without a trial of another sound.
         identification: Share of clips that are nearest to their own sound among 2, 10 and 50 sounds, as far as the
-            gallery has so many.
+            gallery has so many, in the space of an audio encoder that has no part in the model.
+        identification_log_mel: The same in log mel spectrograms.
         quality: Means of figures against the recording, with intervals over stimuli and without a chance level (NaN):
             ``mel_corr``, ``band_corr``, ``mcd_dtw``, ``lsd`` and, where installed, ``stoi``, ``estoi``, ``pesq``,
             ``wer``; empty for ``truth``.
@@ -35,6 +37,7 @@ class VariantResult:
 
     clips: int
     identification: list[GalleryResult]
+    identification_log_mel: list[GalleryResult]
     quality: dict[str, Estimate]
     missing: dict[str, int]
     frechet: Frechet
@@ -43,6 +46,27 @@ class VariantResult:
     def among(self, way: int) -> GalleryResult | None:
         """Identification among ``way`` sounds; None where it was not measured."""
         return next((one for one in self.identification if one.gallery == way), None)
+
+
+@dataclass(frozen=True)
+class RegressionComparison:
+    """Speech from EEG compared with the linear mel regression, on the same windows.
+
+    Attributes:
+        difference: Identification of speech from EEG minus that of the regression, in the space of the audio encoder
+            and among as many sounds as in the verdict, with a paired interval over stimuli.
+        difference_log_mel: The same in log mel spectrograms, which the regression predicts.
+    """
+
+    difference: Estimate
+    difference_log_mel: Estimate
+
+    @property
+    def outcome(self) -> Literal["better", "worse", "indistinguishable"]:
+        """Of the generative model: on which side of 0 the interval of ``difference`` lies."""
+        if self.difference.low > 0:
+            return "better"
+        return "worse" if self.difference.high < 0 else "indistinguishable"
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,7 @@ class SpeechSplit:
         stimuli: Number of stimuli.
         pretrained_stimuli: Stimuli that the pretrained components record as trained on.
         verdict: Whether EEG carries speech information.
+        regression: Comparison of speech from EEG with the linear mel regression.
         variants: Results by variant, in the order of ``VARIANTS``.
     """
 
@@ -63,6 +88,7 @@ class SpeechSplit:
     stimuli: int
     pretrained_stimuli: list[str]
     verdict: SpeechVerdict
+    regression: RegressionComparison
     variants: dict[str, VariantResult]
 
 

@@ -21,8 +21,6 @@ POOLED = 8
 """Steps that the general checkpoint pools into one token."""
 LEAST = 1e-3
 """Least spread of a feature, as a fraction of the mean spread: a cache rounds to three digits."""
-RIDGE = 1e-3
-"""Regularisation of ``fit_linear_map``, as a multiple of the mean variance of a feature."""
 
 
 def pool_loa(tokens: Tensor, steps: int = POOLED) -> Tensor:
@@ -97,27 +95,3 @@ class LOAScale(nn.Module):
         """Undo ``forward``, (B, L, F * D) to (B, L, F, D)."""
         tokens = steps.float().reshape(*steps.shape[:2], *self.mean.shape)
         return tokens * self.spread + self.mean
-
-
-def fit_linear_map(layer: nn.Linear, inputs: Tensor, targets: Tensor) -> float:
-    """Fit a linear layer in place by ridge regression.
-
-    Args:
-        layer: To fit.
-        inputs: (n, features).
-        targets: (n, outputs).
-
-    Returns:
-        Explained fraction of the variance of the targets.
-    """
-    x, y = inputs.double(), targets.double()
-    mean_x, mean_y = x.mean(0), y.mean(0)
-    x, y = x - mean_x, y - mean_y
-    gram = x.T @ x
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-    weight = torch.linalg.solve(gram, x.T @ y)
-    left = (y - x @ weight).square().sum() / y.square().sum()
-    with torch.no_grad():
-        layer.weight.copy_(weight.T)
-        layer.bias.copy_(mean_y - mean_x @ weight)
-    return 1 - float(left)

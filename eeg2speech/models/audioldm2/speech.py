@@ -10,11 +10,12 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from eeg2speech.audio.mel import HOP, LogMel, level
+from eeg2speech.audio.mel import BANDS, HOP, LogMel, level
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audio.cached import ContentCache, without_cache
 from eeg2speech.models.audio.encoder import STEP, AudioEncoder
+from eeg2speech.models.audio.step_regression import StepRegression
 from eeg2speech.models.audioldm2.components import load_components
 from eeg2speech.models.audioldm2.conditioner import BINS, FRAMES, Conditioner
 from eeg2speech.models.audioldm2.unet import (
@@ -34,7 +35,8 @@ class SpeechDiffusion(nn.Module):
     """Speech from EEG: AudioLDM 2 with EEG in the place of its text encoders.
 
     The EEG side of an aligner predicts the LOA tokens of the sound, step by step of 160 ms. From these the UNet
-    generates latents, the autoencoder a mel spectrogram and the vocoder a waveform.
+    generates latents, the autoencoder a mel spectrogram and the vocoder a waveform. A linear regression from EEG to mel
+    spectrograms, with the same vocoder, is what it is compared with.
 
     Reference: Liu et al. 2024, AudioLDM 2 (IEEE/ACM TASLP 32, 2871-2883).
 
@@ -52,8 +54,6 @@ class SpeechDiffusion(nn.Module):
         ConfigError: Settings do not fit one another.
         DataError: Components are missing or damaged, or do not fit one another.
     """
-
-    fitted: Tensor
 
     def __init__(
         self,
@@ -98,10 +98,10 @@ class SpeechDiffusion(nn.Module):
             enable_gradient_checkpointing(self.unet)
         self.mel = LogMel()
         self.aligner = aligner
-        self.readout: nn.Linear | None = None
+        self.readout: StepRegression | None = None
+        self.mel_regression: StepRegression | None = None
         if aligner is not None:
             self._use_eeg_side(aligner)
-        self.register_buffer("fitted", torch.tensor(False))  # whether the readout is fitted
         self.cache = ContentCache("latents") if cache else None
         self.frozen_names = {
             name for name, value in self.named_parameters()
@@ -122,8 +122,11 @@ class SpeechDiffusion(nn.Module):
                     f"an aligner that predicts {features} features of LOA a step, where model.audio has "
                     f"{self.audio.rows} x {self.audio.width}; use the audio encoder that it was aligned with"
                 )
+            context = (0, 0)  # predicted tokens contain it
         else:
-            self.readout = nn.Linear(features, self.audio.rows * self.audio.width)
+            context = (1, 4)
+            self.readout = StepRegression(features, self.audio.rows * self.audio.width, *context)
+        self.mel_regression = StepRegression(features, STEP // HOP * BANDS, *context).requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
@@ -150,6 +153,17 @@ class SpeechDiffusion(nn.Module):
         out: Tensor = rearrange(tokens, "b l (f d) -> b l f d", f=self.audio.rows)
         return out
 
+    def mel_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
+        """Mel spectrogram of the stimulus by linear regression, (B, 16 L, 64); arguments as of ``loa_of_eeg``."""
+        assert self.mel_regression is not None
+        frames: Tensor = self.mel_regression(self.eeg_steps(eeg, positions, channel_mask, subject))
+        return rearrange(frames, "b l (t m) -> b (l t) m", m=BANDS)
+
+    def mel_of_sound(self, audio: Tensor) -> Tensor:
+        """Log mel spectrograms of sounds at the level that the vocoder takes, (B, S) to (B, S / 160, 64)."""
+        spectrum: Tensor = self.mel(level(audio))
+        return spectrum
+
     def loa_of_sound(self, audio: Tensor) -> Tensor:
         """LOA tokens of sounds, (B, S) at 16 kHz to (B, L, F, D)."""
         with torch.no_grad():
@@ -166,15 +180,20 @@ class SpeechDiffusion(nn.Module):
         return self.cache.get(audio, network, shape, self._encode)
 
     def _encode(self, audio: Tensor) -> Tensor:
-        spectrum = self.mel(level(audio))[:, None].to(self.vae.dtype)
+        spectrum = self.mel_of_sound(audio)[:, None].to(self.vae.dtype)
         latents: Tensor = self.vae.encode(spectrum).latent_dist.mode() * self.vae.config.scaling_factor
         return latents.float()
 
     @torch.no_grad()
     def waveform(self, latents: Tensor) -> Tensor:
         """Waveforms of scaled latents, (B, 8, N, 16) to (B, 640 N) at 16 kHz, with a peak of about 0.5."""
-        spectrum = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample[:, 0]
-        sound: Tensor = self.vocoder(spectrum).float()
+        spectrum: Tensor = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample[:, 0]
+        return self.vocode(spectrum)
+
+    @torch.no_grad()
+    def vocode(self, spectrum: Tensor) -> Tensor:
+        """Waveforms of log mel spectrograms, (B, N, 64) to (B, 160 N) at 16 kHz."""
+        sound: Tensor = self.vocoder(spectrum.to(self.vae.dtype)).float()
         return sound[:, : spectrum.shape[1] * HOP]
 
     def round_trip(self, audio: Tensor) -> Tensor:
