@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from eeg2speech.losses.pairs import rank_and_world
 from eeg2speech.metrics.frechet import clip_embeddings
 from eeg2speech.metrics.identification import nearest_training, step_embeddings
 from eeg2speech.metrics.results import VARIANTS
-from eeg2speech.metrics.speech import speech_figures
+from eeg2speech.metrics.speech import Measure, speech_figures
 from eeg2speech.metrics.surrogates import another_trial, noise
 from eeg2speech.metrics.word_error import Transcriber, word_error_rates
 
@@ -124,6 +125,7 @@ def generate_split(
     batch: int,
     done: Callable[[int], object] = lambda count: None,
     transcribe: Transcriber | None = None,
+    measures: Mapping[str, Measure] = MappingProxyType({}),
 ) -> GeneratedSplit:
     """Generate every variant of windows of a split; several devices share the windows, and each gets all results.
 
@@ -138,6 +140,7 @@ def generate_split(
         batch: Clips that a device generates at once.
         done: Called with how many more clips were generated.
         transcribe: Recognises speech. Word error rates compare with its text of the recording, as windows cut words.
+        measures: Further figures of quality by name.
     """
     gallery = embed_gallery(judge, data, split)
     sounds = {space: step_embeddings(tokens, training.mean[space]) for space, tokens in gallery.tokens.items()}
@@ -164,7 +167,7 @@ def generate_split(
                 "voice": clip_embeddings(tokens[ENCODER]),
             }
             if variant != "truth":
-                figures = speech_figures(truth, made)
+                figures = speech_figures(truth, made, further=measures)
                 if transcribe is not None:
                     figures |= {"wer": word_error_rates(transcribe, made, texts)}
                 measured |= {f"figure {name}": values for name, values in figures.items()}

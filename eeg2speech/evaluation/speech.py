@@ -27,6 +27,7 @@ from eeg2speech.evaluation.models import SpeechModel, check_splits, speech_model
 from eeg2speech.inference.generator import SpeechGenerator
 from eeg2speech.metrics import Comparison, mean_estimate
 from eeg2speech.metrics.frechet import clip_embeddings, frechet_report
+from eeg2speech.metrics.hearing import MEASURES, check_hearing, pocketsphinx
 from eeg2speech.metrics.identification import WAYS, identification_nulls, identification_report, identify, memorisation
 from eeg2speech.metrics.results import (
     GalleryResult,
@@ -64,6 +65,7 @@ def generate_splits(
     batch: int = 16,
     transcribe: Transcriber | None = None,
     judge: Path | None = None,
+    hearing: bool = False,
     counted: Counted = uncounted,
 ) -> Generated:
     """Generate speech for windows of the test splits; with several processes, all of them have to call this.
@@ -78,21 +80,29 @@ def generate_splits(
         batch: Clips that are generated at once.
         transcribe: Recognises speech, for word error rates; None: none.
         judge: See ``AudioJudge``.
+        hearing: Also compute word error rates by pocketsphinx, unless ``transcribe`` is given, and the figures of
+            ``metrics.hearing``.
         counted: Shows the progress.
 
     Raises:
-        ConfigError: The data module reads no sound.
+        ConfigError: The data module reads no sound, or the packages of ``hearing`` are not installed.
     """
+    if hearing:
+        check_hearing()
+        transcribe = transcribe or pocketsphinx()
     if not data.audio:
         raise ConfigError("audio=False: an evaluation of generated speech needs the sound of each window (data.audio)")
     on_data = speech_model(model, data)
     chosen = [split for split in data.test_splits if split in (splits or data.test_splits)] or data.test_splits
+    measures = MEASURES if hearing else {}
     embedder = AudioJudge(judge, on_data.device)
     real = embed_training_clips(embedder, data, training)
     clips = sum(len(spread_evenly(len(data.datasets[split]), windows)) for split in chosen) * len(SAMPLED)
     with counted("Generating clips", clips) as done:
         return {
-            split: generate_split(on_data, embedder, data, split, real, windows, examples, batch, done, transcribe)
+            split: generate_split(
+                on_data, embedder, data, split, real, windows, examples, batch, done, transcribe, measures
+            )
             for split in chosen
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -35,7 +36,12 @@ PACKAGES = {"stoi": "pystoi", "estoi": "pystoi", "pesq": "pesq"}
 """Package that each figure needs."""
 
 
-def speech_figures(reference: Floats, generated: Floats, names: Collection[str] | None = None) -> dict[str, Scores]:
+def speech_figures(
+    reference: Floats,
+    generated: Floats,
+    names: Collection[str] | None = None,
+    further: Mapping[str, Measure] = MappingProxyType({}),
+) -> dict[str, Scores]:
     """Similarity of clips to their references, one value per figure and clip.
 
     Loudness does not count: the mean is removed, the reference is scaled to a peak of 0.5, as the models expect, and
@@ -46,6 +52,7 @@ def speech_figures(reference: Floats, generated: Floats, names: Collection[str] 
         reference: Waveforms in [-1, 1] at 16 kHz, (n, S).
         generated: Waveforms of the same shape.
         names: Figures to compute; all by default.
+        further: Other measures by name, as ``metrics.hearing.MEASURES``.
 
     Returns:
         By name, (n,) each: ``mel_corr`` and ``band_corr`` (correlations of log mel spectrograms over all cells, and
@@ -55,7 +62,7 @@ def speech_figures(reference: Floats, generated: Floats, names: Collection[str] 
     """
     if reference.shape != generated.shape:
         raise ValueError(f"reference {reference.shape} and generated {generated.shape}: shapes have to be equal")
-    measures = installed_measures()
+    measures = {**installed_measures(), **further}
     usable = _audible(reference) & _audible(generated)
     first, second = _at_one_level(reference[usable], generated[usable])
     mels = _log_mel(first), _log_mel(second)

@@ -39,7 +39,7 @@ MATCH = {"match_2023": "match 1 of 2", "match_2024": "match 1 of 5"}
 """Match-mismatch after the protocols of 2023 and 2024."""
 QUALITY = {
     "mel_corr": "mel corr.", "band_corr": "band corr.", "mcd_dtw": "MCD, dB", "lsd": "LSD, dB", "stoi": "STOI",
-    "estoi": "ESTOI", "pesq": "PESQ", "wer": "WER",
+    "estoi": "ESTOI", "pesq": "PESQ", "wer": "WER", "dnsmos": "DNSMOS", "speaker_similarity": "speaker sim.",
 }  # fmt: skip
 INTERVALS = "95 % intervals over stimuli"
 NOT_COMPARED = "The test made no comparison, so there is no verdict."

@@ -14,6 +14,7 @@ from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.generation import GeneratedSplit
 from eeg2speech.evaluation.speech import evaluate_speech, generate_splits
+from eeg2speech.metrics.hearing import check_hearing
 from eeg2speech.metrics.results import SpeechSplit
 from eeg2speech.metrics.summary import split_title
 from eeg2speech.metrics.word_error import whisper
@@ -47,9 +48,11 @@ class EvaluateSpeech(Callback):
             text of the recording; unset: none.
         judge: ``encoder`` folder of a run of ``configs/audiomae.yaml``, in whose space clips are identified; unset: the
             encoder that comes with the package. Nothing in the tested model may have used it.
+        hearing: Also compute word error rates by pocketsphinx, DNSMOS and the similarity of voices; needs ``pip install
+            'eeg2speech[hearing]'`` and a second per clip.
 
     Raises:
-        ConfigError: A number of windows or clips is below 1.
+        ConfigError: A number of windows or clips is below 1, or the packages of ``hearing`` are not installed.
     """
 
     def __init__(
@@ -62,13 +65,16 @@ class EvaluateSpeech(Callback):
         batch: int = 16,
         whisper: Path | None = None,
         judge: Path | None = None,
+        hearing: bool = False,
     ) -> None:
         for name, value in (("windows", windows), ("training", training), ("batch", batch)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} must be 1 or more (trainer.callbacks, EvaluateSpeech.{name})")
         self.windows, self.splits, self.permutations = windows, splits, permutations
         self.training, self.examples, self.batch = training, examples, batch
-        self.whisper, self.judge = whisper, judge
+        self.whisper, self.judge, self.hearing = whisper, judge, hearing
+        if hearing:
+            check_hearing()
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate on all devices; evaluate, print and write on the first."""
@@ -79,8 +85,8 @@ class EvaluateSpeech(Callback):
         task, data = run
         transcribe = None if self.whisper is None else whisper(self.whisper)
         generated = generate_splits(
-            task, data, self.windows, self.splits, self.training, self.examples, self.batch, transcribe, self.judge,
-            partial(counted, trainer),
+            task, data, self.windows, self.splits, self.training, self.examples, self.batch, transcribe,
+            self.judge, self.hearing, partial(counted, trainer),
         )  # fmt: skip
         if not trainer.is_global_zero:
             return

@@ -29,7 +29,7 @@ class VariantResult:
         identification_log_mel: The same in log mel spectrograms.
         quality: Means of figures against the recording, with intervals over stimuli and without a chance level (NaN):
             ``mel_corr``, ``band_corr``, ``mcd_dtw``, ``lsd`` and, where installed, ``stoi``, ``estoi``, ``pesq``,
-            ``wer``; empty for ``truth``.
+            ``wer``, ``dnsmos``, ``speaker_similarity``; empty for ``truth``.
         missing: Number of clips without a value by figure, where there are any.
         frechet: Frechet distance from the real sounds of the split.
         memorised: How near the clips are to training sounds.
