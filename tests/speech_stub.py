@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from eeg2speech.models.audioldm2.condition import Condition
+
 FRAMES = 4
 
 
@@ -24,14 +26,17 @@ class StubSpeech(nn.Module):
     def device(self):
         return self.gain.device
 
-    def loa_of_eeg(self, eeg, positions, channel_mask, subject):
+    def eeg_steps(self, eeg, positions, channel_mask, subject):
         self.heard.append(subject)
         self.batches.append(len(eeg))
         steps = eeg.unflatten(-1, (-1, 16)).abs().mean((1, 3))  # (B, L)
-        return self.gain * (steps + 10 * (subject[:, None] + 1))[..., None, None].expand(-1, -1, 8, 4)
+        return self.gain * (steps + 10 * (subject[:, None] + 1))[..., None]
 
-    def mel_of_eeg(self, eeg, positions, channel_mask, subject):
-        return self.loa_of_eeg(eeg, positions, channel_mask, subject)[..., 0, :].repeat_interleave(16, 1)
+    def condition(self, steps):
+        return Condition(steps[..., None].expand(-1, -1, 8, 4))
+
+    def mel_of_steps(self, steps):
+        return steps.repeat_interleave(16, 1)
 
     def vocode(self, spectrum):
         level = 0.1 * spectrum.mean(2).repeat_interleave(160, -1)
@@ -50,11 +55,11 @@ class StubSpeech(nn.Module):
 
 
 class StubSampler:
-    def __init__(self, solver="dpm", steps=20, guidance=1.5) -> None:
-        self.solver, self.steps, self.guidance = solver, steps, guidance
+    def __init__(self, solver="dpm", steps=20, guidance=1.5, start=1.0) -> None:
+        self.solver, self.steps, self.guidance, self.start = solver, steps, guidance, start
 
-    def sample(self, model, loa, steps, seeds):
+    def sample(self, model, condition, steps, seeds):
         shape = (8, FRAMES * steps, 16)
         noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-        told = loa.mean((2, 3)).repeat_interleave(FRAMES, 1)
+        told = condition.loa.mean((2, 3)).repeat_interleave(FRAMES, 1)
         return noise + told[:, None, :, None] / 20

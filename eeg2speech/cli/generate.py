@@ -25,9 +25,11 @@ CHECKPOINT = Path("runs/diffusion/checkpoints/best.ckpt")
 OUT = Path("runs/diffusion/generated")
 GROUPS = {
     "EEG": ["store", "unit", "subjects", "recordings", "conditions", "splits", "limit"],
-    "generation": ["method", "seed", "solver", "steps", "guidance", "overlap", "batch_size", "device", "components"],
+    "generation": [
+        "method", "seed", "solver", "steps", "guidance", "start", "overlap", "batch_size", "device", "components",
+    ],
     "output": ["out", "overwrite", "json"],
-}
+}  # fmt: skip
 EXAMPLES = """
     eeg2speech generate --ckpt runs/diffusion/checkpoints/best.ckpt --out speech
     eeg2speech generate --store stores/mine --subjects [sub-01] --out speech
@@ -47,6 +49,7 @@ def generate(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    start: float | None = None,
     solver: Literal["dpm", "ddim"] | None = None,
     method: Literal["diffusion", "regression"] = "diffusion",
     overlap: float = 0.32,
@@ -78,6 +81,8 @@ def generate(
         seed: Seed of the noise that speech is generated from.
         steps: Steps of the solver; as in the checkpoint if not given.
         guidance: Scale of classifier-free guidance, 1 for none; as in the checkpoint if not given.
+        start: Noise level at which sampling starts, above 0 to 1: the lower, the closer to the linear regression and
+            the less natural; as in the checkpoint if not given.
         solver: `dpm` (DPM-Solver++) or `ddim`; as in the checkpoint if not given.
         method: `diffusion`, or `regression` for the spectrogram that linear regression predicts from EEG, through the
             vocoder, without sampling. The test of stage 3 shows which of the two is better.
@@ -105,7 +110,7 @@ def generate(
     with json_stdout(json):
         generator = load_generator(ckpt, choose_device(device), components, method)
         generator.batch_size = batch_size
-        sampler = generator.sample_with(solver, steps, guidance)
+        sampler = generator.sample_with(solver, steps, guidance, start)
         origin = open_source_store(generator.training_data, fixed=not generator.any_montage, root=store)
         for note in origin.notes:
             print(f"note: {note}", file=sys.stderr)
@@ -114,8 +119,8 @@ def generate(
             splits = _test_splits(origin, clips)
         chosen = choose_clips(clips, origin.store, _text(subjects), _text(recordings), conditions, splits, limit)
         making = GenerationSettings(
-            seed, sampler.solver, sampler.steps, float(sampler.guidance), overlap, method, sha256_of(ckpt),
-            generator.global_step,
+            seed, sampler.solver, sampler.steps, float(sampler.guidance), float(sampler.start), overlap, method,
+            sha256_of(ckpt), generator.global_step,
         )  # fmt: skip
         rows = [row_of(clip, origin.store, making) for clip in chosen]
         with _sole_writer(out):

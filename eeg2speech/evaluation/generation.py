@@ -26,6 +26,7 @@ from eeg2speech.metrics.results import VARIANTS
 from eeg2speech.metrics.speech import Measure, speech_figures
 from eeg2speech.metrics.surrogates import another_trial, noise
 from eeg2speech.metrics.word_error import Transcriber, word_error_rates
+from eeg2speech.models.audioldm2.condition import Condition
 
 SAMPLED = tuple(name for name in VARIANTS if name not in ("truth", "round_trip", "mel_regression"))
 """Variants that the sampler generates."""
@@ -100,16 +101,16 @@ def generate_variants(
         elif variant == "round_trip":
             yield variant, task.model.round_trip(audio)
         elif variant == "loa":
-            yield variant, task.generate(target, seeds, target.shape[1])
+            yield variant, task.generate(Condition(target), seeds, target.shape[1])
         elif variant == "eeg":
-            yield variant, task.generate(task.loa_of(batch), seeds, target.shape[1])
+            yield variant, task.generate(task.condition_of(batch), seeds, target.shape[1])
         elif variant == "mel_regression":
             yield variant, task.regress(batch)
         elif variant == "noise":
             drawn = noise(batch["eeg"], batch["channel_mask"], [mix(NOISE, row) for row in index])
-            yield variant, task.generate(task.loa_of({**batch, "eeg": drawn}), seeds, target.shape[1])
+            yield variant, task.generate(task.condition_of({**batch, "eeg": drawn}), seeds, target.shape[1])
         elif variant == "another_trial" and other is not None:
-            yield variant, task.generate(task.loa_of(other), seeds, target.shape[1])
+            yield variant, task.generate(task.condition_of(other), seeds, target.shape[1])
         elif variant == "unconditional":
             yield variant, task.generate(None, seeds, target.shape[1])
 

@@ -24,6 +24,7 @@ from eeg2speech.tasks.provenance import compare_with_training
 from eeg2speech.tasks.training_data import DataInfo
 
 if TYPE_CHECKING:  # diffusers takes seconds to import, which no other stage should wait for
+    from eeg2speech.models.audioldm2.condition import Condition
     from eeg2speech.models.audioldm2.sampling import Sampler
     from eeg2speech.models.audioldm2.speech import SpeechDiffusion
     from eeg2speech.tasks.diffusion import DiffusionTask
@@ -69,14 +70,14 @@ class SpeechModel(Protocol):
     def device(self) -> torch.device:
         """Where it computes."""
 
-    def loa_of(self, batch: Batch) -> Tensor:
-        """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""
+    def condition_of(self, batch: Batch) -> Condition:
+        """What speech is generated from, by the EEG of a batch."""
 
     def regress(self, batch: Batch) -> Tensor:
         """Waveforms of the linear mel regression from the EEG of a batch, (B, S)."""
 
-    def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
-        """Waveforms from LOA tokens, or without a condition, by one seed each, (B, S)."""
+    def generate(self, condition: Condition | None, seeds: Sequence[int], steps: int) -> Tensor:
+        """Waveforms, with a condition or without, by one seed each, (B, S)."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,17 @@ class _LoadedSpeechModel:
     device: torch.device
     places: Tensor
 
-    def loa_of(self, batch: Batch) -> Tensor:
-        return self.model.loa_of_eeg(*_eeg_arguments(batch, self.places))
+    def condition_of(self, batch: Batch) -> Condition:
+        return self.model.condition(self._steps_of(batch))
 
     def regress(self, batch: Batch) -> Tensor:
-        return self.model.vocode(self.model.mel_of_eeg(*_eeg_arguments(batch, self.places)))
+        return self.model.vocode(self.model.mel_of_steps(self._steps_of(batch)))
 
-    def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
-        return self.model.waveform(self.sampler.sample(self.model, loa, steps, seeds))
+    def generate(self, condition: Condition | None, seeds: Sequence[int], steps: int) -> Tensor:
+        return self.model.waveform(self.sampler.sample(self.model, condition, steps, seeds))
+
+    def _steps_of(self, batch: Batch) -> Tensor:
+        return self.model.eeg_steps(*_eeg_arguments(batch, self.places))
 
 
 def batch_embedder(model: AlignmentTask | AlignmentModel | BatchEmbedder, data: EEGAudioDataModule) -> BatchEmbedder:

@@ -140,7 +140,7 @@ def evaluate_speech(
     seen = check_splits(model, data) if seen is None else seen
     generated = generate_splits(model, data, counted=counted) if generated is None else generated
     on_data = speech_model(model, data)
-    sampler = {name: getattr(on_data.sampler, name) for name in ("solver", "steps", "guidance")}
+    sampler = {name: getattr(on_data.sampler, name) for name in ("solver", "steps", "guidance", "start")}
     splits: dict[str, SpeechSplit] = {
         split: _compare_variants(on_data, data, clips, permutations, seen.text(split))
         for split, clips in generated.items()

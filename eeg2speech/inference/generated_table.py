@@ -24,6 +24,7 @@ class GenerationSettings:
         solver: Of the diffusion.
         steps: Of the solver.
         guidance: Scale of classifier-free guidance.
+        start: Noise level at which sampling starts.
         overlap: Of windows, in seconds.
         method: ``diffusion`` or ``regression``.
         checkpoint: sha256 of the model's file.
@@ -34,6 +35,7 @@ class GenerationSettings:
     solver: str
     steps: int
     guidance: float
+    start: float
     overlap: float
     method: str
     checkpoint: str
@@ -80,6 +82,7 @@ class Generated:
     solver: str
     steps: int
     guidance: float
+    start: float
     overlap: float
     method: str
     checkpoint: str

@@ -107,6 +107,7 @@ class SpeechGenerator(Published):
         solver: Literal["dpm", "ddim"] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        start: float | None = None,
     ) -> Sampler:
         """Change settings of the sampler; None leaves a setting as it is."""
         old = self.sampler
@@ -114,6 +115,7 @@ class SpeechGenerator(Published):
             old.solver if solver is None else solver,
             old.steps if steps is None else steps,
             old.guidance if guidance is None else guidance,
+            old.start if start is None else start,
         )
         return self.sampler
 
@@ -137,11 +139,12 @@ class SpeechGenerator(Published):
         mask = None if bool(batch["channel_mask"].all()) else batch["channel_mask"].to(self.device)
         eeg = batch["eeg"].to(self.device), batch["positions"].to(self.device), mask, indices.to(self.device)
         with torch.inference_mode():
+            steps = self.model.eeg_steps(*eeg)
             if self.method == "regression":
-                sound = self.model.vocode(self.model.mel_of_eeg(*eeg))
+                sound = self.model.vocode(self.model.mel_of_steps(steps))
             else:
-                loa = self.model.loa_of_eeg(*eeg)
-                sound = self.model.waveform(self.sampler.sample(self.model, loa, loa.shape[1], seeds))
+                latents = self.sampler.sample(self.model, self.model.condition(steps), steps.shape[1], seeds)
+                sound = self.model.waveform(latents)
         samples = round(batch["eeg"].shape[-1] / self.training_data.preprocessing.rate * RATE)
         waves = sound[:, :samples].float().cpu().numpy()
         if not np.isfinite(waves).all():
@@ -274,7 +277,7 @@ class SpeechGenerator(Published):
                 "this SpeechGenerator has no description to rebuild it from; load the model with load_generator"
             )
         encoder, used = self.model.aligner.encoder, self.sampler
-        sampler = {"solver": used.solver, "steps": used.steps, "guidance": used.guidance}
+        sampler = {name: getattr(used, name) for name in ("solver", "steps", "guidance", "start")}
         described = {**self.described, "config": {**self.described["config"], "sampler": sampler}}
         own = {k: v for k, v in self.model.state_dict().items() if k not in self.model.frozen_names}
         inner = (describe(encoder), encoder.state_dict(), "aligner.encoder.")

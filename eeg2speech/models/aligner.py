@@ -201,12 +201,16 @@ class Aligner(nn.Module):
         Raises:
             ConfigError: The aligner was trained for another target.
         """
+        return self.loa_of_steps(self.eeg_steps(eeg, positions, channel_mask, subject))
+
+    def loa_of_steps(self, steps: Tensor) -> Tensor:
+        """As ``loa_of_eeg``, from the steps of ``eeg_steps``, (B, L, E)."""
         if not isinstance(self.sound_head, LOAScale):
             raise ConfigError(
                 "an aligner with target=joint predicts no tokens of sound; train one with "
                 "configs/alignment/loa.yaml (model.target)"
             )
-        return self.sound_head.restore(self.eeg_steps(eeg, positions, channel_mask, subject))
+        return self.sound_head.restore(steps)
 
     def embed(self, steps: Tensor) -> Tensor:
         """Unit vectors of windows, (B, K), from their steps, (B, L, E)."""

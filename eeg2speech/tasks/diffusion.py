@@ -21,6 +21,7 @@ from eeg2speech.models import StepEncoder, ViTEncoder
 from eeg2speech.models.audio.cached import without_cache
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.step_regression import RegressionMoments, StepRegression, fit_step_regression
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.rebuild import load_audio_weights
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
@@ -221,7 +222,7 @@ class DiffusionTask(Task):
             if split in self.data_info.training_windows.datasets:
                 for batch in self.data_info.training_windows.batches(split, most):
                     batch = self.transfer_batch_to_device(batch, self.device, 0)
-                    steps, audio = model.eeg_steps(*eeg_arguments(batch, self.subject_index)), batch["audio"]
+                    steps, audio = self._steps_of(batch), batch["audio"]
                     for name, of in sums.items():
                         target = model.loa_of_sound(audio) if name == "LOA" else model.mel_of_sound(audio)
                         of.add(steps, target.reshape(*steps.shape[:2], -1))
@@ -237,11 +238,14 @@ class DiffusionTask(Task):
     @torch.no_grad()
     def regress(self, batch: Batch) -> Tensor:
         """Sound at 16 kHz by linear regression from EEG to mel spectrograms and the vocoder, (B, S)."""
-        return self.model.vocode(self.model.mel_of_eeg(*eeg_arguments(batch, self.subject_index)))
+        return self.model.vocode(self.model.mel_of_steps(self._steps_of(batch)))
 
-    def loa_of(self, batch: Batch) -> Tensor:
-        """LOA tokens predicted from the EEG of a batch, (B, L, F, D)."""
-        return self.model.loa_of_eeg(*eeg_arguments(batch, self.subject_index))
+    def condition_of(self, batch: Batch) -> Condition:
+        """What speech is generated from, by the EEG of a batch."""
+        return self.model.condition(self._steps_of(batch))
+
+    def _steps_of(self, batch: Batch) -> Tensor:
+        return self.model.eeg_steps(*eeg_arguments(batch, self.subject_index))
 
     def step(self, batch: Batch, stage: Stage, split: str) -> dict[str, Any]:
         """Add noise to the latents of the sounds and predict it, conditioned on the EEG."""
@@ -252,7 +256,7 @@ class DiffusionTask(Task):
         noise, time, dropped = self._drawn(batch["seed"].tolist(), latents)
         frozen = stage != "train" or not self.encoder_lr_scale
         with torch.set_grad_enabled(torch.is_grad_enabled() and not (frozen and model.readout is None)):
-            loa = self.loa_of(batch)
+            loa = model.loa_of_steps(self._steps_of(batch))
         true = model.loa_of_sound(audio)
         error = (loa - true).square().mean() / (true - true.mean((0, 1), keepdim=True)).square().mean()
         if stage != "train":
@@ -285,20 +289,20 @@ class DiffusionTask(Task):
         return torch.stack(noise).to(to), torch.stack(times).to(to), torch.stack(dropped).to(to)
 
     @torch.no_grad()
-    def generate(self, loa: Tensor | None, seeds: Sequence[int], steps: int) -> Tensor:
+    def generate(self, condition: Condition | None, seeds: Sequence[int], steps: int) -> Tensor:
         """Generate sound at 16 kHz, (B, S).
 
         Args:
-            loa: LOA tokens that the clips are conditioned on, (B, L, F, D); None for unconditional clips.
+            condition: Of the clips; None for unconditional clips.
             seeds: Seed of each clip.
             steps: Number of steps of 160 ms, L.
         """
-        return self.model.waveform(self.sampler.sample(self.model, loa, steps, seeds))
+        return self.model.waveform(self.sampler.sample(self.model, condition, steps, seeds))
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Generate a clip for each window of EEG, by the window's own seed."""
-        loa = self.loa_of(batch)
-        return {"speech": self.generate(loa, batch["seed"].tolist(), loa.shape[1])}
+        condition = self.condition_of(batch)
+        return {"speech": self.generate(condition, batch["seed"].tolist(), condition.loa.shape[1])}
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Drop the gradients of the EEG side while it is frozen (``encoder_freeze_fraction``)."""

@@ -66,7 +66,8 @@ class WriteSpeech(Callback):
             clip = window_clip(data.store, data.datasets[split].windows[index], data.samples, split)
             making = GenerationSettings(
                 seed, str(getattr(sampler, "solver", "")), int(getattr(sampler, "steps", 0)),
-                float(getattr(sampler, "guidance", 0.0)), 0.0, "diffusion", self._checkpoint, self._step,
+                float(getattr(sampler, "guidance", 0.0)), float(getattr(sampler, "start", 1.0)), 0.0, "diffusion",
+                self._checkpoint, self._step,
             )  # fmt: skip
             write_wav(self._out / clip.file, wave)
             append_row(self._table(trainer), row_of(clip, data.store, making))

@@ -11,6 +11,7 @@ from eeg2speech.assets.train_tiny import train
 from eeg2speech.data.simulation.speech import packaged_file, read_sound
 from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.models.audioldm2.components import load_components
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.files import OWN_AUDIO, TINY
 from eeg2speech.models.audioldm2.rebuild import build_speech
 from eeg2speech.models.audioldm2.sampling import Sampler
@@ -46,7 +47,7 @@ def test_it_speaks_what_its_tokens_say(model):
     loa = model.loa_of_sound(sounds)
     spoken = {
         "round trip": model.round_trip(sounds),
-        "loa": model.waveform(Sampler(steps=10, guidance=1.0).sample(model, loa, 20, [0, 1])),
+        "loa": model.waveform(Sampler(steps=10, guidance=1.0).sample(model, Condition(loa), 20, [0, 1])),
         "nothing": model.waveform(Sampler(steps=10).sample(model, None, 20, [0, 1])),
     }
     found = {

@@ -100,8 +100,9 @@ def ours(folder: Path, seconds: float, device: str, small: bool) -> Run:
 
     def generate() -> Tensor:
         with torch.inference_mode():
-            loa = model.loa_of_eeg(*eeg)
-            sound: Tensor = model.waveform(Sampler().sample(model, loa, loa.shape[1], [0])).cpu()
+            steps = model.eeg_steps(*eeg)
+            latents = Sampler().sample(model, model.condition(steps), steps.shape[1], [0])
+            sound: Tensor = model.waveform(latents).cpu()
             return sound
 
     sound, generating = timed(generate)
@@ -168,7 +169,7 @@ def training(folder: Path, seconds: float, device: str, small: bool, batch: int,
         latents, true = model.latents(audio), model.loa_of_sound(audio)
         noise, times = torch.randn_like(latents), torch.randint(len(scheduler.betas), (batch,), device=device)
         with torch.no_grad():
-            loa = model.loa_of_eeg(*eeg)
+            loa = model.loa_of_steps(model.eeg_steps(*eeg))
         predicted = model.predict(scheduler.add_noise(latents, noise, times), times, model.conditioner(loa))
         signal = scheduler.alphas_cumprod.to(latents)[times]
         error = loss(predicted, latents, noise, signal, scheduler.config.prediction_type)

@@ -100,7 +100,7 @@ def test_stage_3_generates_from_it_and_is_rebuilt(tmp_path: Path):
     eeg, positions = make_batch(2, 12, 64)
     subject = torch.zeros(2, dtype=torch.long)
     with torch.no_grad():
-        ours, theirs = (one.loa_of_eeg(eeg, positions, None, subject) for one in (again, model))
+        ours, theirs = (one.condition(one.eeg_steps(eeg, positions, None, subject)).loa for one in (again, model))
     torch.testing.assert_close(ours, theirs)
 
 

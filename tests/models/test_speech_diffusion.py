@@ -12,6 +12,7 @@ from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.models import SpectrogramViT, ViTEncoder
 from eeg2speech.models.aligner import Aligner
 from eeg2speech.models.audio.loa import pool_loa
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.conditioner import Conditioner
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
@@ -33,6 +34,11 @@ def make(folder: Path, **settings) -> SpeechDiffusion:
 
 def tokens(count: int = 3) -> torch.Tensor:
     return torch.randn(count, STEPS, 8, LOA, generator=torch.Generator().manual_seed(1))
+
+
+def condition(*rows: int) -> Condition:
+    """Tokens of all windows or of some, without latents."""
+    return Condition(tokens()[list(rows)] if rows else tokens())
 
 
 def test_tokens_of_the_context_width_pass_unchanged():
@@ -90,7 +96,10 @@ def write_control(folder: Path) -> Path:
 def test_components_may_bring_their_conditioner(folders: dict[str, Path]):
     model = make(write_control(folders["speech"]))
     assert model.conditioner.config.concat_channels == 2
-    assert model.waveform(Sampler(steps=2).sample(model, tokens(), STEPS, [1, 2, 3])).shape == (3, STEPS * 2560)
+    assert model.waveform(Sampler(steps=2).sample(model, condition(), STEPS, [1, 2, 3])).shape == (
+        3,
+        STEPS * 2560,
+    )
     with pytest.raises(ConfigError, match="belongs to it"):
         SpeechDiffusion(write_control(folders["speech"]), SpectrogramViT(width=32, depth=1, heads=2))
 
@@ -101,17 +110,38 @@ def test_components_may_bring_their_conditioner(folders: dict[str, Path]):
 )
 def test_a_clip_depends_on_its_own_seed_alone(layout: str, sampler: Sampler, folders: dict[str, Path]):
     model = make(folders[layout])
-    together = sampler.sample(model, tokens(), STEPS, [5, 6, 7])
-    alone = sampler.sample(model, tokens()[1:2], STEPS, [6])
+    together = sampler.sample(model, condition(), STEPS, [5, 6, 7])
+    alone = sampler.sample(model, condition(1), STEPS, [6])
     torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=1e-3)
-    other = sampler.sample(model, tokens()[1:2], STEPS, [8])
+    other = sampler.sample(model, condition(1), STEPS, [8])
     assert not torch.allclose(alone, other, atol=1e-2)
+
+
+@pytest.mark.parametrize("solver", ["dpm", "ddim"])
+def test_a_lower_start_stays_closer_to_the_regression(solver: str, folders: dict[str, Path]):
+    model = make(folders["speech"])
+    latents = 0.3 * torch.randn(3, *model.latent_shape(STEPS), generator=torch.Generator().manual_seed(2))
+    started = Condition(tokens(), latents)
+
+    def distance(start: float) -> float:
+        sampled = Sampler(solver, 10, 1.0, start).sample(model, started, STEPS, [1, 2, 3])
+        alone = Sampler(solver, 10, 1.0, start).sample(model, Condition(tokens()[1:2], latents[1:2]), STEPS, [2])
+        torch.testing.assert_close(sampled[1:2], alone, atol=1e-4, rtol=1e-3)
+        return (sampled - latents).square().mean().item()
+
+    distances = [distance(start) for start in (0.01, 0.3, 0.6, 1.0)]  # the first is below one step
+    assert distances == sorted(distances)
+    assert distances[0] < 0.1 * distances[-1]
+    whole = Sampler(solver, 10, 1.0).sample(model, started, STEPS, [1, 2, 3])
+    assert torch.equal(whole, Sampler(solver, 10, 1.0).sample(model, condition(), STEPS, [1, 2, 3]))
+    with pytest.raises(ConfigError, match="start=0 must be above 0"):
+        Sampler(start=0)
 
 
 def test_without_a_condition_what_was_said_does_not_matter(folders: dict[str, Path]):
     model, sampler = make(folders["speech"]), Sampler(steps=2, guidance=0.0)
     nothing = sampler.sample(model, None, STEPS, [1, 2, 3])
-    torch.testing.assert_close(sampler.sample(model, tokens(), STEPS, [1, 2, 3]), nothing, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(sampler.sample(model, condition(), STEPS, [1, 2, 3]), nothing, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("target", ["joint", "loa"])
@@ -126,11 +156,12 @@ def test_eeg_tells_which_tokens_the_sound_has(target: str, folders: dict[str, Pa
     subject = torch.tensor([-1, -1])
     before = aligner.eeg_steps(eeg, places, None, subject)
     model = SpeechDiffusion(folders["speech"], SpectrogramViT(width=LOA, depth=1, heads=2), aligner).eval()
-    loa = model.loa_of_eeg(eeg, places, None, subject)
+    steps = model.eeg_steps(eeg, places, None, subject)
+    loa = model.loa_of_steps(steps)
     assert loa.shape == (2, STEPS, 8, LOA)
     assert (model.readout is None) == (target == "loa")
-    assert model.vocode(model.mel_of_eeg(eeg, places, None, subject)).shape == (2, STEPS * 2560)
-    torch.testing.assert_close(model.eeg_steps(eeg, places, None, subject), before)
+    assert model.vocode(model.mel_of_steps(steps)).shape == (2, STEPS * 2560)
+    torch.testing.assert_close(steps, before)
     assert not [name for name, _ in model.named_parameters() if name.startswith("aligner.audio.")]
     if target == "loa":
         with pytest.raises(ConfigError, match="predicts 128 features"):
@@ -156,9 +187,11 @@ def test_merged_adapters_speak_as_unmerged_ones(folders: dict[str, Path]):
         for name, value in model.unet.named_parameters():
             if "lora_B" in name:
                 value.normal_(0, 0.5)
-    before = Sampler(steps=2).sample(model, tokens(), STEPS, [1, 2, 3])
+    before = Sampler(steps=2).sample(model, condition(), STEPS, [1, 2, 3])
     merge_adapters(model.unet)
-    torch.testing.assert_close(Sampler(steps=2).sample(model, tokens(), STEPS, [1, 2, 3]), before, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        Sampler(steps=2).sample(model, condition(), STEPS, [1, 2, 3]), before, atol=1e-4, rtol=1e-3
+    )
 
 
 def test_activations_computed_twice_give_the_same_gradients(folders: dict[str, Path]):

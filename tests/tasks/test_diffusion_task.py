@@ -18,6 +18,7 @@ from eeg2speech.checkpoints.parts import read_checkpoint, read_data, read_part
 from eeg2speech.checkpoints.training_record import KEY
 from eeg2speech.cli import main
 from eeg2speech.models import SpectrogramViT
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.rebuild import rebuild_speech
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -110,11 +111,11 @@ def test_it_trains_saves_tests_and_comes_back(
         assert main(["predict", *settings, "--ckpt_path=last"]) == 0
     described, weights, _ = read_part(run / "speech", "speech")
     model, sampler = rebuild_speech(described, weights, str(run))
-    loa = torch.randn(2, 4, 8, 16)
-    first = model.waveform(sampler.sample(model, loa, 4, [1, 2]))
+    condition = Condition(torch.randn(2, 4, 8, 16), torch.randn(2, *model.latent_shape(4)))
+    first = model.waveform(sampler.sample(model, condition, 4, [1, 2]))
     assert first.shape == (2, 10240)
     assert torch.isfinite(first).all()
-    alone = model.waveform(sampler.sample(model, loa[1:], 4, [2]))
+    alone = model.waveform(sampler.sample(model, Condition(*(part[1:] for part in condition)), 4, [2]))
     torch.testing.assert_close(first[1:], alone, atol=1e-4, rtol=1e-3)
 
 

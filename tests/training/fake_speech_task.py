@@ -9,6 +9,7 @@ from torch import nn
 from eeg2speech.core.types import Segment
 from eeg2speech.data.store.store import Description
 from eeg2speech.data.store.writer import StoreWriter
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.tasks import Task
 from eeg2speech.tasks.diffusion import DiffusionTask
 from tests.tiny_stores import head_channels
@@ -50,7 +51,7 @@ class Tape(nn.Module):
 
 
 class Settings:
-    solver, steps, guidance = "dpm", 1, 1.5
+    solver, steps, guidance, start = "dpm", 1, 1.5, 1.0
 
 
 class Parrot(DiffusionTask):
@@ -92,23 +93,23 @@ class Parrot(DiffusionTask):
     def configure_optimizers(self):
         return torch.optim.SGD(self.model.parameters(), lr=0.1)
 
-    def loa_of(self, batch):
+    def condition_of(self, batch):
         sounds = []
         for eeg in batch["eeg"]:
             key = eeg.numpy().tobytes()
             lucky = np.random.default_rng(list(key[:64])).random() < self.skill
             sound = self.known.get(key)
             sounds.append(sound if sound is not None and lucky else torch.zeros(round(WINDOW * 16_000)))
-        return self.model.loa_of_sound(torch.stack(sounds))
+        return Condition(self.model.loa_of_sound(torch.stack(sounds)))
 
     def regress(self, batch):
-        return 0.3 * self.loa_of(batch).flatten(1)
+        return 0.3 * self.condition_of(batch).loa.flatten(1)
 
-    def generate(self, loa, seeds, steps):
+    def generate(self, condition, seeds, steps):
         self.asked.append(list(seeds))
         drawn = [torch.randn(steps * STEP, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         noise = 0.02 * torch.stack(drawn)
-        return noise if loa is None else loa.flatten(1) + noise
+        return noise if condition is None else condition.loa.flatten(1) + noise
 
     def step(self, batch, stage, part):
         return {"loss": self.model.weight.sum() + 1}

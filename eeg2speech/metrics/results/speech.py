@@ -100,7 +100,7 @@ class SpeechResult:
         judged: Split that the verdict of the run rests on.
         measure: What is measured, in words.
         window: Duration of the windows, in seconds.
-        sampler: Settings of the sampler: ``solver``, ``steps``, ``guidance``.
+        sampler: Settings of the sampler: ``solver``, ``steps``, ``guidance``, ``start``.
         left_out: Figures of quality that were not computed, with the reason.
         splits: By name.
     """

@@ -16,6 +16,7 @@ from eeg2speech.checkpoints.parts import read_part
 from eeg2speech.core.seeding import mix, name_key
 from eeg2speech.models.audio.encoder import AudioEncoder
 from eeg2speech.models.audio.loa import BLOCKS
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.files import OWN_AUDIO, find_components
 from eeg2speech.models.audioldm2.sampling import Sampler
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
@@ -71,7 +72,7 @@ class Resynthesis:
             with torch.inference_mode():
                 audio = torch.from_numpy(windows).to(self.model.device)
                 loa = self.model.loa_of_sound(audio)
-                latents = self.sampler.sample(self.model, loa, loa.shape[1], seeds)
+                latents = self.sampler.sample(self.model, Condition(loa), loa.shape[1], seeds)
                 made = {"loa": self.model.waveform(latents), "roundtrip": self.model.round_trip(audio)}
             for kind, sound in made.items():
                 for start, window, one in zip(chosen, windows, sound.float().cpu().numpy(), strict=True):

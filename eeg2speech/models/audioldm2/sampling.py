@@ -12,6 +12,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from eeg2speech.core.errors import ConfigError
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.speech import SpeechDiffusion
 
 
@@ -20,12 +21,16 @@ class Sampler:
     """Solver of the diffusion, with its settings.
 
     Reference: Lu et al. 2022, DPM-Solver++ (arXiv 2211.01095); Song et al. 2021, Denoising diffusion implicit models
-    (ICLR); Ho and Salimans 2022, Classifier-free diffusion guidance (arXiv 2207.12598).
+    (ICLR); Ho and Salimans 2022, Classifier-free diffusion guidance (arXiv 2207.12598); Meng et al. 2022, SDEdit (ICLR)
+    for the start.
 
     Args:
         solver: ``dpm`` for DPM-Solver++ of second order, ``ddim`` for the solver of AudioLDM 2, which used 200 steps.
         steps: Steps of the solver; each evaluates the UNet once, or twice if ``guidance`` is not 1.
         guidance: Scale of classifier-free guidance; 1 for none.
+        start: Noise level at which sampling starts, as a fraction of the diffusion time. 1: from noise. Below 1: from
+            the spectrogram that linear regression predicts, with noise added; the lower, the closer to the regression
+            and the less natural. The steps of the solver above it are left out.
 
     Raises:
         ConfigError: A setting is out of its range.
@@ -34,6 +39,7 @@ class Sampler:
     solver: Literal["dpm", "ddim"] = "dpm"
     steps: int = 20
     guidance: float = 3.5
+    start: float = 1.0
 
     def __post_init__(self) -> None:
         if self.solver not in ("dpm", "ddim"):
@@ -43,14 +49,16 @@ class Sampler:
                 f"steps={self.steps} must be 1 or more and guidance={self.guidance} 0 or more (sampler.steps, "
                 "sampler.guidance)"
             )
+        if not 0 < self.start <= 1:
+            raise ConfigError(f"start={self.start} must be above 0 and at most 1 (sampler.start)")
 
     @torch.no_grad()
-    def sample(self, model: SpeechDiffusion, loa: Tensor | None, steps: int, seeds: Sequence[int]) -> Tensor:
+    def sample(self, model: SpeechDiffusion, condition: Condition | None, steps: int, seeds: Sequence[int]) -> Tensor:
         """Draw the latents of one clip for every seed; a clip does not depend on the others.
 
         Args:
             model: Predicts noise or velocity.
-            loa: LOA tokens of the clips, (B, L, F, D); None to sample without a condition.
+            condition: Of the clips; None to sample without a condition, from noise.
             steps: Steps of 160 ms, L.
             seeds: Of each clip, B of them.
 
@@ -60,11 +68,20 @@ class Sampler:
         scheduler = self._scheduler(model)
         shape = model.latent_shape(steps)
         device = model.device
-        latents = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-        latents = latents.to(device) * scheduler.init_noise_sigma
-        guided = loa is not None and self.guidance != 1
-        conditions = model.conditions(loa, len(seeds), steps, guided)
-        for time in scheduler.timesteps:
+        noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        noise, times_left = noise.to(device), scheduler.timesteps
+        if condition is None or condition.latents is None or self.start == 1:
+            latents = noise * scheduler.init_noise_sigma
+        else:
+            last = len(scheduler.timesteps) - 1  # at least one step is left
+            first = min(int((scheduler.timesteps > self.start * scheduler.config.num_train_timesteps).sum()), last)
+            times_left = scheduler.timesteps[first:]
+            if self.solver == "dpm":  # the other is told the time in each step
+                scheduler.set_begin_index(first)
+            latents = scheduler.add_noise(condition.latents, noise, times_left[:1].expand(len(noise)))
+        guided = condition is not None and self.guidance != 1
+        conditions = model.conditions(None if condition is None else condition.loa, len(seeds), steps, guided)
+        for time in times_left:
             scaled = scheduler.scale_model_input(latents, time)
             times = time.to(device).expand(len(scaled) * (2 if guided else 1))
             predicted = model.predict(torch.cat([scaled] * 2) if guided else scaled, times, conditions).float()

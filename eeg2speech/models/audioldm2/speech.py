@@ -17,6 +17,7 @@ from eeg2speech.models.audio.cached import ContentCache, without_cache
 from eeg2speech.models.audio.encoder import STEP, AudioEncoder
 from eeg2speech.models.audio.step_regression import StepRegression
 from eeg2speech.models.audioldm2.components import load_components
+from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.conditioner import BINS, FRAMES, Conditioner
 from eeg2speech.models.audioldm2.unet import (
     Trainable,
@@ -144,20 +145,24 @@ class SpeechDiffusion(nn.Module):
         steps: Tensor = self.aligner.eeg_steps(eeg, positions, channel_mask, subject)
         return steps
 
-    def loa_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
-        """Predict the LOA tokens of the stimulus, (B, L, F, D); arguments as of ``Aligner.eeg_steps``."""
+    def loa_of_steps(self, steps: Tensor) -> Tensor:
+        """Predict the LOA tokens of the stimulus from ``eeg_steps``, (B, L, F, D)."""
         if self.readout is None:
             assert self.aligner is not None
-            return self.aligner.loa_of_eeg(eeg, positions, channel_mask, subject)
-        tokens = self.readout(self.eeg_steps(eeg, positions, channel_mask, subject))
-        out: Tensor = rearrange(tokens, "b l (f d) -> b l f d", f=self.audio.rows)
+            return self.aligner.loa_of_steps(steps)
+        out: Tensor = rearrange(self.readout(steps), "b l (f d) -> b l f d", f=self.audio.rows)
         return out
 
-    def mel_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
-        """Mel spectrogram of the stimulus by linear regression, (B, 16 L, 64); arguments as of ``loa_of_eeg``."""
+    def mel_of_steps(self, steps: Tensor) -> Tensor:
+        """Mel spectrogram of the stimulus by linear regression from ``eeg_steps``, (B, 16 L, 64)."""
         assert self.mel_regression is not None
-        frames: Tensor = self.mel_regression(self.eeg_steps(eeg, positions, channel_mask, subject))
+        frames: Tensor = self.mel_regression(steps)
         return rearrange(frames, "b l (t m) -> b (l t) m", m=BANDS)
+
+    @torch.no_grad()
+    def condition(self, steps: Tensor) -> Condition:
+        """What speech is generated from, by ``eeg_steps``."""
+        return Condition(self.loa_of_steps(steps), self._encode_mel(self.mel_of_steps(steps)))
 
     def mel_of_sound(self, audio: Tensor) -> Tensor:
         """Log mel spectrograms of sounds at the level that the vocoder takes, (B, S) to (B, S / 160, 64)."""
@@ -180,8 +185,11 @@ class SpeechDiffusion(nn.Module):
         return self.cache.get(audio, network, shape, self._encode)
 
     def _encode(self, audio: Tensor) -> Tensor:
-        spectrum = self.mel_of_sound(audio)[:, None].to(self.vae.dtype)
-        latents: Tensor = self.vae.encode(spectrum).latent_dist.mode() * self.vae.config.scaling_factor
+        return self._encode_mel(self.mel_of_sound(audio))
+
+    def _encode_mel(self, spectrum: Tensor) -> Tensor:
+        coded = self.vae.encode(spectrum[:, None].to(self.vae.dtype)).latent_dist.mode()
+        latents: Tensor = coded * self.vae.config.scaling_factor
         return latents.float()
 
     @torch.no_grad()
