@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -65,6 +65,7 @@ class GeneratedSplit:
         nearest: Similarity of these sounds with the nearest training sound, (G,).
         kept: Places among ``rows`` whose waveforms are kept.
         variants: By id.
+        by_start: Clips from EEG by the noise level at which sampling starts, without figures and waveforms.
     """
 
     rows: Rows
@@ -73,6 +74,7 @@ class GeneratedSplit:
     nearest: NDArray[np.floating[Any]]
     kept: Rows
     variants: dict[str, GeneratedClips]
+    by_start: dict[float, GeneratedClips]
 
 
 @torch.no_grad()
@@ -115,6 +117,14 @@ def generate_variants(
             yield variant, task.generate(None, seeds, target.shape[1])
 
 
+@torch.no_grad()
+def generate_from(task: SpeechModel, batch: Batch, start: float) -> Tensor:
+    """Waveforms from the EEG of a batch as of ``generate_variants``, with another start of the sampler, (B, S)."""
+    condition = task.condition_of(batch)
+    seeds = [mix(CLIP, row) for row in batch["index"].tolist()]
+    return task.generate(condition, seeds, condition.loa.shape[1], start)
+
+
 def generate_split(
     task: SpeechModel,
     judge: AudioJudge,
@@ -127,6 +137,7 @@ def generate_split(
     done: Callable[[int], object] = lambda count: None,
     transcribe: Transcriber | None = None,
     measures: Mapping[str, Measure] = MappingProxyType({}),
+    starts: Sequence[float] = (),
 ) -> GeneratedSplit:
     """Generate every variant of windows of a split; several devices share the windows, and each gets all results.
 
@@ -142,14 +153,26 @@ def generate_split(
         done: Called with how many more clips were generated.
         transcribe: Recognises speech. Word error rates compare with its text of the recording, as windows cut words.
         measures: Further figures of quality by name.
+        starts: Further noise levels at which sampling starts, see ``Sampler``.
     """
     gallery = embed_gallery(judge, data, split)
     sounds = {space: step_embeddings(tokens, training.mean[space]) for space, tokens in gallery.tokens.items()}
     rows = gallery.spread(windows)
     other, moved = another_trial(gallery.subject[rows], gallery.stimulus[rows])
     kept = spread_evenly(len(rows), examples)
-    found: dict[str, list[Arrays]] = {variant: [] for variant in VARIANTS}
+    found: dict[str | float, list[Arrays]] = {variant: [] for variant in VARIANTS}
+    found.update({start: [] for start in starts})
     waves: dict[str, dict[int, Floats]] = {variant: {} for variant in VARIANTS}
+
+    def judged(sound: Tensor) -> Arrays:
+        tokens = judge.tokens(sound)
+        embedded = {space: step_embeddings(values, training.mean[space]) for space, values in tokens.items()}
+        return {
+            **{f"similarity {space}": vectors @ sounds[space].T for space, vectors in embedded.items()},
+            "nearest": nearest_training(embedded[ENCODER], training.embedded)[1],
+            "voice": clip_embeddings(tokens[ENCODER]),
+        }
+
     # every device takes as many steps, or one would wait for ever: the last windows may be the first ones again
     rank, world = rank_and_world()
     mine = np.resize(np.arange(len(rows)), -(-len(rows) // world) * world)[rank::world]
@@ -159,14 +182,8 @@ def generate_split(
         truth = here["audio"].cpu().numpy()
         texts = [] if transcribe is None else [transcribe(wave) for wave in truth]
         for variant, sound in generate_variants(task, here, there):
-            tokens = judge.tokens(sound)
-            embedded = {space: step_embeddings(values, training.mean[space]) for space, values in tokens.items()}
+            measured = judged(sound)
             made = sound.float().cpu().numpy()
-            measured = {
-                **{f"similarity {space}": vectors @ sounds[space].T for space, vectors in embedded.items()},
-                "nearest": nearest_training(embedded[ENCODER], training.embedded)[1],
-                "voice": clip_embeddings(tokens[ENCODER]),
-            }
             if variant != "truth":
                 figures = speech_figures(truth, made, further=measures)
                 if transcribe is not None:
@@ -178,9 +195,14 @@ def generate_split(
             found[variant].append(shared)
             if variant in SAMPLED:
                 done(len(clips))
-    variants = {variant: _join(parts, len(rows), waves[variant]) for variant, parts in found.items()}
+        for start in starts:
+            shared = _gather({**judged(generate_from(task, here, start)), "places": places}, task.device)
+            done(len(shared.pop("places")))
+            found[start].append(shared)
+    variants = {variant: _join(found[variant], len(rows), waves[variant]) for variant in VARIANTS}
+    by_start = {start: _join(found[start], len(rows), {}) for start in starts}
     nearest = nearest_training(sounds[ENCODER], training.embedded)[1]
-    return GeneratedSplit(rows, moved, gallery, nearest, kept, variants)
+    return GeneratedSplit(rows, moved, gallery, nearest, kept, variants, by_start)
 
 
 def read_windows(task: SpeechModel, data: EEGAudioDataModule, split: SplitName, rows: Rows) -> Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -76,8 +76,10 @@ class SpeechModel(Protocol):
     def regress(self, batch: Batch) -> Tensor:
         """Waveforms of the linear mel regression from the EEG of a batch, (B, S)."""
 
-    def generate(self, condition: Condition | None, seeds: Sequence[int], steps: int) -> Tensor:
-        """Waveforms, with a condition or without, by one seed each, (B, S)."""
+    def generate(
+        self, condition: Condition | None, seeds: Sequence[int], steps: int, start: float | None = None
+    ) -> Tensor:
+        """Waveforms, with a condition or without, by one seed each, (B, S); ``start`` replaces that of the sampler."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,11 @@ class _LoadedSpeechModel:
     def regress(self, batch: Batch) -> Tensor:
         return self.model.vocode(self.model.mel_of_steps(self._steps_of(batch)))
 
-    def generate(self, condition: Condition | None, seeds: Sequence[int], steps: int) -> Tensor:
-        return self.model.waveform(self.sampler.sample(self.model, condition, steps, seeds))
+    def generate(
+        self, condition: Condition | None, seeds: Sequence[int], steps: int, start: float | None = None
+    ) -> Tensor:
+        sampler = self.sampler if start is None else replace(self.sampler, start=start)
+        return self.model.waveform(sampler.sample(self.model, condition, steps, seeds))
 
     def _steps_of(self, batch: Batch) -> Tensor:
         return self.model.eeg_steps(*_eeg_arguments(batch, self.places))

@@ -30,6 +30,7 @@ from eeg2speech.metrics.frechet import clip_embeddings, frechet_report
 from eeg2speech.metrics.hearing import MEASURES, check_hearing, pocketsphinx
 from eeg2speech.metrics.identification import WAYS, identification_nulls, identification_report, identify, memorisation
 from eeg2speech.metrics.results import (
+    CurvePoint,
     GalleryResult,
     NullSummary,
     RegressionComparison,
@@ -66,6 +67,7 @@ def generate_splits(
     transcribe: Transcriber | None = None,
     judge: Path | None = None,
     hearing: bool = False,
+    starts: Sequence[float] = (),
     counted: Counted = uncounted,
 ) -> Generated:
     """Generate speech for windows of the test splits; with several processes, all of them have to call this.
@@ -82,6 +84,8 @@ def generate_splits(
         judge: See ``AudioJudge``.
         hearing: Also compute word error rates by pocketsphinx, unless ``transcribe`` is given, and the figures of
             ``metrics.hearing``.
+        starts: Noise levels at which sampling starts, see ``Sampler``, for a curve of identification and naturalness on
+            the judged split.
         counted: Shows the progress.
 
     Raises:
@@ -97,13 +101,17 @@ def generate_splits(
     measures = MEASURES if hearing else {}
     embedder = AudioJudge(judge, on_data.device)
     real = embed_training_clips(embedder, data, training)
-    clips = sum(len(spread_evenly(len(data.datasets[split]), windows)) for split in chosen) * len(SAMPLED)
+    of_split = {split: starts if split == judged_split(chosen) else () for split in chosen}
+    clips = sum(
+        len(spread_evenly(len(data.datasets[split]), windows)) * (len(SAMPLED) + len(further))
+        for split, further in of_split.items()
+    )
     with counted("Generating clips", clips) as done:
         return {
             split: generate_split(
-                on_data, embedder, data, split, real, windows, examples, batch, done, transcribe, measures
+                on_data, embedder, data, split, real, windows, examples, batch, done, transcribe, measures, further
             )
-            for split in chosen
+            for split, further in of_split.items()
         }
 
 
@@ -188,8 +196,16 @@ def _compare_variants(
     )
     trained = pretrained_stimuli(model, data, gallery)
     stimuli = len(np.unique(gallery.stimulus))
+    curve = []
+    by_start = generated.by_start | {model.sampler.start: generated.variants["eeg"]} if generated.by_start else {}
+    for start, clips in sorted(by_start.items()):
+        shares = {
+            space: identification_report(Comparison(similarity, target, subject, stimulus, gallery.start), [way])[way]
+            for space, similarity in clips.similarity.items()
+        }
+        curve.append(CurvePoint(start, shares[ENCODER], shares[LOG_MEL], frechet_report(real, clips.voice)))
     regression = RegressionComparison(*differences)
-    return SpeechSplit(len(rows), len(gallery.sounds), stimuli, trained, verdict, regression, variants)
+    return SpeechSplit(len(rows), len(gallery.sounds), stimuli, trained, verdict, regression, variants, curve)
 
 
 def pretrained_stimuli(model: SpeechModel, data: EEGAudioDataModule, gallery: AudioGallery) -> list[str]:

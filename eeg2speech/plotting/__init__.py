@@ -14,7 +14,7 @@ from eeg2speech.plotting.coupling import CouplingRow, chance_figure, coupling_la
 from eeg2speech.plotting.dataset import Row, montage_figure, psd_figure, timeline_figure
 from eeg2speech.plotting.reconstruction import reconstruction_figure, spectrogram_figure
 from eeg2speech.plotting.runs import Mark, compared_figure, training_figure
-from eeg2speech.plotting.speech import draw_identification, draw_spectrogram, draw_speech
+from eeg2speech.plotting.speech import draw_fidelity, draw_identification, draw_spectrogram, draw_speech
 from eeg2speech.plotting.style import PALETTE, write_png
 from eeg2speech.plotting.topomap import error_topomap, importance_topomap
 
@@ -29,6 +29,7 @@ __all__ = [
     "compared_figure",
     "cosine_figure",
     "coupling_lag_figure",
+    "draw_fidelity",
     "draw_identification",
     "draw_spectrogram",
     "draw_speech",

@@ -95,6 +95,34 @@ def draw_identification(results: Mapping[str, Curve], title: str) -> Figure:
     return figure
 
 
+def draw_fidelity(
+    curve: Mapping[str, Sequence[float]], others: Mapping[str, Sequence[float]], chance: float, title: str
+) -> Figure:
+    """Identification against the Frechet distance, of a curve and of single points.
+
+    Args:
+        curve: Frechet distance, identification and its bounds by label, connected in this order.
+        others: The same of variants that have no such setting.
+        chance: Of the identification.
+        title: Title of the figure.
+    """
+    figure, axes = single_axes(5.6, 4.2, title)
+    own = np.array(list(curve.values()), dtype=np.float64)
+    lines = {"speech from EEG, by start": (own, "o-"), **{name: (np.array([one]), "s") for name, one in others.items()}}
+    for number, (name, (points, form)) in enumerate(lines.items()):
+        x, value, low, high = points.T
+        reach = np.nan_to_num(np.stack([value - low, high - value])).clip(min=0)
+        axes.errorbar(x, value, reach, fmt=form, ms=5, lw=1.4, capsize=2.5, color=COLOURS[number], label=name)
+    for label, (x, value, *_) in curve.items():
+        axes.annotate(label, (x, value), textcoords="offset points", xytext=(6, 5), fontsize=8)
+    axes.axhline(chance, color="0.3", lw=1, ls="--", label="chance")
+    axes.set(xlabel="Frechet distance from real sounds (lower is more natural)", ylabel="matching sound identified, 95 % over stimuli")
+    axes.set_ylim(0, 1.03)
+    grid_behind(axes, "both")
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
 def draw_spectrogram(mel: NDArray[np.floating], loudest: float) -> Figure:
     """A log mel spectrogram without axes.
 

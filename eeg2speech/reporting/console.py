@@ -22,6 +22,7 @@ from eeg2speech.reporting.tables import (
     ResultTable,
     alignment_table,
     cell_text,
+    fidelity_table,
     identification_table,
     probe_table,
     quality_table,
@@ -68,6 +69,8 @@ def print_speech(result: SpeechResult, simulated: bool) -> None:
     for split, found in result.splits.items():
         _print_table(identification_table(split, found), simulated)
         _print_table(quality_table(split, found), simulated)
+        if found.curve:
+            _print_table(fidelity_table(split, found), simulated)
         if missing := _missing(found.variants):
             _print_line(f"Clips without a value, which are left out of the means: {missing}.")
         if not found.pretrained_stimuli:

@@ -132,6 +132,7 @@ def result_tables(results: Results) -> ResultTables:
         return ResultTables(text, main, probes, [table for table in subjects if table.rows])
     text += "".join(f" {QUALITY.get(name, name)} is left out: {why}." for name, why in found.left_out.items())
     main = [table(split, found.splits[split]) for table in (identification_table, quality_table) for split in order]
+    main += [fidelity_table(split, found.splits[split]) for split in order if found.splits[split].curve]
     return ResultTables(text, main, probes)
 
 
@@ -222,6 +223,22 @@ def identification_table(split: str, found: SpeechSplit) -> ResultTable:
         f"in log mel, among {way}",
     )  # fmt: skip
     return ResultTable(title, ("Variant", *columns), rows)
+
+
+def fidelity_table(split: str, found: SpeechSplit) -> ResultTable:
+    """Identification and naturalness of speech from EEG, by the noise level at which sampling starts."""
+    rows = [
+        ResultRow(f"start {point.start:g}", [point.identification, point.identification_log_mel, point.frechet.value])
+        for point in found.curve
+    ]
+    regression, way = found.variants["mel_regression"], found.verdict.way
+    log_mel = {one.gallery: one.estimate for one in regression.identification_log_mel}
+    point = regression.among(way)
+    cells = [None if point is None else point.estimate, log_mel.get(way), regression.frechet.value]
+    rows.append(ResultRow(variant_title("mel_regression"), cells))
+    title = f"fidelity and naturalness, {split_title(split, found.verdict.seen)}, {INTERVALS}"
+    note = "Frechet: distance from the real sounds of the split; lower is more natural."
+    return ResultTable(title, ("Speech from EEG", f"among {way}", f"in log mel, among {way}", "Frechet"), rows, note)
 
 
 def quality_table(split: str, found: SpeechSplit) -> ResultTable:

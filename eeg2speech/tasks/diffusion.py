@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -289,15 +289,19 @@ class DiffusionTask(Task):
         return torch.stack(noise).to(to), torch.stack(times).to(to), torch.stack(dropped).to(to)
 
     @torch.no_grad()
-    def generate(self, condition: Condition | None, seeds: Sequence[int], steps: int) -> Tensor:
+    def generate(
+        self, condition: Condition | None, seeds: Sequence[int], steps: int, start: float | None = None
+    ) -> Tensor:
         """Generate sound at 16 kHz, (B, S).
 
         Args:
             condition: Of the clips; None for unconditional clips.
             seeds: Seed of each clip.
             steps: Number of steps of 160 ms, L.
+            start: Replaces that of the sampler.
         """
-        return self.model.waveform(self.sampler.sample(self.model, condition, steps, seeds))
+        sampler = self.sampler if start is None else replace(self.sampler, start=start)
+        return self.model.waveform(sampler.sample(self.model, condition, steps, seeds))
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Generate a clip for each window of EEG, by the window's own seed."""

@@ -50,6 +50,8 @@ class EvaluateSpeech(Callback):
             encoder that comes with the package. Nothing in the tested model may have used it.
         hearing: Also compute word error rates by pocketsphinx, DNSMOS and the similarity of voices; needs ``pip install
             'eeg2speech[hearing]'`` and a second per clip.
+        starts: Noise levels at which sampling starts (``sampler.start``), for a curve of identification against the
+            Frechet distance on the judged split.
 
     Raises:
         ConfigError: A number of windows or clips is below 1, or the packages of ``hearing`` are not installed.
@@ -66,6 +68,7 @@ class EvaluateSpeech(Callback):
         whisper: Path | None = None,
         judge: Path | None = None,
         hearing: bool = False,
+        starts: Sequence[float] = (),
     ) -> None:
         for name, value in (("windows", windows), ("training", training), ("batch", batch)):
             if value is not None and value < 1:
@@ -75,6 +78,11 @@ class EvaluateSpeech(Callback):
         self.whisper, self.judge, self.hearing = whisper, judge, hearing
         if hearing:
             check_hearing()
+        if not all(0 < start <= 1 for start in starts):
+            raise ConfigError(
+                f"starts={list(starts)} must be above 0 and at most 1 (trainer.callbacks, EvaluateSpeech.starts)"
+            )
+        self.starts = starts
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate on all devices; evaluate, print and write on the first."""
@@ -86,7 +94,7 @@ class EvaluateSpeech(Callback):
         transcribe = None if self.whisper is None else whisper(self.whisper)
         generated = generate_splits(
             task, data, self.windows, self.splits, self.training, self.examples, self.batch, transcribe,
-            self.judge, self.hearing, partial(counted, trainer),
+            self.judge, self.hearing, self.starts, partial(counted, trainer),
         )  # fmt: skip
         if not trainer.is_global_zero:
             return

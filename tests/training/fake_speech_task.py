@@ -105,10 +105,10 @@ class Parrot(DiffusionTask):
     def regress(self, batch):
         return 0.3 * self.condition_of(batch).loa.flatten(1)
 
-    def generate(self, condition, seeds, steps):
+    def generate(self, condition, seeds, steps, start=None):
         self.asked.append(list(seeds))
         drawn = [torch.randn(steps * STEP, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        noise = 0.02 * torch.stack(drawn)
+        noise = (0.02 if start is None else start) * torch.stack(drawn)
         return noise if condition is None else condition.loa.flatten(1) + noise
 
     def step(self, batch, stage, part):

@@ -28,6 +28,7 @@ from eeg2speech.metrics.results import VARIANTS, SpeechResult, read_results
 from eeg2speech.metrics.summary import split_verdicts
 from eeg2speech.models.audioldm2.files import OWN_AUDIO, TINY
 from eeg2speech.reporting.console import print_speech
+from eeg2speech.reporting.tables import result_tables
 from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
 from tests.training.fake_speech_task import WINDOW, Parrot, noisy_store
 
@@ -175,6 +176,27 @@ def test_a_model_that_is_worse_than_regression_is_named_so(data, capsys):
     print_speech(found, simulated=True)
     printed = " ".join(capsys.readouterr().out.split())
     assert "in log mel, among" in printed
+
+
+def test_the_start_trades_identification_for_noise(task, data, tmp_path):
+    settings = {"splits": ["unseen_both", "unseen_stimulus"], "windows": 8, "permutations": 10, "examples": 1}
+    found = outcome(task, data, tmp_path / "run", starts=[0.01, 0.2], **settings)
+    assert found.splits["unseen_both"].curve == []  # it is not the judged split
+    curve = found.splits["unseen_stimulus"].curve
+    assert [point.start for point in curve] == [0.01, 0.2, 1.0]  # the last is the sampler's own
+    curve = curve[:2]
+    for shares in ([p.identification.value for p in curve], [p.identification_log_mel.value for p in curve]):
+        assert shares == sorted(shares, reverse=True)
+        assert shares[0] > 0.99 > shares[-1]
+    assert curve[0].frechet.value < curve[-1].frechet.value
+    assert np.ptp(imread(tmp_path / "run/pictures/unseen_stimulus_fidelity.png")) > 0.5
+    assert not (tmp_path / "run/pictures/unseen_both_fidelity.png").exists()
+    (table,) = [
+        table for table in result_tables(read_results(tmp_path / "run/test.json")).main if "fidelity" in table.title
+    ]
+    assert [row.name for row in table.rows] == ["start 0.01", "start 0.2", "start 1", "linear mel regression from EEG"]
+    with pytest.raises(ConfigError, match=r"starts=\[0\] must be above 0"):
+        EvaluateSpeech(starts=[0])
 
 
 def test_equal_clips_are_indistinguishable_from_regression(found):

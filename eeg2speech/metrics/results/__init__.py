@@ -44,6 +44,7 @@ from eeg2speech.metrics.results.reconstruction import (
 )
 from eeg2speech.metrics.results.speech import (
     VARIANTS,
+    CurvePoint,
     RegressionComparison,
     SpeechResult,
     SpeechSplit,
@@ -61,6 +62,7 @@ __all__ = [
     "VERSION",
     "AlignmentResult",
     "AlignmentSplit",
+    "CurvePoint",
     "ElectrodeDrop",
     "ElectrodeImportance",
     "EvaluatedCheckpoint",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from eeg2speech.metrics.frechet import Frechet
@@ -70,6 +70,23 @@ class RegressionComparison:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """Speech from EEG at one setting between fidelity and naturalness.
+
+    Attributes:
+        start: Noise level at which sampling starts (``sampler.start``).
+        identification: Among as many sounds as in the verdict, in the space of the audio encoder.
+        identification_log_mel: The same in log mel spectrograms.
+        frechet: Frechet distance from the real sounds of the split.
+    """
+
+    start: float
+    identification: Estimate
+    identification_log_mel: Estimate
+    frechet: Frechet
+
+
+@dataclass(frozen=True)
 class SpeechSplit:
     """Generated speech on one test split.
 
@@ -81,6 +98,7 @@ class SpeechSplit:
         verdict: Whether EEG carries speech information.
         regression: Comparison of speech from EEG with the linear mel regression.
         variants: Results by variant, in the order of ``VARIANTS``.
+        curve: Speech from EEG by the noise level of the start, that of the sampler included; on the judged split only.
     """
 
     windows: int
@@ -90,6 +108,7 @@ class SpeechSplit:
     verdict: SpeechVerdict
     regression: RegressionComparison
     variants: dict[str, VariantResult]
+    curve: list[CurvePoint] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

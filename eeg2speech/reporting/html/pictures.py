@@ -24,6 +24,7 @@ CAPTIONS = {
     "plane": "embeddings of EEG and sounds, first two components",
     "response": "response to the envelope of the sound (temporal response function)",
     "identification": "identification of the matching sound, by variant",
+    "fidelity": "identification against Frechet distance, by noise level of the start",
     "speech": "spectrograms by variant",
     "reconstruction": "original, visible patches and reconstruction of a window",
     "error_topomap": "reconstruction error at each electrode",
@@ -96,6 +97,8 @@ def describe(kind: str, caption: str, results: AlignmentSplit | SpeechSplit | No
     text = ""
     if isinstance(results, SpeechSplit) and kind == "identification":
         text = _identification(results)
+    elif isinstance(results, SpeechSplit) and kind == "fidelity":
+        text = _fidelity(results)
     elif isinstance(results, AlignmentSplit) and kind == "lags":
         text = _lags(results)
     elif isinstance(results, AlignmentSplit) and kind == "galleries":
@@ -154,6 +157,17 @@ def _identification(results: SpeechSplit) -> str:
     points = {name: one.among(way) for name, one in results.variants.items()}
     listed = [estimate_text(variant_title(name), one.estimate) for name, one in points.items() if one is not None]
     return f"Share of clips whose matching sound is identified, by variant. Among {way}: {'; '.join(listed)}."
+
+
+def _fidelity(results: SpeechSplit) -> str:
+    points = [
+        f"start {number(one.start)} {number(one.identification.value)} at {number(one.frechet.value)}"
+        for one in results.curve
+    ]
+    return (
+        f"Share of clips whose matching sound is identified among {results.verdict.way} against the Frechet distance "
+        f"from real sounds, by the noise level at which sampling starts: {'; '.join(points)}."
+    )
 
 
 def _split_results(results: Results | None, split: str) -> AlignmentSplit | SpeechSplit | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,11 @@ from eeg2speech.core.types import SplitName
 from eeg2speech.data.loading.datamodule import EEGAudioDataModule
 from eeg2speech.evaluation.audio_gallery import Rows
 from eeg2speech.evaluation.generation import GeneratedSplit
+from eeg2speech.metrics.frechet import Frechet
+from eeg2speech.metrics.intervals import Estimate
 from eeg2speech.metrics.results import SpeechSplit, in_words
-from eeg2speech.plotting import Figure, draw_identification, draw_speech
+from eeg2speech.metrics.summary import variant_title
+from eeg2speech.plotting import Figure, draw_fidelity, draw_identification, draw_speech
 from eeg2speech.reporting.tensorboard.alignment_figures import gallery_curve
 
 MAX_PLAYED = 2
@@ -65,7 +68,7 @@ def log_clips(
 def speech_pictures(
     generated: GeneratedSplit, found: SpeechSplit, names: Sequence[str], title: str
 ) -> dict[str, Figure]:
-    """Identification by number of sounds, and spectrograms of the kept clips.
+    """Identification by number of sounds and against the Frechet distance, and spectrograms of the kept clips.
 
     Args:
         generated: Clips of a split.
@@ -77,6 +80,14 @@ def speech_pictures(
     results = {name: one.identification for name, one in found.variants.items() if one.identification}
     curves = {in_words(name): gallery_curve(points) for name, points in results.items()}
     figures = {"identification": draw_identification(curves, about)} if curves else {}
+    if found.curve:
+        curve = {f"{point.start:g}": (point.identification, point.frechet) for point in found.curve}
+        others = {
+            variant_title(name): (point.estimate, found.variants[name].frechet)
+            for name in ("mel_regression", "noise")
+            if (point := found.variants[name].among(found.verdict.way)) is not None
+        }
+        figures["fidelity"] = draw_fidelity(_placed(curve), _placed(others), 1 / found.verdict.way, about)
     if names:
         kept = generated.kept.tolist()
         waves = {
@@ -85,6 +96,11 @@ def speech_pictures(
         }
         figures["speech"] = draw_speech(waves, names, title)
     return figures
+
+
+def _placed(points: Mapping[str, tuple[Estimate, Frechet]]) -> dict[str, tuple[float, ...]]:
+    """Frechet distance, identification and its bounds of each point."""
+    return {name: (frechet.value, one.value, one.low, one.high) for name, (one, frechet) in points.items()}
 
 
 def clip_names(data: EEGAudioDataModule, split: SplitName, rows: Rows) -> list[str]:
