@@ -32,7 +32,7 @@ GROUPS = {
 }  # fmt: skip
 EXAMPLES = """
     eeg2speech generate --ckpt runs/diffusion/checkpoints/best.ckpt --out speech
-    eeg2speech generate --store stores/mine --subjects [sub-01] --out speech
+    eeg2speech generate --store stores/mine --subjects [sub-01] --start 0.2 --out speech
 """
 
 
@@ -85,7 +85,8 @@ def generate(
             the less natural; as in the checkpoint if not given.
         solver: `dpm` (DPM-Solver++) or `ddim`; as in the checkpoint if not given.
         method: `diffusion`, or `regression` for the spectrogram that linear regression predicts from EEG, through the
-            vocoder, without sampling. The test of stage 3 shows which of the two is better.
+            vocoder, without sampling: seed, solver, steps, guidance and start have no effect. The test of stage 3 shows
+            which of the two is better.
         overlap: Seconds by which consecutive windows overlap, over which they are cross-faded.
         batch_size: Windows per batch.
         device: E.g. cpu or cuda; auto takes a GPU if there is one.

@@ -103,7 +103,7 @@ def generate_variants(
         elif variant == "round_trip":
             yield variant, task.model.round_trip(audio)
         elif variant == "loa":
-            yield variant, task.generate(Condition(target), seeds, target.shape[1])
+            yield variant, task.generate(Condition(target, task.model.latents(audio)), seeds, target.shape[1])
         elif variant == "eeg":
             yield variant, task.generate(task.condition_of(batch), seeds, target.shape[1])
         elif variant == "mel_regression":

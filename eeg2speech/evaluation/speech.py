@@ -100,7 +100,9 @@ def generate_splits(
     chosen = [split for split in data.test_splits if split in (splits or data.test_splits)] or data.test_splits
     measures = MEASURES if hearing else {}
     embedder = AudioJudge(judge, on_data.device)
+    embedder.check_independent(on_data.model)
     real = embed_training_clips(embedder, data, training)
+    starts = tuple(dict.fromkeys(starts))
     of_split = {split: starts if split == judged_split(chosen) else () for split in chosen}
     clips = sum(
         len(spread_evenly(len(data.datasets[split]), windows)) * (len(SAMPLED) + len(further))
@@ -127,11 +129,11 @@ def evaluate_speech(
 
     Several variants of each window are generated from the same noise: from EEG, from conditions without information
     about the sound (noise instead of EEG, EEG of another trial of the same subject, no condition), and from the
-    recording (its own LOA, which is the upper limit for EEG, and through autoencoder and vocoder only). Linear
+    recording (its own features, which are the upper limit for EEG, and through autoencoder and vocoder only). Linear
     regression from EEG to mel spectrograms is another variant. Each clip is then identified among all real sounds of
-    its split, in spaces that have no part in the model (``AudioJudge``). The verdict depends only on the identification
-    by the audio encoder, because it has a chance level. Measures of quality, the Frechet distance and the similarity of
-    clips to training sounds are also reported.
+    its split, by an audio encoder that has no part in the model (``AudioJudge``), and in log mel spectrograms. The
+    verdict depends only on the identification by the audio encoder, because it has a chance level. Measures of quality,
+    the Frechet distance and the similarity of clips to training sounds are also reported.
 
     Args:
         model: Trained; it is put into evaluation mode.

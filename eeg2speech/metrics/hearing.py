@@ -36,9 +36,10 @@ def pocketsphinx() -> Transcriber:
     It finds words in any sound, so word error rates of clips without information about the sound belong beside those of
     speech from EEG.
     """
-    decoder = import_module("pocketsphinx").Decoder(samprate=RATE, loglevel="FATAL")
 
     def transcribe(wave: Waveform) -> str:
+        # a new one for each sound: it adapts to those before
+        decoder = import_module("pocketsphinx").Decoder(samprate=RATE, loglevel="FATAL")
         samples = np.clip(np.nan_to_num(np.asarray(wave)), -1, 1)
         decoder.start_utt()
         decoder.process_raw((samples * 32767).astype(np.int16).tobytes(), full_utt=True)

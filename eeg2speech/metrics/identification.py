@@ -1,4 +1,4 @@
-"""Identification of generated clips among real sounds, in the space of the audio encoder.
+"""Identification of generated clips among real sounds, in the space of an audio encoder or in log mel spectrograms.
 
 The clips take the place of EEG windows in a ``Comparison``. Of the measures of generated speech only identification
 has a known chance level.

@@ -34,7 +34,7 @@ SPLITS = {
 VARIANT_TITLES = {
     "truth": "recording",
     "round_trip": "vocoder reconstruction of the recording",
-    "loa": "speech from the LOA of the recording (upper limit)",
+    "loa": "speech from the features of the recording (upper limit)",
     "eeg": "speech from EEG",
     "mel_regression": "linear mel regression from EEG",
     "noise": "speech from noise instead of EEG",
@@ -201,13 +201,11 @@ def _speech_verdict(split: str, found: SpeechSplit) -> SplitVerdict:
     compared = {variant_title(name): point.estimate for name, point in points.items() if point is not None}
     compared[variant_title("eeg")] = verdict.estimate
     reasons = [*verdict.reasons, f"p = {verdict.p:.2g}, z = {number(verdict.effect.z)}, {found.windows} clips"]
-    difference, outcome = found.regression.difference, found.regression.outcome
-    advice = "; eeg2speech generate --method regression is recommended" if outcome == "worse" else ""
-    reasons.append(
-        f"{outcome} than the linear mel regression by {with_interval(difference)}{advice}"
-        if outcome != "indistinguishable"
-        else f"indistinguishable from the linear mel regression: difference {with_interval(difference)}"
-    )
+    outcome, regression = found.regression.outcome, found.variants["mel_regression"].among(verdict.way)
+    relation = "indistinguishable from" if outcome == "indistinguishable" else f"{outcome} than"
+    reasons.append(f"{relation} the linear mel regression: difference {with_interval(found.regression.difference)}")
+    if outcome == "worse" and regression is not None and regression.null.observed > regression.null.percentile_99:
+        reasons.append("eeg2speech generate --method regression is recommended")
     if found.pretrained_stimuli:
         names = (
             f"{len(found.pretrained_stimuli)} of the {found.stimuli} stimuli ({join_names(found.pretrained_stimuli)})"

@@ -192,8 +192,8 @@ class Aligner(nn.Module):
         out: Tensor = self.sound_head(tokens)
         return out
 
-    def loa_of_eeg(self, eeg: Tensor, positions: Tensor | None, channel_mask: Tensor | None, subject: Tensor) -> Tensor:
-        """Predict the tokens of the sound from EEG, in the audio encoder's units; arguments as of ``eeg_steps``.
+    def loa_of_steps(self, steps: Tensor) -> Tensor:
+        """Tokens of the sound in the audio encoder's units, predicted from ``eeg_steps``, (B, L, E).
 
         Returns:
             (B, L, F, D).
@@ -201,10 +201,6 @@ class Aligner(nn.Module):
         Raises:
             ConfigError: The aligner was trained for another target.
         """
-        return self.loa_of_steps(self.eeg_steps(eeg, positions, channel_mask, subject))
-
-    def loa_of_steps(self, steps: Tensor) -> Tensor:
-        """As ``loa_of_eeg``, from the steps of ``eeg_steps``, (B, L, E)."""
         if not isinstance(self.sound_head, LOAScale):
             raise ConfigError(
                 "an aligner with target=joint predicts no tokens of sound; train one with "

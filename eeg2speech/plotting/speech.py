@@ -17,7 +17,7 @@ HERTZ = (500, 1000, 2000, 4000)
 """Frequencies marked on the axis of a spectrogram."""
 RANGE = 8.0
 """Largest range of the colours, in nepers (70 dB): digital silence would take half of them."""
-COLOURS = tuple(PALETTE[number] for number in (7, 5, 2, 0, 1, 4, 3))
+COLOURS = tuple(PALETTE[number] for number in (7, 5, 2, 0, 6, 1, 4, 3))
 """Colours of the variants: dark and cool ones for those from the recording, warm ones for those at chance."""
 STEP_SECONDS = 0.16
 """Step in which EEG and sound are compared; each has a tick."""
@@ -116,8 +116,8 @@ def draw_fidelity(
     for label, (x, value, *_) in curve.items():
         axes.annotate(label, (x, value), textcoords="offset points", xytext=(6, 5), fontsize=8)
     axes.axhline(chance, color="0.3", lw=1, ls="--", label="chance")
-    axes.set(xlabel="Frechet distance from real sounds (lower is more natural)", ylabel="matching sound identified, 95 % over stimuli")
-    axes.set_ylim(0, 1.03)
+    axes.set_xlabel("Frechet distance from real sounds (lower is more natural)")
+    axes.set(ylabel="matching sound identified, 95 % over stimuli", ylim=(0, 1.03))
     grid_behind(axes, "both")
     axes.legend(fontsize=8, frameon=False)
     return figure

@@ -15,7 +15,7 @@ from eeg2speech.checkpoints.parts import read_data, read_part
 from eeg2speech.checkpoints.training_record import Material, TrainingRecord
 from eeg2speech.core.errors import ConfigError, DataError
 from eeg2speech.core.seeding import mix
-from eeg2speech.core.types import Batch
+from eeg2speech.core.types import Batch, SplitName
 from eeg2speech.losses.mse import DiffusionLoss
 from eeg2speech.models import StepEncoder, ViTEncoder
 from eeg2speech.models.audio.cached import without_cache
@@ -34,7 +34,7 @@ from eeg2speech.tasks.training_data import DataInfo
 
 NOISE = 0x6E6F697365
 """Key of the random noise, time and condition dropout of a window."""
-FITTED = {"train": 2000, "val": 500}
+FITTED: dict[SplitName, int] = {"train": 2000, "val": 500}
 """Most windows that regressions are fitted and their penalties chosen on, evenly spread."""
 
 
@@ -130,7 +130,9 @@ class DiffusionTask(Task):
         load_audio_weights(audio, audio_weights, components)
         self.audio_weights = audio_weights
         self.model = SpeechDiffusion(components, audio, built, trainable, rank, concat_channels, checkpointing, cache)
-        self.model.aligner.requires_grad_(encoder_lr_scale > 0)  # type: ignore[union-attr]
+        built.requires_grad_(encoder_lr_scale > 0)
+        if built.matched is not None:  # it weights similarities, which stage 3 does not compute
+            built.matched.share.requires_grad_(False)
         # a checkpoint holds its aligner's weights and records; the folder may now hold another aligner
         of_aligner = [] if weights is None else records_of(aligner)
         self.inherit([*of_aligner, *records_of(audio.source), *self._of_components(components)])
@@ -204,7 +206,7 @@ class DiffusionTask(Task):
 
     def on_validation_epoch_start(self) -> None:
         """Fit the regression to mel spectrograms again where the EEG side is trained."""
-        if self.encoder_lr_scale and self.trainer.training:
+        if self.encoder_lr_scale and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self._fit_regressions({name: part for name, part in self._regressions.items() if name == "mel"})
 
     @property
@@ -216,22 +218,29 @@ class DiffusionTask(Task):
     def _fit_regressions(self, regressions: Mapping[str, StepRegression]) -> None:
         training, model = self.training, self.model
         self.eval()
-        moments = {}
+        moments: dict[SplitName, dict[str, RegressionMoments]] = {}
         for split, most in FITTED.items():
             sums = {name: RegressionMoments.of(part) for name, part in regressions.items()}
-            if split in self.data_info.training_windows.datasets:
-                for batch in self.data_info.training_windows.batches(split, most):
-                    batch = self.transfer_batch_to_device(batch, self.device, 0)
-                    steps, audio = self._steps_of(batch), batch["audio"]
-                    for name, of in sums.items():
-                        target = model.loa_of_sound(audio) if name == "LOA" else model.mel_of_sound(audio)
-                        of.add(steps, target.reshape(*steps.shape[:2], -1))
+            for batch in self.data_info.training_windows.batches(split, most):
+                batch = self.transfer_batch_to_device(batch, self.device, 0)
+                steps, audio = self._steps_of(batch), batch["audio"]
+                for name, of in sums.items():
+                    target = model.loa_of_sound(audio) if name == "LOA" else model.mel_of_sound(audio)
+                    of.add(steps, target.reshape(*steps.shape[:2], -1))
             moments[split] = sums
         self.train(training)
-        for name in regressions:
+        for name, part in regressions.items():
+            if not moments["train"][name].count:
+                raise DataError(
+                    f"no training window has finite EEG embeddings and {name}: look for damaged recordings in the "
+                    "store (data.store), or train stage 2 again (model.aligner)"
+                )
             penalty, explained = fit_step_regression(moments["train"][name], moments["val"][name])
+            # devices may round differently and choose different penalties
+            part.load_state_dict(self.trainer.strategy.broadcast(part.state_dict()))
+            used = "validation" if moments["val"][name].count else "training"
             rank_zero_info(
-                f"Regression from EEG to {name} explains {explained:.3f} of the variance in validation windows "
+                f"Regression from EEG to {name} explains {explained:.3f} of the variance in {used} windows "
                 f"(penalty {penalty:g})"
             )
 

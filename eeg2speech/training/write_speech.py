@@ -41,8 +41,10 @@ class WriteSpeech(Callback):
             file = Path(str(source))
             self._checkpoint, self._step = sha256_of(file), int(read_checkpoint(file).get("global_step", 0))
         if trainer.is_global_zero and (self._out / TABLE).is_file():
-            for row in read_table(self._out / TABLE, Generated):
-                (self._out / Path(row.file).name).unlink(missing_ok=True)
+            for line in (self._out / TABLE).read_text(encoding="utf-8").splitlines()[1:]:  # also of older versions
+                name = Path(line.split("\t")[0]).name
+                if name.endswith(".wav"):
+                    (self._out / name).unlink(missing_ok=True)
         write_table(self._table(trainer), Generated, [])
         trainer.strategy.barrier("speech_files")
 

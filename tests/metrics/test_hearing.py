@@ -32,8 +32,8 @@ def test_pocketsphinx_finds_the_same_words_in_the_same_speech(speech, noise):
     transcribe = pocketsphinx()
     text = transcribe(speech)
     assert len(text.split()) > 3
-    assert word_error_rate(text, transcribe(speech)) == 0
     assert word_error_rate(text, transcribe(noise)) > 0.6
+    assert transcribe(speech) == text  # whatever came before
     assert transcribe(np.zeros(SAMPLES, np.float32)) is not None  # silence is no error
 
 

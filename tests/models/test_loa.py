@@ -25,6 +25,10 @@ def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def loa_of(aligner, *eeg):
+    return aligner.loa_of_steps(aligner.eeg_steps(*eeg))
+
+
 def pooled_by_hand(flat, steps):
     """Tokens with index t * 8 + f, pooled stretch by stretch as the general checkpoint's are."""
     flat = flat.numpy().astype(np.float64)
@@ -117,12 +121,12 @@ def test_sound_is_its_standardised_tokens_and_eeg_a_prediction_of_them(similarit
     assert aligner.eeg_steps(eeg, positions, None, SUBJECT).shape == steps.shape == (3, 5, 8 * 16)
     assert aligner.embed_eeg(eeg, positions, None, SUBJECT).shape == aligner.embed_sound(sound).shape
     with torch.no_grad():
-        told = aligner.loa_of_eeg(eeg, positions, None, SUBJECT)
+        told = loa_of(aligner, eeg, positions, None, SUBJECT)
         torch.testing.assert_close(aligner.project(told), aligner.eeg_steps(eeg, positions, None, SUBJECT))
         assert told.shape == tokens.shape
         aligner.eeg_head.weight.zero_()
         aligner.eeg_head.bias.zero_()
-        nothing = aligner.loa_of_eeg(eeg, positions, None, SUBJECT)
+        nothing = loa_of(aligner, eeg, positions, None, SUBJECT)
     torch.testing.assert_close(nothing, aligner.sound_head.mean.expand(3, 5, -1, -1))
 
 
@@ -144,7 +148,7 @@ def test_a_target_that_is_trained_is_refused():
 def test_an_aligner_with_a_space_of_its_own_predicts_no_tokens():
     eeg, positions = make_batch(channels=12)
     with pytest.raises(ConfigError, match=r"target=joint .*configs/alignment/loa.yaml"):
-        make_aligner(target="joint").loa_of_eeg(eeg, positions, None, SUBJECT)
+        loa_of(make_aligner(target="joint"), eeg, positions, None, SUBJECT)
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -155,8 +159,8 @@ def test_description_and_weights_rebuild_the_prediction(cached, tmp_path):
     eeg, positions = make_batch(channels=12)
     again = rebuild_aligner(json.loads(json.dumps(aligner.description)), aligner.state_dict(), "here")
     with torch.no_grad():
-        expected = aligner.loa_of_eeg(eeg, positions, None, SUBJECT)
-        torch.testing.assert_close(again.loa_of_eeg(eeg, positions, None, SUBJECT), expected)
+        expected = loa_of(aligner, eeg, positions, None, SUBJECT)
+        torch.testing.assert_close(loa_of(again, eeg, positions, None, SUBJECT), expected)
         sound = 0.1 * noise(2, 12800)
         torch.testing.assert_close(again.embed_sound(sound), aligner.embed_sound(sound), atol=1e-6, rtol=1e-5)
 

@@ -20,6 +20,7 @@ from eeg2speech.cli import main
 from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2.condition import Condition
 from eeg2speech.models.audioldm2.rebuild import rebuild_speech
+from eeg2speech.tasks.diffusion import DiffusionTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 MAEEG = ["configs/maeeg.yaml", "tests/conf/tiny.yaml"]
@@ -85,7 +86,15 @@ def test_it_trains_saves_tests_and_comes_back(
     components: dict[str, Path],
     tiny_store: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    fitted: list[list[str]] = []
+    fit_regressions = DiffusionTask._fit_regressions
+    monkeypatch.setattr(
+        DiffusionTask,
+        "_fit_regressions",
+        lambda task, parts: (fitted.append(list(parts)), fit_regressions(task, parts))[1],
+    )
     run, aligner = tmp_path / "diffusion", tmp_path / "aligner"
     shutil.copytree(stage2 / "aligner", aligner)
     settings = given(
@@ -95,6 +104,9 @@ def test_it_trains_saves_tests_and_comes_back(
     )  # fmt: skip
     precision = "bf16-mixed" if trainable == "all" else "32-true"
     assert main(["fit", *settings, f"--trainer.precision={precision}"]) == 0
+    # the regression to mel is fitted again in every validation where the EEG side is trained
+    again = [["mel"]] if trainable == "cross" else []
+    assert fitted[:2] == [["LOA", "mel"], *again]
     shutil.rmtree(aligner)  # what follows does without stage 2
     checkpoint = read_checkpoint(run / "checkpoints/last.ckpt")
     names = checkpoint["state_dict"].keys()

@@ -26,7 +26,9 @@ from eeg2speech.evaluation.speech import evaluate_speech, generate_splits
 from eeg2speech.metrics import speech
 from eeg2speech.metrics.results import VARIANTS, SpeechResult, read_results
 from eeg2speech.metrics.summary import split_verdicts
+from eeg2speech.models import SpectrogramViT
 from eeg2speech.models.audioldm2.files import OWN_AUDIO, TINY
+from eeg2speech.models.weights import fingerprint
 from eeg2speech.reporting.console import print_speech
 from eeg2speech.reporting.tables import result_tables
 from eeg2speech.training import EvaluateSpeech, LogSpeech, WriteResults
@@ -170,9 +172,9 @@ def test_a_model_that_is_worse_than_regression_is_named_so(data, capsys):
     difference = split.variants["eeg"].among(split.verdict.way).estimate.value - regression.among(2).estimate.value
     assert split.regression.difference.value == pytest.approx(difference, abs=0.2) != 0
     assert split.regression.difference_log_mel.high < 0
-    (reason,) = [text for text in split_verdicts(found)[0].reasons if "linear mel regression" in text]
-    assert reason.startswith("worse than")
-    assert "eeg2speech generate --method regression is recommended" in reason
+    reasons = split_verdicts(found)[0].reasons
+    assert any(text.startswith("worse than the linear mel regression: difference -0.") for text in reasons)
+    assert "eeg2speech generate --method regression is recommended" in reasons
     print_speech(found, simulated=True)
     printed = " ".join(capsys.readouterr().out.split())
     assert "in log mel, among" in printed
@@ -180,7 +182,7 @@ def test_a_model_that_is_worse_than_regression_is_named_so(data, capsys):
 
 def test_the_start_trades_identification_for_noise(task, data, tmp_path):
     settings = {"splits": ["unseen_both", "unseen_stimulus"], "windows": 8, "permutations": 10, "examples": 1}
-    found = outcome(task, data, tmp_path / "run", starts=[0.01, 0.2], **settings)
+    found = outcome(task, data, tmp_path / "run", starts=[0.01, 0.2, 0.2], **settings)
     assert found.splits["unseen_both"].curve == []  # it is not the judged split
     curve = found.splits["unseen_stimulus"].curve
     assert [point.start for point in curve] == [0.01, 0.2, 1.0]  # the last is the sampler's own
@@ -203,12 +205,16 @@ def test_equal_clips_are_indistinguishable_from_regression(found):
     assert {split.regression.outcome for split in found.splits.values()} == {"indistinguishable"}
 
 
-def test_clips_are_judged_by_an_encoder_of_ones_own(task, data, tmp_path):
+def test_clips_are_judged_by_an_encoder_of_ones_own(task, data, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="none"):
         generate_splits(task, data, windows=4, judge=tmp_path / "none")
     settings = {"windows": 4, "splits": ["unseen_both"], "training": 20}
     packaged = generate_splits(task, data, **settings)
     other = generate_splits(task, data, judge=TINY / OWN_AUDIO, **settings)
+    encoder = SpectrogramViT(TINY / OWN_AUDIO, width=64, depth=2, heads=4)
+    monkeypatch.setattr(task.model, "audio_fingerprint", fingerprint({"audio": encoder}))
+    with pytest.raises(ConfigError, match="the audio encoder of the model itself"):
+        generate_splits(task, data, judge=TINY / OWN_AUDIO, **settings)
     one, two = (clips["unseen_both"].variants["eeg"].similarity for clips in (packaged, other))
     assert not np.allclose(one["audio_encoder"], two["audio_encoder"], atol=1e-2)
     np.testing.assert_allclose(one["log_mel"], two["log_mel"], atol=1e-5)

@@ -13,9 +13,9 @@ from eeg2speech.metrics.verdict import SpeechVerdict
 
 VARIANTS = ("truth", "round_trip", "loa", "eeg", "mel_regression", "noise", "another_trial", "unconditional")
 """Ids of the variants of a clip: the recording; the recording through autoencoder and vocoder; speech generated from
-the recording's own LOA, which is the upper limit for EEG; speech from EEG; the spectrogram that linear regression
-predicts from EEG, through the vocoder; speech from noise instead of EEG; from EEG of another trial of the same subject;
-and without a condition."""
+the recording's own LOA and spectrogram, which is the upper limit for EEG; speech from EEG; the spectrogram that linear
+regression predicts from EEG, through the vocoder; speech from noise instead of EEG; from EEG of another trial of the
+same subject; and without a condition."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class RegressionComparison:
     """Speech from EEG compared with the linear mel regression, on the same windows.
 
     Attributes:
-        difference: Identification of speech from EEG minus that of the regression, in the space of the audio encoder
-            and among as many sounds as in the verdict, with a paired interval over stimuli.
+        difference: Identification of speech from EEG minus that of the regression, in the space of the judging audio
+            encoder and among as many sounds as in the verdict, with a paired interval over stimuli.
         difference_log_mel: The same in log mel spectrograms, which the regression predicts.
     """
 
@@ -75,7 +75,7 @@ class CurvePoint:
 
     Attributes:
         start: Noise level at which sampling starts (``sampler.start``).
-        identification: Among as many sounds as in the verdict, in the space of the audio encoder.
+        identification: Among as many sounds as in the verdict, in the space of the judging audio encoder.
         identification_log_mel: The same in log mel spectrograms.
         frechet: Frechet distance from the real sounds of the split.
     """

@@ -62,6 +62,8 @@ def rebuild_speech(
         config.pop("components", None)
         model = build_speech(found, audio, audio_weights, source, aligner, config)
         model.check_fingerprint(fingerprint, source, audio_fingerprint)
+        if model.mel_regression is not None and not any(name.startswith("mel_regression.") for name in weights):
+            raise DataError(f"{source}: of an eeg2speech before 0.2, without a mel regression; train stage 3 again")
         own = {name: value for name, value in model.state_dict().items() if name in model.frozen_names}
         load_into(model, {**own, **weights}, source)
         return model.requires_grad_(False).eval(), Sampler(**sampler)

@@ -30,7 +30,7 @@ class Sampler:
         guidance: Scale of classifier-free guidance; 1 for none.
         start: Noise level at which sampling starts, as a fraction of the diffusion time. 1: from noise. Below 1: from
             the spectrogram that linear regression predicts, with noise added; the lower, the closer to the regression
-            and the less natural. The steps of the solver above it are left out.
+            and the less natural. Sampling starts at the first of the ``steps`` at or below it.
 
     Raises:
         ConfigError: A setting is out of its range.
@@ -73,10 +73,14 @@ class Sampler:
         if condition is None or condition.latents is None or self.start == 1:
             latents = noise * scheduler.init_noise_sigma
         else:
-            last = len(scheduler.timesteps) - 1  # at least one step is left
-            first = min(int((scheduler.timesteps > self.start * scheduler.config.num_train_timesteps).sum()), last)
+            first = int((scheduler.timesteps > self.start * scheduler.config.num_train_timesteps).sum())
             times_left = scheduler.timesteps[first:]
-            if self.solver == "dpm":  # the other is told the time in each step
+            if not len(times_left):
+                raise ConfigError(
+                    f"start={self.start:g} is below the last of {self.steps} steps; use more steps or a higher start "
+                    "(sampler.steps, sampler.start)"
+                )
+            if self.solver == "dpm":  # DDIM takes the time as an argument
                 scheduler.set_begin_index(first)
             latents = scheduler.add_noise(condition.latents, noise, times_left[:1].expand(len(noise)))
         guided = condition is not None and self.guidance != 1

@@ -114,8 +114,6 @@ class SpeechDiffusion(nn.Module):
         predicts = aligner.config["target"] == "loa"
         for part in ("audio",) if predicts else ("audio", "sound_head"):  # the sound side is not needed
             aligner.register_module(part, None)
-        if aligner.matched is not None:  # it weights similarities, which stage 3 does not compute
-            aligner.matched.share.requires_grad_(False)
         features = aligner.step_features
         if predicts:
             if features != self.audio.rows * self.audio.width:
