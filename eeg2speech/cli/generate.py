@@ -32,7 +32,7 @@ GROUPS = {
 }  # fmt: skip
 EXAMPLES = """
     eeg2speech generate --ckpt runs/diffusion/checkpoints/best.ckpt --out speech
-    eeg2speech generate --store stores/mine --subjects [sub-01] --start 0.2 --out speech
+    eeg2speech generate --store stores/mine --subjects [sub-01] --out speech
 """
 
 

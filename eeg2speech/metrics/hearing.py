@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -65,12 +66,13 @@ def speaker_similarity(reference: Waveform, generated: Waveform) -> float:
 
     Reference: Wan et al. 2018, Generalized end-to-end loss for speaker verification (ICASSP).
     """
-    package, voices = import_module("resemblyzer"), []
+    package, encoder = _voices()
+    voices = []
     for wave in (reference, generated):
         spoken = package.preprocess_wav(np.asarray(wave, np.float32), source_sr=RATE)
         if not len(spoken):
             return float("nan")
-        voices.append(_voice_encoder().embed_utterance(spoken))
+        voices.append(encoder.embed_utterance(spoken))
     return float(voices[0] @ voices[1])
 
 
@@ -82,5 +84,8 @@ MEASURES: dict[str, Callable[[Waveform, Waveform], float]] = {
 
 
 @cache
-def _voice_encoder() -> Any:
-    return import_module("resemblyzer").VoiceEncoder("cpu", verbose=False)
+def _voices() -> tuple[Any, Any]:
+    with warnings.catch_warnings():  # it imports modules by names that will change
+        warnings.simplefilter("ignore")
+        package = import_module("resemblyzer")
+    return package, package.VoiceEncoder("cpu", verbose=False)

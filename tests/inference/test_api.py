@@ -279,7 +279,7 @@ def spoken(run, data, aligned, tmp_path_factory) -> Path:
     config = {
         "components": str(components), "fingerprint": model.fingerprint, "audio_weights": str(weights), "rank": 2,
         "audio": {"class": "SpectrogramViT", "config": model.audio.config}, "aligner": described, "trainable": "lora",
-        "sampler": {"solver": "dpm", "steps": 2, "guidance": 1.0},
+        "sampler": {"solver": "dpm", "steps": 2, "guidance": 1.0, "start": 1.0},
     }  # fmt: skip
     parts = {
         "encoder": {"prefix": "model.aligner.encoder.", "class": "ViTEncoder", "config": copy.encoder.config},

@@ -191,11 +191,11 @@ def test_generate_and_speak_agree(kind, store, data, tmp_path, monkeypatch):
     class Quiet:
         """Draws what the EEG says, without noise."""
 
-        def __init__(self, solver="dpm", steps=1, guidance=1.0) -> None:
-            self.solver, self.steps, self.guidance = solver, steps, guidance
+        def __init__(self, solver="dpm", steps=1, guidance=1.0, start=1.0) -> None:
+            self.solver, self.steps, self.guidance, self.start = solver, steps, guidance, start
 
-        def sample(self, model, loa, steps, seeds):
-            return loa.mean((2, 3)).repeat_interleave(4, 1)[:, None, :, None].expand(-1, 8, -1, 16) / 20
+        def sample(self, model, condition, steps, seeds):
+            return condition.loa.mean((2, 3)).repeat_interleave(4, 1)[:, None, :, None].expand(-1, 8, -1, 16) / 20
 
     stub = StubSpeech()
     monkeypatch.setattr(rebuild, "rebuild_speech", lambda *_: (stub, Quiet()))

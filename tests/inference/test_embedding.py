@@ -50,6 +50,7 @@ def run(store, tmp_path_factory) -> Path:
         folder = work / "runs/alignment"
         (work / "plain.yaml").write_text(PLAIN)
         options = [f"--config={work / 'plain.yaml'}", f"--data.store={store}", f"--run={folder}", f"--data.lag={LAG}"]
+        options.append("--model.init_args.matched_filters=0")  # which need a shorter lag
         assert main(["fit", *CONFIGS, *options, "--data.scaling", "recording"]) == 0
     return folder
 

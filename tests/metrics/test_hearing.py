@@ -13,7 +13,6 @@ from eeg2speech.metrics.speech import speech_figures
 from eeg2speech.metrics.word_error import word_error_rate
 from eeg2speech.training import EvaluateSpeech
 
-pytestmark = pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # resemblyzer of scipy.ndimage
 SAMPLES = 51_200
 
 

@@ -134,8 +134,8 @@ def test_a_lower_start_stays_closer_to_the_regression(solver: str, folders: dict
     assert distances[0] < 0.2 * distances[-1]
     whole = Sampler(solver, 10, 1.0).sample(model, started, STEPS, [1, 2, 3])
     assert torch.equal(whole, Sampler(solver, 10, 1.0).sample(model, condition(), STEPS, [1, 2, 3]))
-    with pytest.raises(ConfigError, match=r"start=0.01 is below the last of 10 steps"):
-        Sampler(solver, 10, 1.0, 0.01).sample(model, started, STEPS, [1, 2, 3])
+    with pytest.raises(ConfigError, match=r"start=0.0005 is below the last of 10 steps"):
+        Sampler(solver, 10, 1.0, 0.0005).sample(model, started, STEPS, [1, 2, 3])
     with pytest.raises(ConfigError, match="start=0 must be above 0"):
         Sampler(start=0)
 

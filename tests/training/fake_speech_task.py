@@ -87,6 +87,9 @@ class Parrot(DiffusionTask):
     def on_fit_start(self):
         pass
 
+    def on_validation_epoch_start(self):
+        pass
+
     def on_load_checkpoint(self, checkpoint):
         pass
 
